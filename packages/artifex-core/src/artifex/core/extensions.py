@@ -1,0 +1,44 @@
+"""Extensions: what reads a model's outputs during training and may add to its outputs and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+from artifex.core.config import Config, config
+from artifex.core.protocols import Batch
+
+__all__ = ["ExtensionConfig", "ModelExtension"]
+
+
+@config
+class ExtensionConfig(Config):
+    """Base of extension configs."""
+
+    weight: float = 1.0
+    """Factor of the extension's loss in the total."""
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ValueError(f"weight is {self.weight}; a loss's weight is zero or more")
+
+
+@runtime_checkable
+class ModelExtension(Protocol):
+    r"""An extension of a model, built as ``extension(config)``.
+
+    The trainer calls :meth:`apply` after the model, merges what it returns into the outputs, and adds
+    ``config.weight * compute_loss(...)["loss"]`` to the model's own loss.
+    """
+
+    config: ExtensionConfig
+
+    def apply(self, model: Any, inputs: Batch, outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Further outputs, from the batch and what the model made of it. Pure: it runs inside the compiled step."""
+        ...
+
+    def compute_loss(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Scalars, among them ``"loss"``."""
+        ...

@@ -1,0 +1,36 @@
+"""Which of our own distributions provides what, so that an error can say what to install when it is missing.
+
+Only names of ours stand here, never a third party's. A test in each distribution holds its plugin against this table.
+"""
+
+from __future__ import annotations
+
+_PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "artifex-vae": {"model": ("vae", "beta_vae"), "preset": ("vae-digits",)},
+    "artifex-training": {"command": ("train", "sample")},
+    "artifex-modalities-image": {
+        "modality": ("image",),
+        "dataset": ("digits", "idx", "image_folder", "npz", "huggingface"),
+        "metric": ("psnr", "ssim"),
+    },
+}
+
+DISTRIBUTION_OF: dict[tuple[str, str], str] = {
+    (kind, name): distribution for distribution, kinds in _PROVIDES.items() for kind, names in kinds.items() for name in names
+}
+"""Distribution by kind and name."""
+
+CONFIG_HOME: dict[str, tuple[str, str]] = {
+    "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
+    "DecoderConfig": ("artifex.vae", "artifex-vae"),
+    "EncoderConfig": ("artifex.vae", "artifex-vae"),
+    "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
+    "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
+    "OptimizerConfig": ("artifex.training", "artifex-training"),
+    "RunConfig": ("artifex.training", "artifex-training"),
+    "SchedulerConfig": ("artifex.training", "artifex-training"),
+    "TrainerConfig": ("artifex.training", "artifex-training"),
+    "TrainingConfig": ("artifex.training", "artifex-training"),
+    "ShardingConfig": ("artifex.core.mesh", "artifex-core"),
+}
+"""Module and distribution of each public config class of ours."""

@@ -1,0 +1,174 @@
+"""The protocols of Artifex: what the engines may ask of a model, a data set, a modality.
+
+A model follows :class:`GenerativeModelProtocol`; to be trained it also follows :class:`TrainableGenerativeModelProtocol` or
+:class:`AdversarialModelProtocol`. Everything else a model can do is a small capability of its own, and a model has a method only
+where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import jax
+import numpy as np
+from flax import nnx
+
+Batch: TypeAlias = Mapping[str, jax.Array]
+"""A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where they exist."""
+
+__all__ = [
+    "AdversarialModelProtocol",
+    "ArrayDataset",
+    "Batch",
+    "Decodes",
+    "Encodes",
+    "GenerativeModelProtocol",
+    "HasEnergy",
+    "HasLogProb",
+    "HasScore",
+    "Interpolates",
+    "ModalityProtocol",
+    "Reconstructs",
+    "SourceDataset",
+    "TrainableGenerativeModelProtocol",
+]
+
+
+@runtime_checkable
+class GenerativeModelProtocol(Protocol):
+    """A model that maps a batch to its outputs and draws new examples."""
+
+    def __call__(self, x: jax.Array, *, rngs: nnx.Rngs | None = None) -> dict[str, jax.Array]:
+        """Forward pass on ``x`` of shape ``(B, ...)``."""
+        ...
+
+    def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> jax.Array:
+        """Draw ``(n_samples, ...)``. Without ``rngs`` the model's own streams serve."""
+        ...
+
+
+@runtime_checkable
+class TrainableGenerativeModelProtocol(GenerativeModelProtocol, Protocol):
+    """A model with one objective."""
+
+    def loss_fn(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Scalars, among them ``"loss"``, for what :meth:`__call__` made of ``batch["x"]``.
+
+        A model whose objective changes during training declares a keyword ``step`` and is given the step's number.
+        """
+        ...
+
+
+@runtime_checkable
+class AdversarialModelProtocol(Protocol):
+    """A model with two alternating objectives over the parameters below ``generator`` and ``discriminator``."""
+
+    generator: nnx.Module
+    discriminator: nnx.Module
+
+    def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> jax.Array: ...
+
+    def generator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, jax.Array]:
+        """Scalars, among them ``"loss"``, that the generator descends."""
+        ...
+
+    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, jax.Array]:
+        """Scalars, among them ``"loss"``, that the discriminator descends."""
+        ...
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """Capability ``log_prob``."""
+
+    def log_prob(self, x: jax.Array) -> jax.Array:
+        """Log density or log probability of each example, nats, shape ``(B,)``."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Capability ``encode``."""
+
+    def encode(self, x: jax.Array) -> Any: ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Capability ``decode``."""
+
+    def decode(self, z: jax.Array) -> jax.Array: ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """Capability ``reconstruct``."""
+
+    def reconstruct(self, x: jax.Array) -> jax.Array: ...
+
+
+@runtime_checkable
+class Interpolates(Protocol):
+    """Capability ``interpolate``."""
+
+    def interpolate(self, x0: jax.Array, x1: jax.Array, n_steps: int) -> jax.Array: ...
+
+
+@runtime_checkable
+class HasScore(Protocol):
+    """Capability ``score``: the gradient of the log density."""
+
+    def score(self, x: jax.Array) -> jax.Array: ...
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """Capability ``energy``: minus the log density up to a constant."""
+
+    def energy(self, x: jax.Array) -> jax.Array: ...
+
+
+@runtime_checkable
+class ArrayDataset(Protocol):
+    """A data set that fits in memory."""
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Names of the splits: ``train`` first, then ``test``, and others where they exist."""
+        ...
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """The whole split as host arrays with a leading example axis, in stored form (``x``: uint8 for images)."""
+        ...
+
+
+@runtime_checkable
+class SourceDataset(Protocol):
+    """A data set read example by example."""
+
+    @property
+    def splits(self) -> Sequence[str]: ...
+
+    def source(self, split: str) -> Sequence[dict[str, np.ndarray]]:
+        """A picklable random-access sequence (``len``, ``[i]``) of single examples, each a dict of host arrays."""
+        ...
+
+
+@runtime_checkable
+class ModalityProtocol(Protocol):
+    """A kind of data: the way from stored arrays to a model's input, and from samples to something to look at."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one prepared example ``x``."""
+        ...
+
+    def prepare(self, batch: Batch, *, rngs: nnx.Rngs, train: bool) -> dict[str, jax.Array]:
+        """Stored form to model input, inside the compiled step. Augments only when ``train``."""
+        ...
+
+    def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
+        """Write samples (model space, ``(N, ...)``) for people to look at; returns the file, ``stem`` with the right suffix."""
+        ...

@@ -1,0 +1,50 @@
+"""Entry of the ``artifex`` command.
+
+An unrelated project on PyPI is called ``artifex`` and installs a regular package of that name, which hides the namespace that our
+distributions share and can overwrite files in it. This module lies outside the namespace, so that the diagnosis always runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib import metadata
+
+
+def shadowing() -> str | None:
+    """File of the foreign regular package that hides the namespace ``artifex``; None when all is well."""
+    spec = importlib.util.find_spec("artifex")
+    return None if spec is None or spec.origin is None else spec.origin
+
+
+def culprits() -> list[str]:
+    """Distributions that install ``artifex/__init__.py``, ``name version`` each."""
+    return sorted(
+        f"{dist.name} {dist.version}"
+        for dist in metadata.distributions()
+        if any(str(file) == "artifex/__init__.py" for file in dist.files or ())
+    )
+
+
+def main() -> None:
+    """Run the command line, or say why it cannot run."""
+    if (origin := shadowing()) is not None:
+        names = culprits()
+        remedy = f"pip uninstall -y {' '.join(name.split()[0] for name in names)}" if names else f"remove {origin}"
+        print(
+            f"artifex: {origin} hides the namespace that the Artifex distributions share.\n"
+            f"  It belongs to: {', '.join(names) or 'no installed distribution'}.\n"
+            f"  Fix: {remedy}, then reinstall artifex-core (its files may have been overwritten).",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    try:
+        from artifex.core.cli import main as run
+    except ImportError as error:
+        print(
+            f"artifex: artifex-core cannot be imported ({error}).\n"
+            "  Fix: pip install --force-reinstall --no-deps artifex-core; its files may have been overwritten or removed.",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from error
+    run()
