@@ -78,7 +78,7 @@ class Config:
         try:
             made = handler(raw)
         except ValidationError as error:
-            raise ValidationError.from_exception_data(error.title, [_with_hint(item, cls) for item in error.errors()]) from None
+            raise ValidationError.from_exception_data(cls.__name__, [_with_hint(item, cls) for item in error.errors()]) from None
         given = (raw.kwargs or {}) if isinstance(raw, ArgsKwargs) else raw
         if isinstance(given, Mapping):
             bools = [
@@ -159,10 +159,10 @@ def _with_hint(item: Any, cls: type[Any]) -> InitErrorDetails:
         unknown = PydanticCustomError("unknown_field", "no such field in {config}; {hint}", {"config": cls.__name__, "hint": hint})
         return InitErrorDetails(type=unknown, loc=loc, input=given)
     try:
-        known = PydanticKnownError(item["type"], item.get("ctx"))
+        PydanticKnownError(item["type"], item.get("ctx"))
     except KeyError:  # an error of our own or of a plugin's validator
         return InitErrorDetails(type=PydanticCustomError(item["type"], "{text}", {"text": item["msg"]}), loc=loc, input=given)
-    return InitErrorDetails(type=known, loc=loc, input=given)
+    return InitErrorDetails(type=item["type"], loc=loc, input=given, ctx=item.get("ctx", {}))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

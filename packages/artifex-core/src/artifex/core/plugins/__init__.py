@@ -14,6 +14,7 @@ was written for and implements hooks that return entries:
         return [ModelEntry(name="mine", model="my_package.model:Mine", config="my_package.model:MineConfig", family="mine")]
 """
 
+from artifex.core.plugins import index
 from artifex.core.plugins.entries import (
     CallbackEntry,
     CommandEntry,
@@ -51,6 +52,7 @@ __all__ = [
     "PresetEntry",
     "Registry",
     "hookimpl",
+    "index",
     "load_plugins",
     "refresh",
     "registry",

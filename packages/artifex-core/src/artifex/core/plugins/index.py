@@ -20,6 +20,9 @@ DISTRIBUTION_OF: dict[tuple[str, str], str] = {
 }
 """Distribution by kind and name."""
 
+COMMANDS = frozenset(name for kind, name in DISTRIBUTION_OF if kind == "command")
+"""Commands of ours, installed or not."""
+
 CONFIG_HOME: dict[str, tuple[str, str]] = {
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
     "DecoderConfig": ("artifex.vae", "artifex-vae"),

@@ -57,6 +57,19 @@ class Registry:
             raise PluginConflictError(_conflict(kind, name, found))
         return found[0][0]
 
+    def find(self, name: str) -> str:
+        """The first kind among which ``name`` is registered. Raises :class:`UnknownNameError` with close matches over all kinds."""
+        everything = sorted({known for kind in KINDS for known in self.names(kind)})
+        for kind in KINDS:
+            if name in self._entries[kind]:
+                return kind
+        if providers := {distribution for (_, known), distribution in index.DISTRIBUTION_OF.items() if known == name}:
+            provider = sorted(providers)[0]
+            raise UnknownNameError(f"nothing called {name!r} is installed; it is part of {provider}: pip install {provider}")
+        close = difflib.get_close_matches(name, everything, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else "`artifex list` shows what is"
+        raise UnknownNameError(f"nothing called {name!r} is installed; {hint}")
+
     def owner(self, kind: str, name: str) -> Plugin:
         """The plugin that registers ``name``."""
         self.get(kind, name)

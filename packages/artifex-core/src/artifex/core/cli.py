@@ -1,0 +1,199 @@
+"""The shell of the ``artifex`` command: listings and diagnosis here, everything else from plugins.
+
+Neither jax nor flax is imported to list, to describe or to show help: a plugin's command is imported when it is run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import warnings
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from artifex.core import plugins
+from artifex.core.errors import ArtifexError, InvalidInputError, UnknownNameError
+
+EXIT_USER, EXIT_INTERNAL = 2, 1
+
+
+class PluginCommand(TyperCommand):
+    """Stands for a plugin's command in listings, and becomes the real one when it is run."""
+
+    def __init__(self, entry: plugins.CommandEntry):
+        super().__init__(entry.name, help=entry.summary, short_help=entry.summary, add_help_option=False)
+        self._entry = entry
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
+        return _command(self._entry).make_context(info_name, args, parent=parent, **extra)
+
+
+def _command(entry: plugins.CommandEntry) -> Any:
+    """Import the function or typer application that ``entry`` names, as a command."""
+    target = plugins.resolve(entry.target)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(add_completion=False)
+        target.command(entry.name)(function)
+    return typer.main.get_command(target)
+
+
+class PluginGroup(TyperGroup):
+    """The built-in commands and those of the installed plugins."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        built_in = list(super().list_commands(ctx))
+        return built_in + [name for name in plugins.registry().names("command") if name not in built_in]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if (built_in := super().get_command(ctx, cmd_name)) is not None:
+            return built_in
+        try:
+            return PluginCommand(plugins.registry().get("command", cmd_name))
+        except UnknownNameError as error:
+            if cmd_name in plugins.index.COMMANDS:
+                ctx.fail(str(error))
+            return None  # typer's own message has close matches
+
+
+app = typer.Typer(
+    name="artifex", cls=PluginGroup, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"artifex-core {metadata.version('artifex-core')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere on the line.")] = False,
+) -> None:
+    """Generative modelling for JAX, by the slice."""
+
+
+@app.command("list")
+def list_entries(kind: Annotated[str, typer.Argument(help="Only this kind: model, dataset, preset, loss, metric ...")] = "") -> None:
+    """List everything that the installed plugins offer."""
+    registry = plugins.registry()
+    kinds = [kind] if kind else list(plugins.KINDS)
+    if kind and kind not in plugins.KINDS:
+        kinds = [kind.removesuffix("s")]  # `artifex list models` reads as well
+    rows = [(k, entry.name, plugin.distribution, entry.summary) for k in kinds for entry, plugin in registry.entries(k)]
+    if not rows:
+        typer.echo(f"nothing installed{f' of kind {kind}' if kind else ''}; install a family, such as: pip install artifex-vae")
+        return
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        typer.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="Name of a model, data set, preset, metric ...")]) -> None:
+    """Describe what is registered under NAME."""
+    registry = plugins.registry()
+    for i, kind in enumerate(_kinds_of(name)):
+        entry, plugin = registry.get(kind, name), registry.owner(kind, name)
+        typer.echo(("\n" if i else "") + f"{kind} {name}")
+        rows = {"summary": entry.summary, "from": str(plugin)} | {
+            field.name: getattr(entry, field.name) for field in dataclasses.fields(entry) if field.name not in ("name", "summary")
+        }
+        for key, value in rows.items():
+            shown = ", ".join(value) if isinstance(value, tuple) else value
+            if shown != "":
+                typer.echo(f"  {key}: {shown}")
+
+
+@app.command()
+def schema(name: Annotated[str, typer.Argument(help="Name of a model, data set, modality, extension or callback.")]) -> None:
+    """Print the JSON Schema of the config of NAME."""
+    registry = plugins.registry()
+    configured = [kind for kind in _kinds_of(name) if hasattr(registry.get(kind, name), "config")]
+    if not configured:
+        raise InvalidInputError(f"{name!r} has no config; `artifex info {name}` describes it")
+    typer.echo(json.dumps(registry.config_class(configured[0], name).json_schema(), indent=2))
+
+
+def _kinds_of(name: str) -> list[str]:
+    """The kinds among which ``name`` is registered, or an error with close matches over all kinds."""
+    registry = plugins.registry()
+    if kinds := [kind for kind in plugins.KINDS if name in registry.names(kind)]:
+        return kinds
+    return [registry.find(name)]
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation: plugins, what failed and why, versions, devices. Exits with 1 when something is wrong."""
+    registry = plugins.registry()
+    typer.echo(f"Python {sys.version.split()[0]} on {sys.platform}")
+    for distribution in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "pydantic", "pluggy"):
+        try:
+            typer.echo(f"  {distribution} {metadata.version(distribution)}")
+        except metadata.PackageNotFoundError:
+            typer.echo(f"  {distribution} is not installed")
+    typer.echo("Plugins")
+    for plugin in registry.plugins.values():
+        typer.echo(f"  {plugin.name}: {plugin}")
+    for plugin in registry.disabled:
+        typer.echo(f"  {plugin.name}: {plugin}, switched off by ARTIFEX_DISABLE_PLUGINS")
+    problems = [*map(str, registry.failures), *registry.conflicts()]
+    typer.echo("Devices")
+    try:
+        from artifex.core.devices import DeviceManager
+
+        device_info = DeviceManager().get_device_info()
+        typer.echo(f"  backend: {device_info['backend']}; devices: {', '.join(map(str, device_info['jax_devices']))}")
+    except Exception as error:  # any fault of a driver is a finding, not a reason to stop
+        problems.append(f"devices cannot be read: {type(error).__name__}: {error}")
+    typer.echo("Problems" if problems else "No problems found.")
+    for problem in problems:
+        typer.echo(f"  {problem}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _warn_in_one_line(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    if issubclass(category, plugins.PluginWarning):
+        print(f"artifex: warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. A mistake of the user's is one message and exit code 2; a traceback comes with ``--debug`` only."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given or os.environ.get("ARTIFEX_DEBUG", "") not in ("", "0")
+    warnings.showwarning = _warn_in_one_line
+    try:
+        app([argument for argument in given if argument != "--debug"], prog_name="artifex")
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        text, code = _report(error)
+        print(f"artifex: {text}", file=sys.stderr)
+        raise SystemExit(code) from None
+
+
+def _report(error: BaseException) -> tuple[str, int]:
+    """What to say of ``error``, and the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, ArtifexError):
+        return str(error), EXIT_USER
+    from pydantic import ValidationError  # here, because a listing has no use for the 0.1 s that pydantic takes to import
+
+    from artifex.core.config import explain
+
+    if isinstance(error, ValidationError):
+        return explain(error), EXIT_USER
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}", EXIT_USER
+    return f"internal error: {type(error).__name__}: {error}\n  Run again with --debug for the traceback.", EXIT_INTERNAL

@@ -1,0 +1,5 @@
+"""Documented longer path of :mod:`artifex.core.devices`."""
+
+from artifex.core.devices import DeviceManager
+
+__all__ = ["DeviceManager"]
