@@ -6,9 +6,14 @@ distributions share and can overwrite files in it. This module lies outside the 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.util
 import sys
 from importlib import metadata
+from typing import NoReturn
+
+REINSTALL = "pip install --force-reinstall --no-deps artifex-core"
 
 
 def shadowing() -> str | None:
@@ -26,25 +31,47 @@ def culprits() -> list[str]:
     )
 
 
+def damaged() -> list[str]:
+    """Files that artifex-core installed and that are gone or were overwritten since, one finding each."""
+    try:
+        files = metadata.files("artifex-core") or []
+    except metadata.PackageNotFoundError:
+        return []
+    found = {file: file.locate() for file in files if file.hash is not None and file.hash.mode == "sha256"}
+    gone = [f"{file} of artifex-core is missing; {REINSTALL}" for file, path in found.items() if not path.exists()]
+    return gone + [
+        f"{file} of artifex-core was overwritten; {REINSTALL}"
+        for file, path in found.items()
+        if path.exists() and _sha256(path.read_bytes()) != file.hash.value
+    ]
+
+
+def _sha256(content: bytes) -> str:
+    """The digest as an installer's RECORD spells it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+
+
 def main() -> None:
     """Run the command line, or say why it cannot run."""
     if (origin := shadowing()) is not None:
         names = culprits()
-        remedy = f"pip uninstall -y {' '.join(name.split()[0] for name in names)}" if names else f"remove {origin}"
-        print(
-            f"artifex: {origin} hides the namespace that the Artifex distributions share.\n"
+        remedy = f"pip uninstall -y {' '.join(name.split()[0] for name in names)}" if names else f"rename or remove {origin}"
+        _stop(
+            f"{origin} hides the namespace that the Artifex distributions share.\n"
             f"  It belongs to: {', '.join(names) or 'no installed distribution'}.\n"
-            f"  Fix: {remedy}, then reinstall artifex-core (its files may have been overwritten).",
-            file=sys.stderr,
+            f"  Fix: {remedy}; then {REINSTALL} (its files may have been overwritten)."
         )
-        raise SystemExit(2)
+    core = importlib.util.find_spec("artifex.core")
+    if core is None or core.origin is None:
+        # A foreign distribution that was uninstalled takes the files along that it had overwritten.
+        _stop(f"artifex-core is incomplete: artifex/core/__init__.py is missing.\n  Fix: {REINSTALL}")
     try:
         from artifex.core.cli import main as run
     except ImportError as error:
-        print(
-            f"artifex: artifex-core cannot be imported ({error}).\n"
-            "  Fix: pip install --force-reinstall --no-deps artifex-core; its files may have been overwritten or removed.",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from error
+        _stop(f"artifex-core cannot be imported ({error}).\n  Fix: {REINSTALL}; its files may have been overwritten or removed.")
     run()
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"artifex: {message}", file=sys.stderr)
+    raise SystemExit(2)

@@ -14,10 +14,11 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import typer
+from artifex_launcher import damaged
 from typer.core import TyperCommand, TyperGroup
 
 from artifex.core import plugins
-from artifex.core.errors import ArtifexError, InvalidInputError, UnknownNameError
+from artifex.core.errors import ArtifexError, InvalidInputError, PluginConflictError, PluginError, UnknownNameError
 
 EXIT_USER, EXIT_INTERNAL = 2, 1
 
@@ -25,19 +26,21 @@ EXIT_USER, EXIT_INTERNAL = 2, 1
 class PluginCommand(TyperCommand):
     """Stands for a plugin's command in listings, and becomes the real one when it is run."""
 
-    def __init__(self, entry: plugins.CommandEntry):
-        super().__init__(entry.name, help=entry.summary, short_help=entry.summary, add_help_option=False)
-        self._entry = entry
+    def __init__(self, name: str, summary: str):
+        super().__init__(name, help=summary, short_help=summary, add_help_option=False)
 
     def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> Any:
-        return _command(self._entry).make_context(info_name, args, parent=parent, **extra)
+        """Parse ``args`` as the real command does; only now is it imported, and a conflict over its name raised."""
+        return _command(plugins.registry().get("command", str(self.name))).make_context(info_name, args, parent=parent, **extra)
 
 
 def _command(entry: plugins.CommandEntry) -> Any:
     """Import the function or typer application that ``entry`` names, as a command."""
     target = plugins.resolve(entry.target)
     if not isinstance(target, typer.Typer):
-        function, target = target, typer.Typer(add_completion=False)
+        if not callable(target):
+            raise PluginError(f"the command {entry.name!r} is a {type(target).__name__}, neither a function nor a typer.Typer")
+        function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
         target.command(entry.name)(function)
     return typer.main.get_command(target)
 
@@ -52,8 +55,11 @@ class PluginGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if (built_in := super().get_command(ctx, cmd_name)) is not None:
             return built_in
+        registry = plugins.registry()
         try:
-            return PluginCommand(plugins.registry().get("command", cmd_name))
+            return PluginCommand(cmd_name, registry.get("command", cmd_name).summary)
+        except PluginConflictError:
+            return PluginCommand(cmd_name, "Unusable: several plugins claim this name.")
         except UnknownNameError as error:
             if cmd_name in plugins.index.COMMANDS:
                 ctx.fail(str(error))
@@ -83,16 +89,20 @@ def _root(
 def list_entries(kind: Annotated[str, typer.Argument(help="Only this kind: model, dataset, preset, loss, metric ...")] = "") -> None:
     """List everything that the installed plugins offer."""
     registry = plugins.registry()
-    kinds = [kind] if kind else list(plugins.KINDS)
-    if kind and kind not in plugins.KINDS:
-        kinds = [kind.removesuffix("s")]  # `artifex list models` reads as well
-    rows = [(k, entry.name, plugin.distribution, entry.summary) for k in kinds for entry, plugin in registry.entries(k)]
+    kinds = [_singular(kind)] if kind else list(plugins.KINDS)
+    rows = [(k, plugins.entry_key(entry), plugin.distribution, entry.summary) for k in kinds for entry, plugin in registry.entries(k)]
     if not rows:
-        typer.echo(f"nothing installed{f' of kind {kind}' if kind else ''}; install a family, such as: pip install artifex-vae")
+        what = f"no {kinds[0]} is installed" if kind else "nothing is installed"
+        typer.echo(f"{what}; a family such as artifex-vae brings models: pip install artifex-vae")
         return
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
         typer.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+
+
+def _singular(kind: str) -> str:
+    """``artifex list models`` reads as well as ``artifex list model``."""
+    return {plugins.hook_name(known).removeprefix("artifex_"): known for known in plugins.KINDS}.get(kind, kind)
 
 
 @app.command()
@@ -112,12 +122,18 @@ def info(name: Annotated[str, typer.Argument(help="Name of a model, data set, pr
 
 
 @app.command()
-def schema(name: Annotated[str, typer.Argument(help="Name of a model, data set, modality, extension or callback.")]) -> None:
+def schema(
+    name: Annotated[str, typer.Argument(help="Name of a model, data set, modality, extension or callback.")],
+    kind: Annotated[str, typer.Option(help="Which kind, where NAME is the name of several: model, dataset ...")] = "",
+) -> None:
     """Print the JSON Schema of the config of NAME."""
     registry = plugins.registry()
-    configured = [kind for kind in _kinds_of(name) if hasattr(registry.get(kind, name), "config")]
+    kinds = [_singular(kind)] if kind else _kinds_of(name)
+    configured = [kind for kind in kinds if hasattr(registry.get(kind, name), "config")]
     if not configured:
-        raise InvalidInputError(f"{name!r} has no config; `artifex info {name}` describes it")
+        raise InvalidInputError(f"{kinds[0]} {name!r} has no config; `artifex info {name}` describes it")
+    if len(configured) > 1:
+        raise InvalidInputError(f"{name!r} is a {' and a '.join(configured)}; say which one: --kind {configured[0]}")
     typer.echo(json.dumps(registry.config_class(configured[0], name).json_schema(), indent=2))
 
 
@@ -132,9 +148,11 @@ def _kinds_of(name: str) -> list[str]:
 @app.command()
 def doctor() -> None:
     """Check the installation: plugins, what failed and why, versions, devices. Exits with 1 when something is wrong."""
-    registry = plugins.registry()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", plugins.PluginWarning)  # the same problems are listed below
+        registry = plugins.registry()
     typer.echo(f"Python {sys.version.split()[0]} on {sys.platform}")
-    for distribution in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "pydantic", "pluggy"):
+    for distribution in ("artifex-core", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "pydantic", "pluggy"):
         try:
             typer.echo(f"  {distribution} {metadata.version(distribution)}")
         except metadata.PackageNotFoundError:
@@ -144,7 +162,9 @@ def doctor() -> None:
         typer.echo(f"  {plugin.name}: {plugin}")
     for plugin in registry.disabled:
         typer.echo(f"  {plugin.name}: {plugin}, switched off by ARTIFEX_DISABLE_PLUGINS")
-    problems = [*map(str, registry.failures), *registry.conflicts()]
+    if not registry.plugins and not registry.disabled:
+        typer.echo("  none")
+    problems = [*map(str, registry.failures), *registry.conflicts(), *damaged()]
     typer.echo("Devices")
     try:
         from artifex.core.devices import DeviceManager
@@ -172,6 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or os.environ.get("ARTIFEX_DEBUG", "") not in ("", "0")
     warnings.showwarning = _warn_in_one_line
+    warnings.simplefilter("always", plugins.PluginWarning)  # never an error: a broken plugin stops nobody, even under -W error
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="artifex")
     except (Exception, KeyboardInterrupt) as error:
@@ -194,6 +215,6 @@ def _report(error: BaseException) -> tuple[str, int]:
 
     if isinstance(error, ValidationError):
         return explain(error), EXIT_USER
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror or error}", EXIT_USER
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error), EXIT_USER
     return f"internal error: {type(error).__name__}: {error}\n  Run again with --debug for the traceback.", EXIT_INTERNAL

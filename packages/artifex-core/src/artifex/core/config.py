@@ -23,8 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, dataclass_transform
 
-import yaml
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -36,7 +36,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
-from artifex.core.errors import ArtifexError
+from artifex.core.errors import ArtifexError, InvalidTypeError
+from artifex.core.yamlio import dump_yaml, load_yaml
 
 __all__ = ["Config", "Registered", "config", "explain"]
 
@@ -47,8 +48,8 @@ T = TypeVar("T")
 def config(cls: type[T]) -> type[T]:
     """Make ``cls`` a config: frozen, slotted, keyword-only, validated, unknown keys refused.
 
-    Cross-field rules go into ``__post_init__``, which raises ``ValueError``. (Under ``slots`` a zero-argument ``super()`` does not
-    work there: name the base class.)
+    Cross-field rules go into ``__post_init__``, which raises ``ValueError`` or ``TypeError``. (Under ``slots`` a zero-argument
+    ``super()`` does not work there: name the base class.)
     """
     settings = ConfigDict(extra="forbid", polymorphic_serialization=True, use_attribute_docstrings=True)
     return pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=settings)(cls)  # type: ignore[return-value]
@@ -56,6 +57,17 @@ def config(cls: type[T]) -> type[T]:
 
 def _is_empty(value: object) -> bool:
     return not value
+
+
+def _plain(value: Any, where: str = "metadata") -> Any:
+    """``value`` as YAML can hold it: tuples become lists, and what would not come back from a file is refused."""
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}.{i}") for i, item in enumerate(value)]
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    raise ValueError(f"{where} is of type {type(value).__name__}; only plain data fits: text, numbers, truth values, lists, dicts")
 
 
 @config
@@ -68,8 +80,10 @@ class Config:
     """Free text."""
     tags: Annotated[tuple[str, ...], Field(exclude_if=_is_empty)] = ()
     """Free labels."""
-    metadata: Annotated[dict[str, Any], Field(exclude_if=_is_empty)] = dataclasses.field(default_factory=dict, hash=False)
-    """Anything else worth keeping with the config. Compared, but left out of the hash."""
+    metadata: Annotated[dict[str, Any], AfterValidator(_plain), Field(exclude_if=_is_empty)] = dataclasses.field(
+        default_factory=dict, hash=False
+    )
+    """Anything else worth keeping with the config, as plain data. Compared, but left out of the hash."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -79,6 +93,9 @@ class Config:
             made = handler(raw)
         except ValidationError as error:
             raise ValidationError.from_exception_data(cls.__name__, [_with_hint(item, cls) for item in error.errors()]) from None
+        except TypeError as error:  # pydantic locates a ValueError from __post_init__, and lets this one through
+            located = InitErrorDetails(type=PydanticCustomError("wrong_type", "{text}", {"text": str(error)}), input=raw)
+            raise ValidationError.from_exception_data(cls.__name__, [located]) from error
         given = (raw.kwargs or {}) if isinstance(raw, ArgsKwargs) else raw
         if isinstance(given, Mapping):
             bools = [
@@ -99,27 +116,51 @@ class Config:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build from plain data. Raises ``pydantic.ValidationError`` (a ``ValueError``) naming each wrong field."""
         if not isinstance(data, Mapping):
-            raise TypeError(f"{cls.__name__}.from_dict takes a mapping of fields, got {type(data).__name__}: {data!r}")
+            raise InvalidTypeError(f"{cls.__name__} is made from a mapping of fields, got {type(data).__name__}: {_short(data)}")
         return _adapter(cls).validate_python(dict(data))
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """The config as YAML text; also written to ``path`` when one is given."""
-        text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        text = dump_yaml(self.to_dict())
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
-        """Build from YAML: a ``Path`` is read, a ``str`` is the text itself."""
-        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-        data = yaml.safe_load(text)
-        return cls.from_dict({} if data is None else data)
+        """Build from YAML: a ``Path`` is read, a ``str`` is the text itself.
+
+        Raises:
+            OSError: the file cannot be read.
+            InvalidInputError: the text is not YAML; the message has line and column.
+            pydantic.ValidationError: fields are wrong; :func:`explain` shows them with the file's name.
+        """
+        file = str(source) if isinstance(source, Path) else ""
+        data = load_yaml(source.read_text(encoding="utf-8") if isinstance(source, Path) else source, source=file)
+        if isinstance(data, str) and data == source:
+            raise InvalidTypeError(f"{cls.__name__}.from_yaml takes YAML text; to read the file {data!r}, pass Path({data!r})")
+        try:
+            return cls.from_dict({} if data is None else data)
+        except ValidationError as error:
+            if file:
+                error.add_note(file)
+            raise
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """JSON Schema of the config, field descriptions included."""
         return _adapter(cls).json_schema()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe inherited fields too: pydantic reads the docstrings of a class's own fields only."""
+        reference = handler(schema)
+        properties = handler.resolve_ref_schema(reference).get("properties", {})
+        for base in cls.__mro__:
+            for name, field in getattr(base, "__pydantic_fields__", {}).items():
+                if field.description and name in properties:
+                    properties[name].setdefault("description", field.description)
+        return reference
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew."""
@@ -127,6 +168,8 @@ class Config:
 
 
 _BOOL_AS_NUMBER = PydanticCustomError("bool_as_number", "expected a number, not a truth value")
+_SHOWN = 12
+"""Wrong fields that fit on one screen."""
 _UNKNOWN_FIELD = ("unexpected_keyword_argument", "extra_forbidden")
 
 
@@ -201,7 +244,7 @@ class Registered:
         registry = plugins.registry()
         fields = dict(value)
         kind = fields.pop("kind", None)
-        known = sorted(registry.kinds_with_config(self.slot))
+        known = registry.kinds_with_config(self.slot)
         if not isinstance(kind, str):
             raise PydanticCustomError(
                 "kind_missing", "needs a 'kind' that names the {slot}; installed: {known}", {"slot": self.slot, "known": ", ".join(known) or "none"}
@@ -221,18 +264,34 @@ class Registered:
 
 
 def explain(error: ValidationError, *, source: str = "") -> str:
-    """A validation error as a few lines for people: each wrong field, what is wrong with it, and what was given.
+    """A validation error as one screen for people: each wrong field, what is wrong with it, and what was given.
 
     Args:
         error: what pydantic raised.
-        source: where the values came from (a file's name), shown at the head.
+        source: where the values came from (a file's name), shown at the head; known already if :meth:`Config.from_yaml` read it.
     """
+    source = source or next(iter(getattr(error, "__notes__", ())), "")
     lines = [f"{source}: not a valid {error.title}" if source else f"not a valid {error.title}"]
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or error.title
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"].startswith("missing"):
-            message = "required, but not given"
-        hide = isinstance(item.get("input"), Mapping | ArgsKwargs) or item["type"] == "unknown_field"
-        lines.append(f"  {where}: {message[:1].lower()}{message[1:]}" + ("" if hide else f" (given: {item['input']!r})"))
+    items = error.errors(include_url=False)
+    lines += [f"  {_line(item, error.title)}" for item in items[:_SHOWN]]
+    if len(items) > _SHOWN:
+        lines.append(f"  and {len(items) - _SHOWN} more")
     return "\n".join(lines)
+
+
+def _line(item: Any, title: str) -> str:
+    """One wrong field."""
+    where, kind, given = ".".join(map(str, item["loc"])) or title, item["type"], item.get("input")
+    if kind.startswith("missing"):
+        return f"{where}: required, but not given"
+    if kind == "unexpected_positional_argument":
+        return f"{_short(given)} is given by position; name the field, as in {title}(name=...)"
+    message = item["msg"].removeprefix("Value error, ")
+    whole = kind == "unknown_field" or isinstance(given, ArgsKwargs) or (isinstance(given, Mapping) and not kind.endswith("_type"))
+    return f"{where}: {message[:1].lower()}{message[1:]}" + ("" if whole else f" (given: {_short(given)})")
+
+
+def _short(value: object) -> str:
+    """``repr`` cut to a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"

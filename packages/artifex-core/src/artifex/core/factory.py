@@ -17,7 +17,7 @@ def model_class(config: Config) -> Any:
     """The class of the model that ``config`` describes, found by the config's type among the installed plugins."""
     if not isinstance(config, Config):
         raise InvalidTypeError(
-            f"create_model takes a model's config, got {type(config).__name__}: {config!r}; build one, such as VAEConfig(...)"
+            f"create_model takes a model's config, built, such as VAEConfig(...); got {type(config).__name__}: {config!r}"
         )
     return plugins.resolve(plugins.registry().entry_of_config("model", type(config)).model)
 
@@ -30,7 +30,11 @@ def create_model(config: Config, *, rngs: nnx.Rngs) -> Any:
         rngs: random streams: ``params`` initialises, the others are kept as the model's own (``default`` stands in for all).
 
     Raises:
-        InvalidTypeError: ``config`` is not a config.
+        InvalidTypeError: ``config`` is not a config, or ``rngs`` no :class:`flax.nnx.Rngs`.
         UnknownNameError: no installed plugin registers a model for this type of config.
+        PluginConflictError: several do.
     """
-    return model_class(config)(config, rngs=rngs)
+    model = model_class(config)
+    if not isinstance(rngs, nnx.Rngs):
+        raise InvalidTypeError(f"create_model takes rngs=nnx.Rngs(seed), got {type(rngs).__name__}: {rngs!r}")
+    return model(config, rngs=rngs)

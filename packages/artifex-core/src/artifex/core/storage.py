@@ -6,25 +6,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import flax
 import jax
 import numpy as np
-import yaml
 from flax import nnx
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from artifex.core import plugins
-from artifex.core.config import explain
-from artifex.core.errors import RunError
+from artifex.core.config import Config, explain
+from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError
 from artifex.core.factory import model_class
+from artifex.core.yamlio import dump_yaml, load_yaml
 
 __all__ = ["flat_weights", "load_model", "save_model", "set_weights", "write_atomically"]
 
@@ -34,7 +34,18 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds either its old content or all of the new one."""
+    """Write ``data`` so that ``path`` holds either its old content or all of the new one.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``.
+    """
+    try:
+        _write_and_replace(path, data)
+    except OSError as error:  # which names the temporary file, unknown to whoever asked
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _write_and_replace(path: Path, data: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -56,8 +67,15 @@ def _umask() -> int:
 
 def flat_weights(model: nnx.Module) -> dict[str, jax.Array]:
     """Every array of ``model`` but its random streams, under dotted string keys."""
-    state = nnx.state(model, nnx.Not(nnx.RngState))
-    return {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.as_pure(state))}
+    leaves = list(nnx.to_flat_state(nnx.as_pure(_saved_state(model))))
+    flat = {".".join(map(str, path)): leaf for path, leaf in leaves}
+    if len(flat) < len(leaves):
+        raise InvalidInputError(f"two arrays of {type(model).__name__} have one dotted name; leave dots out of the keys of its dicts")
+    return flat
+
+
+def _saved_state(model: nnx.Module) -> Any:
+    return nnx.state(model, nnx.Not(nnx.RngState))
 
 
 def set_weights(model: nnx.Module, weights: Mapping[str, Any]) -> None:
@@ -66,34 +84,64 @@ def set_weights(model: nnx.Module, weights: Mapping[str, Any]) -> None:
     Raises:
         RunError: a key is missing or unknown, or a shape differs; the message names the first few.
     """
-    state = nnx.state(model, nnx.Not(nnx.RngState))
-    flat = dict(nnx.to_flat_state(state))
-    by_key = {".".join(map(str, path)): variable for path, variable in flat.items()}
+    state = _saved_state(model)
+    by_key = {".".join(map(str, path)): variable for path, variable in nnx.to_flat_state(state)}
+    shapes = {key: np.shape(leaf) for key, leaf in flat_weights(model).items()}
     missing, unknown = sorted(by_key.keys() - weights.keys()), sorted(weights.keys() - by_key.keys())
     wrong = [
-        f"{key}: file has {np.shape(weights[key])}, model has {variable.shape}"
-        for key, variable in by_key.items()
-        if key in weights and np.shape(weights[key]) != variable.shape
+        f"{key} has shape {np.shape(weights[key])} instead of {shape}"
+        for key, shape in shapes.items()
+        if key in weights and np.shape(weights[key]) != shape
     ]
     if missing or unknown or wrong:
-        parts = [f"missing {missing[:3]}" * bool(missing), f"unknown {unknown[:3]}" * bool(unknown), "; ".join(wrong[:3])]
+        parts = [_few("missing", missing), _few("unknown to the model", unknown), "; ".join(wrong[:3])]
         raise RunError(f"the weights do not fit {type(model).__name__}: {'; '.join(p for p in parts if p)}")
     for key, variable in by_key.items():
-        variable[...] = jax.numpy.asarray(weights[key], variable.dtype)
+        variable.set_value(_like(variable.get_value(), weights[key]))
     nnx.update(model, state)
 
 
+def _few(what: str, keys: list[str]) -> str:
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{what}: {', '.join(keys[:3])}{more}" if keys else ""
+
+
+def _like(old: Any, new: Any) -> Any:
+    """``new`` with the type, and the placement if it was chosen, of ``old``."""
+    if isinstance(old, bool | int | float):
+        return type(old)(np.asarray(new).item())
+    array = np.asarray(new).astype(jax.numpy.result_type(old))
+    return jax.device_put(array, old.sharding) if isinstance(old, jax.Array) and old.committed else jax.numpy.asarray(array)
+
+
 def save_model(model: Any, folder: str | Path) -> Path:
-    """Write ``model`` (which keeps its config as ``model.config``) to ``folder``, made if need be. Returns the folder."""
+    """Write ``model`` (which keeps its config as ``model.config``) to ``folder``, made if need be. Returns the folder.
+
+    Raises:
+        InvalidTypeError: ``model`` has no config, or arrays of a type that the file format lacks (8-bit floats).
+        UnknownNameError: no installed plugin registers a model for this type of config.
+        OSError: the folder cannot be made or written.
+    """
+    config = getattr(model, "config", None)
+    if not isinstance(config, Config):
+        raise InvalidTypeError(f"save_model takes a model that keeps its config as model.config; {type(model).__name__} does not")
+    kind = plugins.registry().kind_of("model", type(config))
+    weights = _serialized(model, kind)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    kind = plugins.registry().kind_of("model", type(model.config))
-    arrays = {key: np.asarray(value) for key, value in flat_weights(model).items()}
-    metadata = {"format": "artifex", "artifex_format": FORMAT, "kind": kind, "jax": jax.__version__}
-    write_atomically(folder / WEIGHTS_FILE, save(arrays, metadata=metadata))
-    text = yaml.safe_dump({"kind": kind, **model.config.to_dict()}, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / CONFIG_FILE, text.encode())
+    write_atomically(folder / WEIGHTS_FILE, weights)
+    write_atomically(folder / CONFIG_FILE, dump_yaml({"kind": kind, **config.to_dict()}).encode())
     return folder
+
+
+def _serialized(model: nnx.Module, kind: str) -> bytes:
+    arrays = {key: np.asarray(value, order="C") for key, value in flat_weights(model).items()}
+    metadata = {"format": "artifex", "artifex_format": FORMAT, "kind": kind, "jax": jax.__version__, "flax": flax.__version__}
+    try:
+        return save(arrays, metadata=metadata)
+    except (KeyError, ValueError, SafetensorError) as error:
+        types = ", ".join(sorted({str(array.dtype) for array in arrays.values()}))
+        raise InvalidTypeError(f"the weights of {type(model).__name__} ({types}) cannot be saved: {error}; convert them first") from error
 
 
 def load_model(folder: str | Path, *, rngs: nnx.Rngs | None = None) -> Any:
@@ -111,26 +159,42 @@ def load_model(folder: str | Path, *, rngs: nnx.Rngs | None = None) -> Any:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise RunError(f"{folder} holds no saved model: {name} is missing; a model's folder has {CONFIG_FILE} and {WEIGHTS_FILE}")
-    fields = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    if not isinstance(fields, dict) or not isinstance(kind := fields.pop("kind", None), str):
-        raise RunError(f"{folder / CONFIG_FILE} names no 'kind' of model")
-    try:
-        config = plugins.registry().config_class("model", kind).from_dict(fields)
-    except ValidationError as error:
-        raise RunError(explain(error, source=str(folder / CONFIG_FILE))) from error
-    weights = _read_weights(folder / WEIGHTS_FILE)
+    config, kind = _read_config(folder / CONFIG_FILE)
+    weights = _read_weights(folder / WEIGHTS_FILE, kind)
     streams = nnx.Rngs(int.from_bytes(os.urandom(4), "little")) if rngs is None else rngs
     model = model_class(config)(config, rngs=streams)
-    set_weights(model, weights)
+    try:
+        set_weights(model, weights)
+    except RunError as error:
+        raise RunError(f"{folder}: {error}") from error
     return model
 
 
-def _read_weights(path: Path) -> dict[str, np.ndarray]:
+def _read_config(path: Path) -> tuple[Config, str]:
+    """The config in ``path``, and the kind of model that it describes."""
+    try:
+        fields = load_yaml(path.read_text(encoding="utf-8"), source=str(path))
+    except (InvalidInputError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    if not isinstance(fields, dict) or not isinstance(kind := fields.pop("kind", None), str):
+        raise RunError(f"{path} names no 'kind' of model; save_model writes one")
+    try:
+        return plugins.registry().config_class("model", kind).from_dict(fields), kind
+    except ValidationError as error:
+        raise RunError(explain(error, source=str(path))) from error
+
+
+def _read_weights(path: Path, kind: str) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="np") as file:
-            version = (file.metadata() or {}).get("artifex_format")
+            metadata = file.metadata() or {}
+            version = metadata.get("artifex_format")
+            if version is None:
+                raise RunError(f"{path} was not written by save_model: its metadata has no 'artifex_format'")
             if version != FORMAT:
-                raise RunError(f"{path} has format {json.dumps(version)}; this artifex-core reads format {FORMAT}")
+                raise RunError(f"{path} has format {version}; this artifex-core reads format {FORMAT}: upgrade it, or save the model anew")
+            if metadata.get("kind") != kind:
+                raise RunError(f"{path} holds a {metadata.get('kind')!r}, and {CONFIG_FILE} beside it describes a {kind!r}")
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise RunError(f"{path} cannot be read: {error}; it may be truncated") from error

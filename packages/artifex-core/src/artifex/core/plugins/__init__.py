@@ -29,9 +29,9 @@ from artifex.core.plugins.entries import (
     PresetEntry,
     resolve,
 )
-from artifex.core.plugins.hookspecs import KINDS, hookimpl
+from artifex.core.plugins.hookspecs import KINDS, hook_name, hookimpl
 from artifex.core.plugins.manager import API_VERSION, Failure, Plugin, PluginWarning, load_plugins
-from artifex.core.plugins.registry import Registry, refresh, registry
+from artifex.core.plugins.registry import Registry, entry_key, refresh, registry
 
 __all__ = [
     "API_VERSION",
@@ -51,6 +51,8 @@ __all__ = [
     "PluginWarning",
     "PresetEntry",
     "Registry",
+    "entry_key",
+    "hook_name",
     "hookimpl",
     "index",
     "load_plugins",

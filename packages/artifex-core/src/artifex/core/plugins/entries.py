@@ -6,8 +6,8 @@ A target is written ``"package.module:Name"`` and imported on first use by :func
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 from artifex.core.errors import PluginError
 
@@ -28,7 +28,11 @@ __all__ = [
 
 
 def resolve(target: str) -> Any:
-    """Import what ``"package.module:Name"`` names. Raises :class:`PluginError` when the string or what it names is wrong."""
+    """Import what ``"package.module:Name"`` names.
+
+    Raises:
+        PluginError: the string is no target, its module cannot be imported, or the name is not there.
+    """
     module, colon, attribute = target.partition(":")
     if not (module and colon and attribute):
         raise PluginError(f"{target!r} is no target; write it as 'package.module:Name'")
@@ -36,8 +40,9 @@ def resolve(target: str) -> Any:
         value: Any = importlib.import_module(module)
         for part in attribute.split("."):
             value = getattr(value, part)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"cannot import {target!r}: {error}") from error
+    except Exception as error:  # a stranger's module may raise anything at import
+        reason = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise PluginError(f"cannot import {target!r}: {reason}") from error
     return value
 
 
@@ -49,6 +54,19 @@ class Entry:
     """What users type; unique among the entries of its kind."""
     summary: str = ""
     """One line for listings."""
+
+    def __post_init__(self) -> None:
+        """Check the types here, where the plugin that gave them can still be named."""
+        if not self.name:
+            raise ValueError(f"a {type(self).__name__} needs a name")
+        for field in fields(self):
+            value, declared = getattr(self, field.name), str(field.type)
+            if declared.startswith("tuple"):
+                if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+                    raise TypeError(f"{type(self).__name__}.{field.name} takes a tuple of strings, got {value!r}")
+                object.__setattr__(self, field.name, tuple(value))
+            elif not isinstance(value, bool if declared == "bool" else str):
+                raise TypeError(f"{type(self).__name__}.{field.name} takes a {declared}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +90,24 @@ class LossEntry(Entry):
     paper: str = ""
 
 
+Need = Literal["samples", "references", "log_prob", "model"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricEntry(Entry):
     """A metric: a pure function, with what it has to be given and which way is better."""
 
     metric: str
-    needs: tuple[Literal["samples", "references", "log_prob", "model"], ...]
+    needs: tuple[Need, ...]
     higher_is_better: bool
     modality: str = ""
     """The kind of data it measures; empty where any will do."""
     paper: str = ""
+
+    def __post_init__(self) -> None:
+        Entry.__post_init__(self)
+        if unknown := set(self.needs) - set(get_args(Need)):
+            raise ValueError(f"metric {self.name!r} needs {', '.join(sorted(unknown))}; it may need {', '.join(get_args(Need))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

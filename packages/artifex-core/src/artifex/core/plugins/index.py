@@ -20,6 +20,9 @@ DISTRIBUTION_OF: dict[tuple[str, str], str] = {
 }
 """Distribution by kind and name."""
 
+BUILT_IN_COMMANDS = ("list", "info", "schema", "doctor")
+"""Commands of the core itself; no plugin may take their names."""
+
 COMMANDS = frozenset(name for kind, name in DISTRIBUTION_OF if kind == "command")
 """Commands of ours, installed or not."""
 
@@ -33,7 +36,6 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "RunConfig": ("artifex.training", "artifex-training"),
     "SchedulerConfig": ("artifex.training", "artifex-training"),
     "TrainerConfig": ("artifex.training", "artifex-training"),
-    "TrainingConfig": ("artifex.training", "artifex-training"),
     "ShardingConfig": ("artifex.core.mesh", "artifex-core"),
 }
 """Module and distribution of each public config class of ours."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import inspect
 import os
+import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -57,9 +59,11 @@ class Failure:
     reason: str
     details: str = ""
     """The traceback, where an exception was the reason."""
+    partly: bool = False
+    """Whether the rest of the plugin still serves."""
 
     def __str__(self) -> str:
-        return f"plugin '{self.plugin.name}' of {self.plugin} was skipped: {self.reason}"
+        return f"plugin '{self.plugin.name}' of {self.plugin} {'is faulty' if self.partly else 'was skipped'}: {self.reason}"
 
 
 @dataclass(slots=True)
@@ -78,26 +82,26 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, disable: s
 
     Args:
         entry_points: what to load, in any order; they are sorted, so that the outcome does not depend on it.
-        disable: comma-separated patterns of entry-point or distribution names to leave out; by default the
-            environment variable ``ARTIFEX_DISABLE_PLUGINS``.
+        disable: comma-separated patterns of entry-point or distribution names to leave out (``vae,my-plugin*``); by default
+            the environment variable ``ARTIFEX_DISABLE_PLUGINS``.
     """
     if entry_points is None:
-        import importlib_metadata
-
-        entry_points = importlib_metadata.entry_points(group=ENTRY_POINT_GROUP)
-    patterns = [p.strip() for p in (os.environ.get(DISABLE_VARIABLE, "") if disable is None else disable).split(",") if p.strip()]
+        entry_points = _installed()
+    given = os.environ.get(DISABLE_VARIABLE, "") if disable is None else disable
+    patterns = [normalized(pattern.strip()) for pattern in given.split(",") if pattern.strip()]
     manager = pluggy.PluginManager("artifex")
     manager.add_hookspecs(hookspecs)
     loaded = LoadedPlugins(manager)
     for point in sorted(entry_points, key=_order):
         plugin = _describe(point)
-        if any(fnmatch.fnmatch(name, pattern) for name in (plugin.name, plugin.distribution) for pattern in patterns):
+        names = (normalized(plugin.name), normalized(plugin.distribution))
+        if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns):
             loaded.disabled.append(plugin)
             continue
         key = plugin.name if plugin.name not in loaded.plugins else f"{plugin.distribution}:{plugin.name}"
         try:
             module = point.load()
-        except Exception as error:  # a stranger's module may raise anything at import
+        except (Exception, SystemExit) as error:  # a stranger's module may raise anything at import
             loaded.failures.append(Failure(plugin, f"{type(error).__name__}: {error}", traceback.format_exc()))
             continue
         problem = _unusable(module) or _register(manager, module, key)
@@ -108,16 +112,36 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, disable: s
     return loaded
 
 
+def normalized(name: str) -> str:
+    """``name`` as distributions are compared: ``My_Plugin`` is ``my-plugin``."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _installed() -> list[EntryPoint]:
+    """Entry points of our group, of the first distribution of each name on the path; one with unreadable metadata is passed over."""
+    import importlib_metadata
+
+    found: dict[str, list[EntryPoint]] = {}
+    for distribution in importlib_metadata.distributions():
+        try:
+            points = list(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
+        except Exception:  # not one of ours: pip would complain of it too
+            continue
+        if points:
+            found.setdefault(normalized(_describe(points[0]).distribution), points)
+    return [point for points in found.values() for point in points]
+
+
 def _order(point: EntryPoint) -> tuple[str, str]:
     plugin = _describe(point)
     return plugin.distribution, plugin.name
 
 
 def _describe(point: EntryPoint) -> Plugin:
-    distribution = point.dist
-    if distribution is None:
-        return Plugin(point.name, point.value, "unknown distribution", "?")
-    return Plugin(point.name, point.value, str(distribution.name), str(distribution.version))
+    try:
+        return Plugin(point.name, point.value, str(point.dist.name), str(point.dist.version))
+    except Exception:  # no distribution, or one whose METADATA is lost
+        return Plugin(point.name, point.value, f"unknown distribution ({point.value})", "?")
 
 
 def _unusable(module: object) -> str:
@@ -128,7 +152,8 @@ def _unusable(module: object) -> str:
     example = f"ARTIFEX_API = ({API_VERSION}, {API_VERSION})"
     if declared is None:
         return f"{module.__name__} does not say which plugin API it was written for; add '{example}'"
-    if not (isinstance(declared, tuple) and len(declared) == 2 and all(type(v) is int for v in declared)):
+    is_range = isinstance(declared, tuple) and len(declared) == 2 and all(type(v) is int for v in declared)
+    if not is_range or declared[0] > declared[1]:
         return f"{module.__name__}.ARTIFEX_API is {declared!r}; it has to be the lowest and highest version, '{example}'"
     lowest, highest = declared
     if not lowest <= API_VERSION <= highest:
@@ -138,19 +163,40 @@ def _unusable(module: object) -> str:
 
 
 def _register(manager: pluggy.PluginManager, module: ModuleType, key: str) -> str:
-    """Register ``module``; on a hook that is misspelt or asks for unknown arguments undo it and say why."""
+    """Register ``module``; when a hook is misspelt, asks for unknown arguments or is missing, undo it and say why."""
+    if manager.is_registered(module):
+        return f"module {module.__name__} is registered already; name it in one entry point only"
     try:
         manager.register(module, name=key)
+        problem = _hook_problem(manager, module)
     except pluggy.PluginValidationError as error:
-        if manager.has_plugin(key):
-            manager.unregister(name=key)
-        return str(error)
-    except ValueError:
-        return f"module {module.__name__} is registered already; name it in one entry point only"
+        problem = " ".join(str(error).split())
+    except Exception as error:  # reading the module's lazy names may import, and raise, anything
+        problem = f"its names cannot be read: {type(error).__name__}: {error}"
+    if problem and manager.is_registered(module):
+        manager.unregister(module)
+    return problem
+
+
+def _hook_problem(manager: pluggy.PluginManager, module: ModuleType) -> str:
+    """What is wrong with the hooks that ``module`` registered; empty when nothing is."""
     known = [hookspecs.hook_name(kind) for kind in hookspecs.KINDS]
-    for hook in manager.get_hookcallers(module) or []:
-        if not hook.has_spec():
-            manager.unregister(name=key)
-            close = difflib.get_close_matches(hook.name, known, n=1)
-            return f"there is no hook '{hook.name}'" + (f"; did you mean '{close[0]}'?" if close else f"; the hooks are {', '.join(known)}")
-    return ""
+    callers = manager.get_hookcallers(module) or []
+    for caller in callers:
+        own = [implementation for implementation in caller.get_hookimpls() if implementation.plugin is module]
+        if not caller.has_spec() and not all(implementation.optionalhook for implementation in own):
+            return f"there is no hook '{caller.name}'; {_suggestion(caller.name, known)}"
+    registered = {caller.name for caller in callers}
+    for name, value in vars(module).items():
+        if name in known and inspect.isfunction(value) and name not in registered:
+            return f"'{name}' in {module.__name__} lacks the decorator @hookimpl"
+    if callers:
+        return ""
+    if {"__getattr__", "__dir__"} & vars(module).keys():
+        return f"{module.__name__} implements no hook: its names are lazy; point the entry point at the module that defines the hooks"
+    return f"{module.__name__} implements no hook; the hooks are {', '.join(known)}"
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"the hooks are {', '.join(known)}"

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import difflib
 import sys
+import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from artifex.core.errors import PluginConflictError, UnknownNameError
+from artifex.core.errors import PluginConflictError, PluginError, UnknownNameError
 from artifex.core.plugins import index
-from artifex.core.plugins.entries import Entry, resolve
+from artifex.core.plugins.entries import ComponentEntry, Entry, resolve
 from artifex.core.plugins.hookspecs import KINDS, hook_name
-from artifex.core.plugins.manager import Failure, LoadedPlugins, Plugin, PluginWarning, load_plugins
+from artifex.core.plugins.manager import (
+    DISABLE_VARIABLE,
+    Failure,
+    LoadedPlugins,
+    Plugin,
+    PluginWarning,
+    load_plugins,
+    normalized,
+)
 
 
 class Registry:
@@ -31,17 +40,26 @@ class Registry:
         """Call implementations one at a time, so that each entry's owner is known and a broken one stops nobody else."""
         for implementation in implementations:
             plugin = self.plugins[implementation.plugin_name]
+            expected = f"it has to return a list of {KINDS[kind].__name__}"
             try:
-                entries = list(implementation.function())
-            except Exception as error:  # a stranger's hook may raise anything
-                self.failures.append(Failure(plugin, f"{hook_name(kind)}() raised {type(error).__name__}: {error}"))
+                given = implementation.function()
+                entries = list(given) if isinstance(given, Iterable) else None
+            except (Exception, SystemExit) as error:  # a stranger's hook may raise anything
+                self._fail(plugin, f"{hook_name(kind)}() raised {type(error).__name__}: {error}", traceback.format_exc())
+                continue
+            if entries is None:
+                self._fail(plugin, f"{hook_name(kind)}() returned {given!r}; {expected}")
                 continue
             for entry in entries:
                 if not isinstance(entry, KINDS[kind]):
-                    given = f"a {type(entry).__name__}: {entry!r}"
-                    self.failures.append(Failure(plugin, f"{hook_name(kind)}() gave {given}; it has to give {KINDS[kind].__name__}"))
-                    continue
-                self._entries[kind].setdefault(_key(kind, entry), []).append((entry, plugin))
+                    self._fail(plugin, f"{hook_name(kind)}() gave a {type(entry).__name__}, {entry!r}; {expected}")
+                elif kind == "command" and entry.name in index.BUILT_IN_COMMANDS:
+                    self._fail(plugin, f"the command {entry.name!r} is artifex-core's own; choose another name")
+                else:
+                    self._entries[kind].setdefault(entry_key(entry), []).append((entry, plugin))
+
+    def _fail(self, plugin: Plugin, reason: str, details: str = "") -> None:
+        self.failures.append(Failure(plugin, reason, details, partly=True))
 
     def names(self, kind: str, *, slot: str | None = None) -> list[str]:
         """Sorted names of the entries of ``kind``; of components, those of ``slot``."""
@@ -64,8 +82,7 @@ class Registry:
             if name in self._entries[kind]:
                 return kind
         if providers := {distribution for (_, known), distribution in index.DISTRIBUTION_OF.items() if known == name}:
-            provider = sorted(providers)[0]
-            raise UnknownNameError(f"nothing called {name!r} is installed; it is part of {provider}: pip install {provider}")
+            raise UnknownNameError(f"nothing called {name!r} is installed; {self._remedy(min(providers))}")
         close = difflib.get_close_matches(name, everything, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else "`artifex list` shows what is"
         raise UnknownNameError(f"nothing called {name!r} is installed; {hint}")
@@ -99,14 +116,25 @@ class Registry:
         return resolve(self.entry_for_slot(slot, kind).config)
 
     def entry_of_config(self, slot: str, cls: type) -> Any:
-        """The entry whose config is exactly ``cls``. Raises :class:`UnknownNameError` when no plugin registers it."""
+        """The entry whose config is exactly ``cls``.
+
+        Raises:
+            UnknownNameError: no plugin registers it.
+            PluginConflictError: several entries share it, or two plugins claim the entry's name.
+        """
+        matches: list[str] = []
         for kind in self.kinds_with_config(slot):
-            entry = self.entry_for_slot(slot, kind)
-            if entry.config == f"{cls.__module__}:{cls.__qualname__}" or _loaded(entry.config) is cls:
-                return entry
+            candidates = self._kind(slot)[kind] if slot in KINDS else self._kind("component")[f"{slot}/{kind}"]
+            if any(_names(entry.config, cls) for entry, _ in candidates):
+                matches.append(kind)
+        if len(matches) > 1:
+            raise PluginConflictError(f"{cls.__name__} is the config of {' and '.join(matches)}; each {slot} needs a config of its own")
+        if matches:
+            return self.entry_for_slot(slot, matches[0])
+        missing = "".join(f"; {problem}" for problem in self._absent())
         raise UnknownNameError(
             f"no installed plugin registers a {slot} with the config {cls.__module__}.{cls.__qualname__}; "
-            f"register one through the hook {hook_name(slot if slot in KINDS else 'component')}()"
+            f"register one through the hook {hook_name(slot if slot in KINDS else 'component')}(){missing}"
         )
 
     def kind_of(self, slot: str, cls: type) -> str:
@@ -121,26 +149,59 @@ class Registry:
     def _unknown(self, kind: str, name: str) -> str:
         names = self.names(kind)
         message = f"no installed plugin has a {kind} called {name!r}"
+        if kind == "component" and "/" in name:
+            slot, _, name = name.partition("/")
+            names = self.names(kind, slot=slot)
+            message = f"no installed plugin has a {slot} called {name!r}"
         if provider := index.DISTRIBUTION_OF.get((kind, name)):
-            return f"{message}; it is part of {provider}: pip install {provider}"
+            return f"{message}; {self._remedy(provider)}"
         if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
             return f"{message}; did you mean {' or '.join(repr(c) for c in close)}?"
         return f"{message}; installed: {', '.join(names) or 'none'}"
 
 
-def _key(kind: str, entry: Any) -> str:
-    return f"{entry.slot}/{entry.name}" if kind == "component" else entry.name
+    def _remedy(self, distribution: str) -> str:
+        """How to get what ``distribution``, one of ours, provides."""
+        name = normalized(distribution)
+        if any(normalized(plugin.distribution) == name for plugin in self.disabled):
+            return f"it is part of {distribution}, which {DISABLE_VARIABLE} switches off"
+        if failed := [failure for failure in self.failures if normalized(failure.plugin.distribution) == name]:
+            return f"it is part of {distribution}, but {failed[0]}"
+        if have := [plugin for plugin in self.plugins.values() if normalized(plugin.distribution) == name]:
+            return f"{have[0]} does not have it yet: pip install --upgrade {distribution}"
+        return f"it is part of {distribution}: pip install {distribution}"
+
+    def _absent(self) -> list[str]:
+        """Plugins that are installed and offer nothing, each with the reason."""
+        off = [f"plugin '{plugin.name}' of {plugin} is switched off by {DISABLE_VARIABLE}" for plugin in self.disabled]
+        return off + [str(failure) for failure in self.failures]
+
+
+def entry_key(entry: Any) -> str:
+    """The name under which ``entry`` is found among its kind: ``slot/name`` for a component."""
+    return f"{entry.slot}/{entry.name}" if isinstance(entry, ComponentEntry) else entry.name
 
 
 def _conflict(kind: str, name: str, found: list[tuple[Entry, Plugin]]) -> str:
-    owners = " and ".join(str(plugin) for _, plugin in found)
-    return f"{kind} {name!r} is claimed by {owners}; switch one off with ARTIFEX_DISABLE_PLUGINS={found[-1][1].distribution}, or uninstall it"
+    owners = sorted({str(plugin) for _, plugin in found})
+    if len(owners) == 1:
+        return f"{kind} {name!r} is registered {len(found)} times by {owners[0]}; its author has to rename one"
+    names = sorted({plugin.distribution for _, plugin in found})
+    switch = " or ".join(f"{DISABLE_VARIABLE}={distribution}" for distribution in names)
+    return f"{kind} {name!r} is claimed by {' and '.join(owners)}; switch one off ({switch}) or uninstall it"
 
 
-def _loaded(target: str) -> Any:
-    """What ``target`` names if its module is imported already, else None: a class in hand has its module loaded."""
+def _names(target: str, cls: type) -> bool:
+    """Whether ``target`` is ``cls``. Imports no more than it must: a class in hand has its own module loaded."""
+    if target == f"{cls.__module__}:{cls.__qualname__}":
+        return True
     module, _, attribute = target.partition(":")
-    return getattr(sys.modules.get(module), attribute, None)
+    if attribute != cls.__qualname__ and module not in sys.modules:
+        return False
+    try:
+        return resolve(target) is cls
+    except PluginError:  # a stranger's broken target is not what is looked for
+        return False
 
 
 @cache

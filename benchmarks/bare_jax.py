@@ -1,0 +1,43 @@
+"""The yardstick of the trainer: one donated `jax.jit` step on an NNX model's pure state, and nothing else."""
+
+from __future__ import annotations
+
+from rounds import Run
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+
+def bare_loop(model: nnx.Module, x: np.ndarray, optimizer: optax.GradientTransformation) -> Run:
+    """``run(steps)`` on one batch ``x`` that stays on the devices, split over as many as there are."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+    # a copy of the model's arrays: the step's donation must not take them away from the caller
+    params, rest = jax.device_put(jax.tree.map(jax.numpy.copy, (nnx.as_pure(params), nnx.as_pure(rest))), replicated)
+    state = params, rest, jax.jit(optimizer.init, out_shardings=replicated)(params)
+    batch = {"x": jax.device_put(x, split)}
+
+    def loss_of(params: object, rest: object, batch: dict[str, jax.Array]) -> tuple[jax.Array, object]:
+        merged = nnx.merge(graphdef, params, rest)
+        loss = merged.loss_fn(batch, merged(batch["x"]))["loss"]
+        return loss, nnx.as_pure(nnx.state(merged, nnx.Not(nnx.Param)))
+
+    def step(state: tuple, batch: dict[str, jax.Array]) -> tuple:
+        params, rest, moments = state
+        (_, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(params, rest, batch)
+        updates, moments = optimizer.update(grads, moments, params)
+        return optax.apply_updates(params, updates), rest, moments
+
+    compiled = jax.jit(step, donate_argnums=0)
+
+    def run(steps: int) -> None:
+        nonlocal state
+        for _ in range(steps):
+            state = compiled(state, batch)
+        jax.block_until_ready(state)
+
+    return run

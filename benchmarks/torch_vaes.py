@@ -1,0 +1,67 @@
+"""The VAEs of the benchmarks in plain PyTorch.
+
+Dense: ``D - hidden... - L`` and back, ReLU. Conv: 3×3 convolutions of stride 2, a linear map each way, and 4×4 transposed convolutions
+of stride 2, ReLU. Bernoulli likelihood with logits, diagonal Gaussian posterior, standard normal prior; the loss is minus the ELBO in
+nats, averaged over the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TorchVAE(nn.Module):
+    """A trunk, two linear heads for mean and log variance, and a decoder to logits."""
+
+    def __init__(self, trunk: nn.Module, width: int, latent_dim: int, decoder: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.decoder = trunk, decoder
+        self.mean, self.log_var = nn.Linear(width, latent_dim), nn.Linear(width, latent_dim)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.trunk(x)
+        return self.mean(h), self.log_var(h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """-ELBO = -log p(x|z) + KL(q(z|x) || p(z)), nats an example."""
+        mean, log_var = self.encode(x)
+        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+        logits = self.decoder(z)
+        distortion = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
+        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum() / len(x)
+        return distortion + kl
+
+
+def dense_vae(shape: Sequence[int], hidden: Sequence[int], latent_dim: int) -> TorchVAE:
+    """``prod(shape) - hidden - latent_dim - reversed(hidden) - prod(shape)``."""
+    size = prod(shape)
+    trunk = nn.Sequential(nn.Flatten(), *_mlp([size, *hidden]))
+    decoder = nn.Sequential(*_mlp([latent_dim, *reversed(hidden)]), nn.Linear(hidden[0], size), nn.Unflatten(1, tuple(shape)))
+    return TorchVAE(trunk, hidden[-1], latent_dim, decoder)
+
+
+def conv_vae(shape: Sequence[int], hidden: Sequence[int], latent_dim: int) -> TorchVAE:
+    """Halves the ``(C, H, W)`` image at every width of ``hidden``, and doubles it back."""
+    channels, height, width = shape
+    grid = (hidden[-1], height // 2 ** len(hidden), width // 2 ** len(hidden))
+    down = [channels, *hidden]
+    up = [*reversed(hidden), channels]
+    trunk: list[nn.Module] = []
+    for c_in, c_out in zip(down[:-1], down[1:], strict=True):
+        trunk += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.ReLU()]
+    decoder: list[nn.Module] = [nn.Linear(latent_dim, prod(grid)), nn.ReLU(), nn.Unflatten(1, grid)]
+    for c_in, c_out in zip(up[:-1], up[1:], strict=True):
+        decoder += [nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1), nn.ReLU()]
+    return TorchVAE(nn.Sequential(*trunk, nn.Flatten()), prod(grid), latent_dim, nn.Sequential(*decoder[:-1]))
+
+
+def _mlp(widths: Sequence[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for d_in, d_out in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(d_in, d_out), nn.ReLU()]
+    return layers

@@ -1,0 +1,189 @@
+"""What can be run on this repository: ``nox -l`` lists it, ``nox -s NAME`` runs it, arguments after ``--`` are handed on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+CACHE = ROOT / ".cache"
+WHEELS = CACHE / "wheels" / str(time.time_ns())  # a new place each time: uv keeps a wheel it has seen in a folder
+PYTHONS = ("3.11", "3.12", "3.13")
+SHARED_LEVELS = (
+    "artifex",
+    "artifex/benchmarks",
+    "artifex/benchmarks/metrics",
+    "artifex/data",
+    "artifex/generative_models",
+    "artifex/generative_models/modalities",
+    "artifex/generative_models/models",
+    "artifex/modalities",
+)
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests", "lint", "types"]
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")  # the interpreters are the ones that are here
+
+
+def distributions() -> dict[str, Path]:
+    """Name and folder of every distribution, the core first."""
+    folders = sorted(file.parent for file in ROOT.glob("packages/**/pyproject.toml"))
+    named = {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"]: folder for folder in folders}
+    return {"artifex-core": named.pop("artifex-core"), **named}
+
+
+DISTRIBUTIONS = distributions()
+
+
+def group(name: str, folder: Path = ROOT) -> list[str]:
+    """Requirements of a dependency group (PEP 735)."""
+    return nox.project.dependency_groups(nox.project.load_toml(folder / "pyproject.toml"), name)
+
+
+def install(session: nox.Session, *requirements: str, only: tuple[str, ...] = tuple(DISTRIBUTIONS)) -> None:
+    """Install ``requirements`` and our distributions, editable, at the versions of constraints.txt."""
+    editable = [part for name in only for part in ("-e", str(DISTRIBUTIONS[name].relative_to(ROOT)))]
+    session.install("-c", "constraints.txt", *requirements, *editable)
+
+
+def compilation_cache() -> dict[str, str]:
+    """Where JAX keeps what it has compiled, so that a second run of the tests compiles nothing."""
+    return {"JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))}
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Train a VAE on real digits and leave a run folder with samples to look at."""
+    install(session, only=("artifex-core", "artifex-training", "artifex-vae", "artifex-modalities-image"))
+    session.run("artifex", "train", "vae-digits", *session.posargs)
+
+
+def tests(session: nox.Session) -> None:
+    """Every test and doctest, in two processes. Arguments for pytest go after ``--``."""
+    install(session, *group("tests"))
+    workers = [] if any(part.startswith("-n") for part in session.posargs) else ["-n", "2"]
+    session.run("pytest", *workers, *session.posargs, env=compilation_cache())
+
+
+nox.session(tests)  # the interpreter that runs nox
+for version in PYTHONS:  # tests-3.12 and so on: another one
+    nox.session(tests, name=f"tests-{version}", python=version)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every distribution to a wheel."""
+    session.install("-c", "constraints.txt", *group("build"))
+    shutil.rmtree(WHEELS.parent, ignore_errors=True)
+    for folder in DISTRIBUTIONS.values():
+        session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", str(WHEELS), str(folder), silent=True)
+
+
+@nox.session(requires=["wheels"], reuse_venv=False)
+@nox.parametrize("name", list(DISTRIBUTIONS), ids=list(DISTRIBUTIONS))
+def alone(session: nox.Session, name: str) -> None:
+    """One distribution as its users get it: its wheel installed by itself, its tests run from a temporary folder."""
+    folder = DISTRIBUTIONS[name]
+    is_meta = not (folder / "src").is_dir()
+    requirements = [] if is_meta else group("test", folder)
+    session.install("-c", "constraints.txt", "--find-links", str(WHEELS), name, *requirements)
+    if is_meta:
+        session.run("artifex", "list")
+        return
+    with tempfile.TemporaryDirectory(prefix="artifex-alone-") as temporary:
+        elsewhere = shutil.copytree(folder / "tests", Path(temporary).resolve() / "tests")
+        settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(elsewhere), "-o", "cache_dir=.pytest_cache")
+        with session.chdir(elsewhere):
+            session.run("pytest", *settings, str(elsewhere), *session.posargs, env=compilation_cache())
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, the star of distributions, and no ``__init__.py`` at a level that distributions share."""
+    install(session, *group("lint"))
+    strays = stray_packages()
+    if strays:
+        session.error("an __init__.py at a shared level hides every sibling distribution; remove " + ", ".join(strays))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--cache-dir", str(CACHE / "import-linter"))
+
+
+def stray_packages() -> list[str]:
+    """Every ``__init__.py`` in a folder that more than one distribution fills, or may."""
+    sources = [folder / "src" for folder in DISTRIBUTIONS.values()]
+    folders = Counter(str(path.relative_to(root)) for root in sources for path in root.rglob("*") if path.is_dir())
+    shared = {*SHARED_LEVELS, *(name for name, count in folders.items() if count > 1 and not name.endswith("__pycache__"))}
+    files = [root / level / "__init__.py" for root in sources for level in sorted(shared)]
+    return [str(file.relative_to(ROOT)) for file in files if file.exists()]
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Pyright over every ``src``. A pattern that matches no file would pass, so the number of files is checked too."""
+    install(session, *group("types"))
+    python = Path(session.bin) / "python"
+    output = session.run("pyright", "--pythonpath", str(python), "--outputjson", silent=True, success_codes=[0, 1])
+    report = json.loads(str(output)[str(output).index("{") :])
+    for problem in report["generalDiagnostics"]:
+        start = problem["range"]["start"] if "range" in problem else {"line": 0, "character": 0}
+        file = Path(problem["file"]).relative_to(ROOT)
+        rule = problem.get("rule", "syntax")
+        print(f"{file}:{start['line'] + 1}:{start['character'] + 1}: {problem['severity']}: {problem['message']} ({rule})")
+    summary = report["summary"]
+    session.log(f"{summary['filesAnalyzed']} files, {summary['errorCount']} errors, {summary['warningCount']} warnings")
+    if summary["errorCount"] or not summary["filesAnalyzed"]:
+        session.error("pyright found errors" if summary["errorCount"] else "pyright found no file to check")
+
+
+def install_with_pytorch(session: nox.Session) -> None:
+    """Our distributions beside PyTorch, which comes first and through pip: uv would fetch the CUDA libraries too."""
+    session.install("torch==2.13.0")
+    session.install("--no-deps", "pythae==0.1.2")  # its requirements are dated; what it imports is below
+    install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
+
+
+@nox.session(python="3.11", venv_backend="virtualenv")
+def reference(session: nox.Session) -> None:
+    """Live comparisons with PyTorch libraries."""
+    install_with_pytorch(session)
+    session.run("pytest", "-m", "reference", *session.posargs, env=compilation_cache())
+
+
+@nox.session(python="3.11", venv_backend="virtualenv")
+def bench(session: nox.Session) -> None:
+    """Every benchmark, with its defaults; or one with its options: ``nox -s bench -- benchmarks/vae_training.py --quick``."""
+    install_with_pytorch(session)
+    runnable = (path for path in sorted(Path("benchmarks").glob("*.py")) if "__main__" in path.read_text(encoding="utf-8"))
+    for command in [session.posargs] if session.posargs else [[str(path)] for path in runnable]:
+        session.run("python", *command)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every Python block of README.md, of each distribution's README and of docs/."""
+    install(session, *group("tests"))
+    session.run("pytest", "tests/test_docs.py", *session.posargs, env=compilation_cache())
+
+
+@nox.session(venv_backend="uv")
+def lock(session: nox.Session) -> None:
+    """Remake constraints.txt from what the distributions and the tools ask for, for every Python that is supported."""
+    inputs = [str((folder / "pyproject.toml").relative_to(ROOT)) for folder in DISTRIBUTIONS.values()]
+    groups = [part for name in ("tests", "lint", "types", "build") for part in ("--group", name)]
+    options = ("--universal", "--python-version", PYTHONS[0], "--upgrade", "--no-header", "--no-annotate", "--quiet")
+    output = session.run("uv", "pip", "compile", *options, *groups, *inputs, silent=True)
+    pins = [line for line in str(output).splitlines() if "==" in line and not line.startswith(("#", "-", "artifex"))]
+    head = "# The versions that are tested, for pip and uv alike (-c constraints.txt). Remake with: nox -s lock\n"
+    Path("constraints.txt").write_text(head + "\n".join(pins) + "\n")
+    session.log(f"{len(pins)} lines")

@@ -1,0 +1,185 @@
+"""Convolutions as pure functions, in the form that the machine at hand runs fastest.
+
+On the CPU, XLA is slow at two kinds of convolution: those with one to three input channels, and strided transposed ones, which it
+computes over the zeros between the inputs. :func:`conv` and :func:`conv_transpose` rewrite these as one matrix product each.
+The choice is made when the program is lowered for a platform (:func:`jax.lax.platform_dependent`), so tracing one starts no
+backend, and a program exported for several platforms carries the right form for each.
+
+Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output channels.
+Arrays are channels-last, kernels are ``(*K, C, O)``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from artifex.core.errors import InvalidInputError
+
+__all__ = ["conv", "conv_transpose", "patches_conv", "plain_conv", "plain_conv_transpose", "subpixel_conv_transpose"]
+
+PATCHES_MAX_CHANNELS = 3
+"""Up to so many input channels the patches form wins on the CPU (benchmarks/core_nn.py)."""
+
+_LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
+
+
+def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
+    """Convolution ``y[b, t, o] = sum_{d, c} x[b, s t + d - p, c] kernel[d, c, o]``, in the form that suits the platform.
+
+    Args:
+        x: ``(B, *S, C)``.
+        kernel: ``(*K, C, O)``.
+        strides: ``s``, one number or one an axis.
+        padding: ``"SAME"`` (output sizes ``ceil(S / s)``) or ``"VALID"`` (no padding).
+
+    Returns:
+        ``(B, *S', O)``.
+
+    Raises:
+        InvalidInputError: the shapes do not fit, or the padding has another name.
+
+    >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, "VALID").tolist()
+    [[[[9.0]]]]
+    """
+    strides = _check(x, kernel, strides, padding)
+    if kernel.shape[-2] > PATCHES_MAX_CHANNELS:
+        return plain_conv(x, kernel, strides, padding)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: patches_conv(x, kernel, strides, padding),
+        default=lambda x, kernel: plain_conv(x, kernel, strides, padding),
+    )
+
+
+def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
+    """Transposed convolution ``y[b, s i + K - 1 - d - p, o] += x[b, i, c] kernel[d, c, o]``, in the form that suits the platform.
+
+    The kernel is not flipped, as in ``flax.nnx.ConvTranspose``; PyTorch's weight is this kernel reversed along its spatial axes.
+
+    Args:
+        x: ``(B, *S, C)``.
+        kernel: ``(*K, C, O)``.
+        strides: ``s``, one number or one an axis.
+        padding: ``"SAME"`` (output sizes ``s S``) or ``"VALID"`` (``s S + max(K - s, 0)``).
+
+    Returns:
+        ``(B, *S', O)``.
+
+    Raises:
+        InvalidInputError: the shapes do not fit, or the padding has another name.
+
+    >>> conv_transpose(jnp.ones((1, 2, 1)), jnp.array([[[1.0]], [[2.0]]]), 2).tolist()
+    [[[2.0], [1.0], [2.0], [1.0]]]
+    """
+    strides = _check(x, kernel, strides, padding)
+    if max(strides) == 1 or kernel.shape[-1] == 1:
+        return plain_conv_transpose(x, kernel, strides, padding)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: subpixel_conv_transpose(x, kernel, strides, padding),
+        default=lambda x, kernel: plain_conv_transpose(x, kernel, strides, padding),
+    )
+
+
+def plain_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
+    """:func:`conv` as XLA's own operation."""
+    strides = _check(x, kernel, strides, padding)
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
+
+
+def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
+    """:func:`conv_transpose` as XLA's own operation."""
+    strides = _check(x, kernel, strides, padding)
+    return lax.conv_transpose(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
+
+
+def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
+    """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006)."""
+    strides = _check(x, kernel, strides, padding)
+    *sizes, n_in, n_out = kernel.shape
+    pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, padding)
+    outs = [(n + a + b - k) // s + 1 for n, (a, b), k, s in zip(x.shape[1:-1], pads, sizes, strides, strict=True)]
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    patches = [
+        x[:, *(slice(d, d + (out - 1) * s + 1, s) for d, out, s in zip(offset, outs, strides, strict=True))]
+        for offset in itertools.product(*map(range, sizes))
+    ]
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(math.prod(sizes) * n_in, n_out)
+
+
+def subpixel_conv_transpose(
+    x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME"
+) -> jax.Array:
+    """:func:`conv_transpose` as a convolution to ``prod(s) O`` channels, one group for each phase of the output, and a rearrangement.
+
+    Output ``s n + r`` meets only every ``s``-th element of the kernel, those of phase ``r``, so ``ceil(K / s)`` elements at stride
+    one serve each phase (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional layer?", arXiv:1609.07009).
+    """
+    strides = _check(x, kernel, strides, padding)
+    *sizes, n_in, n_out = kernel.shape
+    n = len(sizes)
+    taps = [-(-k // s) for k, s in zip(sizes, strides, strict=True)]
+    grouped = _by_phase(kernel, taps, strides)
+    x = jnp.pad(x, ((0, 0), *((m - 1, m - 1) for m in taps), (0, 0)))
+    y = patches_conv(x, grouped, 1, "VALID")  # (B, *(S + m - 1), prod(s) O)
+    full = y.shape[1:-1]
+    y = y.reshape(y.shape[0], *full, *strides, n_out)
+    y = y.transpose(0, *(axis for i in range(n) for axis in (1 + i, 1 + n + i)), 1 + 2 * n)
+    y = y.reshape(y.shape[0], *(f * s for f, s in zip(full, strides, strict=True)), n_out)
+    crops = []
+    for size, k, s, length in zip(x.shape[1:-1], sizes, strides, y.shape[1:-1], strict=True):
+        start, out = _transpose_window(size - 2 * (-(-k // s) - 1), k, s, padding)
+        crops.append((-start, start + out - length, 0))
+    return lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *crops, (0, 0, 0)))
+
+
+def _by_phase(kernel: jax.Array, taps: Sequence[int], strides: Sequence[int]) -> jax.Array:
+    """``(*K, C, O)`` to ``(*taps, C, prod(s) O)``: the kernel's elements gathered by their phase modulo the stride."""
+    *sizes, n_in, n_out = kernel.shape
+    n = len(sizes)
+    # Reversed, element d weighs the input d steps back; padded to whole strides; then the order of the taps is that of the window.
+    kernel = jnp.flip(kernel, range(n))
+    kernel = jnp.pad(kernel, (*((0, m * s - k) for m, s, k in zip(taps, strides, sizes, strict=True)), (0, 0), (0, 0)))
+    kernel = kernel.reshape(*itertools.chain(*zip(taps, strides, strict=True)), n_in, n_out)
+    kernel = jnp.flip(kernel, range(0, 2 * n, 2))
+    kernel = kernel.transpose(*range(0, 2 * n, 2), 2 * n, *range(1, 2 * n, 2), 2 * n + 1)
+    return kernel.reshape(*taps, n_in, math.prod(strides) * n_out)
+
+
+def _transpose_window(size: int, k: int, s: int, padding: str) -> tuple[int, int]:
+    """Where the padded transposed convolution begins in the full one, and how long it is (the rule of ``lax.conv_transpose``)."""
+    if padding == "VALID":
+        return 0, size * s + max(k - s, 0)
+    before = k - 1 if s > k - 1 else math.ceil((k + s - 2) / 2)
+    return k - 1 - before, size * s
+
+
+def _check(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: str) -> tuple[int, ...]:
+    """The strides, one an axis, once everything is known to fit."""
+    n = kernel.ndim - 2
+    if n not in _LAYOUTS:
+        raise InvalidInputError(f"A kernel is (*sizes, in, out) with one to three sizes; got shape {kernel.shape}.")
+    if x.ndim != n + 2:
+        raise InvalidInputError(
+            f"A convolution with {n} spatial ax{'is' if n == 1 else 'es'} takes x of shape (batch, *sizes, channels), {n + 2} axes; "
+            f"got shape {x.shape}. Add or merge leading axes to have exactly one batch axis."
+        )
+    if x.shape[-1] != kernel.shape[-2]:
+        raise InvalidInputError(
+            f"x of shape {x.shape} has {x.shape[-1]} channels in its last axis, the kernel of shape {kernel.shape} takes "
+            f"{kernel.shape[-2]}. Channels come last."
+        )
+    if padding not in ("SAME", "VALID"):
+        raise InvalidInputError(f"padding is 'SAME' or 'VALID', got {padding!r}. Anything else: jnp.pad first, then 'VALID'.")
+    strides = (strides,) * n if isinstance(strides, int) else tuple(strides)
+    if len(strides) != n or min(strides) < 1:
+        raise InvalidInputError(f"strides is one positive number, or one for each of the {n} spatial axes; got {strides}.")
+    return strides

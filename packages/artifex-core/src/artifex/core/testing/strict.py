@@ -1,0 +1,56 @@
+"""Strict numerics for tests: a pytest plugin, loaded with ``-p artifex.core.testing.strict``.
+
+It speaks to JAX through the environment alone, so that tests which never import JAX do not pay for it:
+
+- eight virtual CPU devices, so that sharded can be compared with unsharded everywhere;
+- broadcasting arrays of different rank raises;
+- what is compiled once is kept on disk (in ``JAX_COMPILATION_CACHE_DIR``, or else in the user's cache folder);
+- the user's own ``ARTIFEX_*`` settings are out of reach.
+
+Tests run on the CPU unless ``JAX_PLATFORMS`` says otherwise. A test that starts a process as a user would passes
+``env=user_environment()``:
+
+    >>> "JAX_NUM_CPU_DEVICES" in user_environment()
+    False
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+NUMERICS = {"JAX_NUM_CPU_DEVICES": "8", "JAX_NUMPY_RANK_PROMOTION": "raise"}
+"""What makes the tests strict."""
+
+
+def _settings() -> dict[str, str]:
+    """All that JAX reads from the environment when it is first imported."""
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return NUMERICS | {
+        "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(user_cache / "artifex" / "jax-tests"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS") or "cpu",
+    }
+
+
+def user_environment() -> dict[str, str]:
+    """The environment of a user's own process: without the strict numerics, still with the compilation cache."""
+    return {name: value for name, value in os.environ.items() if name not in NUMERICS}
+
+
+def pytest_addoption() -> None:
+    """Set the environment. No option is added: this is the one hook that comes before other installed plugins are imported."""
+    settings = _settings()
+    if "jax" in sys.modules and any(os.environ.get(name) != value for name, value in settings.items()):
+        raise RuntimeError(
+            "jax was imported before artifex.core.testing.strict, and reads its settings only once; "
+            "load the plugin with -p, on pytest's command line or in addopts"
+        )
+    for name in [name for name in os.environ if name.startswith("ARTIFEX_")]:
+        del os.environ[name]
+    # XLA's own flag for the number of devices contradicts JAX's; one of the two has to go.
+    flags = os.environ.pop("XLA_FLAGS", "").split()
+    os.environ["XLA_FLAGS"] = " ".join(flag for flag in flags if "host_platform_device_count" not in flag)
+    os.environ.update(settings)

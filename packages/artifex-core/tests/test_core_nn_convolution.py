@@ -1,0 +1,151 @@
+"""The fast forms of convolution are the same functions as XLA's, PyTorch's and the definition's."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from artifex.core.errors import InvalidInputError
+from artifex.core.nn import convolution as cv
+from flax import nnx
+
+# float32, sums of at most 6 * 6 * 4 products of numbers of order one: rounding stays below 1e-5.
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+FORMS = {
+    "conv": (cv.conv, cv.patches_conv, cv.plain_conv),
+    "transpose": (cv.conv_transpose, cv.subpixel_conv_transpose, cv.plain_conv_transpose),
+}
+CASES = [
+    # sizes, kernel, strides, C, O
+    ((6, 7), (3, 3), (2, 2), 1, 4),
+    ((5, 5), (4, 4), (2, 2), 3, 2),
+    ((6, 4), (2, 5), (3, 1), 2, 3),
+    ((4, 4), (1, 1), (2, 2), 4, 2),
+    ((9,), (5,), (2,), 2, 3),
+    ((4, 3, 5), (3, 2, 3), (2, 1, 2), 2, 2),
+]
+
+
+def _arrays(sizes, kernel, channels, outputs):
+    random = np.random.default_rng(len(sizes) + sum(kernel))
+    x = random.normal(size=(2, *sizes, channels)).astype(np.float32)
+    return x, (random.normal(size=(*kernel, channels, outputs)) / 4).astype(np.float32)
+
+
+def _by_definition(x, kernel, strides):
+    """Full transposed convolution: every input adds its multiple of the reversed kernel at its place, in float64."""
+    *sizes, _, n_out = kernel.shape
+    inputs = x.shape[1:-1]
+    y = np.zeros((x.shape[0], *((n - 1) * s + k for n, s, k in zip(inputs, strides, sizes, strict=True)), n_out))
+    flipped = np.flip(kernel, range(len(sizes))).astype(np.float64)
+    for i in np.ndindex(*inputs):
+        at = tuple(slice(a * s, a * s + k) for a, s, k in zip(i, strides, sizes, strict=True))
+        y[(slice(None), *at)] += np.einsum("bc,...co->b...o", x[(slice(None), *i)], flipped)
+    return y
+
+
+def _grid(*shape, mod):
+    """Small whole numbers, so that every sum is exact."""
+    return (np.arange(np.prod(shape)) ** 2 * 3 % mod - mod // 2).reshape(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("kind", FORMS)
+def test_fast_form_and_its_gradients_equal_the_plain_form(kind, case, padding):
+    sizes, kernel, strides, channels, outputs = case
+    if padding == "VALID" and kind == "conv" and any(k > n for k, n in zip(kernel, sizes, strict=True)):
+        pytest.skip("a VALID convolution needs an input at least as large as its kernel")
+    x, kernel = _arrays(sizes, kernel, channels, outputs)
+
+    def value_and_gradients(form):
+        def scalar(x, kernel):
+            y = form(x, kernel, strides, padding)
+            return jnp.sum(jnp.sin(y)), y
+
+        (_, y), gradients = jax.jit(jax.value_and_grad(scalar, (0, 1), has_aux=True))(x, kernel)
+        return y, *gradients
+
+    chosen, fast, plain = FORMS[kind]
+    truth = value_and_gradients(plain)
+    for form in (fast, chosen):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **TOLERANCE), value_and_gradients(form), truth)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_transposed_convolution_is_the_sum_of_its_definition(case):
+    sizes, kernel, strides, channels, outputs = case
+    x, kernel = _arrays(sizes, kernel, channels, outputs)
+    full = _by_definition(x, kernel, strides)
+    valid = cv.subpixel_conv_transpose(x, kernel, strides, "VALID")
+    # Where the stride is larger than the kernel, "VALID" keeps the zeros after the last element too.
+    inside = tuple(slice(0, n) for n in full.shape[1:-1])
+    np.testing.assert_allclose(valid[(slice(None), *inside)], full, **TOLERANCE)
+
+
+def test_numbers_of_pytorch():
+    # torch 2.13: F.conv2d(pad(x, one zero after each axis), kernel.permute(3, 2, 0, 1), stride=2), back to channels-last
+    x, kernel = _grid(1, 4, 4, 2, mod=11), _grid(3, 3, 2, 2, mod=13)
+    expected = CONV_TORCH
+    for form in FORMS["conv"]:
+        np.testing.assert_array_equal(form(x, kernel, 2), expected)
+    # torch 2.13: F.conv_transpose2d(x, kernel[::-1, ::-1].permute(2, 3, 0, 1), stride=2, padding=1), back to channels-last
+    x, kernel = _grid(1, 2, 3, 2, mod=11), _grid(4, 4, 2, 2, mod=13)
+    expected = TRANSPOSE_TORCH
+    for form in FORMS["transpose"]:
+        np.testing.assert_array_equal(form(x, kernel, 2), expected)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_second_derivatives_and_vmap(kind):
+    chosen, _, plain = FORMS[kind]
+    x, kernel = _arrays((4, 4), (3, 3), 2, 2)
+
+    def product(form):
+        scalar = lambda x: jnp.sum(jnp.sin(form(x, kernel, 2)))  # noqa: E731
+        return jax.jit(lambda x: jax.jvp(jax.grad(scalar), (x,), (jnp.ones_like(x),))[1])(x)
+
+    np.testing.assert_allclose(product(chosen), product(plain), **TOLERANCE)
+    many = jnp.stack([x, 2 * x])
+    np.testing.assert_allclose(jax.vmap(lambda x: chosen(x, kernel, 2))(many)[1], plain(2 * x, kernel, 2), **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_choice_follows_the_platform_lowered_for(kind):
+    chosen = FORMS[kind][0]
+    x, kernel = _arrays((4, 4), (4, 4), 2, 2)
+    lowered = {
+        platform: jax.jit(chosen).trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert {platform: "stablehlo.convolution" in text for platform, text in lowered.items()} == {
+        "cpu": False,
+        "cuda": True,
+        "tpu": True,
+    }
+
+
+def test_bad_input_is_one_clear_error():
+    x, kernel = jnp.ones((2, 4, 4, 3)), jnp.ones((3, 3, 3, 8))
+    for given, says in [
+        ((x[0], kernel), "exactly one batch axis"),
+        ((x[..., :1], kernel), "Channels come last"),
+        ((x, kernel, 1, "same"), "'SAME' or 'VALID'"),
+        ((x, kernel, (1, 2, 3)), "strides"),
+        ((x, kernel, 0), "positive"),
+        ((x, kernel[0, 0]), "one to three sizes"),
+    ]:
+        for form in itertools.chain(*FORMS.values()):
+            with pytest.raises(InvalidInputError, match=says):
+                form(*given)
+
+
+def test_small_input_for_a_valid_convolution():
+    with pytest.raises(InvalidInputError, match="VALID"):
+        cv.conv(jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1)), 1, "VALID")
+
+
+CONV_TORCH = None
+TRANSPOSE_TORCH = None

@@ -1,0 +1,68 @@
+"""The strict plugin: what it sets, what it keeps away, and that it costs nothing to tests without JAX."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from artifex.core.testing import user_environment
+
+
+def run_pytest(folder: Path, test: str, options: str = "-p artifex.core.testing.strict", **variables: str) -> tuple[int, str]:
+    """Run one test in a process of its own; its exit status and output."""
+    (folder / "test_inner.py").write_text(test)
+    (folder / "pytest.ini").write_text(f"[pytest]\naddopts = -q -p no:cacheprovider {options}\nfilterwarnings = error\n")
+    environment = user_environment() | variables
+    command = [sys.executable, "-m", "pytest"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_there_are_eight_devices() -> None:
+    if jax.default_backend() != "cpu":
+        pytest.skip("JAX_PLATFORMS asks for an accelerator")
+    assert jax.device_count() == 8
+
+
+def test_arrays_of_different_rank_do_not_broadcast() -> None:
+    with pytest.raises(ValueError, match="rank_promotion"):
+        jnp.ones(3) + jnp.ones((2, 3))
+
+
+def test_the_compilation_cache_keeps_quick_compilations_too() -> None:
+    assert jax.config.jax_compilation_cache_dir == os.environ["JAX_COMPILATION_CACHE_DIR"]
+    assert jax.config.jax_persistent_cache_min_compile_time_secs == 0
+
+
+def test_the_users_settings_are_out_of_reach_and_jax_is_not_imported(tmp_path: Path) -> None:
+    test = """
+import os, sys
+
+def test_clean():
+    assert "jax" not in sys.modules
+    assert not [name for name in os.environ if name.startswith("ARTIFEX_")]
+    assert "host_platform_device_count" not in os.environ["XLA_FLAGS"]
+    assert "--xla_cpu_enable_fast_math=false" in os.environ["XLA_FLAGS"]
+"""
+    flags = "--xla_force_host_platform_device_count=3 --xla_cpu_enable_fast_math=false"
+    status, output = run_pytest(tmp_path, test, ARTIFEX_DISABLE_PLUGINS="vae", XLA_FLAGS=flags)
+    assert status == 0, output
+
+
+def test_coming_after_jax_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("import jax\npytest_plugins = ['artifex.core.testing.strict']\n")
+    status, output = run_pytest(tmp_path, "def test_nothing(): ...", options="")
+    assert status != 0
+    assert "load the plugin with -p" in output
+
+
+def test_a_users_process_sees_no_strict_numerics() -> None:
+    program = "import jax; print(jax.device_count(), jax.config.jax_numpy_rank_promotion)"
+    done = subprocess.run([sys.executable, "-c", program], env=user_environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "allow"]

@@ -1,0 +1,32 @@
+"""The documented long path of :mod:`artifex.modalities.image`: the same objects."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.modalities.image import datasets as datasets, metrics as metrics, transforms as transforms
+    from artifex.modalities.image.config import (
+        ImageAugmentConfig as ImageAugmentConfig,
+        ImageModalityConfig as ImageModalityConfig,
+        ImageStandardizeConfig as ImageStandardizeConfig,
+    )
+    from artifex.modalities.image.grid import image_grid as image_grid, save_image as save_image
+    from artifex.modalities.image.metrics import psnr as psnr, ssim as ssim
+    from artifex.modalities.image.modality import ImageModality as ImageModality
+
+_NAMES = (
+    "ImageAugmentConfig",
+    "ImageModality",
+    "ImageModalityConfig",
+    "ImageStandardizeConfig",
+    "datasets",
+    "image_grid",
+    "metrics",
+    "psnr",
+    "save_image",
+    "ssim",
+    "transforms",
+)
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, dict.fromkeys(_NAMES, "artifex.modalities.image"))

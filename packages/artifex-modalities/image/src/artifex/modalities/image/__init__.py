@@ -1,0 +1,33 @@
+"""Images: how they reach a model, data sets of them, and how alike two of them are. Names are imported on first use."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.modalities.image import datasets as datasets, metrics as metrics, transforms as transforms
+    from artifex.modalities.image.config import (
+        ImageAugmentConfig as ImageAugmentConfig,
+        ImageModalityConfig as ImageModalityConfig,
+        ImageStandardizeConfig as ImageStandardizeConfig,
+    )
+    from artifex.modalities.image.grid import image_grid as image_grid, save_image as save_image
+    from artifex.modalities.image.metrics import psnr as psnr, ssim as ssim
+    from artifex.modalities.image.modality import ImageModality as ImageModality
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "ImageAugmentConfig": "artifex.modalities.image.config",
+        "ImageModality": "artifex.modalities.image.modality",
+        "ImageModalityConfig": "artifex.modalities.image.config",
+        "ImageStandardizeConfig": "artifex.modalities.image.config",
+        "datasets": "artifex.modalities.image.datasets",
+        "image_grid": "artifex.modalities.image.grid",
+        "metrics": "artifex.modalities.image.metrics",
+        "psnr": "artifex.modalities.image.metrics",
+        "save_image": "artifex.modalities.image.grid",
+        "ssim": "artifex.modalities.image.metrics",
+        "transforms": "artifex.modalities.image.transforms",
+    },
+)

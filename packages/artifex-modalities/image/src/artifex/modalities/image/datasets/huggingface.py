@@ -1,0 +1,127 @@
+"""Images from the Hugging Face hub, or from a data set saved with ``save_to_disk``. Needs the extra ``huggingface``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.errors import DataError
+from artifex.modalities.image.datasets.decoding import ColourMode, Fit, decode
+from artifex.modalities.image.datasets.splits import ordered, require_split
+
+__all__ = ["HuggingFace", "HuggingFaceConfig", "HuggingFaceSource"]
+
+
+@config
+class HuggingFaceConfig(Config):
+    """Which data set to read, which of its columns, and the size its pictures get."""
+
+    path: str
+    """Name on the hub (``ylecun/mnist``), or a local folder written by ``save_to_disk``."""
+    height: Annotated[int, Field(ge=1)]
+    """Rows of every image."""
+    width: Annotated[int, Field(ge=1)]
+    """Columns of every image."""
+    channels: ColourMode = "rgb"
+    """Colour mode that every picture is converted to."""
+    fit: Fit = "crop"
+    """``crop`` keeps proportions and cuts what is too long, centred; ``stretch`` distorts instead."""
+    subset: str | None = None
+    """Which configuration of the data set, where it has several. Not for a local folder."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub; the newest unless given. Not for a local folder."""
+    image_column: str = "image"
+    """Column of pictures."""
+    label_column: str | None = "label"
+    """Column of whole-numbered labels; null for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceSource(Sequence):  # type: ignore[type-arg]
+    """One split, memory-mapped: rows are decoded when they are asked for."""
+
+    config: HuggingFaceConfig
+    rows: Any
+    """A ``datasets.Dataset``."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
+        """``x`` uint8 ``(height, width, c)`` and ``label`` int32. Raises :class:`DataError` naming a row that holds no image."""
+        config = self.config
+        try:
+            row = self.rows[index]
+            picture = row[config.image_column]
+            if not isinstance(picture, Image.Image):
+                picture = Image.fromarray(np.asarray(picture, np.uint8))
+            x = decode(picture, config.height, config.width, config.channels, config.fit)
+            label = None if config.label_column is None else np.asarray(row[config.label_column]).astype(np.int32)
+        except (OSError, SyntaxError, ValueError, TypeError) as error:
+            raise DataError(f"{config.path}: row {index} cannot be read as an image: {error}") from error
+        return {"x": x} if label is None else {"x": x, "label": label}
+
+
+class HuggingFace:
+    """A data set of the ``datasets`` library. What the hub sends is kept in that library's own cache."""
+
+    def __init__(self, config: HuggingFaceConfig) -> None:
+        self.config = config
+        self._loaded: Any = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits it was published with. Raises :class:`DataError` when it cannot be had."""
+        return ordered(self._splits())
+
+    def source(self, split: str) -> HuggingFaceSource:
+        """The rows of one split.
+
+        Raises:
+            InvalidInputError: no such split.
+            DataError: the library is not installed, the data set cannot be had, or a column is missing.
+        """
+        loaded = self._splits()
+        require_split(split, ordered(loaded), self.config.path)
+        rows = loaded[split]
+        for column in (self.config.image_column, self.config.label_column):
+            if column is not None and column not in rows.column_names:
+                raise DataError(
+                    f"{self.config.path} has no column {column!r}; it has {', '.join(rows.column_names)}: set image_column and "
+                    "label_column (null for no labels)"
+                )
+        return HuggingFaceSource(self.config, rows)
+
+    def _splits(self) -> dict[str, Any]:
+        if self._loaded is None:
+            self._loaded = _load(self.config)
+        return self._loaded
+
+
+def _load(config: HuggingFaceConfig) -> dict[str, Any]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError(
+            "the data set 'huggingface' needs the library 'datasets': pip install 'artifex-modalities-image[huggingface]'"
+        ) from error
+    folder = Path(config.path).expanduser()
+    try:
+        if any((folder / marker).is_file() for marker in ("dataset_dict.json", "state.json")):
+            if config.subset is not None or config.revision is not None:
+                raise DataError(f"{folder} is a saved data set, which has neither subsets nor revisions; leave both out")
+            loaded = datasets.load_from_disk(str(folder))
+        else:
+            loaded = datasets.load_dataset(config.path, config.subset, revision=config.revision)
+    except DataError:
+        raise
+    except Exception as error:  # the library raises whatever its reader, its network or its cache raises
+        raise DataError(f"cannot load {config.path!r} through 'datasets': {type(error).__name__}: {error}") from error
+    return {"train": loaded} if isinstance(loaded, datasets.Dataset) else dict(loaded)

@@ -1,0 +1,101 @@
+"""Images in a NumPy ``.npz`` file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from artifex.core.config import Config, config
+from artifex.core.errors import DataError
+from artifex.modalities.image.datasets.splits import ordered, require_split
+
+__all__ = ["Npz", "NpzConfig"]
+
+
+@config
+class NpzConfig(Config):
+    """Which file to read."""
+
+    file: Path
+    """The file. Its arrays are ``x_train``, ``x_test`` and any other ``x_<split>``, with labels ``label_<split>`` or ``y_<split>``
+    where there are any; or ``x`` (and ``label`` or ``y``) alone, which is the split ``train``."""
+
+
+class Npz:
+    """Images in memory: ``x`` ``(N, h, w, c)`` as stored, uint8 in 0..255 or floats in [0, 1]; ``label`` int32 ``(N,)``.
+
+    Images stored as ``(N, h, w)`` gain an axis for their one channel.
+    """
+
+    def __init__(self, config: NpzConfig) -> None:
+        self.config = config
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits in the file. Raises :class:`DataError` when it cannot be read."""
+        with self._open() as stored:
+            return self._splits_of(stored)
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """``x``, and ``label`` where there is one.
+
+        Raises:
+            InvalidInputError: no such split.
+            DataError: the file is missing or damaged, or an array in it is no batch of images or labels.
+        """
+        with self._open() as stored:
+            splits = self._splits_of(stored)
+            require_split(split, splits, str(self.config.file))
+            suffix = "" if f"x_{split}" not in stored else f"_{split}"
+            x = self._images(stored, f"x{suffix}")
+            key = next((key for key in (f"label{suffix}", f"y{suffix}") if key in stored), None)
+            return {"x": x} if key is None else {"x": x, "label": self._labels(stored, key, len(x))}
+
+    def _open(self) -> np.lib.npyio.NpzFile:
+        path = self.config.file.expanduser()
+        if not path.is_file():
+            raise DataError(f"there is no file {path}; set 'file' to a .npz file")
+        try:
+            stored = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} cannot be read as .npz ({error}); write it with numpy.savez") from error
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} holds one bare array; write it with numpy.savez(file, x_train=..., x_test=...)")
+        return stored
+
+    def _splits_of(self, stored: np.lib.npyio.NpzFile) -> tuple[str, ...]:
+        splits = ordered(key.removeprefix("x_") for key in stored.files if key.startswith("x_"))
+        if bool(splits) == ("x" in stored.files):
+            found = ", ".join(stored.files) or "nothing"
+            raise DataError(f"{self.config.file} needs either 'x' or arrays such as 'x_train' and 'x_test'; it holds {found}")
+        return splits or ("train",)
+
+    def _read(self, stored: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+        try:
+            return stored[key]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{self.config.file}: cannot read {key!r} ({error}); write the file anew") from error
+
+    def _images(self, stored: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+        x = self._read(stored, key)
+        if x.ndim not in (3, 4) or 0 in x.shape:
+            raise DataError(f"{self.config.file}: {key!r} should have the shape (N, h, w) or (N, h, w, c), but has {x.shape}")
+        if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
+            raise DataError(f"{self.config.file}: {key!r} should be uint8 or floating, but is {x.dtype}; convert it")
+        # Written so that a NaN fails too.
+        if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
+            raise DataError(
+                f"{self.config.file}: {key!r} holds floats from {x.min():g} to {x.max():g}; they should be in [0, 1]: rescale them, "
+                "or store 0..255 as uint8"
+            )
+        return x if x.ndim == 4 else x[..., None]
+
+    def _labels(self, stored: np.lib.npyio.NpzFile, key: str, n: int) -> np.ndarray:
+        labels = self._read(stored, key)
+        if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
+            raise DataError(
+                f"{self.config.file}: {key!r} should hold {n} integers, one for each image, but is {labels.dtype} of shape {labels.shape}"
+            )
+        return labels.reshape(n).astype(np.int32)

@@ -1,0 +1,170 @@
+"""Images on their way to a model and back: ``prepare`` inside the compiled step, ``restore`` and ``save_samples`` after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Num
+
+from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.modalities.image import transforms
+from artifex.modalities.image.config import COLOUR_CHANNELS, ImageAugmentConfig, ImageModalityConfig
+from artifex.modalities.image.grid import image_grid, save_image
+
+__all__ = ["ImageModality"]
+
+SMALLEST_TILE = 64
+"""Pixels that the longer side of an image has at least in a grid: smaller ones are drawn enlarged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageModality:
+    """Images as arrays ``(height, width, channels)``; follows :class:`artifex.core.protocols.ModalityProtocol`.
+
+    Equal configs make equal, equally hashed modalities, so that one can be a static argument of a jitted function.
+
+        >>> from artifex.modalities.image import ImageModality, ImageModalityConfig
+        >>> digits = ImageModality(ImageModalityConfig(height=8, width=8, binarize=0.5))
+        >>> digits.prepare({"x": np.full((2, 8, 8), 200, np.uint8)}, rngs=nnx.Rngs(0), train=True)["x"].shape
+        (2, 8, 8, 1)
+    """
+
+    config: ImageModalityConfig
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.config, ImageModalityConfig):
+            raise InvalidTypeError(
+                f"ImageModality takes an ImageModalityConfig, got {type(self.config).__name__}; write "
+                "ImageModality(ImageModalityConfig(height=..., width=...))"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one prepared image: ``(height, width, channels)``."""
+        return self.config.shape
+
+    def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs, train: bool) -> dict[str, Array]:
+        """Stored images to model input; jitted with the step.
+
+        Args:
+            batch: ``x`` of shape ``(B, h, w, c)``, or ``(B, h, w)`` for grey images: uint8 in 0..255, or floats in [0, 1]. Other keys
+                are handed on as they are.
+            rngs: streams; what the config makes random draws from ``sample`` (or ``default``).
+            train: whether to augment.
+
+        Returns:
+            The batch with ``x`` as float32 ``(B, height, width, channels)``.
+
+        Raises:
+            InvalidInputError: ``x`` is missing, or its shape or dtype does not fit.
+        """
+        config = self.config
+        x = transforms.to_unit(self._checked(batch))
+        if isinstance(config.channels, str):
+            x = transforms.convert_colour(x, config.n_channels)
+        x = transforms.resize(x, config.height, config.width, config.resize)
+        if train and config.augment is not None:
+            x = self._augmented(x, config.augment, rngs)
+        x = self._discretised(x, rngs)
+        if config.scale == "symmetric":
+            x = transforms.to_symmetric(x)
+        if config.standardize is not None:
+            x = transforms.standardize(x, config.standardize.mean, config.standardize.std)
+        return {**batch, "x": x}
+
+    def restore(self, x: Num[Array, "... height width channels"]) -> Float[Array, "... height width channels"]:
+        """Model space back to intensities in [0, 1] (clipped): undoes standardisation, scale and dequantisation."""
+        config = self.config
+        if x.shape[-3:] != self.shape:
+            raise InvalidInputError(f"images of shape (..., {', '.join(map(str, self.shape))}) are needed, got {x.shape}")
+        x = jnp.asarray(x, jnp.float32)
+        if config.standardize is not None:
+            x = transforms.destandardize(x, config.standardize.mean, config.standardize.std)
+        if config.scale == "symmetric":
+            x = transforms.from_symmetric(x)
+        if config.dequantize_levels is not None:
+            x = transforms.quantize(x, config.dequantize_levels)
+        return jnp.clip(x, 0.0, 1.0)
+
+    def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
+        """Write samples ``(N, height, width, channels)`` from model space as one PNG grid ``stem.png``; returns its path.
+
+        Images with a number of channels that is no colour mode's are drawn as a row of grey images, one for each channel. What is
+        not a number is drawn black. Images below 64 pixels are enlarged by a whole factor.
+        """
+        samples = np.asarray(samples)
+        if samples.ndim != 4 or samples.shape[1:] != self.shape or len(samples) == 0:
+            raise InvalidInputError(
+                f"samples of shape (N, {', '.join(map(str, self.shape))}) with N >= 1 are needed, got {samples.shape}"
+            )
+        images = np.asarray(self.restore(jnp.asarray(samples)))
+        columns = None
+        if not self._is_drawn_in_colour:
+            columns = images.shape[-1]
+            images = np.moveaxis(images, -1, 1).reshape(-1, *images.shape[1:3], 1)
+        zoom = max(1, SMALLEST_TILE // max(images.shape[1:3]))
+        stem = Path(stem)
+        return save_image(stem.with_name(f"{stem.name}.png"), image_grid(images, columns, zoom=zoom))
+
+    @property
+    def _is_drawn_in_colour(self) -> bool:
+        return isinstance(self.config.channels, str) or self.config.channels in (1, 3)
+
+    def _checked(self, batch: Mapping[str, Any]) -> Array:
+        """``batch["x"]`` as ``(B, h, w, c)``, or an error that says what it should have been."""
+        if "x" not in batch:
+            raise InvalidInputError(f"a batch of images has the key 'x'; got the keys {sorted(batch)}")
+        x = batch["x"] if isinstance(batch["x"], Array) else np.asarray(batch["x"])
+        if x.dtype != jnp.uint8 and not jnp.issubdtype(x.dtype, jnp.floating):
+            raise InvalidInputError(
+                f"images are uint8 in 0..255 or floats in [0, 1]; got {x.dtype} of shape {x.shape}: convert them to one of the two"
+            )
+        shape = (*x.shape, 1) if x.ndim == 3 else x.shape
+        channels = self.config.channels
+        wanted = set(COLOUR_CHANNELS.values()) if isinstance(channels, str) else {channels}
+        if len(shape) != 4 or shape[-1] not in wanted or 0 in shape[1:]:
+            counts = " or ".join(map(str, sorted(wanted)))
+            raise InvalidInputError(
+                f"images for channels={channels!r} have the shape (batch, height, width, {counts}), or (batch, height, width) if "
+                f"grey; got {x.shape}"
+                + ("" if isinstance(channels, str) else f": set channels={shape[-1]} if that is their number of channels")
+            )
+        return jnp.asarray(x).reshape(shape)
+
+    def _augmented(self, x: Array, augment: ImageAugmentConfig, rngs: nnx.Rngs) -> Array:
+        """Geometry moves all channels alike; brightness and contrast leave alpha alone."""
+        if augment.horizontal_flip:
+            x = transforms.random_flip(_key(rngs), x, augment.horizontal_flip)
+        if augment.crop_padding:
+            x = transforms.random_crop(_key(rngs), x, augment.crop_padding)
+        if augment.shift:
+            x = transforms.random_shift(_key(rngs), x, augment.shift)
+        colours = 3 if self.config.channels == "rgba" else x.shape[-1]
+        colour, alpha = x[..., :colours], x[..., colours:]
+        if augment.brightness:
+            colour = transforms.random_brightness(_key(rngs), colour, augment.brightness)
+        if augment.contrast:
+            colour = transforms.random_contrast(_key(rngs), colour, augment.contrast)
+        return jnp.concatenate([colour, alpha], axis=-1)
+
+    def _discretised(self, x: Array, rngs: nnx.Rngs) -> Array:
+        config = self.config
+        if config.dequantize_levels is not None:
+            return transforms.dequantize(_key(rngs), x, config.dequantize_levels)
+        if config.binarize == "stochastic":
+            return transforms.sample_binary(_key(rngs), x)
+        return x if config.binarize is None else transforms.binarize(x, config.binarize)
+
+
+def _key(rngs: nnx.Rngs) -> Array:
+    if not ("sample" in rngs or "default" in rngs):
+        raise InvalidInputError(
+            "this image config draws random numbers: give nnx.Rngs a stream 'sample', as in nnx.Rngs(sample=0)"
+        )
+    return rngs.sample()

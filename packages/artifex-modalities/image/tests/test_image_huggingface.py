@@ -1,0 +1,98 @@
+"""The huggingface data set: a small one saved to disk by the real library, and what happens without the library."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.protocols import SourceDataset
+from artifex.modalities.image.datasets import HuggingFace, HuggingFaceConfig
+from PIL import Image
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
+
+
+def config(path: Path | str, **fields: object) -> HuggingFaceConfig:
+    return HuggingFaceConfig.from_dict({"path": str(path), "height": 6, "width": 6, **fields})
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two splits on disk, the training one with a column of 16-bit pictures too."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
+    folder = tmp_path_factory.mktemp("hub") / "pictures"
+
+    def split(count: int) -> object:
+        columns = {
+            "image": [Image.fromarray(image) for image in IMAGES[:count]],
+            "label": list(range(count)),
+            "text": ["?"] * count,
+        }
+        features = datasets.Features(
+            {"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=5), "text": datasets.Value("string")}
+        )
+        return datasets.Dataset.from_dict(columns, features=features)
+
+    datasets.DatasetDict({"test": split(2), "train": split(5)}).save_to_disk(str(folder))
+    return folder
+
+
+def test_reads_what_the_library_saved(saved: Path) -> None:
+    data = HuggingFace(config(saved))
+    assert isinstance(data, SourceDataset)
+    assert data.splits == ("train", "test")
+    train = data.source("train")
+    assert len(train) == 5
+    for i, example in enumerate(train):
+        np.testing.assert_array_equal(example["x"], IMAGES[i])
+        assert example["label"] == i
+        assert example["label"].dtype == np.int32
+    assert len(data.source("test")) == 2
+
+
+def test_a_source_travels_between_processes(saved: Path) -> None:
+    again = pickle.loads(pickle.dumps(HuggingFace(config(saved, channels="grayscale")).source("test")))
+    np.testing.assert_array_equal(again[1]["x"][..., 0], Image.fromarray(IMAGES[1]).convert("L"))
+
+
+def test_one_split_alone_is_the_training_split(saved: Path, tmp_path: Path) -> None:
+    data = HuggingFace(config(saved / "test", label_column=None))
+    assert data.splits == ("train",)
+    assert data.source("train")[0].keys() == {"x"}
+
+
+def test_through_load_dataset(tmp_path: Path) -> None:
+    """A folder of pictures goes the way a name on the hub goes."""
+    pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
+    for split, count in (("train", 3), ("test", 1)):
+        for i in range(count):
+            path = tmp_path / "pictures" / split / "abc"[i] / "picture.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(IMAGES[i]).save(path)
+    data = HuggingFace(config(tmp_path / "pictures"))
+    assert data.splits == ("train", "test")
+    np.testing.assert_array_equal(np.stack([example["x"] for example in data.source("train")]), IMAGES[:3])
+
+
+def test_errors_name_what_is_wrong(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="no split 'validation'; its splits are train, test"):
+        HuggingFace(config(saved)).source("validation")
+    with pytest.raises(DataError, match="no column 'img'; it has image, label, text"):
+        HuggingFace(config(saved, image_column="img")).source("train")
+    with pytest.raises(DataError, match="row 0 cannot be read as an image"):
+        HuggingFace(config(saved, image_column="text")).source("train")[0]
+    with pytest.raises(DataError, match="neither subsets nor revisions"):
+        HuggingFace(config(saved, subset="small")).source("train")
+    with pytest.raises(DataError, match="cannot load .*empty"):
+        (tmp_path / "empty").mkdir()
+        HuggingFace(config(tmp_path / "empty")).source("train")
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"pip install 'artifex-modalities-image\[huggingface\]'"):
+        _ = HuggingFace(config("ylecun/mnist")).splits

@@ -1,0 +1,73 @@
+"""The npz data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.protocols import ArrayDataset
+from artifex.modalities.image.datasets import Npz, NpzConfig
+
+RNG = np.random.default_rng(0)
+COLOUR = RNG.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+GREY = RNG.random((6, 4, 5))
+
+
+def saved(folder: Path, **arrays: np.ndarray) -> Npz:
+    np.savez(folder / "data.npz", **arrays)
+    return Npz(NpzConfig(file=folder / "data.npz"))
+
+
+@pytest.mark.parametrize("label", ["label", "y"])
+def test_named_splits(tmp_path: Path, label: str) -> None:
+    arrays = {"x_test": COLOUR[:2], "x_train": COLOUR, "x_extra": COLOUR[:1], f"{label}_train": np.arange(6)[:, None]}
+    data = saved(tmp_path, **arrays)
+    assert isinstance(data, ArrayDataset)
+    assert data.splits == ("train", "test", "extra")
+    np.testing.assert_array_equal(data.arrays("train")["x"], COLOUR)
+    np.testing.assert_array_equal(data.arrays("train")["label"], np.arange(6))
+    assert data.arrays("train")["label"].dtype == np.int32
+    assert data.arrays("test").keys() == {"x"}
+
+
+def test_one_array_is_the_training_split(tmp_path: Path) -> None:
+    data = saved(tmp_path, x=GREY, label=np.arange(6, dtype=np.uint8))
+    assert data.splits == ("train",)
+    np.testing.assert_array_equal(data.arrays("train")["x"], GREY[..., None])
+    with pytest.raises(InvalidInputError, match="no split 'test'; its splits are train"):
+        data.arrays("test")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": COLOUR}, "needs either 'x' or arrays such as 'x_train'.* it holds images"),
+        ({"x": COLOUR, "x_train": COLOUR}, "needs either 'x' or"),
+        ({"x": COLOUR[0, 0]}, r"'x' should have the shape .* but has \(5, 3\)"),
+        ({"x": COLOUR[:0]}, r"but has \(0, 4, 5, 3\)"),
+        ({"x": COLOUR.astype(np.int64)}, "should be uint8 or floating, but is int64"),
+        ({"x": COLOUR.astype(np.float32)}, "holds floats from 0 to 255; .*rescale them"),
+        ({"x": np.where(GREY > 0.5, np.nan, GREY)}, "holds floats from nan"),
+        ({"x": COLOUR, "label": np.arange(5)}, "'label' should hold 6 integers"),
+        ({"x": COLOUR, "label": np.arange(6.0)}, "is float64"),
+        ({"x": np.array([{"pickled": 1}], dtype=object)}, "cannot read 'x'"),
+    ],
+)
+def test_wrong_contents_are_named(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(DataError, match=f"data.npz.*{message}"):
+        saved(tmp_path, **arrays).arrays("train")
+
+
+def test_files_that_are_no_npz(tmp_path: Path) -> None:
+    data = Npz(NpzConfig(file=tmp_path / "data.npz"))
+    with pytest.raises(DataError, match=r"there is no file .*data\.npz; set 'file'"):
+        _ = data.splits
+    (tmp_path / "data.npz").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match="cannot be read as .npz"):
+        data.arrays("train")
+    with (tmp_path / "data.npz").open("wb") as file:
+        np.save(file, COLOUR)
+    with pytest.raises(DataError, match="holds one bare array"):
+        data.arrays("train")

@@ -1,0 +1,43 @@
+"""Training: the trainer, optimisers, callbacks, loaders, checkpoints and runs of Artifex."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.training.callbacks import Callback as Callback
+    from artifex.training.loaders import ArrayLoader as ArrayLoader
+    from artifex.training.loaders import GrainLoader as GrainLoader
+    from artifex.training.objectives import Objective as Objective
+    from artifex.training.optimizers import OptimizerConfig as OptimizerConfig
+    from artifex.training.optimizers import SchedulerConfig as SchedulerConfig
+    from artifex.training.optimizers import make_optimizer as make_optimizer
+    from artifex.training.run_config import DataConfig as DataConfig
+    from artifex.training.run_config import RunConfig as RunConfig
+    from artifex.training.run_config import read_run_config as read_run_config
+    from artifex.training.runs import Run as Run
+    from artifex.training.runs import build_run as build_run
+    from artifex.training.runs import load_run as load_run
+    from artifex.training.trainer import Trainer as Trainer
+    from artifex.training.trainer import TrainerConfig as TrainerConfig
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "ArrayLoader": "artifex.training.loaders",
+        "Callback": "artifex.training.callbacks",
+        "GrainLoader": "artifex.training.loaders",
+        "Objective": "artifex.training.objectives",
+        "OptimizerConfig": "artifex.training.optimizers",
+        "Run": "artifex.training.runs",
+        "RunConfig": "artifex.training.run_config",
+        "SchedulerConfig": "artifex.training.optimizers",
+        "Trainer": "artifex.training.trainer",
+        "TrainerConfig": "artifex.training.trainer",
+        "DataConfig": "artifex.training.run_config",
+        "build_run": "artifex.training.runs",
+        "read_run_config": "artifex.training.run_config",
+        "load_run": "artifex.training.runs",
+        "make_optimizer": "artifex.training.optimizers",
+    },
+)

@@ -1,0 +1,49 @@
+"""Checkpoints along the way, and one at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.errors import NonFiniteLossError
+from artifex.training.callbacks.base import Callback, run_folder
+from artifex.training.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from artifex.training.trainer import Trainer
+
+
+@config
+class CheckpointConfig(Config):
+    """When to write checkpoints and how many to keep."""
+
+    every: Annotated[int, Field(ge=1)] = 500
+    """Steps between two checkpoints."""
+    keep: Annotated[int, Field(ge=1)] = 2
+    """How many of the newest stay."""
+
+
+class Checkpoint(Callback):
+    """Writes the training state to ``checkpoints/`` in the background."""
+
+    def __init__(self, config: CheckpointConfig):
+        self.config = config
+        self._checkpoints: Checkpoints | None = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        self._checkpoints = Checkpoints(run_folder(trainer, "checkpoint") / "checkpoints", keep=self.config.keep)
+
+    def on_step(self, trainer: Trainer) -> None:
+        if trainer.step % self.config.every == 0 and self._checkpoints is not None:
+            trainer.save_checkpoint(self._checkpoints)
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        if self._checkpoints is None:
+            return
+        with self._checkpoints:
+            # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad
+            if trainer.step and not isinstance(error, NonFiniteLossError):
+                trainer.save_checkpoint(self._checkpoints)
+        self._checkpoints = None

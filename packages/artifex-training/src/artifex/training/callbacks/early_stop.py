@@ -1,0 +1,51 @@
+"""Stopping when a figure no longer improves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
+from artifex.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from artifex.training.trainer import Trainer
+
+
+@config
+class EarlyStopConfig(Config):
+    """Which figure has to improve, and how long it may fail to."""
+
+    metric: str = "eval/loss"
+    """The figure, by the name it has in the log."""
+    patience: Annotated[int, Field(ge=1)] = 5
+    """Evaluations in a row without an improvement after which the run ends."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """What counts as an improvement."""
+    higher_is_better: bool = False
+    """Which way is better."""
+
+
+class EarlyStop(Callback):
+    """Ends the run when the figure has not improved for ``patience`` evaluations."""
+
+    def __init__(self, config: EarlyStopConfig):
+        self.config = config
+        self.best: float | None = None
+        self.waited = 0
+
+    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        name = self.config.metric
+        if name not in metrics:
+            raise InvalidInputError(f"early_stop watches {name!r}, but an evaluation gives {', '.join(metrics)}")
+        value = metrics[name] if self.config.higher_is_better else -metrics[name]
+        if self.best is None or value > self.best + self.config.min_delta:
+            self.best, self.waited = value, 0
+            return
+        self.waited += 1
+        if self.waited >= self.config.patience:
+            best = self.best if self.config.higher_is_better else -self.best
+            trainer.stop_reason = f"{name} has not improved on {best:.6g} for {self.waited} evaluations"

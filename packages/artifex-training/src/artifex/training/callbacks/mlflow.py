@@ -1,0 +1,54 @@
+"""MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
+from artifex.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from artifex.training.trainer import Trainer
+
+
+@config
+class MLflowConfig(Config):
+    """Where the run is logged."""
+
+    experiment: str
+    """Experiment in MLflow; made if need be."""
+    tracking_uri: str | None = None
+    """Server or folder; MLflow's own default when left out."""
+
+
+class MLflow(Callback):
+    """Logs every figure to MLflow. Needs the extra: ``pip install artifex-training[mlflow]``."""
+
+    def __init__(self, config: MLflowConfig):
+        self.config = config
+        self._mlflow: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        try:
+            import mlflow
+        except ImportError as error:
+            raise InvalidInputError("the mlflow callback needs MLflow: pip install artifex-training[mlflow]") from error
+        if self.config.tracking_uri is not None:
+            mlflow.set_tracking_uri(self.config.tracking_uri)
+        mlflow.set_experiment(self.config.experiment)
+        mlflow.start_run(run_name=self.config.name or None)
+        mlflow.log_params({"seed": trainer.seed, "steps": trainer.total_steps, "batch_size": trainer.config.batch_size})
+        self._mlflow = mlflow
+
+    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        self._mlflow.log_metrics(dict(metrics), step=trainer.step)
+
+    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        self.on_log(trainer, metrics)
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        if self._mlflow is not None:
+            self._mlflow.end_run(status="FINISHED" if error is None else "FAILED")
+            self._mlflow = None

@@ -1,0 +1,51 @@
+"""Samples to look at, along the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from flax import nnx
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.training.callbacks.base import Callback, run_folder
+from artifex.training.samples import save_samples
+from artifex.training.seeds import key_for
+
+if TYPE_CHECKING:
+    from artifex.training.trainer import Trainer
+
+
+@config
+class SampleGridConfig(Config):
+    """How often, and how many."""
+
+    every: Annotated[int, Field(ge=1)] = 500
+    """Steps between two grids; one more is made at the end."""
+    n_samples: Annotated[int, Field(ge=1)] = 64
+    """Samples in a grid."""
+
+
+class SampleGrid(Callback):
+    """Draws samples into ``samples/``, always from the same seed, so that a row of grids shows the model change and not the noise."""
+
+    def __init__(self, config: SampleGridConfig):
+        self.config = config
+        self._drawn_at = -1
+
+    def on_start(self, trainer: Trainer) -> None:
+        self._folder = run_folder(trainer, "sample_grid") / "samples"
+
+    def on_step(self, trainer: Trainer) -> None:
+        if trainer.step % self.config.every == 0:
+            self._draw(trainer)
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        if error is None and trainer.step != self._drawn_at:
+            self._draw(trainer)
+
+    def _draw(self, trainer: Trainer) -> None:
+        samples = trainer.evaluation_model().generate(self.config.n_samples, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid")))
+        save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
+        self._drawn_at = trainer.step
+

@@ -1,0 +1,58 @@
+"""Weights & Biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
+from artifex.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from artifex.training.trainer import Trainer
+
+
+@config
+class WandbConfig(Config):
+    """Where the run is logged."""
+
+    project: str
+    """Project on Weights & Biases."""
+    entity: str | None = None
+    """Team or user; the account's default when left out."""
+    offline: bool = False
+    """Keep the run on this machine, for ``wandb sync`` later."""
+
+
+class Wandb(Callback):
+    """Logs every figure to Weights & Biases. Needs the extra: ``pip install artifex-training[wandb]``."""
+
+    def __init__(self, config: WandbConfig):
+        self.config = config
+        self._run: Any = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        try:
+            import wandb
+        except ImportError as error:
+            raise InvalidInputError("the wandb callback needs Weights & Biases: pip install artifex-training[wandb]") from error
+        self._run = wandb.init(
+            project=self.config.project,
+            entity=self.config.entity,
+            name=self.config.name or None,
+            dir=None if trainer.folder is None else str(trainer.folder),
+            config={"seed": trainer.seed, "training": trainer.config.to_dict()},
+            mode="offline" if self.config.offline else "online",
+        )
+
+    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        self._run.log(dict(metrics), step=trainer.step)
+
+    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        self.on_log(trainer, metrics)
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        if self._run is not None:
+            self._run.finish(exit_code=0 if error is None else 1)
+            self._run = None

@@ -1,0 +1,148 @@
+"""Optimisers: any of optax's by name, with a learning-rate schedule, clipping and masked weight decay."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import jax
+from pydantic import Field
+
+from artifex.core.config import Config, config
+
+__all__ = ["OptimizerConfig", "SchedulerConfig", "learning_rate", "make_optimizer"]
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@config
+class SchedulerConfig(Config):
+    r"""How the learning rate moves, as a factor of ``OptimizerConfig.learning_rate``.
+
+    After a linear warm-up of ``warmup_steps`` the factor :math:`f(u)` at :math:`u = \min(t / T, 1)`, with :math:`t` steps since the
+    warm-up, :math:`T` = ``decay_steps`` and :math:`e` = ``end_fraction``, is ``constant``: 1; ``linear``: :math:`1 - u(1 - e)`;
+    ``cosine``: :math:`e + (1 - e)(1 + \cos \pi u) / 2` (Loshchilov & Hutter 2017, arXiv:1608.03983); ``exponential``: :math:`e^u`;
+    ``inverse_sqrt``: :math:`\sqrt{w / (w + t)}` with :math:`w` the warm-up's steps (Vaswani et al. 2017, arXiv:1706.03762).
+    """
+
+    scheduler_type: Literal["constant", "linear", "cosine", "exponential", "inverse_sqrt"] = "constant"
+    """Shape of the decay after the warm-up."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of linear rise from zero."""
+    decay_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps after the warm-up until ``end_fraction`` is reached; by default all that the run has left."""
+    end_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    """What is left of the learning rate at the end; 0 by default (0.01 for ``exponential``)."""
+
+    def __post_init__(self) -> None:
+        if self.scheduler_type in ("constant", "inverse_sqrt"):
+            for field in ("decay_steps", "end_fraction"):
+                if getattr(self, field) is not None:
+                    raise ValueError(f"{field} is {getattr(self, field)}, but a {self.scheduler_type} schedule does not use it; leave it out")
+        if self.scheduler_type == "inverse_sqrt" and self.warmup_steps == 0:
+            raise ValueError("an inverse_sqrt schedule takes its time scale from warmup_steps; give at least 1")
+        if self.scheduler_type == "exponential" and self.end_fraction == 0:
+            raise ValueError("an exponential schedule never reaches 0; give an end_fraction above 0")
+
+
+@config
+class OptimizerConfig(Config):
+    """An optimiser of optax and what is done to the gradients before it."""
+
+    optimizer_type: str = "adam"
+    """Name of the optimiser in optax: ``adam``, ``adamw``, ``sgd``, ``lion``, ``rmsprop``, ``lamb`` …"""
+    learning_rate: Positive = 1e-3
+    """Peak learning rate."""
+    scheduler: SchedulerConfig = Field(default_factory=SchedulerConfig)
+    """How the learning rate moves."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    """Further arguments of the optimiser, by optax's names (``b1``, ``eps``, ``momentum`` …)."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled weight decay. Given to the optimiser where it has one of its own (``adamw``), added before the step's scaling where not."""
+    decay_mask: Literal["matrices", "all"] = "matrices"
+    """What decays: arrays of two or more dimensions only (no biases, no norms' scales), or everything."""
+    clip_norm: Positive | None = None
+    """Gradients of a greater global norm are scaled down to this one."""
+    clip_value: Positive | None = None
+    """Every entry of the gradient is clipped to plus or minus this."""
+
+    def __post_init__(self) -> None:
+        factory = _factory(self.optimizer_type)
+        allowed = [name for name in inspect.signature(factory).parameters if name not in ("learning_rate", "weight_decay", "mask")]
+        for option in self.options:
+            if option not in allowed:
+                raise ValueError(f"optax.{self.optimizer_type} has no option {option!r}; it has {', '.join(allowed)}")
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    """The optimiser of that name in optax: what takes a learning rate and makes a gradient transformation."""
+    import optax
+
+    found = getattr(optax, name, None)
+    if callable(found) and not inspect.isclass(found) and "learning_rate" in inspect.signature(found).parameters:
+        return found
+    known = [n for n in dir(optax) if inspect.isfunction(f := getattr(optax, n)) and "learning_rate" in inspect.signature(f).parameters]
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    raise ValueError(f"optax has no optimiser {name!r}; " + (f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known)}"))
+
+
+def learning_rate(config: OptimizerConfig, total_steps: int) -> Callable[[Any], Any]:
+    """The learning rate as a function of the step, for a run of ``total_steps``."""
+    import optax
+
+    s, peak = config.scheduler, config.learning_rate
+    decay_steps = s.decay_steps or max(total_steps - s.warmup_steps, 1)
+    end = s.end_fraction if s.end_fraction is not None else (0.01 if s.scheduler_type == "exponential" else 0.0)
+    after: Callable[[Any], Any] = {
+        "constant": lambda: optax.constant_schedule(peak),
+        "linear": lambda: optax.linear_schedule(peak, peak * end, decay_steps),
+        "cosine": lambda: optax.cosine_decay_schedule(peak, decay_steps, alpha=end),
+        "exponential": lambda: optax.exponential_decay(peak, decay_steps, end, end_value=peak * end),
+        "inverse_sqrt": lambda: lambda t: peak * (s.warmup_steps / (s.warmup_steps + t)) ** 0.5,
+    }[s.scheduler_type]()
+    if s.warmup_steps == 0:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, s.warmup_steps), after], [s.warmup_steps])
+
+
+def make_optimizer(config: OptimizerConfig, total_steps: int) -> Any:
+    """The optax transformation that ``config`` describes, for a run of ``total_steps``: clip, then decay, then step."""
+    import optax
+
+    factory = _factory(config.optimizer_type)
+    arguments: dict[str, Any] = dict(config.options)
+    mask = partial(jax.tree.map, lambda p: p.ndim >= 2) if config.decay_mask == "matrices" else None
+    own_decay = {"weight_decay", "mask"} <= inspect.signature(factory).parameters.keys()
+    if own_decay:
+        arguments |= {"weight_decay": config.weight_decay, "mask": mask}
+    chain = []
+    if config.clip_value is not None:
+        chain.append(optax.clip(config.clip_value))
+    if config.clip_norm is not None:
+        chain.append(optax.clip_by_global_norm(config.clip_norm))
+    chain.append(factory(learning_rate(config, total_steps), **arguments))
+    if config.weight_decay and not own_decay:
+        chain.append(_decoupled_decay(config.weight_decay, learning_rate(config, total_steps), mask))
+    return chain[0] if len(chain) == 1 else optax.chain(*chain)
+
+
+def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Callable[[Any], Any] | None) -> Any:
+    r"""Add :math:`-\eta_t \lambda \theta` to the update, whatever optimiser made it (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+    import optax
+
+    def init(params: Any) -> Any:
+        del params
+        return optax.ScaleByScheduleState(count=jax.numpy.zeros([], jax.numpy.int32))
+
+    def update(updates: Any, state: Any, params: Any) -> Any:
+        decays = mask(params) if mask else jax.tree.map(lambda _: True, params)
+        factor = rate(state.count) * weight_decay
+        updates = jax.tree.map(lambda u, p, m: u - (factor * p).astype(u.dtype) if m else u, updates, params, decays)
+        return updates, optax.ScaleByScheduleState(count=state.count + 1)
+
+    return optax.GradientTransformation(init, update)

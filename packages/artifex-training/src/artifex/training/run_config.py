@@ -1,0 +1,129 @@
+"""A run in one YAML file: model, data, training, devices, extensions, callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from artifex.core import plugins
+from artifex.core.config import Config, Registered, config, explain
+from artifex.core.errors import InvalidInputError, RunError
+from artifex.core.mesh import ShardingConfig
+from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
+from artifex.training.trainer import TrainerConfig
+
+__all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config"]
+
+CONFIG_FILE = "config.yaml"
+DEFAULT_CALLBACKS = (ProgressConfig(), MetricsFileConfig(), TensorBoardConfig(), CheckpointConfig(), SampleGridConfig())
+
+
+@config
+class DataConfig(Config):
+    """What is modelled."""
+
+    dataset: Annotated[Config, Registered("dataset")]
+    """The data set, with the ``kind`` it is registered under."""
+    modality: Annotated[Config, Registered("modality")] | None = None
+    """How stored examples become the model's input; left out, they are the input as they are."""
+    train_split: str = "train"
+    """Split to train on."""
+    evaluation_split: str | None = None
+    """Split to evaluate on; left out, ``validation`` where the data set has one, else ``test``."""
+
+
+@config
+class RunConfig(Config):
+    """A whole run."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Root of all randomness of the run: initialisation, data order, noise, samples."""
+    model: Annotated[Config, Registered("model")]
+    """The model, with the ``kind`` it is registered under."""
+    data: DataConfig
+    """The data."""
+    training: TrainerConfig
+    """How to train."""
+    mesh: ShardingConfig | None = None
+    """Devices and their roles; left out, all accelerators share the batch, and a CPU poses as as many devices as suit the model."""
+    extensions: tuple[Annotated[Config, Registered("extension")], ...] = ()
+    """What adds to the model's outputs and loss."""
+    callbacks: tuple[Annotated[Config, Registered("callback")], ...] = DEFAULT_CALLBACKS
+    """What happens along the way."""
+
+
+def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:
+    """The run that ``source`` names: a YAML file, a run folder or a preset, changed by ``settings`` (``a.b=c`` each).
+
+    Raises:
+        RunError: it cannot be read, or is not a valid run; the message names the file and each wrong field.
+        UnknownNameError: there is neither a file nor a preset of that name.
+    """
+    text, where, default_name = _read_source(source)
+    try:
+        fields = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RunError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise RunError(f"{where} holds no run; a run file is a mapping with model, data and training")
+    fields.setdefault("name", default_name)
+    apply_settings(fields, settings)
+    try:
+        return RunConfig.from_dict(fields)
+    except ValidationError as error:
+        raise RunError(explain(error, source=where)) from error
+
+
+def _read_source(source: str) -> tuple[str, str, str]:
+    """Text, what to call it in messages, and a name for the run."""
+    path = Path(source)
+    if path.is_dir():
+        path = path / CONFIG_FILE
+    if path.is_file():
+        return path.read_text(encoding="utf-8"), str(path), path.stem
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        raise RunError(f"there is no run file {source}; give a YAML file, a run folder, or the name of a preset (`artifex list preset`)")
+    package, _, file = plugins.registry().get("preset", source).file.partition(":")
+    return resources.files(package).joinpath(file).read_text(encoding="utf-8"), f"preset {source}", source
+
+
+def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
+    """Put ``a.b=c`` settings into nested ``fields``; values are read as YAML, list items are named by their number.
+
+    Raises:
+        InvalidInputError: a setting is malformed, or its path runs through something that has no fields.
+    """
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise InvalidInputError(f"--set {setting!r} cannot be read; write it as --set training.steps=1000")
+        place: Any = fields
+        for i, key in enumerate(keys[:-1]):
+            place = _child(place, key, ".".join(keys[: i + 1]), setting)
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parsed = value
+        if isinstance(place, list):
+            _child(place, keys[-1], path, setting)
+            place[int(keys[-1])] = parsed
+        else:
+            place[keys[-1]] = parsed
+
+
+def _child(place: Any, key: str, where: str, setting: str) -> Any:
+    if isinstance(place, list):
+        if not key.isdecimal() or int(key) >= len(place):
+            raise InvalidInputError(f"--set {setting!r}: {where} is one of {len(place)} list items, numbered from 0")
+        return place[int(key)]
+    if place.get(key) is None:
+        place[key] = {}
+    if not isinstance(place[key], dict | list):
+        raise InvalidInputError(f"--set {setting!r}: {where} is {place[key]!r}, which has no fields")
+    return place[key]

@@ -1,0 +1,23 @@
+"""Samples on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artifex.core.protocols import ModalityProtocol
+
+__all__ = ["save_samples"]
+
+
+def save_samples(modality: ModalityProtocol | None, samples: Any, stem: Path) -> Path:
+    """Write samples the way their modality shows them, or as ``.npy`` when there is none. Returns the file."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    array = np.asarray(samples)
+    if modality is not None:
+        return modality.save_samples(array, stem)
+    path = stem.with_name(f"{stem.name}.npy")
+    np.save(path, array)
+    return path

@@ -1,0 +1,81 @@
+"""The state of training as one pytree of arrays, and the way between it and a model."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+__all__ = ["Flat", "ModelParts", "TrainState", "dotted"]
+
+Flat = dict[str, Any]
+"""Arrays (or what belongs to each) under dotted keys, ``decoder.head.kernel``."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that a step changes. It is donated to the step, which gives the next one back."""
+
+    step: Any
+    """Steps done, int32."""
+    params: Flat
+    """The model's parameters."""
+    rest: Flat
+    """The model's other variables (running averages, codebooks), random streams apart."""
+    opt: tuple[Any, ...]
+    """One optimiser state for each objective."""
+    ema: Flat
+    """Exponential moving average of the parameters; empty when there is none."""
+    sums: Flat
+    """Sums of the logged scalars since they were last read."""
+    bad_step: Any
+    """First step whose loss was not finite, or -1."""
+
+    replace = replace
+
+
+def dotted(state: Any) -> Flat:
+    """An nnx state under dotted keys."""
+    return {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.as_pure(state))}
+
+
+class ModelParts:
+    """A model taken apart: what stays while it trains, and a way to put it together around other variables."""
+
+    def __init__(self, model: nnx.Module):
+        self.graphdef, params, streams, rest = nnx.split(model, nnx.Param, nnx.RngState, ...)
+        self.params, self.rest = dotted(params), dotted(rest)
+        self._streams = dict(nnx.to_flat_state(nnx.as_pure(streams)))
+        self._paths = {".".join(map(str, path)): path for state in (params, rest) for path, _ in nnx.to_flat_state(state)}
+
+    def assemble(self, params: Flat, rest: Flat, key: jax.Array, *, train: bool) -> Any:
+        """The model with these variables, in training or evaluation mode.
+
+        Its own random streams start afresh from ``key``: a layer that draws from them sees new noise at every step.
+        """
+        streams = {path: _fresh_stream(path, leaf, key) for path, leaf in self._streams.items()}
+        model = nnx.merge(self.graphdef, self._nested(params), nnx.from_flat_state(streams), self._nested(rest))
+        return nnx.view(model, deterministic=not train, use_running_average=not train, raise_if_not_found=False)
+
+    def rest_of(self, model: Any) -> Flat:
+        """The variables that are neither parameters nor random streams, after a forward pass may have moved them."""
+        return dotted(nnx.state(model, nnx.Not(nnx.Any(nnx.Param, nnx.RngState))))
+
+    def write_back(self, model: nnx.Module, params: Flat, rest: Flat) -> None:
+        """Put variables into ``model``, in place."""
+        nnx.update(model, self._nested({**params, **rest}))
+
+    def _nested(self, flat: Flat) -> Any:
+        return nnx.from_flat_state({self._paths[key]: leaf for key, leaf in flat.items()})
+
+
+def _fresh_stream(path: tuple[Any, ...], leaf: jax.Array, key: jax.Array) -> jax.Array:
+    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jnp.zeros_like(leaf)  # a stream's count
+    named = jax.random.fold_in(key, zlib.crc32(".".join(map(str, path)).encode()))
+    return jax.random.split(named, leaf.shape) if leaf.ndim else named

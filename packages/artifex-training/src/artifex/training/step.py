@@ -1,0 +1,174 @@
+"""The compiled programs of training: one step, and the losses of one batch of held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from artifex.core.errors import InvalidInputError
+from artifex.core.protocols import Batch
+from artifex.training.objectives import Losses, Objective
+from artifex.training.state import Flat, ModelParts, TrainState
+
+__all__ = ["Prepare", "Program"]
+
+Prepare = Callable[..., dict[str, jax.Array]]
+"""``prepare(batch, *, rngs, train)``: stored form to model input; a modality's method."""
+
+
+class Program:
+    """A model, its objectives and its optimisers as pure functions of a :class:`TrainState`.
+
+    Args:
+        parts: the model, taken apart.
+        objectives: what is descended, in order.
+        optimizers: one optax transformation for each objective.
+        prepare: from stored batches to the model's input, run inside the step; None when batches are ready.
+        key: root of all randomness. Step ``t`` draws from ``fold_in(key, t)`` and nothing else, so a resumed run repeats it.
+        ema_decay: decay of the parameters' moving average; None for no average.
+        accumulate: number of equal parts that a batch is worked through in, gradients averaged.
+        precision: dtype that parameters and floating inputs are cast to for the forward pass; None leaves them.
+        remat: name of a policy in ``jax.checkpoint_policies``: what the backward pass keeps instead of computing it again.
+    """
+
+    def __init__(
+        self,
+        parts: ModelParts,
+        objectives: Sequence[Objective],
+        optimizers: Sequence[Any],
+        *,
+        prepare: Prepare | None,
+        key: jax.Array,
+        ema_decay: float | None = None,
+        accumulate: int = 1,
+        precision: str | None = None,
+        remat: str | None = None,
+    ):
+        self.parts, self.objectives, self.optimizers = parts, tuple(objectives), tuple(optimizers)
+        self._prepare, self._key, self._ema_decay = prepare, key, ema_decay
+        self._accumulate, self._precision, self._remat = accumulate, precision, remat
+
+    def init(self, batch: Batch) -> TrainState:
+        """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
+        params = self.parts.params
+        state = TrainState(
+            step=jnp.zeros([], jnp.int32),
+            params=params,
+            rest=self.parts.rest,
+            opt=tuple(o.init(self.owned(i, params)) for i, o in enumerate(self.optimizers)),
+            ema=jax.tree.map(jnp.copy, params) if self._ema_decay is not None else {},
+            sums={},
+            bad_step=jnp.full([], -1, jnp.int32),
+        )
+        _, scalars = jax.eval_shape(self._advance, state, batch)
+        return state.replace(sums={name: jnp.zeros([], jnp.float32) for name in scalars})
+
+    def owned(self, index: int, flat: Flat) -> Flat:
+        """Those entries of ``flat`` that objective ``index`` descends."""
+        owned = {name: leaf for name, leaf in flat.items() if self.objectives[index].owns(name)}
+        if not owned:
+            objective = self.objectives[index]
+            raise InvalidInputError(f"objective {objective.name!r} descends parameters below {objective.parameters!r}, but the model has none there")
+        return owned
+
+    def step(self, state: TrainState, batch: Batch) -> TrainState:
+        """One training step."""
+        state, scalars = self._advance(state, batch)
+        finite = jnp.all(jnp.stack([jnp.isfinite(v) for v in scalars.values()]))
+        bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
+        sums = {name: state.sums[name] + value for name, value in scalars.items()}
+        return state.replace(sums=sums, bad_step=bad_step)
+
+    def losses(self, params: Flat, rest: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
+        """Every scalar of every objective on one batch of held-out data; nothing changes."""
+        prepare_key, model_key, stream_key = jax.random.split(key, 3)
+        if self._prepare is not None:
+            batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=False)
+        scalars: Losses = {}
+        for i, objective in enumerate(self.objectives):
+            model = self.parts.assemble(params, rest, jax.random.fold_in(stream_key, i), train=False)
+            losses = objective.loss(model, batch, nnx.Rngs(jax.random.fold_in(model_key, i)), step)
+            scalars |= _named(objective, losses)
+        return scalars
+
+    def _advance(self, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:
+        prepare_key, model_key = jax.random.split(jax.random.fold_in(self._key, state.step))
+        if self._prepare is not None:
+            batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
+        params, rest, opt, scalars = dict(state.params), state.rest, list(state.opt), {}
+        for i, objective in enumerate(self.objectives):
+            update = self._updater(i, jax.random.fold_in(model_key, i), state.step, batch)
+            if objective.every == 1:
+                params, rest, opt[i], losses = update(params, rest, opt[i])
+            else:
+                idle = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(update, params, rest, opt[i])[3])
+                params, rest, opt[i], losses = jax.lax.cond(
+                    state.step % objective.every == 0, update, lambda p, r, o, idle=idle: (p, r, o, idle), params, rest, opt[i]
+                )
+                losses = {name: value * objective.every for name, value in losses.items()}  # so that averages over steps are right
+            scalars |= _named(objective, losses)
+        ema = state.ema
+        if self._ema_decay is not None:
+            decay = jnp.minimum(self._ema_decay, (1 + state.step) / (10 + state.step))  # a short memory at the start
+            ema = jax.tree.map(lambda average, p: average + ((1 - decay) * (p - average)).astype(p.dtype), ema, params)
+        return state.replace(step=state.step + 1, params=params, rest=rest, opt=tuple(opt), ema=ema), scalars
+
+    def _updater(self, index: int, key: jax.Array, step: jax.Array, batch: Batch) -> Callable[[Flat, Flat, Any], tuple[Flat, Flat, Any, Losses]]:
+        """One objective's move: gradient, optimiser, new parameters."""
+
+        def update(params: Flat, rest: Flat, opt: Any) -> tuple[Flat, Flat, Any, Losses]:
+            own = self.owned(index, params)
+            others = {name: leaf for name, leaf in params.items() if name not in own}
+            grads, rest, losses = self._gradient(index, own, others, rest, batch, key, step)
+            updates, opt = self.optimizers[index].update(grads, opt, own)
+            return {**others, **optax.apply_updates(own, updates)}, rest, opt, losses
+
+        return update
+
+    def _gradient(
+        self, index: int, own: Flat, others: Flat, rest: Flat, batch: Batch, key: jax.Array, step: jax.Array
+    ) -> tuple[Flat, Flat, Losses]:
+        """Gradient of one objective's loss, over the batch at once or over equal parts of it in turn."""
+
+        def loss(own: Flat, rest: Flat, part: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Losses, Flat]]:
+            stream_key, model_key = jax.random.split(key)
+            cast = self._cast
+            model = self.parts.assemble({**cast(others), **cast(own)}, rest, stream_key, train=True)
+            losses = self.objectives[index].loss(model, cast(part), nnx.Rngs(model_key), step)
+            losses = {name: value.astype(jnp.float32) for name, value in losses.items()}
+            return losses["loss"], (losses, self.parts.rest_of(model))
+
+        if self._remat is not None:
+            loss = jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, self._remat))
+        gradient = jax.grad(loss, has_aux=True)
+        if self._accumulate == 1:
+            grads, (losses, rest) = gradient(own, rest, batch, key)
+            return grads, rest, losses
+
+        def add(carry: tuple[Flat, Flat], part: tuple[Batch, jax.Array]) -> tuple[tuple[Flat, Flat], Losses]:
+            total, rest = carry
+            grads, (losses, rest) = gradient(own, rest, *part)
+            return (jax.tree.map(jnp.add, total, grads), rest), losses
+
+        n = self._accumulate
+        # every n-th example goes into one part, so that each device of a mesh finds its share of every part at home
+        parts = {name: value.reshape(value.shape[0] // n, n, *value.shape[1:]).swapaxes(0, 1) for name, value in batch.items()}
+        zeros = jax.tree.map(jnp.zeros_like, own)
+        (total, rest), losses = jax.lax.scan(add, (zeros, rest), (parts, jax.random.split(key, n)))
+        return jax.tree.map(lambda g: g / n, total), rest, jax.tree.map(jnp.mean, losses)
+
+    def _cast(self, arrays: Any) -> Any:
+        if self._precision is None:
+            return arrays
+        return jax.tree.map(lambda a: a.astype(self._precision) if jnp.issubdtype(a.dtype, jnp.floating) else a, arrays)
+
+
+def _named(objective: Objective, losses: Losses) -> Losses:
+    if "loss" not in losses:
+        raise InvalidInputError(f"a loss gives scalars by name with 'loss' among them; this one gave {', '.join(losses) or 'nothing'}")
+    return {f"{objective.name}/{name}" if objective.name else name: value for name, value in losses.items()}

@@ -1,0 +1,23 @@
+"""The documented long path of :mod:`artifex.vae`: the same objects."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig
+    from artifex.vae.decoders import DecoderConfig as DecoderConfig
+    from artifex.vae.encoders import EncoderConfig as EncoderConfig
+    from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "BetaVAE": "artifex.vae.beta",
+        "BetaVAEConfig": "artifex.vae.beta",
+        "DecoderConfig": "artifex.vae.decoders",
+        "EncoderConfig": "artifex.vae.encoders",
+        "VAE": "artifex.vae.vae",
+        "VAEConfig": "artifex.vae.vae",
+    },
+)

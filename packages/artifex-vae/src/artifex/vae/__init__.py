@@ -1,0 +1,52 @@
+"""Variational autoencoders. Names are imported on first use."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.vae import likelihoods as likelihoods, losses as losses, metrics as metrics
+    from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig, CapacityConfig as CapacityConfig
+    from artifex.vae.decoders import ConvDecoder as ConvDecoder, DecoderConfig as DecoderConfig, DenseDecoder as DenseDecoder
+    from artifex.vae.encoders import (
+        ConvEncoder as ConvEncoder,
+        DenseEncoder as DenseEncoder,
+        DiagonalGaussian as DiagonalGaussian,
+        EncoderConfig as EncoderConfig,
+    )
+    from artifex.vae.likelihoods import (
+        Bernoulli as Bernoulli,
+        BernoulliConfig as BernoulliConfig,
+        DiscretizedLogistic as DiscretizedLogistic,
+        DiscretizedLogisticConfig as DiscretizedLogisticConfig,
+        Gaussian as Gaussian,
+        GaussianConfig as GaussianConfig,
+    )
+    from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "Bernoulli": "artifex.vae.likelihoods",
+        "BernoulliConfig": "artifex.vae.likelihoods",
+        "BetaVAE": "artifex.vae.beta",
+        "BetaVAEConfig": "artifex.vae.beta",
+        "CapacityConfig": "artifex.vae.beta",
+        "ConvDecoder": "artifex.vae.decoders",
+        "ConvEncoder": "artifex.vae.encoders",
+        "DecoderConfig": "artifex.vae.decoders",
+        "DenseDecoder": "artifex.vae.decoders",
+        "DenseEncoder": "artifex.vae.encoders",
+        "DiagonalGaussian": "artifex.vae.encoders",
+        "DiscretizedLogistic": "artifex.vae.likelihoods",
+        "DiscretizedLogisticConfig": "artifex.vae.likelihoods",
+        "EncoderConfig": "artifex.vae.encoders",
+        "Gaussian": "artifex.vae.likelihoods",
+        "GaussianConfig": "artifex.vae.likelihoods",
+        "VAE": "artifex.vae.vae",
+        "VAEConfig": "artifex.vae.vae",
+        "likelihoods": "artifex.vae.likelihoods",
+        "losses": "artifex.vae.losses",
+        "metrics": "artifex.vae.metrics",
+    },
+)

@@ -1,0 +1,113 @@
+r"""Encoders: the approximate posterior ``q(z | x) = N(mean(x), diag(exp(log_variance(x))))``.
+
+Shapes: ``B = batch, D = features of one example, H W C = height, width, channels, L = latent``.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.nn import MLP, Conv, activation as activation_named
+from artifex.vae.likelihoods import accumulated
+
+__all__ = ["ConvEncoder", "DenseEncoder", "DiagonalGaussian", "EncoderConfig", "PositiveInt", "Shape"]
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+
+@config
+class EncoderConfig(Config):
+    """An encoder. What is left out here is taken from the decoder or the VAE."""
+
+    input_shape: Shape | None = None
+    """Shape of one example: `(height, width, channels)` for images, `(features,)` for vectors."""
+    latent_dim: PositiveInt | None = None
+    """Number of latent variables."""
+    hidden_dims: tuple[PositiveInt, ...]
+    """Dense: the width of each hidden layer (none makes a linear encoder). Conv: the channels of each convolution, each of
+    which halves height and width."""
+    activation: str = "relu"
+    """Name of the nonlinearity after each hidden layer."""
+
+    def __post_init__(self) -> None:
+        activation_named(self.activation)  # an unknown name is an error here, not when the model is built
+
+
+class DiagonalGaussian(NamedTuple):
+    """``N(mean, diag(exp(log_variance)))``, a batch of them."""
+
+    mean: Float[Array, "B L"]
+    log_variance: Float[Array, "B L"]
+
+    def reparameterize(self, noise: Float[Array, "K L"]) -> Float[Array, "K L"]:
+        """``z = mean + exp(log_variance / 2) * noise``: a differentiable draw when ``noise ~ N(0, I)``.
+
+        ``K`` is the batch, or any number of draws from a batch of one. Kingma & Welling 2013 (arXiv:1312.6114), equation 10.
+        """
+        scale = jnp.exp(0.5 * accumulated(self.log_variance))
+        return (accumulated(self.mean) + scale * noise).astype(self.mean.dtype)
+
+    def sample(self, key: Array) -> Float[Array, "B L"]:
+        """One draw of each, differentiable in mean and log variance."""
+        return self.reparameterize(jax.random.normal(key, self.mean.shape))
+
+
+class DenseEncoder(nnx.Module):
+    """A multilayer perceptron on the flattened example (Kingma & Welling 2013, appendix C.2)."""
+
+    def __init__(self, config: EncoderConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
+        kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        self.mlp = MLP(
+            math.prod(config.input_shape), config.hidden_dims, 2 * config.latent_dim, activation=config.activation, **kinds
+        )
+        _start_at_unit_variance(self.mlp, config.latent_dim)
+
+    def __call__(self, x: Float[Array, "B ..."]) -> DiagonalGaussian:
+        return DiagonalGaussian(*jnp.split(self.mlp(x.reshape(x.shape[0], -1)), 2, axis=-1))
+
+
+class ConvEncoder(nnx.Module):
+    """Convolutions of stride two, one for each hidden width, then a linear map of the flattened features.
+
+    Height and width halve each time, rounded up: 28, 14, 7, 4.
+    """
+
+    def __init__(self, config: EncoderConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
+        kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        *_, channels = config.input_shape
+        height, width = halvings(config.input_shape, len(config.hidden_dims))[-1]
+        self.activation = activation_named(config.activation)
+        self.layers = nnx.List([Conv(i, o, (3, 3), strides=2, **kinds) for i, o in pairwise((channels, *config.hidden_dims))])
+        self.head = MLP(height * width * config.hidden_dims[-1], (), 2 * config.latent_dim, **kinds)
+        _start_at_unit_variance(self.head, config.latent_dim)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
+        for layer in self.layers:
+            x = self.activation(layer(x))
+        return DiagonalGaussian(*jnp.split(self.head(x.reshape(x.shape[0], -1)), 2, axis=-1))
+
+
+def _start_at_unit_variance(network: MLP, latent_dim: int) -> None:
+    """Scale the weights that make log variances down: ``exp`` of a large first guess would swamp the first steps."""
+    kernel = network.layers[-1].kernel
+    kernel[...] = kernel[...].at[:, latent_dim:].multiply(0.01)
+
+
+def halvings(shape: tuple[int, ...], times: int) -> list[tuple[int, int]]:
+    """Height and width, then after each of ``times`` halvings, rounded up.
+
+    >>> halvings((28, 28, 1), 3)
+    [(28, 28), (14, 14), (7, 7), (4, 4)]
+    """
+    height, width = shape[:2]
+    return [(-(-height // 2**i), -(-width // 2**i)) for i in range(times + 1)]
