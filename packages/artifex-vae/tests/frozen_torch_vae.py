@@ -105,7 +105,7 @@ def _forward(vae: Any, x: Any, noise: Any) -> dict[str, Any]:
         "mean": mean,
         "log_variance": log_variance,
         "z": z,
-        "logits": logits,
+        "parameters": logits,
         "log_likelihood": log_likelihood,
         "kl": kl,
         "log_importance_ratio": log_importance_ratio,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from artifex.modalities.image import ImageAugmentConfig, ImageModalityConfig, ImageStandardizeConfig
 
 SIZE = {"height": 8, "width": 6}

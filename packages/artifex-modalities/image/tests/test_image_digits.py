@@ -6,10 +6,11 @@ import hashlib
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import ArrayDataset
 from artifex.modalities.image.datasets import Digits, DigitsConfig
-from sklearn.datasets import load_digits
 
 DIGESTS = {
     "train": "a8d6d2679524d5554632caf95f081c4a8a53bea8c694cc5a21c67c0c84b1e18a",

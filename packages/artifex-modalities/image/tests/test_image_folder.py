@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import SourceDataset
 from artifex.modalities.image.datasets import ImageFolder, ImageFolderConfig
-from PIL import Image
-from sklearn.datasets import load_sample_image
 
 CHINA = load_sample_image("china.jpg")
 
@@ -105,7 +106,7 @@ def test_bad_files_are_named_when_they_are_read(tmp_path: Path) -> None:
 
 
 def test_folders_that_hold_something_else(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder .*nowhere; set 'folder'"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; set 'folder'"):
         _ = dataset(tmp_path / "nowhere").splits
     with pytest.raises(DataError, match="holds no pictures"):
         dataset(tmp_path).source("train")

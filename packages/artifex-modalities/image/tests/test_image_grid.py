@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from artifex.core.errors import InvalidInputError, RunError
 from artifex.modalities.image import image_grid, save_image
-from PIL import Image
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import SourceDataset
 from artifex.modalities.image.datasets import HuggingFace, HuggingFaceConfig
-from PIL import Image
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
 
@@ -22,7 +23,7 @@ def config(path: Path | str, **fields: object) -> HuggingFaceConfig:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two splits on disk, the training one with a column of 16-bit pictures too."""
+    """Two splits on disk."""
     datasets = pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
     folder = tmp_path_factory.mktemp("hub") / "pictures"
 
@@ -65,9 +66,10 @@ def test_one_split_alone_is_the_training_split(saved: Path, tmp_path: Path) -> N
     assert data.source("train")[0].keys() == {"x"}
 
 
-def test_through_load_dataset(tmp_path: Path) -> None:
+def test_through_load_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of pictures goes the way a name on the hub goes."""
-    pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     for split, count in (("train", 3), ("test", 1)):
         for i in range(count):
             path = tmp_path / "pictures" / split / "abc"[i] / "picture.png"
@@ -87,8 +89,8 @@ def test_errors_name_what_is_wrong(saved: Path, tmp_path: Path) -> None:
         HuggingFace(config(saved, image_column="text")).source("train")[0]
     with pytest.raises(DataError, match="neither subsets nor revisions"):
         HuggingFace(config(saved, subset="small")).source("train")
-    with pytest.raises(DataError, match="cannot load .*empty"):
-        (tmp_path / "empty").mkdir()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"cannot load .*empty"):
         HuggingFace(config(tmp_path / "empty")).source("train")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import ArrayDataset
 from artifex.modalities.image.datasets import Idx, IdxConfig
@@ -60,7 +61,7 @@ def test_emnist_has_its_own_names_and_transposed_images(tmp_path: Path) -> None:
     write(tmp_path, train="emnist-letters-train", test="emnist-letters-test", packed=True)
     arrays = Idx(IdxConfig(folder=tmp_path, emnist="letters")).arrays("test")
     np.testing.assert_array_equal(arrays["x"], IMAGES[:3].transpose(0, 2, 1)[..., None])
-    with pytest.raises(DataError, match="has no train-images-idx3-ubyte .*but: emnist-letters-test-images-idx3-ubyte.gz"):
+    with pytest.raises(DataError, match=r"has no train-images-idx3-ubyte .*but: emnist-letters-test-images-idx3-ubyte.gz"):
         Idx(IdxConfig(folder=tmp_path)).arrays("train")
 
 
@@ -70,7 +71,7 @@ def test_unknown_split(tmp_path: Path) -> None:
 
 
 def test_missing_folder_and_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder .*nowhere; set 'folder'"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; set 'folder'"):
         Idx(IdxConfig(folder=tmp_path / "nowhere")).arrays("train")
     write(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()
@@ -102,5 +103,5 @@ def test_damaged_files_are_named(tmp_path: Path, damaged: bytes, message: str) -
 def test_damaged_gzip_is_named(tmp_path: Path, damage: object) -> None:
     path = write(tmp_path, packed=True) / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
-    with pytest.raises(DataError, match="cannot read .*train-images-idx3-ubyte.gz.*fetch the file anew"):
+    with pytest.raises(DataError, match=r"cannot read .*train-images-idx3-ubyte.gz.*fetch the file anew"):
         Idx(IdxConfig(folder=tmp_path)).arrays("train")

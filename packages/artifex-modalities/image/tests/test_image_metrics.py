@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from artifex.core.errors import InvalidInputError
-from artifex.modalities.image import psnr, ssim
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.datasets import load_sample_image
+
+from artifex.core.errors import InvalidInputError
+from artifex.modalities.image import psnr, ssim
 
 WINDOWS = {
     "paper": ({}, {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}),

@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.protocols import ModalityProtocol
-from artifex.modalities.image import ImageModality, ImageModalityConfig, transforms
 from flax import nnx
 from PIL import Image
 from skimage.util import img_as_float32
 from sklearn.datasets import load_sample_image
+
+from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.protocols import ModalityProtocol
+from artifex.modalities.image import ImageModality, ImageModalityConfig, transforms
 
 EVERY_AUGMENTATION = {"horizontal_flip": 0.5, "crop_padding": 2, "shift": 2, "brightness": 0.2, "contrast": 0.3}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import ArrayDataset
 from artifex.modalities.image.datasets import Npz, NpzConfig
@@ -65,7 +66,7 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no file .*data\.npz; set 'file'"):
         _ = data.splits
     (tmp_path / "data.npz").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match="cannot be read as .npz"):
+    with pytest.raises(DataError, match=r"cannot be read as .npz"):
         data.arrays("train")
     with (tmp_path / "data.npz").open("wb") as file:
         np.save(file, COLOUR)

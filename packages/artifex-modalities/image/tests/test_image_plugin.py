@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from artifex.core.plugins import registry, resolve
 from artifex.core.plugins.entries import DatasetEntry, MetricEntry, ModalityEntry
 from artifex.core.testing import user_environment
@@ -38,8 +39,8 @@ def test_every_target_exists_and_every_config_describes_itself(entry: ModalityEn
 
 def test_plugin_and_configs_import_no_jax() -> None:
     code = (
-        "import sys, artifex.modalities.image.plugin as p, artifex.modalities.image as i, artifex.modalities.image.datasets as d;"
-        "p.artifex_datasets(); i.ImageModalityConfig(height=2, width=2); d.DigitsConfig(); d.IdxConfig(folder='.');"
+        "import sys; from artifex.modalities.image import ImageModalityConfig, datasets as d, plugin as p;"
+        "p.artifex_datasets(); ImageModalityConfig(height=2, width=2); d.DigitsConfig(); d.IdxConfig(folder='.');"
         "heavy = {'jax', 'flax', 'sklearn', 'datasets'} & set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=user_environment())

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from artifex.modalities.image import transforms
 from PIL import Image
 from skimage import color
 from sklearn.datasets import load_sample_image
+
+from artifex.modalities.image import transforms
 
 PILLOW = {"nearest": Image.Resampling.NEAREST, "linear": Image.Resampling.BILINEAR, "cubic": Image.Resampling.BICUBIC}
 PILLOW["lanczos3"] = Image.Resampling.LANCZOS

@@ -118,7 +118,7 @@ def save_model(model: Any, folder: str | Path) -> Path:
     """Write ``model`` (which keeps its config as ``model.config``) to ``folder``, made if need be. Returns the folder.
 
     Raises:
-        InvalidTypeError: ``model`` has no config, or arrays of a type that the file format lacks (8-bit floats).
+        InvalidTypeError: ``model`` has no config, or arrays of a type that the file format lacks (4-bit integers, say).
         UnknownNameError: no installed plugin registers a model for this type of config.
         OSError: the folder cannot be made or written.
     """

@@ -59,7 +59,7 @@ class VAEConfig(Config):
     encoder_type: Literal["dense", "conv"] = "dense"
     """Multilayer perceptrons, or convolutions; for encoder and decoder."""
     likelihood: LikelihoodField = BernoulliConfig()
-    """What the decoder's output means: `bernoulli`, `gaussian`, `discretized_logistic`, or a dict with `kind` and its fields."""
+    """What the decoder's output means: `bernoulli`, `gaussian`, `discretized_logistic`, or a dict of its `kind` and fields."""
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the divergence in the loss; 1 makes the loss minus the ELBO."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None

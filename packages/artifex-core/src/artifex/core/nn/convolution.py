@@ -47,7 +47,7 @@ def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padd
     >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, "VALID").tolist()
     [[[[9.0]]]]
     """
-    strides = _check(x, kernel, strides, padding)
+    strides = _check_window(x, kernel, strides, padding)
     if kernel.shape[-2] > PATCHES_MAX_CHANNELS:
         return plain_conv(x, kernel, strides, padding)
     return lax.platform_dependent(
@@ -91,7 +91,7 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]
 
 def plain_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
     """:func:`conv` as XLA's own operation."""
-    strides = _check(x, kernel, strides, padding)
+    strides = _check_window(x, kernel, strides, padding)
     return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
 
 
@@ -103,7 +103,7 @@ def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequenc
 
 def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
     """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006)."""
-    strides = _check(x, kernel, strides, padding)
+    strides = _check_window(x, kernel, strides, padding)
     *sizes, n_in, n_out = kernel.shape
     pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, padding)
     outs = [(n + a + b - k) // s + 1 for n, (a, b), k, s in zip(x.shape[1:-1], pads, sizes, strides, strict=True)]
@@ -182,4 +182,14 @@ def _check(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], paddin
     strides = (strides,) * n if isinstance(strides, int) else tuple(strides)
     if len(strides) != n or min(strides) < 1:
         raise InvalidInputError(f"strides is one positive number, or one for each of the {n} spatial axes; got {strides}.")
+    return strides
+
+
+def _check_window(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: str) -> tuple[int, ...]:
+    """As :func:`_check`, and an unpadded kernel lies within the input."""
+    strides = _check(x, kernel, strides, padding)
+    if padding == "VALID" and any(k > n for k, n in zip(kernel.shape[:-2], x.shape[1:-1], strict=True)):
+        raise InvalidInputError(
+            f"A kernel of sizes {kernel.shape[:-2]} does not fit into sizes {x.shape[1:-1]} under padding 'VALID'; use 'SAME'."
+        )
     return strides

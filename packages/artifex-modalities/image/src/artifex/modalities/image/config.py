@@ -31,7 +31,8 @@ class ImageAugmentConfig(Config):
     brightness: Probability = 0.0
     """Largest change of brightness: a number from [-brightness, brightness] is added to intensities in [0, 1]."""
     contrast: Probability = 0.0
-    """Largest change of contrast: deviations from the image's mean are multiplied by a factor from [1 - contrast, 1 + contrast]."""
+    """Largest change of contrast: deviations from the image's mean are multiplied by a number from
+    [1 - contrast, 1 + contrast]."""
 
     def __post_init__(self) -> None:
         if not any((self.horizontal_flip, self.crop_padding, self.shift, self.brightness, self.contrast)):
@@ -45,9 +46,9 @@ class ImageAugmentConfig(Config):
 class ImageStandardizeConfig(Config):
     """Standardisation per channel: ``(x - mean) / std`` for intensities in [0, 1]."""
 
-    mean: tuple[float, ...]
+    mean: tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
     """Mean of each channel."""
-    std: tuple[Annotated[float, Field(gt=0.0)], ...]
+    std: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...]
     """Standard deviation of each channel."""
 
 
@@ -55,8 +56,8 @@ class ImageStandardizeConfig(Config):
 class ImageModalityConfig(Config):
     """What a model is given as ``x``: float32 images ``(height, width, channels)``.
 
-    Stored images are uint8 in 0..255 or floats in [0, 1]. They are converted in this order: colour, size, augmentation (training
-    only), dequantisation or binarisation, scale, standardisation.
+    Stored images are uint8 in 0..255 or floats in [0, 1]. They are converted in this order: colour, size, augmentation
+    (training only), dequantisation or binarisation, scale, standardisation.
 
         >>> ImageModalityConfig(height=28, width=28, binarize=0.5).shape
         (28, 28, 1)
@@ -74,12 +75,12 @@ class ImageModalityConfig(Config):
     augment: ImageAugmentConfig | None = None
     """Random changes while training; none unless given."""
     dequantize_levels: Annotated[int, Field(ge=2)] | None = None
-    """Number of levels L of the stored intensities (256 for 8-bit images, 17 for the digits): level v becomes (v + u) / L with u
-    uniform on [0, 1), as models with a density need. Drawn anew at every step, in evaluation too. Bits per dimension then are
-    ``-log2 p(x) / (height * width * channels) + log2 L``."""
+    """Number of levels L of the stored intensities (256 for 8-bit images, 17 for the digits): level v becomes (v + u) / L with
+    u uniform on [0, 1), as models with a density need. Drawn anew at every step, in evaluation too. At ``scale: unit``, bits per
+    dimension then are ``-log2 p(x) / (height * width * channels) + log2 L``."""
     binarize: Annotated[float, Field(gt=0.0, le=1.0)] | Literal["stochastic"] | None = None
-    """A threshold t: 1 where the intensity is at least t, else 0. ``stochastic``: 1 with the intensity as its probability, drawn
-    anew at every step, in evaluation too."""
+    """A threshold t: 1 where the intensity is at least t, else 0. ``stochastic``: 1 with the intensity as its probability,
+    drawn anew at every step, in evaluation too."""
     scale: Literal["unit", "symmetric"] = "unit"
     """``unit``: intensities in [0, 1]. ``symmetric``: in [-1, 1]."""
     standardize: ImageStandardizeConfig | None = None
@@ -107,7 +108,8 @@ class ImageModalityConfig(Config):
         for field, pixels in (("crop_padding", augment.crop_padding), ("shift", augment.shift)):
             if pixels >= smallest:
                 raise ValueError(
-                    f"augment.{field}={pixels} does not fit images of {self.height} x {self.width}; it has to be below {smallest}"
+                    f"augment.{field}={pixels} does not fit images of {self.height} x {self.width}; "
+                    f"it has to be below {smallest}"
                 )
 
     @property

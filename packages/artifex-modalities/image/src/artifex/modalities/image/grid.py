@@ -48,16 +48,16 @@ def image_grid(
     tiles = images if images.dtype == np.uint8 else to_uint8(images)
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, channels = tiles.shape
-    columns = min(n, columns or math.ceil(math.sqrt(n)))
-    rows = math.ceil(n / columns)
+    per_row = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / per_row)
     canvas = np.full(
-        (rows * (height + padding) + padding, columns * (width + padding) + padding, channels), background, np.uint8
+        (rows * (height + padding) + padding, per_row * (width + padding) + padding, channels), background, np.uint8
     )
     if channels == 4:
         canvas[..., 3] = 255
     for i, tile in enumerate(tiles):
-        top = padding + (i // columns) * (height + padding)
-        left = padding + (i % columns) * (width + padding)
+        top = padding + (i // per_row) * (height + padding)
+        left = padding + (i % per_row) * (width + padding)
         canvas[top : top + height, left : left + width] = tile
     return canvas
 
@@ -75,7 +75,8 @@ def save_image(path: str | Path, image: np.ndarray) -> Path:
     path, image = Path(path), np.asarray(image)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3, 4)):
         raise InvalidInputError(
-            f"a PNG needs uint8 of shape (height, width) or (height, width, 1, 3 or 4); got {image.dtype} of shape {image.shape}"
+            f"a PNG needs uint8 of shape (height, width) or (height, width, 1, 3 or 4); got {image.dtype} of "
+            f"shape {image.shape}"
         )
     if path.suffix.lower() != ".png":
         raise InvalidInputError(f"images are written as PNG; got the name {path.name!r}, which has to end in '.png'")

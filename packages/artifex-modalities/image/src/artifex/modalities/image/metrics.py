@@ -20,7 +20,8 @@ def psnr(x: Num[Array, "... h w c"], y: Num[Array, "... h w c"], *, data_range: 
     Args:
         x: images.
         y: images of the same shape.
-        data_range: R, the distance between the least and the greatest possible intensity: 1 for [0, 1], 2 for [-1, 1], 255 for uint8.
+        data_range: R, the distance between the least and the greatest possible intensity: 1 for [0, 1], 2 for [-1, 1], 255 for
+            uint8.
 
     Raises:
         InvalidInputError: the shapes differ or are no images', or the range is not positive.
@@ -45,9 +46,10 @@ def ssim(
 ) -> Float[Array, "..."]:
     """Mean structural similarity, ``mean[(2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2))]``.
 
-    Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to structural similarity",
-    IEEE Transactions on Image Processing 13(4), 2004, equation 13, with ``C1 = (k1 R)²`` and ``C2 = (k2 R)²``. Means, variances and
-    the covariance are taken in a window around each pixel, at every place where it lies within the image, channel by channel.
+    Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to structural
+    similarity", IEEE Transactions on Image Processing 13(4), 2004, equation 13, with ``C1 = (k1 R)²`` and ``C2 = (k2 R)²``.
+    Means, variances and the covariance are taken in a window around each pixel, at every place where it lies within the image,
+    channel by channel.
 
     Args:
         x: images.

@@ -53,8 +53,8 @@ class ImageModality:
         """Stored images to model input; jitted with the step.
 
         Args:
-            batch: ``x`` of shape ``(B, h, w, c)``, or ``(B, h, w)`` for grey images: uint8 in 0..255, or floats in [0, 1]. Other keys
-                are handed on as they are.
+            batch: ``x`` of shape ``(B, h, w, c)``, or ``(B, h, w)`` for grey images: uint8 in 0..255, or floats in [0, 1].
+                Other keys are handed on as they are.
             rngs: streams; what the config makes random draws from ``sample`` (or ``default``).
             train: whether to augment.
 
@@ -95,8 +95,8 @@ class ImageModality:
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write samples ``(N, height, width, channels)`` from model space as one PNG grid ``stem.png``; returns its path.
 
-        Images with a number of channels that is no colour mode's are drawn as a row of grey images, one for each channel. What is
-        not a number is drawn black. Images below 64 pixels are enlarged by a whole factor.
+        Images with a number of channels that is no colour mode's are drawn as a row of grey images, one for each channel. What
+        is not a number is drawn black. Images below 64 pixels are enlarged by a whole factor.
         """
         samples = np.asarray(samples)
         if samples.ndim != 4 or samples.shape[1:] != self.shape or len(samples) == 0:
@@ -123,7 +123,8 @@ class ImageModality:
         x = batch["x"] if isinstance(batch["x"], Array) else np.asarray(batch["x"])
         if x.dtype != jnp.uint8 and not jnp.issubdtype(x.dtype, jnp.floating):
             raise InvalidInputError(
-                f"images are uint8 in 0..255 or floats in [0, 1]; got {x.dtype} of shape {x.shape}: convert them to one of the two"
+                f"images are uint8 in 0..255 or floats in [0, 1]; got {x.dtype} of shape {x.shape}: convert them to one "
+                "of the two"
             )
         shape = (*x.shape, 1) if x.ndim == 3 else x.shape
         channels = self.config.channels
@@ -131,8 +132,8 @@ class ImageModality:
         if len(shape) != 4 or shape[-1] not in wanted or 0 in shape[1:]:
             counts = " or ".join(map(str, sorted(wanted)))
             raise InvalidInputError(
-                f"images for channels={channels!r} have the shape (batch, height, width, {counts}), or (batch, height, width) if "
-                f"grey; got {x.shape}"
+                f"images for channels={channels!r} have the shape (batch, height, width, {counts}), or (batch, height, width) "
+                f"if grey; got {x.shape}"
                 + ("" if isinstance(channels, str) else f": set channels={shape[-1]} if that is their number of channels")
             )
         return jnp.asarray(x).reshape(shape)

@@ -146,9 +146,11 @@ def sample_binary(key: Array, x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def dequantize(key: Array, x: Float[Array, "..."], levels: int) -> Float[Array, "..."]:
-    """``(v + u) / L`` with level ``v = round((L - 1) x)`` and ``u ~ U[0, 1)`` (Uria et al. 2013, arXiv:1306.0186; Theis et al. 2016,
-    arXiv:1511.01844). The result is in [0, 1); :func:`quantize` undoes it (for numbers of levels other than 17 and powers of two: but
-    for noise within a rounding error of a level's edge)."""
+    """``(v + u) / L`` with level ``v = round((L - 1) x)`` and noise ``u ~ U[0, 1)``.
+
+    Uria et al. 2013, arXiv:1306.0186; Theis et al. 2016, arXiv:1511.01844. The result is in [0, 1); :func:`quantize` undoes it
+    (unless L is neither 17 nor a power of two and the noise lies within a rounding error of a level's edge).
+    """
     level = jnp.round(x * (levels - 1))
     # v + u may round up to v + 1 in float32, which is the next level: keep it below.
     below = jnp.nextafter(level + 1.0, jnp.zeros_like(level))

@@ -6,6 +6,8 @@ Repository, 1998, doi:10.24432/C50P49. Each pixel counts the black ones among 4 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from artifex.core.config import Config, config
@@ -46,7 +48,7 @@ class Digits:
         require_split(split, self.splits, "digits")
         from sklearn.datasets import load_digits  # imported here: it takes a second
 
-        stored = load_digits()
+        stored: Any = load_digits()
         chosen = _order()[slice(*BOUNDS[split])]
         return {
             "x": (stored["images"][chosen] / 16.0).astype(np.float32)[..., None],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class HuggingFaceSource(Sequence):  # type: ignore[type-arg]
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
-        """``x`` uint8 ``(height, width, c)`` and ``label`` int32. Raises :class:`DataError` naming a row that holds no image."""
+        """``x`` uint8 ``(height, width, c)`` and ``label`` int32; :class:`DataError` names a row without an image."""
         config = self.config
         try:
             row = self.rows[index]
@@ -107,7 +108,8 @@ class HuggingFace:
 
 def _load(config: HuggingFaceConfig) -> dict[str, Any]:
     try:
-        import datasets
+        # The library is an extra: a plain import statement would ask type checkers for it.
+        datasets: Any = importlib.import_module("datasets")
     except ImportError as error:
         raise DataError(
             "the data set 'huggingface' needs the library 'datasets': pip install 'artifex-modalities-image[huggingface]'"

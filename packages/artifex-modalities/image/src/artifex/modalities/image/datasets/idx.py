@@ -1,7 +1,7 @@
 """A folder of files in the IDX format of MNIST: MNIST itself, Fashion-MNIST, KMNIST, EMNIST.
 
-The format (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"): two zero bytes, a byte for the type
-(8: unsigned bytes), one for the number of axes, the length of each axis as a big-endian 32-bit integer, then the values.
+The format (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"): two zero bytes, a byte for the
+type (8: unsigned bytes), one for the number of axes, the length of each axis as a big-endian 32-bit integer, then the values.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ class IdxConfig(Config):
     """Which files to read."""
 
     folder: Path
-    """Folder of the four files, as in ``train-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each with or without ``.gz``."""
+    """Folder of the four files, as in ``train-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, each with or without
+    ``.gz``."""
     emnist: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"] | None = None
-    """Which part of EMNIST: its files are called ``emnist-letters-train-images-idx3-ubyte`` and so on, and its images are stored
-    transposed, which is undone. Not for other data sets."""
+    """Which part of EMNIST: its files are called ``emnist-letters-train-images-idx3-ubyte`` and so on, and its images are
+    stored transposed, which is undone. Not for other data sets."""
     validation_size: Annotated[int, Field(ge=0)] = 0
     """How many images, the last ones of the training files, are set apart as the split ``validation``."""
 
@@ -118,7 +119,8 @@ def read_idx(path: Path, *, axes: int) -> np.ndarray:
     header = 4 + 4 * axes
     if len(data) < header or data[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]):
         raise DataError(
-            f"{path} is no IDX file of unsigned bytes with {axes} axes: it begins with {data[:4].hex(' ') or 'nothing'} instead of "
+            f"{path} is no IDX file of unsigned bytes with {axes} axes: it begins with "
+            f"{data[:4].hex(' ') or 'nothing'} instead of "
             f"00 00 08 {axes:02x}; fetch the file anew"
             + ("" if path.suffix == ".gz" or data[:2] != b"\x1f\x8b" else ", or let its name end in '.gz', since it is gzipped")
         )

@@ -28,7 +28,8 @@ class ImageFolderConfig(Config):
     """Which folder to read, and the size its pictures get."""
 
     folder: Path
-    """Laid out as ``train/<class>/*.png`` and ``test/<class>/*.png``, or without classes, or without splits (all is ``train``)."""
+    """Laid out as ``train/<class>/*.png`` and ``test/<class>/*.png``, or without classes, or without splits (all is
+    ``train``)."""
     height: Annotated[int, Field(ge=1)]
     """Rows of every image."""
     width: Annotated[int, Field(ge=1)]
@@ -52,7 +53,7 @@ class ImageFolderSource(Sequence):  # type: ignore[type-arg]
         return len(self.files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
-        """``x`` uint8 ``(height, width, c)``, and ``label`` int32 where there are classes. Raises :class:`DataError` naming a bad file."""
+        """``x`` uint8 ``(height, width, c)``, and ``label`` int32 where there are classes; :class:`DataError` names a bad file."""
         path, config = self.files[index], self.config
         try:
             with Image.open(path) as picture:
@@ -70,7 +71,7 @@ class ImageFolder:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that have a folder; ``train`` alone where none has. Raises :class:`DataError` when there is no such folder."""
+        """The splits that have a folder; ``train`` alone where none has. Raises :class:`DataError` without the folder."""
         return ordered(self._roots())
 
     @property

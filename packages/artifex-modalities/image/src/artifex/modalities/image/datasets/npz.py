@@ -19,8 +19,8 @@ class NpzConfig(Config):
     """Which file to read."""
 
     file: Path
-    """The file. Its arrays are ``x_train``, ``x_test`` and any other ``x_<split>``, with labels ``label_<split>`` or ``y_<split>``
-    where there are any; or ``x`` (and ``label`` or ``y``) alone, which is the split ``train``."""
+    """The file. Its arrays are ``x_train``, ``x_test`` and any other ``x_<split>``, with labels ``label_<split>`` or
+    ``y_<split>`` where there are any; or ``x`` (and ``label`` or ``y``) alone, which is the split ``train``."""
 
 
 class Npz:
@@ -87,8 +87,8 @@ class Npz:
         # Written so that a NaN fails too.
         if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
             raise DataError(
-                f"{self.config.file}: {key!r} holds floats from {x.min():g} to {x.max():g}; they should be in [0, 1]: rescale them, "
-                "or store 0..255 as uint8"
+                f"{self.config.file}: {key!r} holds floats from {x.min():g} to {x.max():g}; they should be in [0, 1]: rescale "
+                "them, or store 0..255 as uint8"
             )
         return x if x.ndim == 4 else x[..., None]
 
@@ -96,6 +96,7 @@ class Npz:
         labels = self._read(stored, key)
         if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
             raise DataError(
-                f"{self.config.file}: {key!r} should hold {n} integers, one for each image, but is {labels.dtype} of shape {labels.shape}"
+                f"{self.config.file}: {key!r} should hold {n} integers, one for each image, but is {labels.dtype} of "
+                f"shape {labels.shape}"
             )
         return labels.reshape(n).astype(np.int32)
