@@ -58,9 +58,10 @@ def pythae_trainer(model: VAE, train: np.ndarray, validation: np.ndarray | None 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps pythae's log lines and progress bars, which are drawn all the same, out of a benchmark's report."""
+    before = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

@@ -116,6 +116,42 @@ def pythae_training(kind: str, threads: int) -> Run:
     return run
 
 
+def jax_loop(kind: str, devices: int, threads: int) -> Run:
+    """Artifex's model in a bare donated `jax.jit` loop on one batch in memory."""
+    del threads  # XLA takes the cores that the process has
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
+    import optax
+    from bare_jax import bare_loop
+
+    return bare_loop(artifex_vae(kind), images(BATCH), optax.adam(LEARNING_RATE))
+
+
+def artifex_training(kind: str, devices: int, threads: int) -> Run:
+    """Artifex's model under its trainer: loader, logs and progress bar included."""
+    del threads
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
+    from trainer_runs import trainer_loop
+
+    return trainer_loop(artifex_vae(kind), images(DATA), batch_size=BATCH, learning_rate=LEARNING_RATE, devices=devices)
+
+
+def artifex_vae(kind: str):
+    """Our VAE, of the same form as the others."""
+    from artifex.vae import VAE, DecoderConfig, EncoderConfig, VAEConfig
+    from flax import nnx
+
+    config = VAEConfig(
+        encoder=EncoderConfig(input_shape=(28, 28, 1), latent_dim=LATENT_DIM, hidden_dims=HIDDEN[kind]),
+        decoder=DecoderConfig(hidden_dims=HIDDEN[kind][::-1]),
+        encoder_type=kind,
+    )
+    return VAE(config, rngs=nnx.Rngs(0))
+
+
 def _torch_vae(kind: str):
     from torch_vaes import conv_vae, dense_vae
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import subprocess
 import sys
 import sysconfig
@@ -124,9 +123,3 @@ def site(tmp_path):
     folder = tmp_path / "site"
     folder.mkdir()
     return Site(folder)
-
-
-@pytest.fixture(autouse=True)
-def _no_user_settings(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("ARTIFEX_")]:
-        monkeypatch.delenv(name)

@@ -111,7 +111,7 @@ def test_schema_describes_every_field():
             r"nobody knows latent_dim or encoder\.latent_dim or decoder\.latent_dim; give one of them",
         ),
         (lambda: short(decoder={"output_dim": None}), r"nobody knows encoder\.input_shape or decoder\.output_shape"),
-        (lambda: short(decoder={"output_dim": (784,)}, encoder_type="conv"), r"\(height, width, channels\).*\(784,\); use 'dense'"),
+        (lambda: short(decoder={"output_dim": (9,)}, encoder_type="conv"), r"\(height, width, channels\).*\(9,\); use 'dense'"),
         (lambda: short({"hidden_dims": ()}, encoder_type="conv"), r"needs an entry in encoder\.hidden_dims"),
         (lambda: short({"activation": "rellu"}), "rellu.*'relu'"),
         (lambda: short(decoder={"activation": "rellu"}), "rellu.*'relu'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,26 @@ def test_errors_name_what_is_wrong(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"cannot load .*empty"):
         HuggingFace(config(tmp_path / "empty")).source("train")
+
+
+def test_what_the_library_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub is out of reach of a test: a stand-in notes the call and gives the rows back."""
+    calls = []
+
+    class Rows(list):  # type: ignore[type-arg]
+        column_names = ("img", "fine_label")
+
+    def load_dataset(*arguments: object, **keywords: object) -> dict[str, Rows]:
+        calls.append((arguments, keywords))
+        return {"test": Rows(), "train": Rows({"img": image, "fine_label": 7} for image in IMAGES)}
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(Dataset=Rows, load_dataset=load_dataset))
+    data = HuggingFace(config("owner/name", subset="small", revision="v1", image_column="img", label_column="fine_label"))
+    assert data.splits == ("train", "test")
+    example = data.source("train")[4]
+    np.testing.assert_array_equal(example["x"], IMAGES[4])
+    assert example["label"] == 7
+    assert calls == [(("owner/name", "small"), {"revision": "v1"})]
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ class TrainState:
     sums: Flat
     """Sums of the logged scalars since they were last read."""
     bad_step: Any
-    """First step whose loss was not finite, or -1."""
+    """First step, counted from 1, whose loss was not finite; -1 while there is none."""
 
     replace = replace
 

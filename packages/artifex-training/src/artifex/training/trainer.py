@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from pydantic import Field
@@ -20,8 +19,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLo
 from artifex.core.extensions import ModelExtension
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.protocols import ModalityProtocol
-from artifex.core.sharding import batch_sharding
-from artifex.core.sharding import shardings as parameter_shardings
+from artifex.core.sharding import batch_sharding, shard_like_params, shardings as parameter_shardings
 from artifex.training.callbacks import Callback
 from artifex.training.checkpoints import Checkpoints
 from artifex.training.loaders import HostBatch, Loader, as_loader
@@ -251,15 +249,11 @@ class Trainer:
         """Where each array lives: parameters by their logical axes, moments and averages beside them, the rest everywhere."""
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         placed = dotted(parameter_shardings(nnx.state(self.model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size))
-        opt = tuple(
-            optax.tree.map_params(optimizer, lambda _, s: s, opt_state, self.program.owned(i, placed), transform_non_params=lambda _: everywhere)
-            for i, (optimizer, opt_state) in enumerate(zip(self.program.optimizers, state.opt, strict=True))
-        )
         return TrainState(
             step=everywhere,
             params=placed,
             rest=dict.fromkeys(state.rest, everywhere),
-            opt=opt,
+            opt=shard_like_params(state.opt, state.params, placed),
             ema={name: placed[name] for name in state.ema},
             sums=dict.fromkeys(state.sums, everywhere),
             bad_step=everywhere,
@@ -275,7 +269,7 @@ class Trainer:
         if bad_step >= 0:
             terms = [name for name, value in sums.items() if not np.isfinite(value)]
             raise NonFiniteLossError(
-                f"the loss is not finite at step {int(bad_step) + 1} (terms: {', '.join(terms)}); "
+                f"the loss is not finite at step {int(bad_step)} (terms: {', '.join(terms)}); "
                 "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
             )
         zeros = {name: jax.device_put(np.zeros([], np.float32), self.layout.sums[name]) for name in sums}

@@ -67,7 +67,8 @@ class ConvDecoder(nnx.Module):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         *_, channels = config.output_shape
         widths = (*config.hidden_dims, n_parameters * channels)
-        *self.sizes, smallest = halvings(config.output_shape, len(config.hidden_dims))
+        *sizes, smallest = halvings(config.output_shape, len(config.hidden_dims))
+        self.sizes = tuple(sizes)
         self.smallest = (*smallest, widths[0])
         self.activation = activation_named(config.activation)
         self.stem = MLP(config.latent_dim, (), math.prod(self.smallest), **kinds)

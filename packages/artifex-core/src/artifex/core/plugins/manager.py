@@ -148,7 +148,7 @@ def _unusable(module: object) -> str:
     """Why ``module`` cannot serve as a plugin of this version of Artifex; empty when it can."""
     if not isinstance(module, ModuleType):
         return f"its entry point gives a {type(module).__name__}; it has to name a module, 'my_package.plugin'"
-    declared = getattr(module, "ARTIFEX_API", None)
+    declared = vars(module).get("ARTIFEX_API")  # getattr could import what the module keeps lazy
     example = f"ARTIFEX_API = ({API_VERSION}, {API_VERSION})"
     if declared is None:
         return f"{module.__name__} does not say which plugin API it was written for; add '{example}'"

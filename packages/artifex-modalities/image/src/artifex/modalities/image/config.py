@@ -76,8 +76,8 @@ class ImageModalityConfig(Config):
     """Random changes while training; none unless given."""
     dequantize_levels: Annotated[int, Field(ge=2)] | None = None
     """Number of levels L of the stored intensities (256 for 8-bit images, 17 for the digits): level v becomes (v + u) / L with
-    u uniform on [0, 1), as models with a density need. Drawn anew at every step, in evaluation too. At ``scale: unit``, bits per
-    dimension then are ``-log2 p(x) / (height * width * channels) + log2 L``."""
+    u uniform on [0, 1), as models with a density need. Drawn anew at every step, in evaluation too. At ``scale: unit`` bits
+    per dimension then are ``-log2 p(x) / (height * width * channels) + log2 L``."""
     binarize: Annotated[float, Field(gt=0.0, le=1.0)] | Literal["stochastic"] | None = None
     """A threshold t: 1 where the intensity is at least t, else 0. ``stochastic``: 1 with the intensity as its probability,
     drawn anew at every step, in evaluation too."""

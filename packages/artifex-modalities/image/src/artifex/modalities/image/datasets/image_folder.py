@@ -53,7 +53,7 @@ class ImageFolderSource(Sequence):  # type: ignore[type-arg]
         return len(self.files)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
-        """``x`` uint8 ``(height, width, c)``, and ``label`` int32 where there are classes; :class:`DataError` names a bad file."""
+        """``x`` uint8 ``(height, width, c)``, and ``label`` int32 if there are classes; :class:`DataError` names a bad file."""
         path, config = self.files[index], self.config
         try:
             with Image.open(path) as picture:

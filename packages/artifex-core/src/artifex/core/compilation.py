@@ -1,0 +1,129 @@
+"""Methods of a model that run as one compiled program.
+
+What loops — samplers, chains, decoding, importance-weighted estimates — is written as an ordinary method and decorated:
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from flax import nnx
+    >>> class Gaussian(nnx.Module):
+    ...     def __init__(self, *, rngs: nnx.Rngs) -> None:
+    ...         self.mean = nnx.Param(jnp.zeros(2))
+    ...         self.rngs = rngs
+    ...
+    ...     @compiled_method(static=("n_samples",))
+    ...     def generate(self, n_samples: int = 1, *, scale: float = 1.0, rngs: nnx.Rngs | None = None) -> jax.Array:
+    ...         return self.mean[None] + scale * jax.random.normal(rngs.sample(), (n_samples, 2))
+    >>> model = Gaussian(rngs=nnx.Rngs(0))
+    >>> model.generate(4).shape
+    (4, 2)
+    >>> bool((model.generate(rngs=nnx.Rngs(1)) == model.generate(rngs=nnx.Rngs(1))).all())
+    True
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+from flax import nnx
+
+from artifex.core.errors import InvalidInputError, InvalidTypeError
+
+__all__ = ["compiled_method", "draw_key"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: the method runs as one :func:`jax.jit` program, traced once for each model structure, shapes and static values.
+
+    A method that is random declares ``rngs: nnx.Rngs | None = None``. The caller may leave it out: the key then comes from the
+    streams that the model keeps as ``self.rngs`` (stream ``sample``, or else the default one), and so the next call differs. Given
+    ``rngs``, the key is drawn from those. Inside, ``rngs`` is always an ``nnx.Rngs`` seeded with that key. A method that declares
+    no ``rngs`` is compiled just so.
+
+    The program works on a copy of the model's state: whatever the method changes there is dropped. It may be called within an outer
+    ``jax.jit``, ``jax.grad`` or ``jax.vmap``, and follows the placement of a sharded model. The method itself stays within reach
+    as ``__wrapped__``.
+
+    Args:
+        static: names of the arguments that shapes or Python control flow depend on; each new value is compiled anew.
+            Their values must be hashable.
+
+    Raises:
+        TypeError: at decoration, when ``static`` names no argument of the method.
+        InvalidTypeError: at a call, when a static value is not hashable or ``rngs`` is not an ``nnx.Rngs``.
+        InvalidInputError: at a call, when there is no stream to draw from.
+    """
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(method)
+        unknown = [name for name in static if name not in signature.parameters]
+        if unknown:
+            raise TypeError(f"{method.__qualname__} has no argument {', '.join(unknown)}; it has {', '.join(signature.parameters)}.")
+        itself = next(iter(signature.parameters))
+        random = "rngs" in signature.parameters
+
+        @functools.partial(jax.jit, static_argnums=(0, 1))
+        def program(
+            graph: nnx.GraphDef[Any], fixed: tuple[tuple[str, Any], ...], state: Any, key: jax.Array | None, given: dict[str, Any]
+        ) -> R:
+            arguments = {itself: nnx.merge(graph, state), **dict(fixed), **given}
+            if key is not None:
+                arguments["rngs"] = nnx.Rngs(key)
+            call = inspect.BoundArguments(signature, {name: arguments[name] for name in signature.parameters})  # type: ignore[arg-type]
+            return method(*call.args, **call.kwargs)
+
+        @functools.wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+            model = given.pop(itself)
+            key = draw_key(model, given.pop("rngs")) if random else None
+            fixed = tuple((name, _hashable(name, given.pop(name))) for name in static)
+            graph, state = nnx.split(model)
+            return program(graph, fixed, nnx.as_pure(state), key, given)
+
+        return call
+
+    return decorate
+
+
+def draw_key(model: nnx.Module, rngs: nnx.Rngs | None, stream: str = "sample") -> jax.Array:
+    """A fresh key: from ``rngs`` where they are given, from the model's own streams (``model.rngs``) where not.
+
+    Args:
+        model: keeps its streams as ``rngs``, if it has any.
+        rngs: the caller's streams; their count goes on by one.
+        stream: the stream asked for; the default stream serves where it is missing.
+
+    Raises:
+        InvalidInputError: there is no stream to draw from.
+        InvalidTypeError: ``rngs`` is something else, a key for instance.
+    """
+    source = getattr(model, "rngs", None) if rngs is None else rngs
+    if source is None:
+        raise InvalidInputError(f"{type(model).__name__} keeps no streams of its own; pass rngs=nnx.Rngs(sample=seed).")
+    if not isinstance(source, nnx.Rngs):
+        raise InvalidTypeError(f"rngs is a flax.nnx.Rngs, got {type(source).__name__}. With a key: rngs=nnx.Rngs({stream}=key).")
+    if stream not in source and "default" not in source:
+        raise InvalidInputError(
+            f"rngs has neither a stream {stream!r} nor a default one, only {', '.join(source)}; use nnx.Rngs({stream}=seed)."
+        )
+    return source[stream]() if stream in source else source["default"]()
+
+
+def _hashable(name: str, value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        raise InvalidTypeError(
+            f"{name}={value!r} decides what is compiled and so must be hashable, got {type(value).__name__}; "
+            "pass a number, a string or a tuple."
+        ) from None
+    return value

@@ -1,0 +1,308 @@
+"""The compiled step against loops written out by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.extensions import ExtensionConfig
+from artifex.training import Objective, OptimizerConfig, Trainer, TrainerConfig
+from artifex.training.objectives import objectives_of
+from artifex.training.state import ModelParts
+from artifex.training.step import Program
+
+
+class Regression(nnx.Module):
+    """``x`` from noise-free features by a two-layer network; deterministic, so that every step can be written out."""
+
+    def __init__(self, rngs):
+        self.hidden = nnx.Linear(3, 8, rngs=rngs)
+        self.out = nnx.Linear(8, 2, rngs=rngs)
+
+    def __call__(self, x, *, rngs=None, condition):
+        return {"mean": self.out(jnp.tanh(self.hidden(condition)))}
+
+    def generate(self, n_samples=1, *, rngs=None):
+        return self.out(jax.random.normal(rngs(), (n_samples, 8)))
+
+    def loss_fn(self, batch, outputs):
+        error = jnp.mean((batch["x"] - outputs["mean"]) ** 2)
+        return {"loss": error, "twice": 2 * error}
+
+
+def data(n=32, seed=0):
+    rng = np.random.default_rng(seed)
+    return {"x": rng.normal(size=(n, 2)).astype(np.float32), "condition": rng.normal(size=(n, 3)).astype(np.float32)}
+
+
+def program(model, *, objectives=None, optimizers=None, **options):
+    objectives = objectives or objectives_of(model)
+    return Program(
+        ModelParts(model), objectives, optimizers or [optax.adam(1e-2)] * len(objectives), prepare=None, key=jax.random.key(5), **options
+    )
+
+
+def run(made, steps=3, batch=None):
+    batch = batch or data()
+    state, step = made.init(batch), jax.jit(made.step)
+    for _ in range(steps):
+        state = step(state, batch)
+    return state
+
+
+def by_hand(model, steps=3, batch=None):
+    """The same training as plainly as optax allows."""
+    batch = batch or data()
+    graphdef, params = nnx.split(model, nnx.Param)
+    optimizer = optax.adam(1e-2)
+    opt, losses = optimizer.init(params), []
+
+    def loss(params):
+        m = nnx.merge(graphdef, params)
+        return m.loss_fn(batch, m(batch["x"], condition=batch["condition"]))["loss"]
+
+    for _ in range(steps):
+        value, grads = jax.value_and_grad(loss)(params)
+        updates, opt = optimizer.update(grads, opt, params)
+        params = optax.apply_updates(params, updates)
+        losses.append(float(value))
+    return {".".join(path): leaf[...] for path, leaf in nnx.to_flat_state(params)}, losses
+
+
+def assert_close(a, b, rtol=2e-5):
+    assert a.keys() == b.keys()
+    for name in a:  # float32 sums in another order: a few units in the last place of numbers near one
+        np.testing.assert_allclose(a[name], b[name], rtol=rtol, atol=1e-6, err_msg=name)
+
+
+def test_step_is_the_loop_written_by_hand():
+    model = Regression(nnx.Rngs(0))
+    params, losses = by_hand(model)
+    state = run(program(model))
+    assert_close(state.params, params)
+    assert int(state.step) == 3
+    np.testing.assert_allclose(state.sums["loss"], sum(losses), rtol=1e-5)
+    np.testing.assert_allclose(state.sums["twice"], 2 * sum(losses), rtol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulation_is_the_whole_batch(parts):
+    model = Regression(nnx.Rngs(0))
+    assert_close(run(program(model, accumulate=parts)).params, run(program(model)).params)
+
+
+def test_remat_changes_memory_and_nothing_else():
+    model = Regression(nnx.Rngs(0))
+    assert_close(run(program(model, remat="nothing_saveable")).params, run(program(model)).params)
+
+    class Deep(nnx.Module):
+        def __init__(self, rngs):
+            self.layers = nnx.List([nnx.Linear(64, 64, rngs=rngs) for _ in range(8)])
+
+        def __call__(self, x, *, rngs=None):
+            for layer in self.layers:
+                x = jax.nn.gelu(layer(x))
+            return {"x": x}
+
+        def generate(self, n_samples=1, *, rngs=None):
+            raise NotImplementedError
+
+        def loss_fn(self, batch, outputs):
+            return {"loss": jnp.mean(outputs["x"] ** 2)}
+
+    def saved(policy):
+        made = program(Deep(nnx.Rngs(0)), remat=policy)
+        batch = {"x": jnp.ones((512, 64))}
+        jaxpr = str(jax.make_jaxpr(made.step)(made.init(batch), batch))
+        return jaxpr.count("remat") + jaxpr.count("checkpoint"), jaxpr.count(" tanh ")
+
+    without, with_policy = saved(None), saved("dots_saveable")
+    assert without[0] == 0
+    assert with_policy[0] > 0
+    assert with_policy[1] > without[1]  # gelu's tanh is computed again in the backward pass
+
+
+def test_moving_average_is_its_recursion():
+    model = Regression(nnx.Rngs(0))
+    made = program(model, ema_decay=0.5)
+    state, step, batch = made.init(data()), jax.jit(made.step), data()
+    expected = {name: np.asarray(value) for name, value in state.params.items()}
+    for t in range(6):
+        state = step(state, batch)
+        decay = min(0.5, (1 + t) / (10 + t))
+        expected = {name: decay * value + (1 - decay) * np.asarray(state.params[name]) for name, value in expected.items()}
+    assert_close(state.ema, expected)
+
+
+def test_precision_casts_the_pass_and_keeps_master_copies():
+    seen = []
+
+    class Spy(Regression):
+        def __call__(self, x, *, rngs=None, condition):
+            seen.append((self.out.kernel[...].dtype, condition.dtype))
+            return super().__call__(x, condition=condition)
+
+    model = Spy(nnx.Rngs(0))
+    state = run(program(model, precision="bfloat16"))
+    assert seen[0] == (jnp.bfloat16, jnp.bfloat16)
+    assert {leaf.dtype for leaf in state.params.values()} == {jnp.dtype("float32")}
+    # bfloat16 keeps 8 bits, and three Adam steps of 0.01 can differ by at most 0.06 a weight; they agree far better than that
+    assert_close(state.params, run(program(Regression(nnx.Rngs(0)))).params, rtol=0.05)
+
+
+class Duel(nnx.Module):
+    """The smallest adversarial model: two scalars."""
+
+    def __init__(self):
+        self.generator = nnx.Linear(1, 1, use_bias=False, rngs=nnx.Rngs(0))
+        self.discriminator = nnx.Linear(1, 1, use_bias=False, rngs=nnx.Rngs(1))
+
+    def generate(self, n_samples=1, *, rngs=None):
+        return self.generator(jnp.ones((n_samples, 1)))
+
+    def generator_objective(self, batch, *, rngs):
+        return {"loss": -jnp.mean(self.discriminator(self.generate(1)))}
+
+    def discriminator_objective(self, batch, *, rngs):
+        return {"loss": jnp.mean(self.discriminator(self.generate(1))) - jnp.mean(self.discriminator(batch["x"]))}
+
+
+def test_alternating_objectives_move_their_own_parameters_in_turn():
+    r"""With ``D(x) = d x``, ``G = g``: d moves by ``lr (x - g)``, then g by ``lr d`` with the new d."""
+    model = Duel()
+    g, d = float(model.generator.kernel[0, 0]), float(model.discriminator.kernel[0, 0])
+    made = program(model, optimizers=[optax.sgd(0.1), optax.sgd(0.1)])
+    state = run(made, steps=4, batch={"x": jnp.full((4, 1), 3.0)})
+    for _ in range(4):
+        d += 0.1 * (3.0 - g)
+        g += 0.1 * d
+    np.testing.assert_allclose(state.params["discriminator.kernel"], [[d]], rtol=1e-5)
+    np.testing.assert_allclose(state.params["generator.kernel"], [[g]], rtol=1e-5)
+    assert set(state.sums) == {"generator/loss", "discriminator/loss"}
+
+
+def test_an_objective_may_descend_at_every_nth_step_only():
+    model = Duel()
+    discriminator, generator = objectives_of(model)
+    slow = Objective(generator.loss, "generator", "generator", every=2)
+    g, d = float(model.generator.kernel[0, 0]), float(model.discriminator.kernel[0, 0])
+    made = program(model, objectives=(discriminator, slow), optimizers=[optax.sgd(0.1), optax.sgd(0.1)])
+    state = run(made, steps=4, batch={"x": jnp.full((4, 1), 3.0)})
+    for t in range(4):
+        d += 0.1 * (3.0 - g)
+        g += 0.1 * d if t % 2 == 0 else 0.0
+    np.testing.assert_allclose(state.params["generator.kernel"], [[g]], rtol=1e-5)
+
+
+def test_an_objective_without_parameters_is_an_error():
+    objective = Objective(lambda m, b, rngs, step: {"loss": jnp.zeros([])}, "critic", "critic")
+    with pytest.raises(InvalidInputError, match="'critic' descends parameters below 'critic'"):
+        program(Regression(nnx.Rngs(0)), objectives=(objective,)).init(data())
+
+
+def test_a_loss_without_the_key_loss_is_an_error():
+    objective = Objective(lambda m, b, rngs, step: {"error": jnp.zeros([])})
+    with pytest.raises((InvalidInputError, KeyError), match="loss"):
+        program(Regression(nnx.Rngs(0)), objectives=(objective,)).init(data())
+
+
+def test_a_model_without_an_objective_is_an_error():
+    with pytest.raises(InvalidTypeError, match="Linear cannot be trained: it needs"):
+        objectives_of(nnx.Linear(1, 1, rngs=nnx.Rngs(0)))
+
+
+class Noisy(nnx.Module):
+    """Draws from its own stream, as layers do that are not handed one, and keeps a running average."""
+
+    def __init__(self, rngs):
+        self.scale = nnx.Param(jnp.ones(()))
+        self.norm = nnx.BatchNorm(1, momentum=0.5, rngs=rngs)
+        self.rngs = rngs
+
+    def __call__(self, x, *, rngs=None):
+        return {"own": jax.random.normal(self.rngs.noise()), "given": jax.random.normal(rngs.sample()), "x": self.norm(x)}
+
+    def generate(self, n_samples=1, *, rngs=None):
+        raise NotImplementedError
+
+    def loss_fn(self, batch, outputs):
+        return {"loss": self.scale[...] * 0.0 + jnp.sum(outputs["x"]) * 0.0, "own": outputs["own"], "given": outputs["given"]}
+
+
+def test_noise_is_new_at_every_step_and_the_same_in_a_second_run():
+    def draws():
+        made = program(Noisy(nnx.Rngs(0)))
+        batch = {"x": jnp.ones((2, 1))}
+        state, step, seen = made.init(batch), jax.jit(made.step), []
+        for _ in range(4):
+            before = state.sums
+            state = step(state, batch)
+            seen += [float(state.sums[name] - before[name]) for name in ("own", "given")]
+        return seen
+
+    first = draws()
+    assert len({round(v, 4) for v in first}) == 8
+    assert first == draws()
+
+
+def test_running_averages_move_in_training_and_rest_in_evaluation():
+    made = program(Noisy(nnx.Rngs(0)))
+    batch = {"x": jnp.array([[1.0], [3.0]])}
+    state = run(made, steps=2, batch=batch)
+    np.testing.assert_allclose(state.rest["norm.mean"], [0.5 * (0.5 * 2.0) + 0.5 * 2.0], rtol=1e-6)
+    losses = jax.jit(made.losses)(state.params, state.rest, batch, jax.random.key(0), state.step)
+    assert np.isfinite(losses["loss"])
+
+
+def test_first_bad_step_is_remembered():
+    made = program(Regression(nnx.Rngs(0)))
+    state, step = made.init(data()), jax.jit(made.step)
+    bad = {**data(), "x": np.full((32, 2), np.nan, np.float32)}
+    for batch in (data(), data(), bad, bad):
+        state = step(state, batch)
+    assert int(state.bad_step) == 3
+
+
+class Shrink:
+    """An extension: adds an output, and pulls the weights of the last layer to zero."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def apply(self, model, inputs, outputs):
+        return {"weights": model.out.kernel[...]}
+
+    def compute_loss(self, batch, outputs):
+        return {"loss": jnp.sum(outputs["weights"] ** 2)}
+
+
+def test_extension_adds_its_weighted_loss():
+    model = Regression(nnx.Rngs(0))
+    plain = program(model)
+    extended = program(model, objectives=objectives_of(model, [Shrink(ExtensionConfig(name="shrink", weight=0.5))]))
+    batch, key = data(), jax.random.key(0)
+    losses = {
+        name: made.losses(made.parts.params, made.parts.rest, batch, key, jnp.zeros([], jnp.int32))
+        for name, made in (("plain", plain), ("extended", extended))
+    }
+    penalty = float(jnp.sum(model.out.kernel[...] ** 2))
+    np.testing.assert_allclose(losses["extended"]["shrink/loss"], penalty, rtol=1e-6)
+    np.testing.assert_allclose(losses["extended"]["loss"], losses["plain"]["loss"] + 0.5 * penalty, rtol=1e-6)
+
+
+def test_a_model_that_asks_for_the_step_is_given_it():
+    class Stepped(Regression):
+        def loss_fn(self, batch, outputs, *, step):
+            return {"loss": super().loss_fn(batch, outputs)["loss"], "step": step.astype(jnp.float32)}
+
+    state = run(program(Stepped(nnx.Rngs(0))), steps=4)
+    assert float(state.sums["step"]) == 0 + 1 + 2 + 3
+
+
+def test_objectives_may_have_optimizers_of_their_own():
+    config = TrainerConfig(steps=1, batch_size=4, optimizers={"critic": OptimizerConfig()})
+    with pytest.raises(InvalidInputError, match=r"names \['critic'\], but the model's objectives are 'discriminator', 'generator'"):
+        Trainer(Duel(), config, seed=0)

@@ -1,0 +1,279 @@
+"""The trainer as a whole: on data, on meshes, interrupted and resumed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLossError, RunError
+from artifex.core.mesh import ShardingConfig
+from artifex.training import ArrayLoader, Callback, Trainer, TrainerConfig
+from artifex.training.callbacks import Checkpoint, CheckpointConfig
+
+
+class Autoencoder(nnx.Module):
+    """A noisy two-layer autoencoder with dropout: randomness, several shapes, and nothing else."""
+
+    def __init__(self, seed=0):
+        rngs = nnx.Rngs(seed)
+        kernel = nnx.with_metadata(nnx.initializers.lecun_normal(), logical_axes=("embed", "mlp"))
+        self.encoder = nnx.Linear(16, 64, kernel_init=kernel, rngs=rngs)
+        self.decoder = nnx.Linear(64, 16, rngs=rngs)
+        self.dropout = nnx.Dropout(0.1, rngs=rngs)
+
+    def __call__(self, x, *, rngs=None):
+        noisy = x + 0.1 * jax.random.normal(rngs.sample(), x.shape)
+        return {"x": self.decoder(self.dropout(jax.nn.relu(self.encoder(noisy)), rngs=rngs))}
+
+    def generate(self, n_samples=1, *, rngs=None):
+        return self.decoder(jax.random.normal(rngs.sample(), (n_samples, 64)))
+
+    def loss_fn(self, batch, outputs):
+        return {"loss": jnp.mean((outputs["x"] - batch["x"]) ** 2)}
+
+
+def data(n=96):
+    """Points on a four-dimensional plane; the first ``n`` of one endless list."""
+    rng = np.random.default_rng(3)
+    plane = rng.normal(size=(4, 16))
+    return (rng.normal(size=(n, 4)) @ plane).astype(np.float32)
+
+
+def config(**changes):
+    return TrainerConfig(**({"steps": 20, "batch_size": 16, "log_every": 5, "optimizer": {"learning_rate": 1e-2}} | changes))
+
+
+class Record(Callback):
+    """Keeps every figure it is shown."""
+
+    def __init__(self):
+        self.losses, self.evaluations, self.moments = [], [], []
+
+    def on_start(self, trainer):
+        self.moments.append("start")
+
+    def on_step(self, trainer):
+        self.moments.append(trainer.step)
+
+    def on_log(self, trainer, metrics):
+        self.losses.append(metrics["loss"])
+
+    def on_evaluate(self, trainer, metrics):
+        self.evaluations.append((trainer.step, metrics["eval/loss"]))
+
+    def on_end(self, trainer, error):
+        self.moments.append(type(error))
+
+
+def weights(model):
+    return {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+
+
+def assert_equal(a, b, **tolerance):
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], err_msg=name, **tolerance)
+
+
+def test_training_lowers_the_held_out_loss_and_says_so():
+    record, model = Record(), Autoencoder()
+    metrics = Trainer(model, config(steps=60, evaluate_every=20), seed=0, callbacks=[record]).fit(data(), data(40))
+    assert [step for step, _ in record.evaluations] == [20, 40, 60]
+    assert len(record.losses) == 12
+    # the best that copies the input through dropout of a tenth is far below the data's variance of about 4
+    assert record.evaluations[-1][1] < 0.3 * record.evaluations[0][1]
+    assert metrics["eval/loss"] == record.evaluations[-1][1]
+    assert record.moments == ["start", *range(1, 61), type(None)]
+
+
+def test_the_logged_loss_is_the_mean_over_the_interval():
+    fine, coarse = Record(), Record()
+    Trainer(Autoencoder(), config(log_every=1), seed=0, callbacks=[fine]).fit(data())
+    Trainer(Autoencoder(), config(log_every=5), seed=0, callbacks=[coarse]).fit(data())
+    np.testing.assert_allclose(coarse.losses, np.mean(np.reshape(fine.losses, (4, 5)), axis=1), rtol=1e-6)
+
+
+def test_one_seed_one_result_another_seed_another():
+    def trained(seed):
+        model = Autoencoder()
+        Trainer(model, config(), seed=seed).fit(data())
+        return weights(model)
+
+    first, second, other = trained(0), trained(0), trained(1)
+    assert_equal(first, second, rtol=0, atol=0)
+    assert any(np.abs(first[name] - other[name]).max() > 1e-3 for name in first)
+
+
+def test_the_step_is_traced_once():
+    traces = []
+
+    class Counted(Autoencoder):
+        def loss_fn(self, batch, outputs):
+            traces.append(1)
+            return super().loss_fn(batch, outputs)
+
+    trainer = Trainer(Counted(), config(steps=2, log_every=1), seed=0)
+    trainer.fit(data())
+    before = len(traces)
+    trainer = Trainer(Counted(), config(steps=12, log_every=1), seed=0)
+    trainer.fit(data())
+    assert len(traces) == 2 * before  # a longer run traces no more than a short one
+
+
+def test_evaluation_weighs_uneven_batches_and_uses_the_average():
+    model = Autoencoder()
+    trainer = Trainer(model, config(ema_decay=0.9), seed=0)
+    trainer.fit(data())
+    held_out = data(40)  # two batches of 16 and one of 8
+    figure = trainer.evaluate(held_out)["loss"]
+    averaged = trainer.evaluation_model()
+    assert_equal(weights(averaged), {n: np.asarray(v) for n, v in trainer.state.ema.items()}, rtol=0)
+    mean = np.mean((np.asarray(averaged(jnp.asarray(held_out), rngs=nnx.Rngs(9))["x"]) - held_out) ** 2)
+    np.testing.assert_allclose(figure, mean, rtol=0.05)  # other noise, of standard deviation 0.1, on 640 numbers
+    assert trainer.evaluate(held_out)["loss"] == figure
+
+
+def test_the_callers_model_survives_and_is_trained():
+    model = Autoencoder()
+    before = weights(model)
+    Trainer(model, config(), seed=0).fit(data())
+    after = weights(model)
+    assert any(np.abs(before[name] - after[name]).max() > 1e-2 for name in before)
+
+
+@pytest.mark.parametrize(
+    "sharding",
+    [
+        ShardingConfig(),
+        ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1),
+        ShardingConfig(tensor_parallel_size=2, fsdp_enabled=True, fsdp_min_weight_size=1),
+    ],
+    ids=["data", "fsdp", "fsdp and tensor"],
+)
+def test_on_a_mesh_the_loss_curve_is_that_of_one_device(sharding):
+    one, many = Record(), Record()
+    alone, spread = Autoencoder(), Autoencoder()
+    Trainer(alone, config(log_every=1, ema_decay=0.9), seed=0, callbacks=[one]).fit(data())
+    trainer = Trainer(spread, config(log_every=1, ema_decay=0.9), seed=0, mesh=sharding, callbacks=[many])
+    trainer.fit(data())
+    assert trainer.mesh.size == 8
+    np.testing.assert_allclose(many.losses, one.losses, rtol=1e-5)
+    assert_equal(weights(spread), weights(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_fsdp_holds_an_eighth_of_parameters_and_moments_on_each_device():
+    trainer = Trainer(
+        Autoencoder(), config(steps=1, ema_decay=0.9), seed=0, mesh=ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1)
+    )
+    trainer.fit(data())
+    for part in (trainer.state.params, trainer.state.opt, trainer.state.ema):
+        arrays = [a for a in jax.tree.leaves(part) if a.ndim]
+        held = sum(a.addressable_shards[0].data.nbytes for a in arrays)
+        assert held == sum(a.nbytes for a in arrays) // 8
+
+
+class Cut(Callback):
+    """Ends the run at a step, as a power cut would."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, trainer):
+        if trainer.step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("sharding", [None, ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1)], ids=["one device", "fsdp"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, sharding):
+    settings = config(ema_decay=0.9, accumulate=2, optimizer={"optimizer_type": "adamw", "weight_decay": 0.01, "clip_norm": 1.0})
+    whole, halves = Autoencoder(), Autoencoder()
+    reference = Trainer(whole, settings, seed=4, mesh=sharding)
+    reference.fit(data())
+    checkpoint = Checkpoint(CheckpointConfig(every=5))
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(halves, settings, seed=4, mesh=sharding, callbacks=[checkpoint, Cut(13)], folder=tmp_path).fit(data())
+    resumed = Trainer(Autoencoder(7), settings, seed=4, mesh=sharding)
+    resumed.fit(data(), resume=tmp_path / "checkpoints")
+    for a, b in zip(jax.tree.leaves(reference.state), jax.tree.leaves(resumed.state), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_checkpoint_goes_to_another_mesh(tmp_path):
+    Trainer(Autoencoder(), config(steps=10), seed=4, callbacks=[Checkpoint(CheckpointConfig())], folder=tmp_path).fit(data())
+    moved = Trainer(Autoencoder(7), config(), seed=4, mesh=ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1))
+    metrics = moved.fit(data(), resume=tmp_path / "checkpoints")
+    straight = Trainer(Autoencoder(), config(), seed=4).fit(data())
+    np.testing.assert_allclose(metrics["loss"], straight["loss"], rtol=1e-5)
+
+
+def test_resuming_with_another_seed_is_an_error(tmp_path):
+    Trainer(Autoencoder(), config(steps=10), seed=4, callbacks=[Checkpoint(CheckpointConfig())], folder=tmp_path).fit(data())
+    with pytest.raises(RunError, match="seed"):
+        Trainer(Autoencoder(), config(), seed=5).fit(data(), resume=tmp_path / "checkpoints")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_term():
+    class Breaks(Autoencoder):
+        def loss_fn(self, batch, outputs, *, step):
+            loss = super().loss_fn(batch, outputs)["loss"]
+            return {"loss": loss, "penalty": jnp.where(step >= 7, jnp.inf, 1.0)}
+
+    record = Record()
+    with pytest.raises(NonFiniteLossError, match=r"not finite at step 8 \(terms: penalty\)"):
+        Trainer(Breaks(), config(), seed=0, callbacks=[record]).fit(data())
+    assert record.moments[-1] is NonFiniteLossError
+
+
+def test_what_is_modelled_may_come_as_a_loader_with_conditions():
+    class Conditional(Autoencoder):
+        def __call__(self, x, *, label, rngs=None):
+            return super().__call__(x + label[:, None], rngs=rngs)
+
+    loader = ArrayLoader({"x": data(), "label": np.arange(96, dtype=np.float32), "unused": np.zeros(96)}, batch_size=16, seed=0)
+    assert np.isfinite(Trainer(Conditional(), config(), seed=0).fit(loader)["loss"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": None}, "give either steps or epochs"),
+        ({"epochs": 3}, "give either steps or epochs"),
+        ({"accumulate": 3}, "batch_size 16 does not split into accumulate = 3 equal parts"),
+        ({"precision": "float8"}, "precision"),
+        ({"remat": "everything"}, "remat"),
+    ],
+)
+def test_configs_that_make_no_sense(changes, message):
+    with pytest.raises(ValueError, match=message):
+        config(**changes)
+
+
+def test_a_batch_that_does_not_split_over_the_devices():
+    with pytest.raises(InvalidInputError, match="batch_size 12 does not split over 8 data-parallel devices; choose a multiple of 8"):
+        Trainer(Autoencoder(), config(batch_size=12), seed=0, mesh=ShardingConfig())
+
+
+def test_a_dict_is_no_config():
+    with pytest.raises(InvalidTypeError, match="Trainer takes a TrainerConfig, got dict"):
+        Trainer(Autoencoder(), {"steps": 3}, seed=0)
+
+
+def test_precision_against_a_fixed_dtype_is_an_error():
+    model = Autoencoder()
+    model.config = type("Fixed", (), {"dtype": "float32"})()
+    with pytest.raises(InvalidInputError, match="precision is bfloat16, but the model's own dtype is float32"):
+        Trainer(model, config(precision="bfloat16"), seed=0)
+
+
+def test_too_large_a_batch_is_an_error():
+    with pytest.raises(InvalidInputError, match="batch_size is 16, but the data hold 8 examples"):
+        Trainer(Autoencoder(), config(), seed=0).fit(data(8))
+
+
+def test_factored_moments_find_their_place_on_a_mesh():
+    """Adafactor keeps a row and a column for each matrix: arrays that belong to a parameter but have not its shape."""
+    sharding = ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1)
+    factored = {"optimizer_type": "adafactor", "learning_rate": 1e-2, "options": {"min_dim_size_to_factor": 8}}
+    one = Trainer(Autoencoder(), config(optimizer=factored), seed=0).fit(data())
+    many = Trainer(Autoencoder(), config(optimizer=factored), seed=0, mesh=sharding).fit(data())
+    np.testing.assert_allclose(many["loss"], one["loss"], rtol=1e-5)
