@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from rounds import Run
-
 import jax
 import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from rounds import Run
 
 
 def bare_loop(model: nnx.Module, x: np.ndarray, optimizer: optax.GradientTransformation) -> Run:

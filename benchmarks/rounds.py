@@ -1,7 +1,7 @@
 """Fair timing of several contestants: each in a process of its own, all of them in turn, round after round.
 
-A contestant is a top-level function that imports what it needs, builds a training loop and returns ``run(steps)``, which blocks until
-the last step is done. Every process is held to the same cores. The processes live side by side and wait for their turn,
+A contestant is a top-level function that imports what it needs, builds a training loop and returns ``run(steps)``, which blocks
+until the last step is done. Every process is held to the same cores. The processes live side by side and wait for their turn,
 so that a slow minute of the machine falls on all of them alike; the figure is the median over the rounds.
 """
 

@@ -1,13 +1,14 @@
 """The VAEs of the benchmarks in plain PyTorch.
 
-Dense: ``D - hidden... - L`` and back, ReLU. Conv: 3×3 convolutions of stride 2, a linear map each way, and 4×4 transposed convolutions
-of stride 2, ReLU. Bernoulli likelihood with logits, diagonal Gaussian posterior, standard normal prior; the loss is minus the ELBO in
-nats, averaged over the batch.
+Dense: ``D - hidden... - L`` and back, ReLU. Conv: 3×3 convolutions of stride 2, a linear map each way, and 4×4 transposed
+convolutions of stride 2, ReLU. Bernoulli likelihood with logits, diagonal Gaussian posterior, standard normal prior; the loss
+is minus the ELBO in nats, averaged over the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -52,16 +53,16 @@ def conv_vae(shape: Sequence[int], hidden: Sequence[int], latent_dim: int) -> To
     down = [channels, *hidden]
     up = [*reversed(hidden), channels]
     trunk: list[nn.Module] = []
-    for c_in, c_out in zip(down[:-1], down[1:], strict=True):
+    for c_in, c_out in pairwise(down):
         trunk += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.ReLU()]
     decoder: list[nn.Module] = [nn.Linear(latent_dim, prod(grid)), nn.ReLU(), nn.Unflatten(1, grid)]
-    for c_in, c_out in zip(up[:-1], up[1:], strict=True):
+    for c_in, c_out in pairwise(up):
         decoder += [nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1), nn.ReLU()]
     return TorchVAE(nn.Sequential(*trunk, nn.Flatten()), prod(grid), latent_dim, nn.Sequential(*decoder[:-1]))
 
 
 def _mlp(widths: Sequence[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for d_in, d_out in zip(widths[:-1], widths[1:], strict=True):
+    for d_in, d_out in pairwise(widths):
         layers += [nn.Linear(d_in, d_out), nn.ReLU()]
     return layers

@@ -4,10 +4,10 @@
 
 Needs `artifex-vae` and `artifex-training`. About two minutes on two cores; expected: at least 0.95 on both models.
 
-The bare loop (`bare_jax.py`) steps on one batch that stays on the device. The trainer shuffles and slices its data on the host, places
-each batch, keeps the sums that it logs, watches for losses that are no numbers, and writes `metrics.jsonl`, TensorBoard events and a
-progress bar every 50 steps. Two models: the dense VAE 784-400-20 at batch 128, where the step is long enough to hide nothing and short
-enough to show everything, and one of 400 parameter arrays, where the time goes into handing them over.
+The bare loop (`bare_jax.py`) steps on one batch that stays on the device. The trainer shuffles and slices its data on the host,
+places each batch, keeps the sums that it logs, watches for losses that are no numbers, and writes `metrics.jsonl`, TensorBoard
+events and a progress bar every 50 steps. Two models: the dense VAE 784-400-20 at batch 128, where the step is long enough to
+hide nothing and short enough to show everything, and one of 400 parameter arrays, where the time goes into handing them over.
 """
 
 from __future__ import annotations

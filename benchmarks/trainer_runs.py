@@ -1,4 +1,4 @@
-"""Artifex's `Trainer` as a user runs it (metrics file, TensorBoard, progress bar), held so that it can be timed a few steps at a time."""
+"""Artifex's `Trainer` with metrics file, TensorBoard and progress bar, held so that a few steps at a time can be timed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import tempfile
 import threading
 from typing import Any
 
-from rounds import Run
-
 import jax
 import numpy as np
+from rounds import Run
+
 from artifex.core.mesh import ShardingConfig
 from artifex.training import Trainer, TrainerConfig
 from artifex.training.callbacks import (
@@ -40,7 +40,7 @@ class Turnstile(Callback):
         self._go.release()
         self._done.acquire()
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Trainer) -> None:  # noqa: ARG002
         self._go.acquire()
 
     def on_step(self, trainer: Trainer) -> None:

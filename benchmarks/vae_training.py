@@ -4,10 +4,11 @@
 
 Needs `torch`, `pythae`, `artifex-vae` and `artifex-training` (`nox -s bench` sets them up). About five minutes on two cores.
 
-The models, equal on every side: dense 784-400-20, and 28×28×1 convolutional with widths 32 and 64 of stride 2 and 20 latents; Bernoulli
-likelihood, batch 128, Adam. "One batch" rows hold a batch in memory and do nothing but step. The two trainers do what
-they do for a user: they shuffle and slice the data, log, and draw their progress bars. Every row is a process of its own on the same
-cores, and the rows take turns (`rounds.py`).
+The models, equal on every side: dense 784-400-20, and 28×28×1 convolutional with widths 32 and 64 of stride 2 and 20 latents;
+Bernoulli likelihood, batch 128, Adam. (The 3×3 convolutions are mirror images: PyTorch pads the near ends of an even image,
+ours the far ones.) "One batch" rows hold a batch in memory and do nothing but step. The two trainers do what they do for a
+user: they shuffle and slice the data, log, and draw their progress bars. Every row is a process of its own on the same cores,
+and the rows take turns (`rounds.py`).
 """
 
 from __future__ import annotations
@@ -141,8 +142,9 @@ def artifex_training(kind: str, devices: int, threads: int) -> Run:
 
 def artifex_vae(kind: str):
     """Our VAE, of the same form as the others."""
-    from artifex.vae import VAE, DecoderConfig, EncoderConfig, VAEConfig
     from flax import nnx
+
+    from artifex.vae import VAE, DecoderConfig, EncoderConfig, VAEConfig
 
     config = VAEConfig(
         encoder=EncoderConfig(input_shape=(28, 28, 1), latent_dim=LATENT_DIM, hidden_dims=HIDDEN[kind]),

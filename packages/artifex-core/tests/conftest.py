@@ -11,6 +11,7 @@ from textwrap import dedent
 from types import ModuleType, SimpleNamespace
 
 import pytest
+
 from artifex.core import plugins
 from artifex.core.testing.strict import user_environment
 

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.errors import InvalidInputError, InvalidTypeError
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from artifex.core.compilation import compiled_method, draw_key
+from artifex.core.errors import InvalidInputError, InvalidTypeError
 
 TRACES = {"generate": 0, "log_prob": 0}
 

@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
+from pydantic import ValidationError
+
 from artifex.core.config import Config, Registered, config, explain
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.plugins import ComponentEntry, ModelEntry
-from flax import nnx
-from pydantic import ValidationError
 
 
 class Padding(Enum):
@@ -93,7 +94,7 @@ def problems(make) -> dict[str, str]:
     return {".".join(map(str, item["loc"])): item["msg"] for item in caught.value.errors()}
 
 
-# --- what a config is -------------------------------------------------------------------------------------------------------------
+# --- what a config is ---
 
 
 def test_is_frozen_slotted_and_keyword_only():
@@ -154,7 +155,7 @@ def test_replace_validates_anew():
     assert "did you mean 'rate'" in problems(lambda: NetConfig().replace(rat=1))["rat"]
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------------------
+# --- what is refused ---
 
 
 def test_unknown_key_names_the_likely_field():
@@ -205,7 +206,11 @@ def test_a_truth_value_is_a_truth_value():
 
 
 def test_every_wrong_field_is_reported_at_once():
-    assert set(problems(lambda: NetConfig(rate="x", layer={"width": "y"}, activaton="relu"))) == {"rate", "layer.width", "activaton"}
+    assert set(problems(lambda: NetConfig(rate="x", layer={"width": "y"}, activaton="relu"))) == {
+        "rate",
+        "layer.width",
+        "activaton",
+    }
 
 
 def test_what_post_init_raises_is_located():
@@ -215,7 +220,7 @@ def test_what_post_init_raises_is_located():
 
     assert "rate is -1.0; it is zero or more" in problems(lambda: Outer(net={"rate": -1}))["net"]
     assert problems(lambda: Outer(net={"name": "typed"})) == {"net": "name 'typed' is not for nets"}
-    with pytest.raises(ValueError, match="zero or more"):
+    with pytest.raises(ValueError, match=r"zero or more"):
         NetConfig(rate=-1)
 
 
@@ -224,7 +229,7 @@ def test_from_dict_takes_a_mapping_only():
         NetConfig.from_dict([1])
 
 
-# --- written out and read back ------------------------------------------------------------------------------------------------------
+# --- written out and read back ---
 
 TABLE: list[dict[str, Any]] = [
     {},
@@ -303,7 +308,7 @@ def test_a_file_name_given_as_text_is_recognised():
         NetConfig.from_yaml("net.yaml")
 
 
-# --- schema and explanation -----------------------------------------------------------------------------------------------------------
+# --- schema and explanation ---
 
 
 def test_schema_describes_own_inherited_and_nested_fields():
@@ -348,11 +353,13 @@ def test_explanation_of_what_is_missing():
     assert explain_of(lambda: Needy.from_dict({})).splitlines()[1:] == ["  width: required, but not given"]
 
 
-# --- fields open to plugins -----------------------------------------------------------------------------------------------------------
+# --- fields open to plugins ---
 
 
 def test_registered_field_round_trips(layers):
-    made = OpenConfig(layer={"kind": "wide", "factor": 3}, extra=LayerConfig(width=1), stack=[{"kind": "plain"}, {"kind": "wide"}])
+    made = OpenConfig(
+        layer={"kind": "wide", "factor": 3}, extra=LayerConfig(width=1), stack=[{"kind": "plain"}, {"kind": "wide"}]
+    )
     assert made.layer == WideLayerConfig(factor=3)
     data = made.to_dict()
     assert (data["layer"]["kind"], data["layer"]["factor"], data["extra"]["kind"]) == ("wide", 3, "plain")
@@ -395,7 +402,7 @@ def test_a_config_that_nobody_registered_says_so_when_written(layers):
         pass
 
     made = OpenConfig(layer=Stray())
-    with pytest.raises(Exception, match="no installed plugin registers a layer with the config"):
+    with pytest.raises(Exception, match=r"no installed plugin registers a layer with the config"):
         made.to_dict()
 
 
@@ -404,7 +411,7 @@ def test_kinds_are_those_of_the_named_slot(use_registry):
     assert OpenConfig.json_schema()["properties"]["layer"]["properties"]["kind"]["enum"] == []
 
 
-# --- under JAX ----------------------------------------------------------------------------------------------------------------------
+# --- under JAX ---
 
 
 class Net(nnx.Module):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import jax
+
 from artifex.core import DeviceManager
 
 

@@ -6,10 +6,11 @@ import sys
 
 import jax
 import pytest
-from artifex.core.errors import InvalidInputError
-from artifex.core.mesh import MESH_AXES, DeviceMeshManager, ShardingConfig
 from jax.sharding import AxisType
 from pydantic import ValidationError
+
+from artifex.core.errors import InvalidInputError
+from artifex.core.mesh import MESH_AXES, DeviceMeshManager, ShardingConfig
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
+
 from artifex.core.errors import InvalidInputError
 from artifex.core.nn import ACTIVATIONS, MLP, Conv, ConvTranspose, activation
-from flax import nnx
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,9 @@ def test_every_parameter_knows_its_logical_axes():
             self.mlp = MLP(4, (8,), 2, rngs=rngs)
 
     abstract = nnx.eval_shape(lambda: Block(rngs=nnx.Rngs(0)))
-    found = {".".join(map(str, path)): leaf.get_metadata("logical_axes") for path, leaf in nnx.to_flat_state(nnx.state(abstract))}
+    found = {
+        ".".join(map(str, path)): leaf.get_metadata("logical_axes") for path, leaf in nnx.to_flat_state(nnx.state(abstract))
+    }
     assert found == {
         "back.bias": ("conv_out",),
         "back.kernel": (None, "conv_in", "conv_out"),

@@ -40,13 +40,22 @@ def test_a_strangers_plugin_is_listed_described_and_owned(good):
         ("import no_such_module", "was skipped: ModuleNotFoundError: No module named 'no_such_module'"),
         ("import sys; sys.exit(7)", "was skipped: SystemExit: 7"),
         ("def (", "was skipped: SyntaxError"),
-        ("@hookimpl\ndef artifex_modles():\n    return []", "there is no hook 'artifex_modles'; did you mean 'artifex_models'?"),
+        (
+            "@hookimpl\ndef artifex_modles():\n    return []",
+            "there is no hook 'artifex_modles'; did you mean 'artifex_models'?",
+        ),
         ("def artifex_models():\n    return []", "lacks the decorator @hookimpl"),
         ("def __getattr__(name):\n    raise AttributeError(name)", "implements no hook: its names are lazy"),
-        ("@hookimpl\ndef artifex_models():\n    return 3", "artifex_models() returned 3; it has to return a list of ModelEntry"),
+        (
+            "@hookimpl\ndef artifex_models():\n    return 3",
+            "artifex_models() returned 3; it has to return a list of ModelEntry",
+        ),
         ("@hookimpl\ndef artifex_models():\n    return [1]", "gave a int, 1"),
         ("@hookimpl\ndef artifex_models():\n    raise KeyError('x')", "artifex_models() raised KeyError"),
-        (f"{offers('late')}\nARTIFEX_API = (2, 4)", "it works with plugin API 2 to 4, and this artifex-core has 1; upgrade artifex-core"),
+        (
+            f"{offers('late')}\nARTIFEX_API = (2, 4)",
+            "it works with plugin API 2 to 4, and this artifex-core has 1; upgrade artifex-core",
+        ),
         (f"{offers('early')}\nARTIFEX_API = (-3, 0)", "upgrade the plugin"),
         (f"{offers('never')}\ndel ARTIFEX_API", "does not say which plugin API it was written for"),
         (f"{offers('odd')}\nARTIFEX_API = '1'", "it has to be the lowest and highest version"),
@@ -151,7 +160,14 @@ def doctor(site, **environment):
 def test_doctor_finds_nothing_wrong(good):
     done = doctor(good)
     assert done.returncode == 0, done.stdout + done.stderr
-    for line in ("Python 3.", "  artifex-core ", "  jax ", "  artifact_good: artifact-good 3.1", "No problems found.", "backend: cpu"):
+    for line in (
+        "Python 3.",
+        "  artifex-core ",
+        "  jax ",
+        "  artifact_good: artifact-good 3.1",
+        "No problems found.",
+        "backend: cpu",
+    ):
         assert line in done.stdout
     assert done.stderr == ""
 
@@ -192,7 +208,8 @@ def test_create_model_and_configs_reach_a_strangers_plugin(site):
         made = create_model(MConfig(width=5), rngs=nnx.Rngs(0))
         save_model(made, sys.argv[1])
         again = load_model(sys.argv[1])
-        print(json.dumps([type(made).__module__, made.layer.kernel.shape, bool((made.layer.kernel[...] == again.layer.kernel[...]).all())]))
+        same = bool((made.layer.kernel[...] == again.layer.kernel[...]).all())
+        print(json.dumps([type(made).__module__, made.layer.kernel.shape, same]))
     """
     done = site.python(code, str(site.folder / "saved"))
     assert done.returncode == 0, done.stderr

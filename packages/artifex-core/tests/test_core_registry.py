@@ -6,6 +6,7 @@ import warnings
 from types import ModuleType
 
 import pytest
+
 from artifex.core import plugins
 from artifex.core.config import Config, config
 from artifex.core.errors import PluginConflictError, PluginError, UnknownNameError
@@ -48,7 +49,9 @@ def here(monkeypatch):
 
 
 def test_names_entries_and_owners(make):
-    registry = make(b={"artifex_models": [model("z"), model("a")]}, a={"artifex_losses": [LossEntry(name="l", loss="x:l", family="f")]})
+    registry = make(
+        b={"artifex_models": [model("z"), model("a")]}, a={"artifex_losses": [LossEntry(name="l", loss="x:l", family="f")]}
+    )
     assert registry.names("model") == ["a", "z"]
     assert registry.get("loss", "l").loss == "x:l"
     assert str(registry.owner("model", "z")) == "dist-b 1.0"
@@ -69,10 +72,9 @@ def test_two_plugins_claiming_one_name_is_an_error_in_any_order(make):
         assert registry.get("model", "own").name == "own"
         with pytest.raises(PluginConflictError):
             registry.owner("model", "same")
-    assert messages == {
-        "model 'same' is claimed by dist-a 1.0 and dist-b 1.0; "
-        "switch one off (ARTIFEX_DISABLE_PLUGINS=dist-a or ARTIFEX_DISABLE_PLUGINS=dist-b) or uninstall it"
-    }
+    switches = "ARTIFEX_DISABLE_PLUGINS=dist-a or ARTIFEX_DISABLE_PLUGINS=dist-b"
+    claim = "model 'same' is claimed by dist-a 1.0 and dist-b 1.0"
+    assert messages == {f"{claim}; switch one off ({switches}) or uninstall it"}
 
 
 def test_switching_one_off_ends_the_conflict(make):
@@ -102,7 +104,7 @@ def test_components_are_kept_apart_by_slot(make):
         registry.entry_for_slot("backbone", "unett")
 
 
-# --- unknown names --------------------------------------------------------------------------------------------------------------------
+# --- unknown names ---
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_our_own_that_is_installed_but_absent_is_not_to_be_installed_again(fake_
     assert "plugin 'vae' of artifex-vae 0.9 was skipped: RuntimeError: boom" in reason(RuntimeError("boom"))
 
 
-# --- from a config to its entry ---------------------------------------------------------------------------------------------------------
+# --- from a config to its entry ---
 
 
 def test_a_config_finds_its_entry_by_type(make, here):
@@ -176,13 +178,13 @@ def test_a_broken_or_conflicting_stranger_does_not_hide_a_config(make, here, mon
 
 def test_a_config_of_two_models_is_a_conflict(make, here):
     registry = make(a={"artifex_models": [model("x", f"{here}:OneConfig"), model("y", f"{here}:OneConfig")]})
-    with pytest.raises(PluginConflictError, match="OneConfig is the config of x and y"):
+    with pytest.raises(PluginConflictError, match=r"OneConfig is the config of x and y"):
         registry.entry_of_config("model", OneConfig)
 
 
 def test_a_config_whose_models_name_is_claimed_twice_is_a_conflict(make, here):
     registry = make(a={"artifex_models": [model("x", f"{here}:OneConfig")]}, b={"artifex_models": [model("x")]})
-    with pytest.raises(PluginConflictError, match="dist-a 1.0 and dist-b 1.0"):
+    with pytest.raises(PluginConflictError, match=r"dist-a 1.0 and dist-b 1.0"):
         registry.entry_of_config("model", OneConfig)
 
 
@@ -196,7 +198,7 @@ def test_a_config_that_nobody_registers_names_the_hook_and_what_was_left_out(mak
         registry.entry_of_config("backbone", OneConfig)
 
 
-# --- targets ----------------------------------------------------------------------------------------------------------------------------
+# --- targets ---
 
 
 def test_a_target_is_imported():
@@ -211,7 +213,11 @@ def test_a_malformed_target_says_how_to_write_it(target):
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("json:dmups", "has no attribute 'dmups'"), ("no_such_module:x", "No module named 'no_such_module'"), ("broken_mod:x", "RuntimeError: at import")],
+    [
+        ("json:dmups", "has no attribute 'dmups'"),
+        ("no_such_module:x", "No module named 'no_such_module'"),
+        ("broken_mod:x", "RuntimeError: at import"),
+    ],
 )
 def test_a_target_that_cannot_be_imported_says_why(target, message, tmp_path, monkeypatch):
     (tmp_path / "broken_mod.py").write_text("raise RuntimeError('at import')")
@@ -221,7 +227,7 @@ def test_a_target_that_cannot_be_imported_says_why(target, message, tmp_path, mo
     assert repr(target) in str(caught.value)
 
 
-# --- the one registry ---------------------------------------------------------------------------------------------------------------------
+# --- the one registry ---
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+
 from artifex.core.errors import InvalidInputError
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.nn import MLP, Conv
 from artifex.core.sharding import batch_sharding, create_sharded, shard_like_params, shardings
-from flax import nnx
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 
 class Net(nnx.Module):
@@ -68,7 +68,9 @@ def test_streams_are_on_every_device():
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"fsdp_enabled": True}, {"tensor_parallel_size": 8}, {"fsdp_enabled": True, "tensor_parallel_size": 2}], ids=str
+    "fields",
+    [{}, {"fsdp_enabled": True}, {"tensor_parallel_size": 8}, {"fsdp_enabled": True, "tensor_parallel_size": 2}],
+    ids=str,
 )
 def test_sharded_model_is_the_model(fields):
     mesh = mesh_of(**fields)

@@ -41,7 +41,12 @@ def data(n=32, seed=0):
 def program(model, *, objectives=None, optimizers=None, **options):
     objectives = objectives or objectives_of(model)
     return Program(
-        ModelParts(model), objectives, optimizers or [optax.adam(1e-2)] * len(objectives), prepare=None, key=jax.random.key(5), **options
+        ModelParts(model),
+        objectives,
+        optimizers or [optax.adam(1e-2)] * len(objectives),
+        prepare=None,
+        key=jax.random.key(5),
+        **options,
     )
 
 
@@ -304,5 +309,7 @@ def test_a_model_that_asks_for_the_step_is_given_it():
 
 def test_objectives_may_have_optimizers_of_their_own():
     config = TrainerConfig(steps=1, batch_size=4, optimizers={"critic": OptimizerConfig()})
-    with pytest.raises(InvalidInputError, match=r"names \['critic'\], but the model's objectives are 'discriminator', 'generator'"):
+    with pytest.raises(
+        InvalidInputError, match=r"names \['critic'\], but the model's objectives are 'discriminator', 'generator'"
+    ):
         Trainer(Duel(), config, seed=0)

@@ -183,9 +183,13 @@ class Cut(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("sharding", [None, ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1)], ids=["one device", "fsdp"])
+@pytest.mark.parametrize(
+    "sharding", [None, ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1)], ids=["one device", "fsdp"]
+)
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, sharding):
-    settings = config(ema_decay=0.9, accumulate=2, optimizer={"optimizer_type": "adamw", "weight_decay": 0.01, "clip_norm": 1.0})
+    settings = config(
+        ema_decay=0.9, accumulate=2, optimizer={"optimizer_type": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    )
     whole, halves = Autoencoder(), Autoencoder()
     reference = Trainer(whole, settings, seed=4, mesh=sharding)
     reference.fit(data())
@@ -249,7 +253,9 @@ def test_configs_that_make_no_sense(changes, message):
 
 
 def test_a_batch_that_does_not_split_over_the_devices():
-    with pytest.raises(InvalidInputError, match="batch_size 12 does not split over 8 data-parallel devices; choose a multiple of 8"):
+    with pytest.raises(
+        InvalidInputError, match="batch_size 12 does not split over 8 data-parallel devices; choose a multiple of 8"
+    ):
         Trainer(Autoencoder(), config(batch_size=12), seed=0, mesh=ShardingConfig())
 
 

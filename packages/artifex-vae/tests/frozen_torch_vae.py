@@ -2,11 +2,11 @@
 
     python packages/artifex-vae/tests/frozen_torch_vae.py
 
-writes `frozen_torch_vae.npz` beside itself, from which the everyday tests read. The tests marked `reference` call :func:`case`, so that
-the frozen arrays are known to be what the installed PyTorch gives.
+writes `frozen_torch_vae.npz` beside itself, from which the everyday tests read. The tests marked `reference` call :func:`case`,
+so that the frozen arrays are known to be what the installed PyTorch gives.
 
-The networks are written as PyTorch's own users would write them, channels first. One thing is not: under a stride of two, PyTorch pads
-both sides of an image, and "SAME" pads an even side at its end only, so the padding is done by hand.
+The networks are written as PyTorch's own users would write them, channels first. One thing is not: under a stride of two,
+PyTorch pads both sides of an image, and "SAME" pads an even side at its end only, so the padding is done by hand.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ class Dense(torch.nn.Module):
 
 
 class Conv(torch.nn.Module):
-    """Two 3×3 convolutions of stride 2 and a linear map; a linear map and two 4×4 transposed convolutions, cropped to the sizes of
-    the way down."""
+    """Two 3×3 convolutions of stride 2, a linear map; back by 4×4 transposed ones, cropped to the sizes of the way down."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +77,7 @@ class Conv(torch.nn.Module):
 
 
 def case(kind: str) -> dict[str, np.ndarray]:
-    """Weights, inputs, noise; the networks' outputs, the terms of the ELBO, the gradients; and the losses of 20 steps of Adam."""
+    """Weights, inputs, noise; the networks' outputs, the terms of the ELBO, the gradients; the losses of 20 steps of Adam."""
     torch.manual_seed(0)
     vae = {"dense": Dense, "conv": Conv}[kind]().double()
     pattern = torch.rand(SHAPES[kind], dtype=torch.float64).square()  # something to learn

@@ -19,7 +19,20 @@ from artifex.core.protocols import (
     Reconstructs,
     TrainableGenerativeModelProtocol,
 )
-from artifex.vae import VAE, BetaVAE, BetaVAEConfig, CapacityConfig, DecoderConfig, EncoderConfig, VAEConfig, losses
+from artifex.vae import (
+    VAE,
+    BetaVAE,
+    BetaVAEConfig,
+    CapacityConfig,
+    ConvDecoder,
+    ConvEncoder,
+    DecoderConfig,
+    DenseDecoder,
+    DenseEncoder,
+    EncoderConfig,
+    VAEConfig,
+    losses,
+)
 
 SHAPE, LATENT_DIM = (5, 7, 2), 3
 PARTS = {
@@ -30,9 +43,7 @@ CONFIGS = {
     "dense_bernoulli": VAEConfig(**PARTS),
     "dense_gaussian": VAEConfig(**PARTS, likelihood="gaussian"),
     "dense_logistic": VAEConfig(**PARTS, likelihood={"kind": "discretized_logistic", "levels": 17}),
-    "conv_bernoulli": VAEConfig(**PARTS, encoder_type="conv"),
     "conv_predicted": VAEConfig(**PARTS, encoder_type="conv", likelihood={"kind": "gaussian", "noise_scale": "predicted"}),
-    "beta": BetaVAEConfig(**PARTS),
     "capacity": BetaVAEConfig(**PARTS, capacity=CapacityConfig()),
     "linear": VAEConfig(
         encoder=EncoderConfig(input_shape=SHAPE, hidden_dims=()), decoder=DecoderConfig(hidden_dims=()), latent_dim=LATENT_DIM
@@ -136,16 +147,16 @@ def test_interpolation_is_linear_in_the_latent_and_ends_at_the_reconstructions(m
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 28, 4096])
 def test_log_prob_does_not_depend_on_chunks_beyond_its_noise(vae: VAE, x: jax.Array, chunk_size: int):
-    """Seven thousand samples in chunks that do and do not divide them: the same estimate, to its Monte-Carlo error.
+    """Seven hundred samples in chunks that do and do not divide them: the same estimate, to its Monte-Carlo error.
 
-    The log weights here have a standard deviation of about one nat, so that of the estimate is near 1 / sqrt(7000) = 0.012.
+    The log weights here have a standard deviation of about one nat, so that of the estimate is near 1 / sqrt(700) = 0.04.
     """
-    estimates = vae.log_prob(x, num_samples=7000 if chunk_size > 3 else 700, chunk_size=chunk_size, rngs=nnx.Rngs(1))
-    assert_allclose(estimates, vae.log_prob(x, num_samples=7000, rngs=nnx.Rngs(2)), atol=0.06 if chunk_size > 3 else 0.2)
+    estimates = vae.log_prob(x, num_samples=700, chunk_size=chunk_size, rngs=nnx.Rngs(1))
+    assert_allclose(estimates, vae.log_prob(x, num_samples=7000, rngs=nnx.Rngs(2)), atol=0.2)
 
 
 def test_bounds_are_in_order(vae: VAE, x: jax.Array):
-    """ELBO = E[IWAE_1] <= E[IWAE_5] <= E[IWAE_500], each an average over 2000 draws."""
+    """ELBO = E[IWAE_1] <= E[IWAE_5] <= E[IWAE_100], each an average over many draws."""
 
     def mean_and_error(num_samples: int, repeats: int) -> tuple[float, float]:
         draws = vae.log_prob(jnp.repeat(x[:1], repeats, axis=0), num_samples=num_samples, rngs=nnx.Rngs(num_samples))
@@ -155,7 +166,7 @@ def test_bounds_are_in_order(vae: VAE, x: jax.Array):
     parameters = vae.decoder(posterior.sample(jax.random.key(9)))
     log_likelihood = vae.likelihood.log_prob(jnp.repeat(x[:1], 2000, axis=0), parameters).sum((1, 2, 3))
     elbo = losses.elbo(log_likelihood, losses.gaussian_kl(*posterior))
-    (one, error), (five, _), (many, _) = mean_and_error(1, 2000), mean_and_error(5, 2000), mean_and_error(500, 200)
+    (one, error), (five, _), (many, _) = mean_and_error(1, 2000), mean_and_error(5, 2000), mean_and_error(100, 200)
     assert abs(float(elbo.mean()) - one) < 5 * np.hypot(error, float(elbo.std()) / np.sqrt(2000))
     assert one < five < many
 
@@ -174,8 +185,9 @@ def test_short_form_works_without_any_rngs():
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 2), (8, 8, 1), (13, 6, 3), (28, 28, 1)])
 def test_conv_takes_any_size(shape: tuple[int, ...]):
     encoder, decoder = EncoderConfig(input_shape=shape, hidden_dims=(2, 3, 4)), DecoderConfig(hidden_dims=(4, 3, 2))
-    model = VAE(VAEConfig(encoder=encoder, decoder=decoder, latent_dim=2, encoder_type="conv"), rngs=nnx.Rngs(0))
-    assert model(jnp.zeros((2, *shape)))["reconstruction"].shape == (2, *shape)
+    config = VAEConfig(encoder=encoder, decoder=decoder, latent_dim=2, encoder_type="conv")
+    outputs = nnx.eval_shape(lambda: VAE(config, rngs=nnx.Rngs(0))(jnp.zeros((2, *shape))))
+    assert outputs["reconstruction"].shape == (2, *shape)
 
 
 def test_observation_noise_draws_from_the_likelihood(vae: VAE):
@@ -250,3 +262,21 @@ def test_bad_input_is_named(vae: VAE, call, message: str):
 def test_a_wrong_config_is_named(cls: type):
     with pytest.raises(InvalidTypeError, match=f"{cls.__name__} takes a {cls.__name__}Config, got EncoderConfig"):
         cls(PARTS["encoder"], rngs=nnx.Rngs(0))
+
+
+def test_missing_streams_are_named(vae: VAE, x: jax.Array):
+    for call in (vae, vae.log_prob):
+        with pytest.raises(InvalidInputError, match="sample"):
+            call(x, rngs=nnx.Rngs(params=0))
+
+
+@pytest.mark.parametrize("part", [DenseEncoder, ConvEncoder])
+def test_an_encoder_of_its_own_needs_its_sizes(part: type):
+    with pytest.raises(InvalidInputError, match="needs input_shape and latent_dim, got None and 3"):
+        part(EncoderConfig(latent_dim=3, hidden_dims=(4,)), rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("part", [DenseDecoder, ConvDecoder])
+def test_a_decoder_of_its_own_needs_its_sizes(part: type):
+    with pytest.raises(InvalidInputError, match=r"needs output_shape and latent_dim, got \(4, 4, 1\) and None"):
+        part(DecoderConfig(output_shape=(4, 4, 1), hidden_dims=(4,)), n_parameters=1, rngs=nnx.Rngs(0))

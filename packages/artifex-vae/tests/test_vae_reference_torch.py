@@ -2,9 +2,9 @@
 
 Each test runs twice: on the arrays that `frozen_torch_vae.py` froze, and, in the `reference` session, on PyTorch itself.
 
-Rounding: both sides compute in float64, where sums of a few dozen terms of order one differ by some 1e-15; 1e-10 leaves room for
-their growth in 20 steps of Adam, whose first steps divide small gradients by themselves. In float32, where one bit is 6e-8 and a
-network is four layers deep, 1e-5 of the largest element is asked.
+Rounding: both sides compute in float64, where sums of a few dozen terms of order one differ by some 1e-15; 1e-10 leaves room
+for their growth in 20 steps of Adam, whose first steps divide small gradients by themselves. In float32, where one bit is 6e-8
+and a network is four layers deep, 1e-5 of the largest element is asked.
 """
 
 from __future__ import annotations
@@ -180,8 +180,10 @@ def test_gaussian_equals_torch_distributions():
 @pytest.mark.reference
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_discretized_logistic_equals_differences_of_torch_cdf(levels: int):
-    """The logistic in PyTorch is a uniform pushed through the logit. Its mass on a level is a difference of two probabilities, each
-    rounded at 1e-16, so a mass of 1e-7, the least here, is known to 1e-9."""
+    """The logistic in PyTorch is a uniform pushed through the logit.
+
+    Its mass on a level is a difference of two probabilities rounded at 1e-16: a mass of 1e-7, the least here, is known to 1e-9.
+    """
     torch = pytest.importorskip("torch")
     d = torch.distributions
     half = 0.5 / (levels - 1)

@@ -1,16 +1,19 @@
 """Entry of the ``artifex`` command.
 
-An unrelated project on PyPI is called ``artifex`` and installs a regular package of that name, which hides the namespace that our
-distributions share and can overwrite files in it. This module lies outside the namespace, so that the diagnosis always runs.
+An unrelated project on PyPI is called ``artifex`` and installs a regular package of that name, which hides the namespace
+that our distributions share and can overwrite files in it. This module lies outside the namespace, so that the diagnosis
+always runs.
 """
 
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import importlib.util
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import NoReturn
 
 REINSTALL = "pip install --force-reinstall --no-deps artifex-core"
@@ -34,21 +37,25 @@ def culprits() -> list[str]:
 def damaged() -> list[str]:
     """Files that artifex-core installed and that are gone or were overwritten since, one finding each."""
     try:
-        files = metadata.files("artifex-core") or []
+        core = metadata.distribution("artifex-core")
     except metadata.PackageNotFoundError:
         return []
-    found = {file: file.locate() for file in files if file.hash is not None and file.hash.mode == "sha256"}
-    gone = [f"{file} of artifex-core is missing; {REINSTALL}" for file, path in found.items() if not path.exists()]
-    return gone + [
-        f"{file} of artifex-core was overwritten; {REINSTALL}"
-        for file, path in found.items()
-        if path.exists() and _sha256(path.read_bytes()) != file.hash.value
-    ]
+    found = []
+    # Distribution.files leaves out what is missing, so the RECORD is read here.
+    for name, digest, *_ in csv.reader((core.read_text("RECORD") or "").splitlines()):
+        if not digest.startswith("sha256="):  # compiled files come and go
+            continue
+        path = Path(str(core.locate_file(name)))
+        if not path.exists():
+            found.append(f"{name} of artifex-core is missing; {REINSTALL}")
+        elif digest != _sha256(path.read_bytes()):
+            found.append(f"{name} of artifex-core was overwritten; {REINSTALL}")
+    return found
 
 
 def _sha256(content: bytes) -> str:
     """The digest as an installer's RECORD spells it."""
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def main() -> None:
@@ -68,7 +75,9 @@ def main() -> None:
     try:
         from artifex.core.cli import main as run
     except ImportError as error:
-        _stop(f"artifex-core cannot be imported ({error}).\n  Fix: {REINSTALL}; its files may have been overwritten or removed.")
+        _stop(
+            f"artifex-core cannot be imported ({error}).\n  Fix: {REINSTALL}; its files may have been overwritten or removed."
+        )
     run()
 
 

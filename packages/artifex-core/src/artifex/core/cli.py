@@ -6,6 +6,7 @@ Neither jax nor flax is imported to list, to describe or to show help: a plugin'
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import os
 import sys
@@ -14,11 +15,11 @@ from importlib import metadata
 from typing import Annotated, Any
 
 import typer
-from artifex_launcher import damaged
 from typer.core import TyperCommand, TyperGroup
 
 from artifex.core import plugins
 from artifex.core.errors import ArtifexError, InvalidInputError, PluginConflictError, PluginError, UnknownNameError
+from artifex_launcher import damaged
 
 EXIT_USER, EXIT_INTERNAL = 2, 1
 
@@ -45,7 +46,24 @@ def _command(entry: plugins.CommandEntry) -> Any:
     return typer.main.get_command(target)
 
 
-class PluginGroup(TyperGroup):
+class _Light:
+    """Mixin of commands that must answer at once.
+
+    typer imports pydantic (0.2 s) to check values, even that of a ``--help`` which is not given.
+    """
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.default = False  # a truth value already: nothing to check
+        return option
+
+
+class LightCommand(_Light, TyperCommand):
+    """A command without declared parameters, which typer would check too."""
+
+
+class PluginGroup(_Light, TyperGroup):
     """The built-in commands and those of the installed plugins."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -63,11 +81,17 @@ class PluginGroup(TyperGroup):
         except UnknownNameError as error:
             if cmd_name in plugins.index.COMMANDS:
                 ctx.fail(str(error))
-            return None  # typer's own message has close matches
+            close = difflib.get_close_matches(cmd_name, self.list_commands(ctx), n=1)
+            ctx.fail(f"No such command {cmd_name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
 
 
 app = typer.Typer(
-    name="artifex", cls=PluginGroup, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    name="artifex",
+    cls=PluginGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -79,18 +103,29 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere on the line.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere on the line.")
+    ] = False,
 ) -> None:
     """Generative modelling for JAX, by the slice."""
 
 
-@app.command("list")
-def list_entries(kind: Annotated[str, typer.Argument(help="Only this kind: model, dataset, preset, loss, metric ...")] = "") -> None:
-    """List everything that the installed plugins offer."""
+@app.command("list", cls=LightCommand, options_metavar="[KIND]", context_settings={"allow_extra_args": True})
+def list_entries(context: typer.Context) -> None:
+    """List everything that the installed plugins offer, or only one KIND: model, dataset, preset, loss, metric ..."""
+    if len(context.args) > 1:
+        context.fail(f"list takes one KIND at most, got {' '.join(context.args)}")
+    kind = context.args[0] if context.args else ""
     registry = plugins.registry()
     kinds = [_singular(kind)] if kind else list(plugins.KINDS)
-    rows = [(k, plugins.entry_key(entry), plugin.distribution, entry.summary) for k in kinds for entry, plugin in registry.entries(k)]
+    rows = [
+        (k, plugins.entry_key(entry), plugin.distribution, entry.summary)
+        for k in kinds
+        for entry, plugin in registry.entries(k)
+    ]
     if not rows:
         what = f"no {kinds[0]} is installed" if kind else "nothing is installed"
         typer.echo(f"{what}; a family such as artifex-vae brings models: pip install artifex-vae")
@@ -113,7 +148,9 @@ def info(name: Annotated[str, typer.Argument(help="Name of a model, data set, pr
         entry, plugin = registry.get(kind, name), registry.owner(kind, name)
         typer.echo(("\n" if i else "") + f"{kind} {name}")
         rows = {"summary": entry.summary, "from": str(plugin)} | {
-            field.name: getattr(entry, field.name) for field in dataclasses.fields(entry) if field.name not in ("name", "summary")
+            field.name: getattr(entry, field.name)
+            for field in dataclasses.fields(entry)
+            if field.name not in ("name", "summary")
         }
         for key, value in rows.items():
             shown = ", ".join(value) if isinstance(value, tuple) else value

@@ -39,16 +39,16 @@ R = TypeVar("R")
 
 
 def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: the method runs as one :func:`jax.jit` program, traced once for each model structure, shapes and static values.
+    """A decorator: the method runs as one :func:`jax.jit` program, traced once a model structure, shapes and static values.
 
     A method that is random declares ``rngs: nnx.Rngs | None = None``. The caller may leave it out: the key then comes from the
-    streams that the model keeps as ``self.rngs`` (stream ``sample``, or else the default one), and so the next call differs. Given
-    ``rngs``, the key is drawn from those. Inside, ``rngs`` is always an ``nnx.Rngs`` seeded with that key. A method that declares
-    no ``rngs`` is compiled just so.
+    streams that the model keeps as ``self.rngs`` (stream ``sample``, or else the default one), and so the next call differs.
+    Given ``rngs``, the key is drawn from those. Inside, ``rngs`` is always an ``nnx.Rngs`` seeded with that key. A method that
+    declares no ``rngs`` is compiled just so.
 
-    The program works on a copy of the model's state: whatever the method changes there is dropped. It may be called within an outer
-    ``jax.jit``, ``jax.grad`` or ``jax.vmap``, and follows the placement of a sharded model. The method itself stays within reach
-    as ``__wrapped__``.
+    The program works on a copy of the model's state: whatever the method changes there is dropped. It may be called within an
+    outer ``jax.jit``, ``jax.grad`` or ``jax.vmap``, and follows the placement of a sharded model. The method itself stays
+    within reach as ``__wrapped__``.
 
     Args:
         static: names of the arguments that shapes or Python control flow depend on; each new value is compiled anew.
@@ -64,18 +64,24 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
         signature = inspect.signature(method)
         unknown = [name for name in static if name not in signature.parameters]
         if unknown:
-            raise TypeError(f"{method.__qualname__} has no argument {', '.join(unknown)}; it has {', '.join(signature.parameters)}.")
+            raise TypeError(
+                f"{method.__qualname__} has no argument {', '.join(unknown)}; it has {', '.join(signature.parameters)}."
+            )
         itself = next(iter(signature.parameters))
         random = "rngs" in signature.parameters
 
         @functools.partial(jax.jit, static_argnums=(0, 1))
         def program(
-            graph: nnx.GraphDef[Any], fixed: tuple[tuple[str, Any], ...], state: Any, key: jax.Array | None, given: dict[str, Any]
+            graph: nnx.GraphDef[Any],
+            fixed: tuple[tuple[str, Any], ...],
+            state: Any,
+            key: jax.Array | None,
+            given: dict[str, Any],
         ) -> R:
             arguments = {itself: nnx.merge(graph, state), **dict(fixed), **given}
             if key is not None:
                 arguments["rngs"] = nnx.Rngs(key)
-            call = inspect.BoundArguments(signature, {name: arguments[name] for name in signature.parameters})  # type: ignore[arg-type]
+            call = inspect.BoundArguments(signature, {name: arguments[name] for name in signature.parameters})
             return method(*call.args, **call.kwargs)
 
         @functools.wraps(method)
@@ -110,7 +116,9 @@ def draw_key(model: nnx.Module, rngs: nnx.Rngs | None, stream: str = "sample") -
     if source is None:
         raise InvalidInputError(f"{type(model).__name__} keeps no streams of its own; pass rngs=nnx.Rngs(sample=seed).")
     if not isinstance(source, nnx.Rngs):
-        raise InvalidTypeError(f"rngs is a flax.nnx.Rngs, got {type(source).__name__}. With a key: rngs=nnx.Rngs({stream}=key).")
+        raise InvalidTypeError(
+            f"rngs is a flax.nnx.Rngs, got {type(source).__name__}. With a key: rngs=nnx.Rngs({stream}=key)."
+        )
     if stream not in source and "default" not in source:
         raise InvalidInputError(
             f"rngs has neither a stream {stream!r} nor a default one, only {', '.join(source)}; use nnx.Rngs({stream}=seed)."

@@ -52,7 +52,7 @@ def config(cls: type[T]) -> type[T]:
     ``super()`` does not work there: name the base class.)
     """
     settings = ConfigDict(extra="forbid", polymorphic_serialization=True, use_attribute_docstrings=True)
-    return pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=settings)(cls)  # type: ignore[return-value]
+    return pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=settings)(cls)  # pyright: ignore[reportReturnType]
 
 
 def _is_empty(value: object) -> bool:
@@ -67,7 +67,9 @@ def _plain(value: Any, where: str = "metadata") -> Any:
         return [_plain(item, f"{where}.{i}") for i, item in enumerate(value)]
     if value is None or type(value) in (bool, int, float, str):
         return value
-    raise ValueError(f"{where} is of type {type(value).__name__}; only plain data fits: text, numbers, truth values, lists, dicts")
+    raise ValueError(
+        f"{where} is of type {type(value).__name__}; only plain data fits: text, numbers, truth values, lists, dicts"
+    )
 
 
 @config
@@ -92,7 +94,9 @@ class Config:
         try:
             made = handler(raw)
         except ValidationError as error:
-            raise ValidationError.from_exception_data(cls.__name__, [_with_hint(item, cls) for item in error.errors()]) from None
+            raise ValidationError.from_exception_data(
+                cls.__name__, [_with_hint(item, cls) for item in error.errors()]
+            ) from None
         except TypeError as error:  # pydantic locates a ValueError from __post_init__, and lets this one through
             located = InitErrorDetails(type=PydanticCustomError("wrong_type", "{text}", {"text": str(error)}), input=raw)
             raise ValidationError.from_exception_data(cls.__name__, [located]) from error
@@ -100,7 +104,7 @@ class Config:
         if isinstance(given, Mapping):
             bools = [
                 InitErrorDetails(type=_BOOL_AS_NUMBER, loc=loc, input=value)
-                for field in dataclasses.fields(made)  # type: ignore[arg-type]
+                for field in dataclasses.fields(made)
                 if field.name in given
                 for loc, value in _bools_taken_for_numbers(given[field.name], getattr(made, field.name), (field.name,))
             ]
@@ -116,7 +120,9 @@ class Config:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build from plain data. Raises ``pydantic.ValidationError`` (a ``ValueError``) naming each wrong field."""
         if not isinstance(data, Mapping):
-            raise InvalidTypeError(f"{cls.__name__} is made from a mapping of fields, got {type(data).__name__}: {_short(data)}")
+            raise InvalidTypeError(
+                f"{cls.__name__} is made from a mapping of fields, got {type(data).__name__}: {_short(data)}"
+            )
         return _adapter(cls).validate_python(dict(data))
 
     def to_yaml(self, path: str | Path | None = None) -> str:
@@ -136,11 +142,12 @@ class Config:
             pydantic.ValidationError: fields are wrong; :func:`explain` shows them with the file's name.
         """
         file = str(source) if isinstance(source, Path) else ""
-        data = load_yaml(source.read_text(encoding="utf-8") if isinstance(source, Path) else source, source=file)
+        data: Any = load_yaml(source.read_text(encoding="utf-8") if isinstance(source, Path) else source, source=file)
         if isinstance(data, str) and data == source:
             raise InvalidTypeError(f"{cls.__name__}.from_yaml takes YAML text; to read the file {data!r}, pass Path({data!r})")
         try:
-            return cls.from_dict({} if data is None else data)
+            fields: Any = {} if data is None else data
+            return cls.from_dict(fields)
         except ValidationError as error:
             if file:
                 error.add_note(file)
@@ -164,7 +171,7 @@ class Config:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew."""
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        return dataclasses.replace(self, **changes)
 
 
 _BOOL_AS_NUMBER = PydanticCustomError("bool_as_number", "expected a number, not a truth value")
@@ -178,9 +185,7 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
-def _bools_taken_for_numbers(
-    given: Any, kept: Any, loc: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def _bools_taken_for_numbers(given: Any, kept: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     if isinstance(given, bool):
         if isinstance(kept, int | float) and not isinstance(kept, bool):
             yield loc, given
@@ -199,7 +204,9 @@ def _with_hint(item: Any, cls: type[Any]) -> InitErrorDetails:
         names = [field.name for field in dataclasses.fields(cls)]
         close = difflib.get_close_matches(str(loc[0]), names, n=1, cutoff=0.6)
         hint = f"did you mean '{close[0]}'?" if close else f"the fields are {', '.join(names)}"
-        unknown = PydanticCustomError("unknown_field", "no such field in {config}; {hint}", {"config": cls.__name__, "hint": hint})
+        unknown = PydanticCustomError(
+            "unknown_field", "no such field in {config}; {hint}", {"config": cls.__name__, "hint": hint}
+        )
         return InitErrorDetails(type=unknown, loc=loc, input=given)
     try:
         PydanticKnownError(item["type"], item.get("ctx"))
@@ -212,8 +219,8 @@ def _with_hint(item: Any, cls: type[Any]) -> InitErrorDetails:
 class Registered:
     """Marks a config field whose type is open to plugins: ``Annotated[Config, Registered("model")]``.
 
-    A dict given there is resolved at validation: its ``kind`` key is looked up among the installed plugins' entries of that sort,
-    and the rest of the dict becomes that entry's config. Written out again, the config carries its ``kind``.
+    A dict given there is resolved at validation: its ``kind`` key is looked up among the installed plugins' entries of that
+    sort, and the rest of the dict becomes that entry's config. Written out again, the config carries its ``kind``.
     """
 
     slot: str
@@ -247,7 +254,9 @@ class Registered:
         known = registry.kinds_with_config(self.slot)
         if not isinstance(kind, str):
             raise PydanticCustomError(
-                "kind_missing", "needs a 'kind' that names the {slot}; installed: {known}", {"slot": self.slot, "known": ", ".join(known) or "none"}
+                "kind_missing",
+                "needs a 'kind' that names the {slot}; installed: {known}",
+                {"slot": self.slot, "known": ", ".join(known) or "none"},
             )
         try:
             cls = registry.config_class(self.slot, kind)
@@ -268,7 +277,7 @@ def explain(error: ValidationError, *, source: str = "") -> str:
 
     Args:
         error: what pydantic raised.
-        source: where the values came from (a file's name), shown at the head; known already if :meth:`Config.from_yaml` read it.
+        source: where the values came from (a file's name), shown at the head; known if :meth:`Config.from_yaml` read it.
     """
     source = source or next(iter(getattr(error, "__notes__", ())), "")
     lines = [f"{source}: not a valid {error.title}" if source else f"not a valid {error.title}"]
@@ -287,7 +296,9 @@ def _line(item: Any, title: str) -> str:
     if kind == "unexpected_positional_argument":
         return f"{_short(given)} is given by position; name the field, as in {title}(name=...)"
     message = item["msg"].removeprefix("Value error, ")
-    whole = kind == "unknown_field" or isinstance(given, ArgsKwargs) or (isinstance(given, Mapping) and not kind.endswith("_type"))
+    whole = (
+        kind == "unknown_field" or isinstance(given, ArgsKwargs) or (isinstance(given, Mapping) and not kind.endswith("_type"))
+    )
     return f"{where}: {message[:1].lower()}{message[1:]}" + ("" if whole else f" (given: {_short(given)})")
 
 

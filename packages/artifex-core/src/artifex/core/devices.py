@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from importlib import metadata
+from typing import Any, TypeAlias
 
 import jax
-import jaxlib
 
-__all__ = ["DeviceManager"]
+__all__ = ["Device", "DeviceManager"]
+
+Device: TypeAlias = jax.Device  # pyright: ignore[reportInvalidTypeForm]  (a variable, to a type checker)
 
 
 class DeviceManager:
@@ -24,10 +26,10 @@ class DeviceManager:
 
         Returns:
             ``backend`` (``"cpu"``, ``"gpu"``, ``"tpu"``), ``jax_devices`` (all of them, of every process), ``device_count``,
-            ``local_device_count``, ``gpu_count``, ``process_index``, ``process_count``, ``cpu_count`` (CPUs that this process may
-            use), ``jax_version``, ``jaxlib_version``, ``platform_version`` and ``devices``: for each device that belongs to this
-            process a dict of ``id``, ``platform``, ``kind``, ``memory_bytes`` (its limit) and ``memory_in_use_bytes``. What a
-            device does not report is ``None``.
+            ``local_device_count``, ``gpu_count``, ``process_index``, ``process_count``, ``cpu_count`` (CPUs that this process
+            may use), ``jax_version``, ``jaxlib_version``, ``platform_version`` and ``devices``: for each device that belongs to
+            this process a dict of ``id``, ``platform``, ``kind``, ``memory_bytes`` (its limit) and ``memory_in_use_bytes``.
+            What a device does not report is ``None``.
         """
         return {
             "backend": jax.default_backend(),
@@ -39,14 +41,14 @@ class DeviceManager:
             "process_count": jax.process_count(),
             "cpu_count": _cpu_count(),
             "jax_version": jax.__version__,
-            "jaxlib_version": jaxlib.__version__,
+            "jaxlib_version": metadata.version("jaxlib"),
             "platform_version": jax.devices()[0].client.platform_version,
             "devices": [_describe(device) for device in jax.local_devices()],
         }
 
-    def get_default_device(self) -> jax.Device:
+    def get_default_device(self) -> Device:
         """The device that arrays are put on unless told otherwise."""
-        chosen = jax.config.jax_default_device
+        chosen = jax.config.read("jax_default_device")
         if chosen is None:
             return jax.local_devices()[0]
         return jax.local_devices(backend=chosen)[0] if isinstance(chosen, str) else chosen
@@ -62,7 +64,7 @@ class DeviceManager:
         return sum(device.platform == "gpu" for device in jax.devices())
 
 
-def _describe(device: jax.Device) -> dict[str, Any]:
+def _describe(device: Device) -> dict[str, Any]:
     memory = device.memory_stats() or {}
     return {
         "id": device.id,

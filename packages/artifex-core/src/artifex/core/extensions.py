@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,8 +22,8 @@ class ExtensionConfig(Config):
     """Factor of the extension's loss in the total."""
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
-            raise ValueError(f"weight is {self.weight}; a loss's weight is zero or more")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight is {self.weight}; a loss's weight is a finite number, zero or more")
 
 
 @runtime_checkable

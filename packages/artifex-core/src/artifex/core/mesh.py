@@ -12,8 +12,9 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    import jax
     from jax.sharding import Mesh
+
+    from artifex.core.devices import Device
 
 __all__ = ["MESH_AXES", "DeviceMeshManager", "ShardingConfig"]
 
@@ -55,11 +56,11 @@ class DeviceMeshManager:
     ('data', 'fsdp', 'tensor', 'pipeline', 'expert')
     """
 
-    def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(self, devices: Sequence[Device] | None = None) -> None:
         self._devices = devices
 
     @property
-    def devices(self) -> Sequence[jax.Device]:
+    def devices(self) -> Sequence[Device]:
         """The devices that meshes are made of."""
         if self._devices is None:
             import jax
@@ -114,9 +115,10 @@ class DeviceMeshManager:
             )
         data = config.data_parallel_size or n_devices // per_group
         if data * per_group > n_devices:
+            there = f"there {'is' if n_devices == 1 else 'are'} {n_devices}"
             raise InvalidInputError(
-                f"data_parallel_size {data} with {asked} needs {data * per_group} devices, there {'is' if n_devices == 1 else 'are'} "
-                f"{n_devices}. Lower a size; sizes whose product is one of {_listed(_divisors(n_devices))} use every device."
+                f"data_parallel_size {data} with {asked} needs {data * per_group} devices, {there}. "
+                f"Lower a size; sizes whose product is one of {_listed(_divisors(n_devices))} use every device."
             )
         return {
             "data": 1 if config.fsdp_enabled else data,
@@ -137,15 +139,15 @@ class DeviceMeshManager:
     ) -> ShardingConfig:
         """The simplest sharding under which the training state of a transformer fits.
 
-        Training with Adam in float32 keeps 16 bytes a parameter (ZeRO, arXiv:1910.02054). With ``N`` devices of ``M`` bytes, ``P``
-        parameters in ``L`` layers, the first that fits is taken:
+        Training with Adam in float32 keeps 16 bytes a parameter (ZeRO, arXiv:1910.02054). With ``N`` devices of ``M`` bytes,
+        ``P`` parameters in ``L`` layers, the first that fits is taken:
 
         1. ``16 P <= M``: data parallelism;
-        2. ``16 P / N + 8 P / L <= M``: FSDP, whose devices each gather one layer's parameters and gradients (8 bytes) at a time;
+        2. ``16 P / N + 8 P / L <= M``: FSDP, each device gathering one layer's parameters and gradients (8 bytes) at a time;
         3. ``16 P / N + 8 P / (L t) <= M``: FSDP with the smallest tensor-parallel ``t`` that divides ``N`` and the heads.
 
-        Activations are not counted: give the memory that is left beside them. A pipeline is never proposed, because FSDP already
-        spreads the whole state and has no idle stages.
+        Activations are not counted: give the memory that is left beside them. A pipeline is never proposed, because FSDP
+        already spreads the whole state and has no idle stages.
 
         Args:
             n_parameters: ``P``.

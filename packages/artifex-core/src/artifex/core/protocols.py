@@ -1,8 +1,8 @@
 """The protocols of Artifex: what the engines may ask of a model, a data set, a modality.
 
 A model follows :class:`GenerativeModelProtocol`; to be trained it also follows :class:`TrainableGenerativeModelProtocol` or
-:class:`AdversarialModelProtocol`. Everything else a model can do is a small capability of its own, and a model has a method only
-where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
+:class:`AdversarialModelProtocol`. Everything else a model can do is a small capability of its own, and a model has a method
+only where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 
 Batch: TypeAlias = Mapping[str, jax.Array]
-"""A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where they exist."""
+"""A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where there are."""
 
 __all__ = [
     "AdversarialModelProtocol",

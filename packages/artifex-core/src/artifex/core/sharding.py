@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -66,7 +67,7 @@ def shardings(
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
         value = leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
         names = leaf.get_metadata().get("logical_axes") if isinstance(leaf, nnx.Variable) else None
-        if isinstance(leaf, nnx.RngState) or jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended):
+        if isinstance(leaf, nnx.RngState) or jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             return NamedSharding(mesh, PartitionSpec())
         if names is not None and len(names) != len(value.shape):
             raise InvalidInputError(
@@ -92,7 +93,9 @@ def create_sharded(
 
     Args:
         init: makes the model and its streams: ``lambda: VAE(config, rngs=nnx.Rngs(0))``.
-        mesh, rules, fsdp_min_weight_size: as in :func:`shardings`.
+        mesh: as in :func:`shardings`, and so the rest.
+        rules: logical name to mesh axis, or to ``None``.
+        fsdp_min_weight_size: in elements.
     """
     graph, abstract = nnx.split(nnx.eval_shape(init))
     places = shardings(abstract, mesh, rules, fsdp_min_weight_size=fsdp_min_weight_size)
@@ -102,8 +105,8 @@ def create_sharded(
 def shard_like_params(optimizer_state: Any, params: Any, param_shardings: Any) -> Any:
     """Shardings for an optimiser's state: what belongs to a parameter lies where the parameter lies.
 
-    An array belongs to the parameter whose path ends its own path (``[0].mu['decoder']['kernel']``, the longest such) and whose shape
-    it has. All else, counters and factored moments for instance, is on every device.
+    An array belongs to the parameter whose path ends its own path (``[0].mu['decoder']['kernel']``, the longest such) and whose
+    shape it has. All else, counters and factored moments for instance, is on every device.
 
     Args:
         optimizer_state: the state, abstract (``jax.eval_shape(optimizer.init, params)``) or real.
@@ -120,7 +123,9 @@ def shard_like_params(optimizer_state: Any, params: Any, param_shardings: Any) -
         )
     }
     if not known:
-        raise InvalidInputError("shard_like_params was given no parameter; pass the tree that the optimiser was initialised with.")
+        raise InvalidInputError(
+            "shard_like_params was given no parameter; pass the tree that the optimiser was initialised with."
+        )
     replicated = NamedSharding(next(iter(known.values()))[1].mesh, PartitionSpec())
 
     def place(path: tuple[Any, ...], leaf: Any) -> NamedSharding:

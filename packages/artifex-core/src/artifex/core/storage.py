@@ -52,8 +52,8 @@ def _write_and_replace(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -70,7 +70,9 @@ def flat_weights(model: nnx.Module) -> dict[str, jax.Array]:
     leaves = list(nnx.to_flat_state(nnx.as_pure(_saved_state(model))))
     flat = {".".join(map(str, path)): leaf for path, leaf in leaves}
     if len(flat) < len(leaves):
-        raise InvalidInputError(f"two arrays of {type(model).__name__} have one dotted name; leave dots out of the keys of its dicts")
+        raise InvalidInputError(
+            f"two arrays of {type(model).__name__} have one dotted name; leave dots out of the keys of its dicts"
+        )
     return flat
 
 
@@ -124,7 +126,9 @@ def save_model(model: Any, folder: str | Path) -> Path:
     """
     config = getattr(model, "config", None)
     if not isinstance(config, Config):
-        raise InvalidTypeError(f"save_model takes a model that keeps its config as model.config; {type(model).__name__} does not")
+        raise InvalidTypeError(
+            f"save_model takes a model that keeps its config as model.config; {type(model).__name__} does not"
+        )
     kind = plugins.registry().kind_of("model", type(config))
     weights = _serialized(model, kind)
     folder = Path(folder)
@@ -141,7 +145,9 @@ def _serialized(model: nnx.Module, kind: str) -> bytes:
         return save(arrays, metadata=metadata)
     except (KeyError, ValueError, SafetensorError) as error:
         types = ", ".join(sorted({str(array.dtype) for array in arrays.values()}))
-        raise InvalidTypeError(f"the weights of {type(model).__name__} ({types}) cannot be saved: {error}; convert them first") from error
+        raise InvalidTypeError(
+            f"the weights of {type(model).__name__} ({types}) cannot be saved: {error}; convert them first"
+        ) from error
 
 
 def load_model(folder: str | Path, *, rngs: nnx.Rngs | None = None) -> Any:
@@ -158,7 +164,9 @@ def load_model(folder: str | Path, *, rngs: nnx.Rngs | None = None) -> Any:
     folder = Path(folder)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
-            raise RunError(f"{folder} holds no saved model: {name} is missing; a model's folder has {CONFIG_FILE} and {WEIGHTS_FILE}")
+            raise RunError(
+                f"{folder} holds no saved model: {name} is missing; a model's folder has {CONFIG_FILE} and {WEIGHTS_FILE}"
+            )
     config, kind = _read_config(folder / CONFIG_FILE)
     weights = _read_weights(folder / WEIGHTS_FILE, kind)
     streams = nnx.Rngs(int.from_bytes(os.urandom(4), "little")) if rngs is None else rngs
@@ -192,7 +200,9 @@ def _read_weights(path: Path, kind: str) -> dict[str, np.ndarray]:
             if version is None:
                 raise RunError(f"{path} was not written by save_model: its metadata has no 'artifex_format'")
             if version != FORMAT:
-                raise RunError(f"{path} has format {version}; this artifex-core reads format {FORMAT}: upgrade it, or save the model anew")
+                raise RunError(
+                    f"{path} has format {version}; this artifex-core reads format {FORMAT}: upgrade it, or save the model anew"
+                )
             if metadata.get("kind") != kind:
                 raise RunError(f"{path} holds a {metadata.get('kind')!r}, and {CONFIG_FILE} beside it describes a {kind!r}")
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)

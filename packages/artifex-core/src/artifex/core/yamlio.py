@@ -1,9 +1,9 @@
-"""YAML as people write it: ``1e-3`` is a number, a key given twice is a mistake, and a mistake is told with its line.
+r"""YAML as people write it: ``1e-3`` is a number, a key given twice is a mistake, and a mistake is told with its line.
 
 >>> load_yaml("rate: 1e-3")
 {'rate': 0.001}
 >>> dump_yaml({"rate": 0.001, "label": "1e-3"})
-"rate: 0.001\\nlabel: '1e-3'\\n"
+"rate: 0.001\nlabel: '1e-3'\n"
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load_yaml(text: str, *, source: str = "") -> Any:
         InvalidInputError: ``text`` is not YAML, or gives a key twice; the message has line and column.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""

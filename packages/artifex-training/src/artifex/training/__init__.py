@@ -6,20 +6,16 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.training.callbacks import Callback as Callback
-    from artifex.training.loaders import ArrayLoader as ArrayLoader
-    from artifex.training.loaders import GrainLoader as GrainLoader
+    from artifex.training.loaders import ArrayLoader as ArrayLoader, GrainLoader as GrainLoader
     from artifex.training.objectives import Objective as Objective
-    from artifex.training.optimizers import OptimizerConfig as OptimizerConfig
-    from artifex.training.optimizers import SchedulerConfig as SchedulerConfig
-    from artifex.training.optimizers import make_optimizer as make_optimizer
-    from artifex.training.run_config import DataConfig as DataConfig
-    from artifex.training.run_config import RunConfig as RunConfig
-    from artifex.training.run_config import read_run_config as read_run_config
-    from artifex.training.runs import Run as Run
-    from artifex.training.runs import build_run as build_run
-    from artifex.training.runs import load_run as load_run
-    from artifex.training.trainer import Trainer as Trainer
-    from artifex.training.trainer import TrainerConfig as TrainerConfig
+    from artifex.training.optimizers import (
+        OptimizerConfig as OptimizerConfig,
+        SchedulerConfig as SchedulerConfig,
+        make_optimizer as make_optimizer,
+    )
+    from artifex.training.run_config import DataConfig as DataConfig, RunConfig as RunConfig, read_run_config as read_run_config
+    from artifex.training.runs import Run as Run, build_run as build_run, load_run as load_run
+    from artifex.training.trainer import Trainer as Trainer, TrainerConfig as TrainerConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from artifex.core.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from artifex.training.runs import Run
+
 
 def train(
-    run: Annotated[str, typer.Argument(help="A preset's name, a run file, or with --resume a run folder.", metavar="NAME|FILE|RUN")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a field: --set training.steps=1000. May be repeated.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; by default the next free runs/NAME-N.")] = None,
+    run: Annotated[
+        str, typer.Argument(help="A preset's name, a run file, or with --resume a run folder.", metavar="NAME|FILE|RUN")
+    ],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field: --set training.epochs=5. May be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; by default the next free runs/NAME-N.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the run folder.")] = False,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Show shapes, parameters, memory and the first batch's loss; write nothing.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Show shapes, parameters, memory and the first batch's loss; write nothing.")
+    ] = False,
 ) -> None:
     """Train a model as a run file or preset says, into a run folder."""
     if resume and output is not None:
         raise InvalidInputError("--resume goes on in the run's own folder; leave --output out")
-    if resume and not (Path(run) / "checkpoints").is_dir():
-        raise InvalidInputError(f"{run} cannot be resumed: it is no run folder with checkpoints; `artifex train NAME` starts a run")
+    from artifex.training.checkpoints import latest_step
     from artifex.training.run_config import read_run_config
-    from artifex.training.runs import build_run, new_folder
+    from artifex.training.runs import CHECKPOINTS, build_run, check_folder, new_folder
 
+    if resume and latest_step(Path(run) / CHECKPOINTS) is None:
+        raise InvalidInputError(
+            f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
+        )
     config = read_run_config(run, settings or ())
     if output is not None:
-        _refuse_unusable(output)
+        check_folder(output)  # before the long work; it is made after it
     built = build_run(config)
     for note in built.notes:
         typer.echo(note, err=True)
@@ -35,21 +50,63 @@ def train(
         from artifex.training.dry_run import dry_run
 
         typer.echo(str(dry_run(built)))
-        return
-    folder = Path(run) if resume else new_folder(config.name, output)
+    elif resume:
+        _resume(built, Path(run))
+    else:
+        existed = output is not None and output.is_dir()
+        _start(built, new_folder(config.name, output), existed=existed)
+
+
+def _start(built: Run, folder: Path, *, existed: bool) -> None:
+    """Train in a new folder. When not one step could be done, leave nothing behind."""
     typer.echo(f"run folder: {folder}", err=True)
-    metrics = built.start(folder, resume=resume)
-    if built.trainer.stop_reason is not None:
-        typer.echo(f"stopped at step {built.trainer.step}: {built.trainer.stop_reason}", err=True)
-    figures = "  ".join(f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss")
-    typer.echo(f"done: step {built.trainer.step}  {figures}\n  {folder / 'samples'}  samples\n  {folder / 'model'}  the model")
+    try:
+        _train(built, folder, resume=False)
+    except BaseException:
+        if built.trainer.step == 0:
+            shutil.rmtree(folder)
+            if existed:
+                folder.mkdir()
+        raise
+
+
+def _resume(built: Run, folder: Path) -> None:
+    if built.is_finished(folder):
+        length = "epochs" if built.config.training.steps is None else "steps"
+        now = getattr(built.config.training, length)
+        typer.echo(f"{folder} is finished ({now} {length}); to train it longer, add --set training.{length}={2 * now}")
+        return
+    _train(built, folder, resume=True)
+
+
+def _train(built: Run, folder: Path, *, resume: bool) -> None:
+    trainer = built.trainer
+    try:
+        metrics = built.start(folder, resume=resume)
+    except KeyboardInterrupt:
+        kept = trainer.step and (folder / "checkpoints").is_dir()
+        typer.echo(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
+        raise
+    if trainer.stop_reason is not None:
+        typer.echo(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
+    figures = [f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss"]
+    typer.echo("  ".join([f"done: step {trainer.step}", *figures]))
+    for what in ("samples", "model"):
+        if (folder / what).is_dir():
+            typer.echo(f"  {what}: {folder / what}")
 
 
 def sample(
     run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
     n_samples: Annotated[int, typer.Option("--n-samples", "-n", min=1, help="How many.")] = 64,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the draw; by default a fresh one, which is shown.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File without suffix; by default RUN/samples/seed_S.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the draw; by default a fresh one, which is shown."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; by default one in RUN/samples. The suffix may be left out."),
+    ] = None,
 ) -> None:
     """Draw samples from a trained run."""
     import secrets
@@ -63,11 +120,7 @@ def sample(
     chosen = secrets.randbelow(2**32) if seed is None else seed
     _, model, modality = load_run(run)
     samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")))
-    path = save_samples(modality, samples, output if output is not None else run / "samples" / f"seed_{chosen}")
+    path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
+    if output is not None and output.suffix and path.name == output.name + output.suffix:
+        path = path.replace(output)  # the suffix was given
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
-
-
-def _refuse_unusable(output: Path) -> None:
-    """Find out before the long work whether the folder can be used; :func:`new_folder` checks again when it makes it."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InvalidInputError(f"{output} exists and is not an empty folder; choose another, or go on with its run: artifex train --resume {output}")

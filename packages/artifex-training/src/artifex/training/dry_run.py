@@ -40,7 +40,10 @@ class DryRun:
             f"parameters: {self.parameters:,} in {self.parameter_arrays} arrays",
             f"devices: {self.devices}",
             f"steps: {self.steps} ({self.steps_per_epoch} an epoch)",
-            *(f"memory, {name}: {'unknown' if size is None else f'{size / 2**20:.1f} MiB a device'}" for name, size in self.memory.items()),
+            *(
+                f"memory, {name}: {'unknown' if size is None else f'{size / 2**20:.1f} MiB a device'}"
+                for name, size in self.memory.items()
+            ),
             *(f"first batch, {name}: {value:.6g}" for name, value in self.losses.items()),
         ]
         return "\n".join(lines)

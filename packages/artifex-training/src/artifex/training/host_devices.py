@@ -7,6 +7,7 @@ The choice is made from the step's jaxpr, before JAX starts its backend, because
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -18,8 +19,8 @@ import jax
 __all__ = ["Advice", "advise", "count_flops", "set_cpu_devices"]
 
 WORTH_SPLITTING = 2e8
-"""Floating-point operations of convolutions in a step from which splitting pays; below, the devices' synchronisation eats the gain.
-Measured by ``benchmarks/cpu_devices.py``."""
+"""Floating-point operations of convolutions in a step from which splitting pays; below, synchronising the devices eats the
+gain. Measured by ``benchmarks/cpu_devices.py``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Advice:
 
 
 def advise(step: Callable[..., Any], *arguments: Any, batch_size: int, cores: int | None = None) -> Advice:
-    """How many CPU devices ``step(*arguments)`` (arrays or their shapes) should have. Traces it; computes and starts nothing."""
+    """How many CPU devices ``step(*arguments)`` (arrays or their shapes) should have. Traces it; starts nothing."""
     cores = _cores() if cores is None else cores
     flops = count_flops(jax.make_jaxpr(step)(*arguments).jaxpr)
     convolutions, products = flops["conv"], flops["dot"]
@@ -45,13 +46,12 @@ def advise(step: Callable[..., Any], *arguments: Any, batch_size: int, cores: in
     return Advice(devices, f"{devices} CPU devices, one a core: {what}, and XLA runs each on one thread a device")
 
 
-def set_cpu_devices(count: int) -> bool:
-    """Make the CPU pose as ``count`` devices; False when JAX has started already and it is too late."""
-    try:
-        jax.config.update("jax_num_cpu_devices", count)
-    except RuntimeError:
-        return len(jax.devices("cpu")) == count
-    return True
+def set_cpu_devices(count: int) -> None:
+    """Make the CPU pose as ``count`` devices, unless their number was chosen already or JAX has started and it is too late."""
+    chosen = jax.config.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not chosen:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
 
 
 def _cores() -> int:
@@ -59,7 +59,7 @@ def _cores() -> int:
 
 
 def count_flops(jaxpr: Any) -> dict[str, float]:
-    """Floating-point operations of the convolutions (``conv``) and matrix products (``dot``) in ``jaxpr``, inner ones included."""
+    """Floating-point operations of convolutions (``conv``) and matrix products (``dot``) in ``jaxpr`` and those inside it."""
     total = {"conv": 0.0, "dot": 0.0}
     for equation in jaxpr.eqns:
         out = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0

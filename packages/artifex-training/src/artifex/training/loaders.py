@@ -1,12 +1,13 @@
 """Loaders: batches of host arrays, in an order that a seed fixes, resumable from a small state.
 
-Arrays in memory take the numpy path (a permutation and a slice); what is read example by example goes through grain, batch-wise.
-Either way the state is ``{epoch, index, seed}``-sized and restoring it gives the very batches that would have come next.
+Arrays in memory take the numpy path (a permutation and a slice); what is read example by example goes through grain.
+Both have one order for one seed, and a state of a few numbers; restoring it gives the very batches that would have come next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,100 +40,150 @@ class Loader(Protocol):
     def restore(self, state: Mapping[str, Any]) -> None: ...
 
 
-class ArrayLoader:
+class _Shuffled:
+    """Which examples make up which batch. Each epoch has its own permutation; what fills no last batch is left out of it."""
+
+    def __init__(self, size: int, batch_size: int, seed: int):
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.batches = size // batch_size
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def rows(self, number: int) -> np.ndarray:
+        """The examples of batch ``number``, counted from the start of the first epoch."""
+        epoch, index = divmod(number, self.batches)
+        order = self._order  # read once: several threads may ask
+        if order is None or order[0] != epoch:
+            order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.size)
+        return order[1][index * self.batch_size : (index + 1) * self.batch_size]
+
+
+class _ShuffledLoader:
+    """What the loaders share: a position in the shuffled order."""
+
+    def __init__(self, size: int, *, batch_size: int, seed: int):
+        self.size, self.seed = size, seed
+        self.batch_size = _checked_batch_size(batch_size, size)
+        self._shuffled = _Shuffled(size, batch_size, seed)
+        self._done = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self._shuffled.batches
+
+    def __iter__(self) -> Iterator[HostBatch]:
+        return self  # type: ignore[return-value]
+
+    def state(self) -> dict[str, Any]:
+        epoch, index = divmod(self._done, self.steps_per_epoch)
+        return {"epoch": epoch, "index": index, "seed": self.seed, "batch_size": self.batch_size, "size": self.size}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for name, what in (("seed", "seed"), ("batch_size", "batch size"), ("size", "number of examples")):
+            then, now = state.get(name), getattr(self, name)
+            if then != now:
+                raise RunError(f"the data cannot be taken up where they were left: the {what} was {then} and is {now} now")
+        self._done = state["epoch"] * self.steps_per_epoch + state["index"]
+
+
+class ArrayLoader(_ShuffledLoader):
     """Batches from arrays that share their leading axis.
 
         >>> loader = ArrayLoader({"x": np.arange(6)}, batch_size=2, seed=0)
         >>> sorted(int(v) for _ in range(3) for v in next(loader)["x"])
         [0, 1, 2, 3, 4, 5]
 
-    The examples that do not fill a last batch are left out of that epoch; each epoch has a permutation of its own.
+    Args:
+        arrays: host arrays by name, ``x`` among them.
+        batch_size: examples in a batch.
+        seed: fixes the order.
+
+    Raises:
+        DataError: there is no ``x``, or the arrays differ in length.
+        InvalidInputError: ``batch_size`` is less than one or more than there are examples.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], *, batch_size: int, seed: int):
         self.arrays = {key: np.asarray(value) for key, value in arrays.items()}
-        self.size = _common_length(self.arrays)
-        self.batch_size = _checked_batch_size(batch_size, self.size)
-        self.seed, self.epoch, self.index = seed, 0, 0
-        self._order: tuple[int, np.ndarray] | None = None
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.size // self.batch_size
-
-    def __iter__(self) -> Iterator[HostBatch]:
-        return self
+        super().__init__(_common_length(self.arrays), batch_size=batch_size, seed=seed)
 
     def __next__(self) -> HostBatch:
-        if self.index == self.steps_per_epoch:
-            self.epoch, self.index = self.epoch + 1, 0
-        start = self.index * self.batch_size
-        rows = self._permutation()[start : start + self.batch_size]
-        self.index += 1
-        return {key: value[rows] for key, value in self.arrays.items()}
-
-    def _permutation(self) -> np.ndarray:
-        if self._order is None or self._order[0] != self.epoch:
-            self._order = self.epoch, np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        return self._order[1]
+        rows = self._shuffled.rows(self._done)
+        self._done += 1
+        return {key: value.take(rows, axis=0) for key, value in self.arrays.items()}
 
     def one_pass(self) -> Iterator[HostBatch]:
+        """Every example once, in stored order; the last batch may be smaller. The training position is left alone."""
         for start in range(0, self.size, self.batch_size):
             yield {key: value[start : start + self.batch_size] for key, value in self.arrays.items()}
 
-    def state(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "index": self.index, "seed": self.seed}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        if state["seed"] != self.seed or not 0 <= state["index"] <= self.steps_per_epoch:
-            raise RunError(f"the saved position {dict(state)} is not one of this loader (seed {self.seed}, {self.steps_per_epoch} steps an epoch)")
-        self.epoch, self.index = state["epoch"], state["index"]
+class GrainLoader(_ShuffledLoader):
+    """Batches read through grain, ahead of time and in several threads, for what does not fit in memory.
 
-
-class GrainLoader:
-    """Batches read through grain from a random-access source of single examples, for what does not fit in memory.
+    The order is that of :class:`ArrayLoader`. What grain fetches is whole batches, because it costs the same for each element.
 
     Args:
-        source: picklable sequence of dicts of host arrays.
+        source: random-access sequence (``len``, ``[i]``) of dicts of host arrays, ``x`` among them. Where it has a method
+            ``__getitems__(indices)`` that gives many examples at once, that is used.
         batch_size: examples in a batch.
         seed: fixes the order.
-        threads: how many examples are read at once.
+        threads: how many batches are read at once.
+        ahead: how many batches may wait in memory.
+
+    Raises:
+        DataError: the examples have no ``x``, or differ in keys or shapes.
+        InvalidInputError: ``batch_size`` is less than one or more than there are examples.
     """
 
-    def __init__(self, source: Sequence[Mapping[str, np.ndarray]], *, batch_size: int, seed: int, threads: int = 8):
-        import grain
-
-        self.size = len(source)
-        self.batch_size = _checked_batch_size(batch_size, self.size)
-        self.seed = seed
-        examples = grain.MapDataset.source(source)
-        self._options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(2 * batch_size, threads))
-        # batches are cut before the repetition, so that none spans two epochs; each repetition has a shuffle of its own
-        self._train = examples.seed(seed).shuffle().batch(batch_size, drop_remainder=True).repeat().to_iter_dataset(self._options)
-        self._ordered = examples.batch(batch_size, drop_remainder=False)
-        self._iterator = iter(self._train)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.size // self.batch_size
-
-    def __iter__(self) -> Iterator[HostBatch]:
-        return self
+    def __init__(
+        self, source: Sequence[Mapping[str, np.ndarray]], *, batch_size: int, seed: int, threads: int = 4, ahead: int = 8
+    ):
+        super().__init__(len(source), batch_size=batch_size, seed=seed)
+        _require_x(source[0])
+        self.source, self._threads, self._ahead = source, threads, ahead
+        self._batches: Iterator[HostBatch] | None = None
 
     def __next__(self) -> HostBatch:
-        return next(self._iterator)
+        if self._batches is None:
+            start = self._done
+            self._batches = self._fetch(lambda i: self._shuffled.rows(start + i), sys.maxsize - start)
+        batch = next(self._batches)
+        self._done += 1
+        return batch
 
     def one_pass(self) -> Iterator[HostBatch]:
-        yield from self._ordered.to_iter_dataset(self._options)
+        """Every example once, in stored order; the last batch may be smaller. The training position is left alone."""
 
-    def state(self) -> dict[str, Any]:
-        return {"grain": self._iterator.get_state(), "seed": self.seed}
+        def rows(i: int) -> np.ndarray:
+            return np.arange(i * self.batch_size, min((i + 1) * self.batch_size, self.size))
+
+        return self._fetch(rows, -(-self.size // self.batch_size))
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        if state["seed"] != self.seed:
-            raise RunError(f"the saved position was taken with seed {state['seed']}, this loader has {self.seed}")
-        self._iterator = iter(self._train)
-        self._iterator.set_state(dict(state["grain"]))
+        super().restore(state)
+        self._batches = None
+
+    def _fetch(self, rows: Callable[[int], np.ndarray], count: int) -> Iterator[HostBatch]:
+        """The batches of ``rows(0)``, ``rows(1)`` …, read ahead."""
+        import grain
+
+        batches = grain.MapDataset.range(count).map(lambda i: _read_batch(self.source, rows(i)))
+        return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=self._ahead)))
+
+
+def _read_batch(source: Any, rows: np.ndarray) -> HostBatch:
+    indices = rows.tolist()
+    many = getattr(source, "__getitems__", None)
+    examples = [source[i] for i in indices] if many is None else many(indices)
+    try:
+        return {key: np.stack([example[key] for example in examples]) for key in examples[0]}
+    except (KeyError, ValueError) as error:
+        shapes = {
+            str({key: np.shape(value) for key, value in example.items()}): i
+            for example, i in zip(examples, indices, strict=True)
+        }
+        found = "; ".join(f"example {i} has {shape}" for shape, i in list(shapes.items())[:2])
+        raise DataError(f"the examples of a data set have the same keys and shapes; {found}") from error
 
 
 def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
@@ -147,15 +198,22 @@ def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
 
 
 def _common_length(arrays: Mapping[str, np.ndarray]) -> int:
+    _require_x(arrays)
     lengths = {key: len(value) if value.ndim else -1 for key, value in arrays.items()}
-    if "x" not in lengths:
-        raise DataError(f"the data have no array 'x', which is what a model models; they have {', '.join(lengths) or 'nothing'}")
     if len(set(lengths.values())) != 1 or -1 in lengths.values():
-        raise DataError(f"arrays of one data set share their leading axis; these have {lengths}")
+        shapes = {key: value.shape for key, value in arrays.items()}
+        raise DataError(f"arrays of one data set share their leading axis; these have the shapes {shapes}")
     return lengths["x"]
 
 
+def _require_x(data: Mapping[str, Any]) -> None:
+    if "x" not in data:
+        raise DataError(f"the data have no array 'x', which is what a model models; they have {', '.join(data) or 'nothing'}")
+
+
 def _checked_batch_size(batch_size: int, size: int) -> int:
+    if size == 0:
+        raise DataError("the data hold no examples")
     if not 1 <= batch_size <= size:
         raise InvalidInputError(f"batch_size is {batch_size}, but the data hold {size} examples; choose 1 to {size}")
     return batch_size

@@ -24,8 +24,8 @@ Losses = dict[str, jax.Array]
 class Objective:
     """A loss and the parameters that descend it.
 
-    A training step goes through a model's objectives in order, each with an optimiser of its own; later ones see the parameters that
-    earlier ones have just moved.
+    A training step goes through a model's objectives in order, each with an optimiser of its own; later ones see the parameters
+    that earlier ones have just moved.
     """
 
     loss: Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]
@@ -63,7 +63,9 @@ def objectives_of(model: Any, extensions: Sequence[ModelExtension] = ()) -> tupl
     )
 
 
-def _model_loss(model_type: type, extensions: tuple[ModelExtension, ...]) -> Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]:
+def _model_loss(
+    model_type: type, extensions: tuple[ModelExtension, ...]
+) -> Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]:
     """Forward pass, the model's ``loss_fn``, and the extensions' shares of the loss."""
     call_accepts = inspect.signature(model_type.__call__).parameters
     loss_accepts = inspect.signature(model_type.loss_fn).parameters

@@ -24,10 +24,14 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class SchedulerConfig(Config):
     r"""How the learning rate moves, as a factor of ``OptimizerConfig.learning_rate``.
 
-    After a linear warm-up of ``warmup_steps`` the factor :math:`f(u)` at :math:`u = \min(t / T, 1)`, with :math:`t` steps since the
-    warm-up, :math:`T` = ``decay_steps`` and :math:`e` = ``end_fraction``, is ``constant``: 1; ``linear``: :math:`1 - u(1 - e)`;
-    ``cosine``: :math:`e + (1 - e)(1 + \cos \pi u) / 2` (Loshchilov & Hutter 2017, arXiv:1608.03983); ``exponential``: :math:`e^u`;
-    ``inverse_sqrt``: :math:`\sqrt{w / (w + t)}` with :math:`w` the warm-up's steps (Vaswani et al. 2017, arXiv:1706.03762).
+    After a linear warm-up of ``warmup_steps`` the factor at :math:`u = \min(t / T, 1)`, with :math:`t` steps since the warm-up,
+    :math:`T` = ``decay_steps`` and :math:`e` = ``end_fraction``, is
+
+    - ``constant``: 1
+    - ``linear``: :math:`1 - u(1 - e)`
+    - ``cosine``: :math:`e + (1 - e)(1 + \cos \pi u) / 2` (Loshchilov & Hutter 2017, arXiv:1608.03983)
+    - ``exponential``: :math:`e^u`
+    - ``inverse_sqrt``: :math:`\sqrt{w / (w + t)}`, :math:`w` the warm-up's steps (Vaswani et al. 2017, arXiv:1706.03762)
     """
 
     scheduler_type: Literal["constant", "linear", "cosine", "exponential", "inverse_sqrt"] = "constant"
@@ -43,7 +47,9 @@ class SchedulerConfig(Config):
         if self.scheduler_type in ("constant", "inverse_sqrt"):
             for field in ("decay_steps", "end_fraction"):
                 if getattr(self, field) is not None:
-                    raise ValueError(f"{field} is {getattr(self, field)}, but a {self.scheduler_type} schedule does not use it; leave it out")
+                    raise ValueError(
+                        f"{field} is {getattr(self, field)}, but a {self.scheduler_type} schedule does not use it; leave it out"
+                    )
         if self.scheduler_type == "inverse_sqrt" and self.warmup_steps == 0:
             raise ValueError("an inverse_sqrt schedule takes its time scale from warmup_steps; give at least 1")
         if self.scheduler_type == "exponential" and self.end_fraction == 0:
@@ -63,7 +69,8 @@ class OptimizerConfig(Config):
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """Further arguments of the optimiser, by optax's names (``b1``, ``eps``, ``momentum`` …)."""
     weight_decay: NonNegative = 0.0
-    """Decoupled weight decay. Given to the optimiser where it has one of its own (``adamw``), added before the step's scaling where not."""
+    """Decoupled weight decay: each step also subtracts the learning rate times this times the parameter. An optimiser that has
+    a weight decay of its own (``adamw``, ``lion``) applies it itself."""
     decay_mask: Literal["matrices", "all"] = "matrices"
     """What decays: arrays of two or more dimensions only (no biases, no norms' scales), or everything."""
     clip_norm: Positive | None = None
@@ -73,7 +80,9 @@ class OptimizerConfig(Config):
 
     def __post_init__(self) -> None:
         factory = _factory(self.optimizer_type)
-        allowed = [name for name in inspect.signature(factory).parameters if name not in ("learning_rate", "weight_decay", "mask")]
+        allowed = [
+            name for name in inspect.signature(factory).parameters if name not in ("learning_rate", "weight_decay", "mask")
+        ]
         for option in self.options:
             if option not in allowed:
                 raise ValueError(f"optax.{self.optimizer_type} has no option {option!r}; it has {', '.join(allowed)}")
@@ -86,9 +95,16 @@ def _factory(name: str) -> Callable[..., Any]:
     found = getattr(optax, name, None)
     if callable(found) and not inspect.isclass(found) and "learning_rate" in inspect.signature(found).parameters:
         return found
-    known = [n for n in dir(optax) if inspect.isfunction(f := getattr(optax, n)) and "learning_rate" in inspect.signature(f).parameters]
+    known = [
+        n
+        for n in dir(optax)
+        if inspect.isfunction(f := getattr(optax, n)) and "learning_rate" in inspect.signature(f).parameters
+    ]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    raise ValueError(f"optax has no optimiser {name!r}; " + (f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known)}"))
+    raise ValueError(
+        f"optax has no optimiser {name!r}; "
+        + (f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known)}")
+    )
 
 
 def learning_rate(config: OptimizerConfig, total_steps: int) -> Callable[[Any], Any]:
@@ -132,7 +148,7 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> Any:
 
 
 def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Callable[[Any], Any] | None) -> Any:
-    r"""Add :math:`-\eta_t \lambda \theta` to the update, whatever optimiser made it (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+    r"""Add :math:`-\eta_t \lambda \theta` to any optimiser's update (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
     import optax
 
     def init(params: Any) -> Any:
@@ -145,4 +161,4 @@ def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Call
         updates = jax.tree.map(lambda u, p, m: u - (factor * p).astype(u.dtype) if m else u, updates, params, decays)
         return updates, optax.ScaleByScheduleState(count=state.count + 1)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]

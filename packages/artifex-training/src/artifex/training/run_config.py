@@ -7,13 +7,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from artifex.core import plugins
 from artifex.core.config import Config, Registered, config, explain
 from artifex.core.errors import InvalidInputError, RunError
 from artifex.core.mesh import ShardingConfig
+from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
 from artifex.training.trainer import TrainerConfig
 
@@ -50,7 +50,7 @@ class RunConfig(Config):
     training: TrainerConfig
     """How to train."""
     mesh: ShardingConfig | None = None
-    """Devices and their roles; left out, all accelerators share the batch, and a CPU poses as as many devices as suit the model."""
+    """Devices and their roles; left out, all accelerators share the batch, a CPU poses as the number that suits the model."""
     extensions: tuple[Annotated[Config, Registered("extension")], ...] = ()
     """What adds to the model's outputs and loss."""
     callbacks: tuple[Annotated[Config, Registered("callback")], ...] = DEFAULT_CALLBACKS
@@ -66,9 +66,9 @@ def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:
     """
     text, where, default_name = _read_source(source)
     try:
-        fields = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RunError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+        fields = load_yaml(text, source=where)
+    except InvalidInputError as error:
+        raise RunError(f"not valid YAML: {error}") from error
     if not isinstance(fields, dict):
         raise RunError(f"{where} holds no run; a run file is a mapping with model, data and training")
     fields.setdefault("name", default_name)
@@ -82,12 +82,17 @@ def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:
 def _read_source(source: str) -> tuple[str, str, str]:
     """Text, what to call it in messages, and a name for the run."""
     path = Path(source)
-    if path.is_dir():
-        path = path / CONFIG_FILE
+    name = path.stem
+    if (path / CONFIG_FILE).is_file():
+        path, name = path / CONFIG_FILE, path.resolve().name
     if path.is_file():
-        return path.read_text(encoding="utf-8"), str(path), path.stem
+        try:
+            return path.read_text(encoding="utf-8"), str(path), name
+        except UnicodeDecodeError as error:
+            raise RunError(f"{path} is not a text file; a run file is YAML in UTF-8") from error
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise RunError(f"there is no run file {source}; give a YAML file, a run folder, or the name of a preset (`artifex list preset`)")
+        what = f"{source} is a folder without {CONFIG_FILE}" if path.is_dir() else f"there is no run file {source}"
+        raise RunError(f"{what}; give a YAML file, a run folder, or the name of a preset (`artifex list preset`)")
     package, _, file = plugins.registry().get("preset", source).file.partition(":")
     return resources.files(package).joinpath(file).read_text(encoding="utf-8"), f"preset {source}", source
 
@@ -107,9 +112,11 @@ def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
         for i, key in enumerate(keys[:-1]):
             place = _child(place, key, ".".join(keys[: i + 1]), setting)
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            parsed = value
+            parsed = load_yaml(value)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"--set {setting!r}: its value is not valid YAML; put it in quotes if it is text"
+            ) from error
         if isinstance(place, list):
             _child(place, keys[-1], path, setting)
             place[int(keys[-1])] = parsed

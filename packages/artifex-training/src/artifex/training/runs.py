@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -22,7 +25,11 @@ from artifex.core.errors import DataError, RunError
 from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
-from artifex.core.storage import load_model, save_model, write_atomically
+from artifex.core.storage import load_model, save_model, set_weights, write_atomically
+from artifex.training.callbacks import Callback, EarlyStopConfig
+from artifex.training.callbacks.base import run_folder
+from artifex.training.callbacks.interruption import StopBetweenSteps
+from artifex.training.checkpoints import Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader
 from artifex.training.objectives import objectives_of
@@ -31,7 +38,10 @@ from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts
 from artifex.training.trainer import Trainer
 
-__all__ = ["Run", "build_run", "load_run", "new_folder"]
+__all__ = ["Run", "build_run", "check_folder", "load_run", "new_folder"]
+
+CHECKPOINTS, MODEL = "checkpoints", "model"
+"""Sub-folders of a run."""
 
 
 @dataclass(slots=True)
@@ -40,19 +50,57 @@ class Run:
 
     config: RunConfig
     trainer: Trainer
-    train: Any
+    train: Loader
     evaluation: Any
     notes: tuple[str, ...]
     """What was decided for the user, for the terminal."""
 
     def start(self, folder: Path, *, resume: bool = False) -> dict[str, float]:
-        """Train in ``folder``: its config, logs, checkpoints and samples, and at the end the model."""
+        """Train in ``folder``: its config, logs, checkpoints and samples, and at the end the model. Returns the last metrics.
+
+        SIGINT and SIGTERM end it between two steps, with a checkpoint where the run keeps any.
+
+        Raises:
+            KeyboardInterrupt: it was ended by a signal.
+        """
         self.trainer.folder = folder
+        self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks, StopBetweenSteps())
+        metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / CHECKPOINTS if resume else None)
+        save_model(self.trainer.evaluation_model(), folder / MODEL)
+        return metrics
+
+    def is_finished(self, folder: Path) -> bool:
+        """Whether ``folder`` holds this run at or past its last step."""
+        total = self.config.training.total_steps(self.train.steps_per_epoch)
+        return _has_model(folder) and (latest_step(folder / CHECKPOINTS) or 0) >= total
+
+
+class _Record(Callback):
+    """Writes what the run is, once its state is there: a run that cannot start leaves an earlier record as it was."""
+
+    def __init__(self, config: RunConfig):
+        self.config = config
+
+    def on_start(self, trainer: Trainer) -> None:
+        folder = run_folder(trainer, "run")
         write_atomically(folder / CONFIG_FILE, self.config.to_yaml().encode())
         write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
-        metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / "checkpoints" if resume else None)
-        save_model(self.trainer.evaluation_model(), folder / "model")
-        return metrics
+        shutil.rmtree(folder / MODEL, ignore_errors=True)  # of the part that is now gone on from
+
+
+def check_folder(output: Path) -> None:
+    """Find out whether a run can use ``output``, without touching it.
+
+    Raises:
+        RunError: it is a file, holds something, or cannot be written.
+    """
+    if output.is_dir() and any(output.iterdir()):
+        raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: artifex train --resume {output}")
+    nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise RunError(f"the run folder {output} cannot be made: {nearest} is a file; choose another with --output")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunError(f"the run folder {output} cannot be written: no permission in {nearest}; choose another with --output")
 
 
 def new_folder(name: str, output: Path | None) -> Path:
@@ -61,44 +109,61 @@ def new_folder(name: str, output: Path | None) -> Path:
     Raises:
         RunError: it holds something already, or cannot be written.
     """
+    first = Path("runs") / f"{name or 'run'}-1"
+    check_folder(first.parent / ".new" if output is None else output)
     try:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
-            if any(output.iterdir()):
-                raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: artifex train --resume {output}")
-            if not os.access(output, os.W_OK | os.X_OK):
-                raise PermissionError(13, "permission denied", str(output))
             return output
-        n = 1
-        while True:
-            folder = Path("runs") / f"{name or 'run'}-{n}"
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        first.parent.mkdir(parents=True, exist_ok=True)
+        for n in itertools.count(1):
+            folder = first.with_name(f"{name or 'run'}-{n}".rpartition("/")[2])
             try:
                 folder.mkdir()
             except FileExistsError:
-                n += 1
-            else:
-                return folder
+                continue
+            return folder
     except OSError as error:
-        raise RunError(f"the run folder {error.filename or output} cannot be written: {error.strerror}; choose another with --output") from error
+        raise RunError(
+            f"the run folder {error.filename or output} cannot be made: {error.strerror}; choose another with --output"
+        ) from error
+    raise AssertionError("counting ended")
 
 
 def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     """The config, the trained model and the modality of a run, from nothing but its folder.
 
-    A run that was cut off before its end has no saved model yet; its newest checkpoint serves.
+    A run that was cut off before its end has no saved model yet; the weights of its newest checkpoint serve.
+
+    Raises:
+        RunError: it is no run folder, or there are no weights in it.
     """
     folder = Path(folder)
     if not (folder / CONFIG_FILE).is_file():
         raise RunError(f"{folder} is no run folder: it has no {CONFIG_FILE}")
     run_config = read_run_config(str(folder))
-    if (folder / "model").is_dir():
-        return run_config, load_model(folder / "model"), _build_modality(run_config.data.modality)
-    if not (folder / "checkpoints").is_dir():
-        raise RunError(f"{folder} has neither a model nor checkpoints: its run ended before its first checkpoint")
-    run = build_run(run_config)
-    run.trainer.restore(run.train, folder / "checkpoints")
-    return run_config, run.trainer.evaluation_model(), run.trainer.modality
+    modality = _build_modality(run_config.data.modality)
+    if _has_model(folder):
+        return run_config, load_model(folder / MODEL), modality
+    if latest_step(folder / CHECKPOINTS) is None:
+        raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
+    model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
+    with Checkpoints(folder / CHECKPOINTS) as checkpoints:
+        set_weights(model, evaluation_weights(checkpoints.arrays("params", "rest", "ema")[1]))
+    return run_config, nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False), modality
+
+
+def evaluation_weights(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a training state's arrays by dotted name, the model's weights to evaluate: averaged parameters where there are any."""
+    by_part: dict[str, dict[str, Any]] = {"params": {}, "rest": {}, "ema": {}}
+    for name, array in arrays.items():
+        part, _, key = name.partition(".")
+        by_part[part][key] = array
+    return by_part["params"] | by_part["ema"] | by_part["rest"]
+
+
+def _has_model(folder: Path) -> bool:
+    return (folder / MODEL / CONFIG_FILE).is_file()  # which is written last
 
 
 def _environment() -> dict[str, Any]:
@@ -121,10 +186,16 @@ def build_run(config: RunConfig) -> Run:
     train_split, evaluation_split = _splits(dataset, config.data)
     train = as_loader(_read(dataset, train_split), batch_size=config.training.batch_size, seed=config.seed)
     evaluation = None if evaluation_split is None else _read(dataset, evaluation_split)
+    if evaluation_split is not None:
+        _check_alike(dataset, train, evaluation, evaluation_split)
     modality = _build_modality(config.data.modality)
     extensions = [_build("extension", c) for c in config.extensions]
     sharding, notes = _choose_mesh(config, train, modality, extensions)
     model = create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise")))
+    if evaluation is None and any(isinstance(c, EarlyStopConfig) for c in config.callbacks):
+        raise RunError(
+            "the early_stop callback needs held-out data, but the data set has no split for it; leave the callback out"
+        )
     callbacks = [_build("callback", c) for c in config.callbacks]
     trainer = Trainer(
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
@@ -160,6 +231,22 @@ def _read(dataset: Any, split: str) -> Any:
     raise DataError(f"{type(dataset).__name__} is no data set: it has neither arrays(split) nor source(split)")
 
 
+def _check_alike(dataset: Any, train: Loader, evaluation: Any, split: str) -> None:
+    """Held-out examples have to look like those that are trained on; found out now, not at the first evaluation."""
+    if _length(evaluation) == 0:
+        raise DataError(
+            f"split {split!r} of {type(dataset).__name__} has no examples; leave data.evaluation_split out, or name another"
+        )
+    held_out = next(as_loader(evaluation, batch_size=1, seed=0).one_pass())
+    found, expected = (f"{batch['x'].dtype}{list(batch['x'].shape[1:])}" for batch in (held_out, next(train.one_pass())))
+    if found != expected:
+        raise DataError(f"examples of split {split!r} are {found}, those to train on are {expected}; they have to be alike")
+
+
+def _length(data: Any) -> int:
+    return len(next(iter(data.values()))) if isinstance(data, Mapping) else len(data)
+
+
 def _choose_mesh(
     config: RunConfig, train: Loader, modality: ModalityProtocol | None, extensions: list[Any]
 ) -> tuple[ShardingConfig, tuple[str, ...]]:
@@ -174,16 +261,23 @@ def _choose_mesh(
     if config.mesh is not None:
         jax.eval_shape(step, *arguments)
         return config.mesh, ()
-    advice = advise(step, *arguments, batch_size=size // config.training.accumulate)
-    in_time = set_cpu_devices(advice.devices)
+    micro_batch = size // config.training.accumulate
+    advice = advise(step, *arguments, batch_size=micro_batch)
+    set_cpu_devices(advice.devices)
     if jax.default_backend() != "cpu":
         return ShardingConfig(), ()
-    if not in_time:
-        return ShardingConfig(), (f"{len(jax.devices())} CPU devices, because JAX had started already (advised: {advice.devices})",)
-    return ShardingConfig(), (advice.reason,)
+    there = len(jax.devices())
+    if there < advice.devices:
+        few = max(n for n in range(1, there + 1) if micro_batch % n == 0)
+        return ShardingConfig(data_parallel_size=few), (
+            f"{advice.devices} CPU devices would be faster, but JAX has {there} already",
+        )
+    return ShardingConfig(data_parallel_size=advice.devices), (advice.reason,)
 
 
-def _abstract_step(config: RunConfig, modality: ModalityProtocol | None, extensions: list[Any], batch: Any) -> tuple[Any, tuple[Any, ...]]:
+def _abstract_step(
+    config: RunConfig, modality: ModalityProtocol | None, extensions: list[Any], batch: Any
+) -> tuple[Any, tuple[Any, ...]]:
     """One forward and backward pass as a function of shapes."""
     model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(0)))
     parts, objectives = ModelParts(model), objectives_of(model, extensions)

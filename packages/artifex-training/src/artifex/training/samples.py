@@ -18,6 +18,8 @@ def save_samples(modality: ModalityProtocol | None, samples: Any, stem: Path) ->
     array = np.asarray(samples)
     if modality is not None:
         return modality.save_samples(array, stem)
+    if array.dtype.kind == "V":  # bfloat16 and its like, which .npy would hold as nameless bytes
+        array = array.astype(np.float32)
     path = stem.with_name(f"{stem.name}.npy")
     np.save(path, array)
     return path

@@ -73,7 +73,9 @@ class Program:
         owned = {name: leaf for name, leaf in flat.items() if self.objectives[index].owns(name)}
         if not owned:
             objective = self.objectives[index]
-            raise InvalidInputError(f"objective {objective.name!r} descends parameters below {objective.parameters!r}, but the model has none there")
+            raise InvalidInputError(
+                f"objective {objective.name!r} descends parameters below {objective.parameters!r}, but the model has none there"
+            )
         return owned
 
     def step(self, state: TrainState, batch: Batch) -> TrainState:
@@ -110,7 +112,9 @@ class Program:
                 params, rest, opt[i], losses = jax.lax.cond(
                     state.step % objective.every == 0, update, lambda p, r, o, idle=idle: (p, r, o, idle), params, rest, opt[i]
                 )
-                losses = {name: value * objective.every for name, value in losses.items()}  # so that averages over steps are right
+                losses = {
+                    name: value * objective.every for name, value in losses.items()
+                }  # so that averages over steps are right
             scalars |= _named(objective, losses)
         ema = state.ema
         if self._ema_decay is not None:
@@ -118,7 +122,9 @@ class Program:
             ema = jax.tree.map(lambda average, p: average + ((1 - decay) * (p - average)).astype(p.dtype), ema, params)
         return state.replace(step=state.step + 1, params=params, rest=rest, opt=tuple(opt), ema=ema), scalars
 
-    def _updater(self, index: int, key: jax.Array, step: jax.Array, batch: Batch) -> Callable[[Flat, Flat, Any], tuple[Flat, Flat, Any, Losses]]:
+    def _updater(
+        self, index: int, key: jax.Array, step: jax.Array, batch: Batch
+    ) -> Callable[[Flat, Flat, Any], tuple[Flat, Flat, Any, Losses]]:
         """One objective's move: gradient, optimiser, new parameters."""
 
         def update(params: Flat, rest: Flat, opt: Any) -> tuple[Flat, Flat, Any, Losses]:
@@ -126,7 +132,8 @@ class Program:
             others = {name: leaf for name, leaf in params.items() if name not in own}
             grads, rest, losses = self._gradient(index, own, others, rest, batch, key, step)
             updates, opt = self.optimizers[index].update(grads, opt, own)
-            return {**others, **optax.apply_updates(own, updates)}, rest, opt, losses
+            moved: Any = optax.apply_updates(own, updates)
+            return {**others, **moved}, rest, opt, losses
 
         return update
 
@@ -170,5 +177,7 @@ class Program:
 
 def _named(objective: Objective, losses: Losses) -> Losses:
     if "loss" not in losses:
-        raise InvalidInputError(f"a loss gives scalars by name with 'loss' among them; this one gave {', '.join(losses) or 'nothing'}")
+        raise InvalidInputError(
+            f"a loss gives scalars by name with 'loss' among them; this one gave {', '.join(losses) or 'nothing'}"
+        )
     return {f"{objective.name}/{name}" if objective.name else name: value for name, value in losses.items()}

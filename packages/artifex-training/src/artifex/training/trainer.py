@@ -49,7 +49,7 @@ class TrainerConfig(Config):
     optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
     """Optimisers of single objectives of a model that has several, by the objective's name (``generator``)."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay of an exponential moving average of the parameters, which then serves for evaluation, samples and the saved model."""
+    """Decay of a moving average of the parameters, which then serves for evaluation, samples and the saved model."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Work through each batch in this many equal parts, averaging their gradients: less memory, the same step."""
     precision: Literal["bfloat16", "float16"] | None = None
@@ -76,7 +76,7 @@ class Trainer:
     """Trains a model on data, on whatever mesh of devices there is.
 
     Args:
-        model: any model with an objective (``loss_fn``, or the two of adversarial models). It receives the trained variables at the end.
+        model: any model with an objective (``loss_fn``, or the two of adversarial models). It is trained in place.
         config: how to train.
         seed: root of the data's order and of every draw during training.
         mesh: devices and their roles: a mesh, a :class:`ShardingConfig`, or None for one device.
@@ -119,7 +119,9 @@ class Trainer:
         folder: str | Path | None = None,
     ):
         if not isinstance(config, TrainerConfig):
-            raise InvalidTypeError(f"Trainer takes a TrainerConfig, got {type(config).__name__}; for example TrainerConfig(steps=1000)")
+            raise InvalidTypeError(
+                f"Trainer takes a TrainerConfig, got {type(config).__name__}; for example TrainerConfig(steps=1000)"
+            )
         self.model, self.config, self.seed, self.modality = model, config, seed, modality
         self.folder = None if folder is None else Path(folder)
         self.callbacks = tuple(callbacks)
@@ -150,7 +152,8 @@ class Trainer:
         dtype = getattr(getattr(self.model, "config", None), "dtype", None)
         if self.config.precision is not None and dtype is not None:
             raise InvalidInputError(
-                f"training.precision is {self.config.precision}, but the model's own dtype is {dtype}, which would undo it; set one of the two"
+                f"training.precision is {self.config.precision}, but the model's own dtype is {dtype}, which would undo it; "
+                "set one of the two"
             )
 
     def fit(self, train: Any, evaluation: Any = None, *, resume: str | Path | None = None) -> dict[str, float]:
@@ -168,7 +171,9 @@ class Trainer:
             NonFiniteLossError: the loss stopped being a finite number; the message names the step.
         """
         self.loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
-        held_out = None if evaluation is None else as_loader(evaluation, batch_size=self._evaluation_batch(evaluation), seed=self.seed)
+        held_out = (
+            None if evaluation is None else as_loader(evaluation, batch_size=self._evaluation_batch(evaluation), seed=self.seed)
+        )
         self.compile(self.loader)
         if resume is not None:
             self._restore(Path(resume))  # after compile, which says what the state looks like
@@ -232,7 +237,9 @@ class Trainer:
     def _make_program(self) -> Program:
         config = self.config
         chosen = [config.optimizers.get(objective.name, config.optimizer) for objective in self.objectives]
-        self._learning_rates = {o.name: learning_rate(c, self.total_steps) for o, c in zip(self.objectives, chosen, strict=True)}
+        self._learning_rates = {
+            o.name: learning_rate(c, self.total_steps) for o, c in zip(self.objectives, chosen, strict=True)
+        }
         return Program(
             self._parts,
             self.objectives,
@@ -248,7 +255,11 @@ class Trainer:
     def _layout(self, state: TrainState) -> TrainState:
         """Where each array lives: parameters by their logical axes, moments and averages beside them, the rest everywhere."""
         everywhere = NamedSharding(self.mesh, PartitionSpec())
-        placed = dotted(parameter_shardings(nnx.state(self.model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size))
+        placed = dotted(
+            parameter_shardings(
+                nnx.state(self.model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size
+            )
+        )
         return TrainState(
             step=everywhere,
             params=placed,
@@ -274,7 +285,10 @@ class Trainer:
             )
         zeros = {name: jax.device_put(np.zeros([], np.float32), self.layout.sums[name]) for name in sums}
         self.state = self.state.replace(sums=zeros)
-        rates = {f"{name}/learning_rate" if name else "learning_rate": float(f(self.step - 1)) for name, f in self._learning_rates.items()}
+        rates = {
+            f"{name}/learning_rate" if name else "learning_rate": float(f(self.step - 1))
+            for name, f in self._learning_rates.items()
+        }
         return {name: float(value) / steps for name, value in sums.items()} | rates
 
     def evaluate(self, data: Any) -> dict[str, float]:
@@ -311,7 +325,13 @@ class Trainer:
         return {name: getattr(analysis, attribute, None) for name, attribute in names.items()}
 
     def _evaluation_batch(self, data: Any) -> int:
-        size = len(data["x"]) if isinstance(data, dict) and "x" in data else len(data) if hasattr(data, "__len__") else self.config.batch_size
+        size = (
+            len(data["x"])
+            if isinstance(data, dict) and "x" in data
+            else len(data)
+            if hasattr(data, "__len__")
+            else self.config.batch_size
+        )
         return max(1, min(self.config.batch_size, size))
 
     def evaluation_model(self) -> Any:
@@ -324,7 +344,8 @@ class Trainer:
 
     def save_checkpoint(self, checkpoints: Checkpoints) -> None:
         """Write the whole state and the loader's position; returns when the device's arrays may change again."""
-        assert self.state is not None and self.loader is not None
+        assert self.state is not None
+        assert self.loader is not None
         checkpoints.save(self.step, self.state, {"loader": self.loader.state(), "seed": self.seed})
 
     def restore(self, train: Any, folder: str | Path) -> None:
@@ -334,13 +355,14 @@ class Trainer:
         self._restore(Path(folder))
 
     def _restore(self, folder: Path) -> None:
-        assert self.state is not None and self.loader is not None
+        assert self.state is not None
+        assert self.loader is not None
         with Checkpoints(folder) as checkpoints:
             self.step, self.state, extra = checkpoints.restore(self.state, self.layout)
         self.loader.restore(extra["loader"])
 
 
-def _devices(mesh: ShardingConfig | None) -> list[jax.Device] | None:
+def _devices(mesh: ShardingConfig | None) -> list[Any] | None:
     """One device when nothing is said; all of them when a sharding is."""
     return jax.devices()[:1] if mesh is None else None
 

@@ -72,6 +72,7 @@ class BetaVAE(VAE):
         if not isinstance(config, BetaVAEConfig):
             raise InvalidTypeError(f"BetaVAE takes a BetaVAEConfig, got {type(config).__name__}: {config!r}")
         super().__init__(config, rngs=rngs)
+        self.beta, self.annealing = config.beta, config.capacity
 
     def loss_fn(
         self, batch: Batch, outputs: Mapping[str, Array], *, step: int | Array | None = None
@@ -90,11 +91,11 @@ class BetaVAE(VAE):
             InvalidInputError: the capacity is annealed and no ``step`` is given.
         """
         log_likelihood, kl = self.elbo_terms(batch["x"], outputs)
-        if self.config.capacity is None:
-            return {"loss": losses.beta_objective(log_likelihood, kl, self.config.beta), **averages(log_likelihood, kl)}
+        if self.annealing is None:
+            assert self.beta is not None  # the config saw to it
+            return {"loss": losses.beta_objective(log_likelihood, kl, self.beta), **averages(log_likelihood, kl)}
         if step is None:
             raise InvalidInputError("no step is given, but the capacity follows the training step; call loss_fn(..., step=...)")
-        annealing = self.config.capacity
-        capacity = losses.annealed_capacity(step, final=annealing.nats, steps=annealing.steps)
-        loss = losses.capacity_objective(log_likelihood, kl, capacity=capacity, gamma=annealing.gamma)
+        capacity = losses.annealed_capacity(step, final=self.annealing.nats, steps=self.annealing.steps)
+        loss = losses.capacity_objective(log_likelihood, kl, capacity=capacity, gamma=self.annealing.gamma)
         return {"loss": loss, "capacity": capacity, **averages(log_likelihood, kl)}

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from pydantic import AliasChoices, Field
 
 from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP, ConvTranspose, activation as activation_named
 from artifex.vae.encoders import PositiveInt, Shape, halvings
 
@@ -38,6 +39,14 @@ class DecoderConfig(Config):
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
 
+    def sizes(self) -> tuple[tuple[int, ...], int]:
+        """Shape of an example and number of latents, both of which a network has to know."""
+        if self.output_shape is None or self.latent_dim is None:
+            raise InvalidInputError(
+                f"a decoder needs output_shape and latent_dim, got {self.output_shape} and {self.latent_dim}"
+            )
+        return self.output_shape, self.latent_dim
+
 
 class DenseDecoder(nnx.Module):
     """A multilayer perceptron (Kingma & Welling 2013, appendix C.1)."""
@@ -46,9 +55,9 @@ class DenseDecoder(nnx.Module):
         self, config: DecoderConfig, *, n_parameters: int, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs
     ):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        *leading, last = config.output_shape
-        self.shape = (*leading, n_parameters * last)
-        self.mlp = MLP(config.latent_dim, config.hidden_dims, math.prod(self.shape), activation=config.activation, **kinds)
+        shape, latent_dim = config.sizes()
+        self.shape = (*shape[:-1], n_parameters * shape[-1])
+        self.mlp = MLP(latent_dim, config.hidden_dims, math.prod(self.shape), activation=config.activation, **kinds)
 
     def __call__(self, z: Float[Array, "B L"]) -> Float[Array, "B ..."]:
         return self.mlp(z).reshape(z.shape[0], *self.shape)
@@ -65,13 +74,13 @@ class ConvDecoder(nnx.Module):
         self, config: DecoderConfig, *, n_parameters: int, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs
     ):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        *_, channels = config.output_shape
-        widths = (*config.hidden_dims, n_parameters * channels)
-        *sizes, smallest = halvings(config.output_shape, len(config.hidden_dims))
+        shape, latent_dim = config.sizes()
+        widths = (*config.hidden_dims, n_parameters * shape[-1])
+        *sizes, smallest = halvings(shape, len(config.hidden_dims))
         self.sizes = tuple(sizes)
         self.smallest = (*smallest, widths[0])
         self.activation = activation_named(config.activation)
-        self.stem = MLP(config.latent_dim, (), math.prod(self.smallest), **kinds)
+        self.stem = MLP(latent_dim, (), math.prod(self.smallest), **kinds)
         self.layers = nnx.List([ConvTranspose(i, o, (4, 4), strides=2, **kinds) for i, o in pairwise(widths)])
 
     def __call__(self, z: Float[Array, "B L"]) -> Float[Array, "B H W P*C"]:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from pydantic import Field
 
 from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP, Conv, activation as activation_named
 from artifex.vae.likelihoods import accumulated
 
@@ -42,6 +43,14 @@ class EncoderConfig(Config):
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
 
+    def sizes(self) -> tuple[tuple[int, ...], int]:
+        """Shape of an example and number of latents, both of which a network has to know."""
+        if self.input_shape is None or self.latent_dim is None:
+            raise InvalidInputError(
+                f"an encoder needs input_shape and latent_dim, got {self.input_shape} and {self.latent_dim}"
+            )
+        return self.input_shape, self.latent_dim
+
 
 class DiagonalGaussian(NamedTuple):
     """``N(mean, diag(exp(log_variance)))``, a batch of them."""
@@ -67,10 +76,9 @@ class DenseEncoder(nnx.Module):
 
     def __init__(self, config: EncoderConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        self.mlp = MLP(
-            math.prod(config.input_shape), config.hidden_dims, 2 * config.latent_dim, activation=config.activation, **kinds
-        )
-        _start_at_unit_variance(self.mlp, config.latent_dim)
+        shape, latent_dim = config.sizes()
+        self.mlp = MLP(math.prod(shape), config.hidden_dims, 2 * latent_dim, activation=config.activation, **kinds)
+        _start_at_unit_variance(self.mlp, latent_dim)
 
     def __call__(self, x: Float[Array, "B ..."]) -> DiagonalGaussian:
         return DiagonalGaussian(*jnp.split(self.mlp(x.reshape(x.shape[0], -1)), 2, axis=-1))
@@ -84,12 +92,12 @@ class ConvEncoder(nnx.Module):
 
     def __init__(self, config: EncoderConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
-        *_, channels = config.input_shape
-        height, width = halvings(config.input_shape, len(config.hidden_dims))[-1]
+        shape, latent_dim = config.sizes()
+        height, width = halvings(shape, len(config.hidden_dims))[-1]
         self.activation = activation_named(config.activation)
-        self.layers = nnx.List([Conv(i, o, (3, 3), strides=2, **kinds) for i, o in pairwise((channels, *config.hidden_dims))])
-        self.head = MLP(height * width * config.hidden_dims[-1], (), 2 * config.latent_dim, **kinds)
-        _start_at_unit_variance(self.head, config.latent_dim)
+        self.layers = nnx.List([Conv(i, o, (3, 3), strides=2, **kinds) for i, o in pairwise((shape[-1], *config.hidden_dims))])
+        self.head = MLP(height * width * config.hidden_dims[-1], (), 2 * latent_dim, **kinds)
+        _start_at_unit_variance(self.head, latent_dim)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
         for layer in self.layers:

@@ -23,7 +23,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.core.compilation import compiled_method
+from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.protocols import Batch
@@ -132,15 +132,11 @@ class VAE(nnx.Module):
         encoder, decoder = NETWORKS[config.encoder_type]
         kinds = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
+        self.shape, self.latent_dim = config.encoder.sizes()
         self.likelihood = create_likelihood(config.likelihood, param_dtype=config.param_dtype)
         self.encoder = encoder(config.encoder, **kinds)
         self.decoder = decoder(config.decoder, n_parameters=self.likelihood.n_parameters, **kinds)
         self.rngs = rngs.fork()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
-        return self.config.encoder.input_shape
 
     def __call__(self, x: Float[Array, "B ..."], *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         """Encode, draw one ``z`` for each example, decode.
@@ -157,7 +153,7 @@ class VAE(nnx.Module):
             InvalidInputError: ``x`` is not a batch of examples of the model's shape.
         """
         posterior = self.encode(x)
-        z = posterior.sample((self.rngs if rngs is None else rngs).sample())
+        z = posterior.sample(draw_key(self, rngs))
         parameters = self.decoder(z)
         return {
             "reconstruction": self.likelihood.mean(parameters),
@@ -200,7 +196,7 @@ class VAE(nnx.Module):
         Raises:
             InvalidInputError: ``z`` is not ``(B, L)``.
         """
-        return self.likelihood.mean(self.decoder(_checked(z, (self.config.latent_dim,), "z")))
+        return self.likelihood.mean(self.decoder(_checked(z, (self.latent_dim,), "z")))
 
     @compiled_method(static=("n_samples", "observation_noise"))
     def generate(
@@ -214,9 +210,11 @@ class VAE(nnx.Module):
             rngs: stream ``sample``; the model's own by default.
         """
         _check_at_least(1, n_samples=n_samples)
-        z = jax.random.normal(rngs.sample(), (n_samples, self.config.latent_dim))
+        z = jax.random.normal(draw_key(self, rngs), (n_samples, self.latent_dim))
         parameters = self.decoder(z)
-        return self.likelihood.sample(parameters, rngs.sample()) if observation_noise else self.likelihood.mean(parameters)
+        return (
+            self.likelihood.sample(parameters, draw_key(self, rngs)) if observation_noise else self.likelihood.mean(parameters)
+        )
 
     def sample(
         self, n_samples: int = 1, *, observation_noise: bool = False, rngs: nnx.Rngs | None = None
@@ -230,7 +228,7 @@ class VAE(nnx.Module):
     ) -> Float[Array, "B ..."]:
         """``E[x | z]`` for the posterior's mean ``z``, or for a draw from the posterior when not ``deterministic``."""
         posterior = self.encode(x)
-        return self.decode(posterior.mean if deterministic else posterior.sample(rngs.sample()))
+        return self.decode(posterior.mean if deterministic else posterior.sample(draw_key(self, rngs)))
 
     @compiled_method(static=("n_steps",))
     def interpolate(self, x0: Float[Array, "B ..."], x1: Float[Array, "B ..."], n_steps: int = 8) -> Float[Array, "B T ..."]:
@@ -266,14 +264,14 @@ class VAE(nnx.Module):
         x = _checked(x, self.shape, "x")
         at_a_time = min(len(x), chunk_size)
         one = partial(self._importance_weighted, num_samples=num_samples, chunk=min(num_samples, chunk_size // at_a_time))
-        return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(rngs.sample(), len(x))), batch_size=at_a_time)
+        return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(draw_key(self, rngs), len(x))), batch_size=at_a_time)
 
     def _importance_weighted(self, x: Float[Array, "..."], key: Array, *, num_samples: int, chunk: int) -> Float[Array, ""]:
         """The estimate for one example, ``chunk`` samples at a time."""
         posterior = self.encode(x[None])
 
         def add_chunk(total: Float[Array, ""], i: Array) -> tuple[Float[Array, ""], None]:
-            noise = jax.random.normal(jax.random.fold_in(key, i), (chunk, self.config.latent_dim))
+            noise = jax.random.normal(jax.random.fold_in(key, i), (chunk, self.latent_dim))
             left = jnp.arange(chunk) < num_samples - i * chunk  # the last chunk may be more than is wanted
             log_weights = jnp.where(left, self._log_weights(x, posterior, noise), -jnp.inf)
             return jnp.logaddexp(total, jax.nn.logsumexp(log_weights)), None

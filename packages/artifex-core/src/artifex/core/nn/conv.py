@@ -14,6 +14,7 @@ from artifex.core.nn.convolution import conv, conv_transpose
 __all__ = ["Conv", "ConvTranspose"]
 
 Sizes = int | Sequence[int]
+LECUN_NORMAL = nnx.initializers.lecun_normal()
 
 
 class Conv(nnx.Module):
@@ -46,7 +47,7 @@ class Conv(nnx.Module):
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        kernel_init: nnx.Initializer = LECUN_NORMAL,
         rngs: nnx.Rngs,
     ) -> None:
         sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
@@ -79,7 +80,7 @@ class ConvTranspose(nnx.Module):
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
-        kernel_init: nnx.Initializer = nnx.initializers.lecun_normal(),
+        kernel_init: nnx.Initializer = LECUN_NORMAL,
         rngs: nnx.Rngs,
     ) -> None:
         sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)

@@ -1,12 +1,12 @@
 """Convolutions as pure functions, in the form that the machine at hand runs fastest.
 
-On the CPU, XLA is slow at two kinds of convolution: those with one to three input channels, and strided transposed ones, which it
-computes over the zeros between the inputs. :func:`conv` and :func:`conv_transpose` rewrite these as one matrix product each.
+On the CPU, XLA is slow at two kinds of convolution: those with one to three input channels, and strided transposed ones, which
+it computes over the zeros between the inputs. :func:`conv` and :func:`conv_transpose` rewrite these as one matrix product each.
 The choice is made when the program is lowered for a platform (:func:`jax.lax.platform_dependent`), so tracing one starts no
 backend, and a program exported for several platforms carries the right form for each.
 
-Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output channels.
-Arrays are channels-last, kernels are ``(*K, C, O)``.
+Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output
+channels. Arrays are channels-last, kernels are ``(*K, C, O)``.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padd
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
-    """Transposed convolution ``y[b, s i + K - 1 - d - p, o] += x[b, i, c] kernel[d, c, o]``, in the form that suits the platform.
+    """Transposed convolution ``y[b, s i + K - 1 - d - p, o] += x[b, i, c] kernel[d, c, o]``, in the form for the platform.
 
-    The kernel is not flipped, as in ``flax.nnx.ConvTranspose``; PyTorch's weight is this kernel reversed along its spatial axes.
+    The kernel is not flipped, as in ``flax.nnx.ConvTranspose``; PyTorch's weight is this kernel reversed along its spatial
+    axes.
 
     Args:
         x: ``(B, *S, C)``.
@@ -118,13 +119,14 @@ def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] =
 def subpixel_conv_transpose(
     x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME"
 ) -> jax.Array:
-    """:func:`conv_transpose` as a convolution to ``prod(s) O`` channels, one group for each phase of the output, and a rearrangement.
+    """:func:`conv_transpose` as a convolution to ``prod(s) O`` channels, a group for each phase of the output, rearranged.
 
-    Output ``s n + r`` meets only every ``s``-th element of the kernel, those of phase ``r``, so ``ceil(K / s)`` elements at stride
-    one serve each phase (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional layer?", arXiv:1609.07009).
+    Output ``s n + r`` meets only every ``s``-th element of the kernel, those of phase ``r``, so ``ceil(K / s)`` elements at
+    stride one serve each phase (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional layer?",
+    arXiv:1609.07009).
     """
     strides = _check(x, kernel, strides, padding)
-    *sizes, n_in, n_out = kernel.shape
+    *sizes, _, n_out = kernel.shape
     n = len(sizes)
     taps = [-(-k // s) for k, s in zip(sizes, strides, strict=True)]
     grouped = _by_phase(kernel, taps, strides)
@@ -145,7 +147,7 @@ def _by_phase(kernel: jax.Array, taps: Sequence[int], strides: Sequence[int]) ->
     """``(*K, C, O)`` to ``(*taps, C, prod(s) O)``: the kernel's elements gathered by their phase modulo the stride."""
     *sizes, n_in, n_out = kernel.shape
     n = len(sizes)
-    # Reversed, element d weighs the input d steps back; padded to whole strides; then the order of the taps is that of the window.
+    # Reversed, element d weighs the input d steps back; padded to whole strides; then the taps take the order of the window.
     kernel = jnp.flip(kernel, range(n))
     kernel = jnp.pad(kernel, (*((0, m * s - k) for m, s, k in zip(taps, strides, sizes, strict=True)), (0, 0), (0, 0)))
     kernel = kernel.reshape(*itertools.chain(*zip(taps, strides, strict=True)), n_in, n_out)
@@ -155,7 +157,7 @@ def _by_phase(kernel: jax.Array, taps: Sequence[int], strides: Sequence[int]) ->
 
 
 def _transpose_window(size: int, k: int, s: int, padding: str) -> tuple[int, int]:
-    """Where the padded transposed convolution begins in the full one, and how long it is (the rule of ``lax.conv_transpose``)."""
+    """Where the padded transposed convolution begins in the full one, and its length (the rule of ``lax.conv_transpose``)."""
     if padding == "VALID":
         return 0, size * s + max(k - s, 0)
     before = k - 1 if s > k - 1 else math.ceil((k + s - 2) / 2)
@@ -169,8 +171,8 @@ def _check(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], paddin
         raise InvalidInputError(f"A kernel is (*sizes, in, out) with one to three sizes; got shape {kernel.shape}.")
     if x.ndim != n + 2:
         raise InvalidInputError(
-            f"A convolution with {n} spatial ax{'is' if n == 1 else 'es'} takes x of shape (batch, *sizes, channels), {n + 2} axes; "
-            f"got shape {x.shape}. Add or merge leading axes to have exactly one batch axis."
+            f"A kernel of shape {kernel.shape} takes x of shape (batch, *sizes, channels), {n + 2} axes; got shape {x.shape}. "
+            f"Add or merge leading axes to have exactly one batch axis."
         )
     if x.shape[-1] != kernel.shape[-2]:
         raise InvalidInputError(

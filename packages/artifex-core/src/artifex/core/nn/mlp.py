@@ -18,8 +18,8 @@ __all__ = ["MLP"]
 class MLP(nnx.Module):
     """Multilayer perceptron ``h_i = a(W_i h_{i-1} + b_i)``, the last layer without its activation ``a``.
 
-    The logical axes alternate, ``("embed", "mlp")`` then ``("mlp", "embed")``: under tensor parallelism a pair of layers is split
-    by columns, then by rows, and needs one sum over the devices (Shoeybi et al. 2019, "Megatron-LM", arXiv:1909.08053).
+    The logical axes alternate, ``("embed", "mlp")`` then ``("mlp", "embed")``: under tensor parallelism a pair of layers is
+    split by columns, then by rows, and needs one sum over the devices (Shoeybi et al. 2019, "Megatron-LM", arXiv:1909.08053).
 
     Args:
         in_features: size of the input's last axis.

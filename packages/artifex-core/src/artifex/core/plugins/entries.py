@@ -107,7 +107,9 @@ class MetricEntry(Entry):
     def __post_init__(self) -> None:
         Entry.__post_init__(self)
         if unknown := set(self.needs) - set(get_args(Need)):
-            raise ValueError(f"metric {self.name!r} needs {', '.join(sorted(unknown))}; it may need {', '.join(get_args(Need))}")
+            raise ValueError(
+                f"metric {self.name!r} needs {', '.join(sorted(unknown))}; it may need {', '.join(get_args(Need))}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,10 @@ def normalized(name: str) -> str:
 
 
 def _installed() -> list[EntryPoint]:
-    """Entry points of our group, of the first distribution of each name on the path; one with unreadable metadata is passed over."""
+    """Entry points of our group, of the first distribution of each name on the path.
+
+    A distribution whose entry points cannot be read is passed over.
+    """
     import importlib_metadata
 
     found: dict[str, list[EntryPoint]] = {}
@@ -193,7 +196,8 @@ def _hook_problem(manager: pluggy.PluginManager, module: ModuleType) -> str:
     if callers:
         return ""
     if {"__getattr__", "__dir__"} & vars(module).keys():
-        return f"{module.__name__} implements no hook: its names are lazy; point the entry point at the module that defines the hooks"
+        advice = "point the entry point at the module that defines the hooks"
+        return f"{module.__name__} implements no hook: its names are lazy; {advice}"
     return f"{module.__name__} implements no hook; the hooks are {', '.join(known)}"
 
 

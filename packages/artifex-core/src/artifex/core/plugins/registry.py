@@ -32,7 +32,7 @@ class Registry:
         self.plugins = loaded.plugins
         self.failures: list[Failure] = list(loaded.failures)
         self.disabled = loaded.disabled
-        self._entries: dict[str, dict[str, list[tuple[Entry, Plugin]]]] = {kind: {} for kind in KINDS}
+        self._entries: dict[str, dict[str, list[tuple[Any, Plugin]]]] = {kind: {} for kind in KINDS}
         for kind in KINDS:
             self._collect(kind, getattr(loaded.manager.hook, hook_name(kind)).get_hookimpls())
 
@@ -67,7 +67,12 @@ class Registry:
         return sorted(key.removeprefix(prefix) for key in self._kind(kind) if key.startswith(prefix))
 
     def get(self, kind: str, name: str) -> Any:
-        """The entry called ``name``. Raises :class:`UnknownNameError`, or :class:`PluginConflictError` when two plugins claim it."""
+        """The entry called ``name``.
+
+        Raises:
+            UnknownNameError: no plugin registers it.
+            PluginConflictError: more than one does.
+        """
         found = self._kind(kind).get(name)
         if not found:
             raise UnknownNameError(self._unknown(kind, name))
@@ -76,7 +81,7 @@ class Registry:
         return found[0][0]
 
     def find(self, name: str) -> str:
-        """The first kind among which ``name`` is registered. Raises :class:`UnknownNameError` with close matches over all kinds."""
+        """The first kind among which ``name`` is registered; if there is none, an error with close matches over all kinds."""
         everything = sorted({known for kind in KINDS for known in self.names(kind)})
         for kind in KINDS:
             if name in self._entries[kind]:
@@ -92,7 +97,7 @@ class Registry:
         self.get(kind, name)
         return self._kind(kind)[name][0][1]
 
-    def entries(self, kind: str) -> Iterator[tuple[Entry, Plugin]]:
+    def entries(self, kind: str) -> Iterator[tuple[Any, Plugin]]:
         """Every entry of ``kind`` with its plugin, by name; entries in conflict included."""
         for name in sorted(self._kind(kind)):
             yield from self._kind(kind)[name]
@@ -100,7 +105,10 @@ class Registry:
     def conflicts(self) -> list[str]:
         """One message for each name that more than one plugin claims."""
         return [
-            _conflict(kind, name, found) for kind, by_name in self._entries.items() for name, found in sorted(by_name.items()) if len(found) > 1
+            _conflict(kind, name, found)
+            for kind, by_name in self._entries.items()
+            for name, found in sorted(by_name.items())
+            if len(found) > 1
         ]
 
     def kinds_with_config(self, slot: str) -> list[str]:
@@ -128,7 +136,9 @@ class Registry:
             if any(_names(entry.config, cls) for entry, _ in candidates):
                 matches.append(kind)
         if len(matches) > 1:
-            raise PluginConflictError(f"{cls.__name__} is the config of {' and '.join(matches)}; each {slot} needs a config of its own")
+            raise PluginConflictError(
+                f"{cls.__name__} is the config of {' and '.join(matches)}; each {slot} needs a config of its own"
+            )
         if matches:
             return self.entry_for_slot(slot, matches[0])
         missing = "".join(f"; {problem}" for problem in self._absent())
@@ -141,7 +151,7 @@ class Registry:
         """The name under which the config class ``cls`` is registered."""
         return self.entry_of_config(slot, cls).name
 
-    def _kind(self, kind: str) -> dict[str, list[tuple[Entry, Plugin]]]:
+    def _kind(self, kind: str) -> dict[str, list[tuple[Any, Plugin]]]:
         if kind not in self._entries:
             raise UnknownNameError(f"there are no entries of kind {kind!r}; the kinds are {', '.join(KINDS)}")
         return self._entries[kind]
@@ -158,7 +168,6 @@ class Registry:
         if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
             return f"{message}; did you mean {' or '.join(repr(c) for c in close)}?"
         return f"{message}; installed: {', '.join(names) or 'none'}"
-
 
     def _remedy(self, distribution: str) -> str:
         """How to get what ``distribution``, one of ours, provides."""

@@ -1,8 +1,8 @@
 """Every config class of whatever is installed, by name: ``from artifex.generative_models.core.configuration import VAEConfig``.
 
-Our own come from a small static table, other people's from the entries of their plugins. Nothing is imported before it is asked for.
-A name that ends in ``Config`` and cannot be had raises :class:`ImportError`, which says why; Python would replace the message of an
-``AttributeError`` in ``from ... import``.
+Our own come from a small static table, other people's from the entries of their plugins. Nothing is imported before it is
+asked for. A name that ends in ``Config`` and cannot be had raises :class:`ImportError`, which says why; Python would replace
+the message of an ``AttributeError`` in ``from ... import``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ def __getattr__(name: str) -> Any:
     targets = sorted({target for target in _registered_configs() if target.rpartition(":")[2] == name})
     found = [plugins.resolve(target) for target in targets]
     if any(cls is not found[0] for cls in found):
-        raise PluginConflictError(f"several plugins have a config called {name}: {', '.join(targets)}; import it from where it is defined")
+        raise PluginConflictError(
+            f"several plugins have a config called {name}: {', '.join(targets)}; import it from where it is defined"
+        )
     if found:
         return found[0]
     if not name.endswith("Config"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    close = difflib.get_close_matches(name, [*__dir__(), *CONFIG_HOME], n=1)
-    hint = f"did you mean {close[0]}?" if close else f"installed: {', '.join(__dir__())}"
+    stems = {known.removesuffix("Config"): known for known in [*__dir__(), *CONFIG_HOME]}  # the ending alone is no likeness
+    close = difflib.get_close_matches(name.removesuffix("Config"), stems, n=1)
+    hint = f"did you mean {stems[close[0]]}?" if close else f"installed: {', '.join(__dir__())}"
     raise ImportError(f"no installed distribution has a config called {name}; {hint}", name=__name__)
 
 

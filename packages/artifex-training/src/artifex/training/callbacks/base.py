@@ -17,8 +17,8 @@ __all__ = ["Callback"]
 class Callback:
     """Base of callbacks: every moment is optional.
 
-    ``trainer.step`` is the number of steps done. The arrays of ``trainer.state`` are given away to the next step: copy what is kept.
-    To end the run, set ``trainer.stop_reason``.
+    ``trainer.step`` is the number of steps done. The arrays of ``trainer.state`` are given away to the next step: copy what is
+    kept. To end the run, set ``trainer.stop_reason``.
     """
 
     def on_start(self, trainer: Trainer) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import NonFiniteLossError
 from artifex.training.callbacks.base import Callback, run_folder
 from artifex.training.checkpoints import Checkpoints
 
@@ -36,7 +35,7 @@ class Checkpoint(Callback):
         self._checkpoints = Checkpoints(run_folder(trainer, "checkpoint") / "checkpoints", keep=self.config.keep)
 
     def on_step(self, trainer: Trainer) -> None:
-        if trainer.step % self.config.every == 0 and self._checkpoints is not None:
+        if trainer.step % self.config.every == 0 and self._checkpoints is not None and _is_sound(trainer):
             trainer.save_checkpoint(self._checkpoints)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
@@ -44,6 +43,11 @@ class Checkpoint(Callback):
             return
         with self._checkpoints:
             # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad
-            if trainer.step and not isinstance(error, NonFiniteLossError):
+            if trainer.step and _is_sound(trainer):
                 trainer.save_checkpoint(self._checkpoints)
         self._checkpoints = None
+
+
+def _is_sound(trainer: Trainer) -> bool:
+    """Whether every loss so far was finite; the log finds out only every so many steps."""
+    return trainer.state is not None and int(trainer.state.bad_step) < 0

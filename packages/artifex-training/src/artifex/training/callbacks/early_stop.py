@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,11 +21,11 @@ class EarlyStopConfig(Config):
     """Which figure has to improve, and how long it may fail to."""
 
     metric: str = "eval/loss"
-    """The figure, by the name it has in the log."""
+    """The figure, by the name an evaluation gives it in the log."""
     patience: Annotated[int, Field(ge=1)] = 5
     """Evaluations in a row without an improvement after which the run ends."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
-    """What counts as an improvement."""
+    """Improvements of this or less do not count."""
     higher_is_better: bool = False
     """Which way is better."""
 
@@ -42,10 +43,10 @@ class EarlyStop(Callback):
         if name not in metrics:
             raise InvalidInputError(f"early_stop watches {name!r}, but an evaluation gives {', '.join(metrics)}")
         value = metrics[name] if self.config.higher_is_better else -metrics[name]
-        if self.best is None or value > self.best + self.config.min_delta:
+        if math.isfinite(value) and (self.best is None or value > self.best + self.config.min_delta):
             self.best, self.waited = value, 0
             return
         self.waited += 1
         if self.waited >= self.config.patience:
-            best = self.best if self.config.higher_is_better else -self.best
+            best = math.nan if self.best is None else self.best if self.config.higher_is_better else -self.best
             trainer.stop_reason = f"{name} has not improved on {best:.6g} for {self.waited} evaluations"

@@ -60,6 +60,6 @@ def _forget_after(path: Path, step: int) -> None:
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
-        except (json.JSONDecodeError, KeyError):  # a line cut short when the run was killed
+        except (json.JSONDecodeError, KeyError, TypeError):  # a line cut short when the run was killed
             continue
     write_atomically(path, "".join(f"{line}\n" for line in kept).encode())

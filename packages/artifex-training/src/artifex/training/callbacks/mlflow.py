@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,21 @@ class MLflowConfig(Config):
 
 
 class MLflow(Callback):
-    """Logs every figure to MLflow. Needs the extra: ``pip install artifex-training[mlflow]``."""
+    """Logs every figure to MLflow. Needs the extra: ``pip install artifex-training[mlflow]``.
+
+    Raises:
+        InvalidInputError: the extra is not installed.
+    """
 
     def __init__(self, config: MLflowConfig):
+        if importlib.util.find_spec("mlflow") is None:
+            raise InvalidInputError("the mlflow callback needs MLflow: pip install artifex-training[mlflow]")
         self.config = config
         self._mlflow: Any = None
 
     def on_start(self, trainer: Trainer) -> None:
-        try:
-            import mlflow
-        except ImportError as error:
-            raise InvalidInputError("the mlflow callback needs MLflow: pip install artifex-training[mlflow]") from error
+        import mlflow
+
         if self.config.tracking_uri is not None:
             mlflow.set_tracking_uri(self.config.tracking_uri)
         mlflow.set_experiment(self.config.experiment)

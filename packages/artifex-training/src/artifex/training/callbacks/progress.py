@@ -30,10 +30,23 @@ class Progress(Callback):
         if not sys.stderr.isatty():
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress as Bar,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self._bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False)
         self._task = self._bar.add_task("compiling", total=trainer.total_steps, completed=trainer.step)
         self._bar.start()
@@ -58,7 +71,9 @@ class Progress(Callback):
 
 
 def _line(metrics: Mapping[str, float]) -> str:
-    parts = [f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith(("steps_per_second", "learning_rate"))]
+    parts = [
+        f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith(("steps_per_second", "learning_rate"))
+    ]
     if "steps_per_second" in metrics:
         parts.append(f"{metrics['steps_per_second']:.1f} steps/s")
     return "  ".join(parts)

@@ -27,7 +27,7 @@ class SampleGridConfig(Config):
 
 
 class SampleGrid(Callback):
-    """Draws samples into ``samples/``, always from the same seed, so that a row of grids shows the model change and not the noise."""
+    """Draws samples into ``samples/``, always with one seed, so that a row of grids shows the model change, not the noise."""
 
     def __init__(self, config: SampleGridConfig):
         self.config = config
@@ -45,7 +45,8 @@ class SampleGrid(Callback):
             self._draw(trainer)
 
     def _draw(self, trainer: Trainer) -> None:
-        samples = trainer.evaluation_model().generate(self.config.n_samples, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid")))
+        samples = trainer.evaluation_model().generate(
+            self.config.n_samples, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid"))
+        )
         save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
         self._drawn_at = trainer.step
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +27,21 @@ class WandbConfig(Config):
 
 
 class Wandb(Callback):
-    """Logs every figure to Weights & Biases. Needs the extra: ``pip install artifex-training[wandb]``."""
+    """Logs every figure to Weights & Biases. Needs the extra: ``pip install artifex-training[wandb]``.
+
+    Raises:
+        InvalidInputError: the extra is not installed.
+    """
 
     def __init__(self, config: WandbConfig):
+        if importlib.util.find_spec("wandb") is None:
+            raise InvalidInputError("the wandb callback needs Weights & Biases: pip install artifex-training[wandb]")
         self.config = config
         self._run: Any = None
 
     def on_start(self, trainer: Trainer) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise InvalidInputError("the wandb callback needs Weights & Biases: pip install artifex-training[wandb]") from error
+        import wandb
+
         self._run = wandb.init(
             project=self.config.project,
             entity=self.config.entity,
