@@ -262,6 +262,7 @@ class VAE(nnx.Module):
         """
         _check_at_least(1, num_samples=num_samples, chunk_size=chunk_size)
         x = _checked(x, self.shape, "x")
+        _check_at_least(1, batch=len(x))
         at_a_time = min(len(x), chunk_size)
         one = partial(self._importance_weighted, num_samples=num_samples, chunk=min(num_samples, chunk_size // at_a_time))
         return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(draw_key(self, rngs), len(x))), batch_size=at_a_time)

@@ -6,8 +6,17 @@ Only names of ours stand here, never a third party's. A test in each distributio
 from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
-    "artifex-vae": {"model": ("vae", "beta_vae"), "preset": ("vae-digits",)},
-    "artifex-training": {"command": ("train", "sample")},
+    "artifex-vae": {
+        "model": ("vae", "beta_vae"),
+        "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/discretized_logistic"),
+        "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "iwae_bound"),
+        "metric": ("active_units",),
+        "preset": ("vae-digits",),
+    },
+    "artifex-training": {
+        "callback": ("checkpoint", "early_stop", "metrics_file", "mlflow", "progress", "sample_grid", "tensorboard", "wandb"),
+        "command": ("train", "sample"),
+    },
     "artifex-modalities-image": {
         "modality": ("image",),
         "dataset": ("digits", "idx", "image_folder", "npz", "huggingface"),
@@ -27,9 +36,13 @@ COMMANDS = frozenset(name for kind, name in DISTRIBUTION_OF if kind == "command"
 """Commands of ours, installed or not."""
 
 CONFIG_HOME: dict[str, tuple[str, str]] = {
+    "BernoulliConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
+    "CapacityConfig": ("artifex.vae.beta", "artifex-vae"),
     "DecoderConfig": ("artifex.vae", "artifex-vae"),
+    "DiscretizedLogisticConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "EncoderConfig": ("artifex.vae", "artifex-vae"),
+    "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
     "OptimizerConfig": ("artifex.training", "artifex-training"),
