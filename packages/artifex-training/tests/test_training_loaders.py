@@ -142,7 +142,7 @@ def test_what_a_source_raises_arrives():
                 raise DataError("example 7 cannot be read")
             return super().__getitem__(i)
 
-    with pytest.raises(DataError, match="example 7 cannot be read"):
+    with pytest.raises(DataError, match="^example 7 cannot be read$"):
         labels(GrainLoader(Broken(), batch_size=5, seed=0), 5)
 
 
