@@ -84,7 +84,7 @@ class Tiny:
         """A run's config, as :meth:`fields`."""
         from artifex.training import RunConfig
 
-        return RunConfig.from_dict(self.fields(**changes))
+        return RunConfig.from_dict(self.fields(**{"name": "tiny-run"} | changes))
 
     def popen(self, *arguments, **options):
         """The installed ``artifex`` command in a process of its own, seeing this plugin and the engine alone."""

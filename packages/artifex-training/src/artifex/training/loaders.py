@@ -167,7 +167,6 @@ class GrainLoader(_ShuffledLoader):
         """The batches of ``rows(0)``, ``rows(1)`` …, read ahead."""
         import grain
 
-        grain.config.update("py_traceback_filtering", "off")  # else it writes a notice into the message of a data set's own error
         batches = grain.MapDataset.range(count).map(lambda i: _read_batch(self.source, rows(i)))
         return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=self._ahead)))
 

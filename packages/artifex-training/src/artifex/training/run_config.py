@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -90,7 +91,7 @@ def _read_source(source: str) -> tuple[str, str, str]:
             return path.read_text(encoding="utf-8"), str(path), name
         except UnicodeDecodeError as error:
             raise RunError(f"{path} is not a text file; a run file is YAML in UTF-8") from error
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if path.suffix in (".yaml", ".yml") or {"/", os.sep} & set(source):
         what = f"{source} is a folder without {CONFIG_FILE}" if path.is_dir() else f"there is no run file {source}"
         raise RunError(f"{what}; give a YAML file, a run folder, or the name of a preset (`artifex list preset`)")
     package, _, file = plugins.registry().get("preset", source).file.partition(":")

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from artifex.core.nn.conv import Conv as Conv, ConvTranspose as ConvTranspose
     from artifex.core.nn.convolution import (
         conv_transpose as conv_transpose,
-        plain_conv as plain_conv,
         plain_conv_transpose as plain_conv_transpose,
     )
     from artifex.core.nn.mlp import MLP as MLP
@@ -24,7 +23,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "MLP": "artifex.core.nn.mlp",
         "activation": "artifex.core.nn.activations",
         "conv_transpose": "artifex.core.nn.convolution",
-        "plain_conv": "artifex.core.nn.convolution",
         "plain_conv_transpose": "artifex.core.nn.convolution",
     },
 )

@@ -1,9 +1,9 @@
 """Convolutions as pure functions, in the form that the machine at hand runs fastest.
 
-On the CPU, XLA is slow at two kinds of convolution: those with one to three input channels, and strided transposed ones, which
-it computes over the zeros between the inputs. :func:`conv` and :func:`conv_transpose` rewrite these as one matrix product each.
-The choice is made when the program is lowered for a platform (:func:`jax.lax.platform_dependent`), so tracing one starts no
-backend, and a program exported for several platforms carries the right form for each.
+On the CPU, XLA computes a strided transposed convolution over the zeros between its inputs, several times slower than need be.
+:func:`conv_transpose` rewrites it there as one matrix product. The choice is made when the program is lowered for a platform
+(:func:`jax.lax.platform_dependent`), so tracing it starts no backend, and a program exported for several platforms carries the
+right form for each.
 
 Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output
 channels. Arrays are channels-last, kernels are ``(*K, C, O)``.
@@ -21,16 +21,13 @@ from jax import lax
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["conv", "conv_transpose", "patches_conv", "plain_conv", "plain_conv_transpose", "subpixel_conv_transpose"]
-
-PATCHES_MAX_CHANNELS = 3
-"""Up to so many input channels the patches form wins on the CPU (benchmarks/core_nn.py)."""
+__all__ = ["conv", "conv_transpose", "patches_conv", "plain_conv_transpose", "subpixel_conv_transpose"]
 
 _LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 
 def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
-    """Convolution ``y[b, t, o] = sum_{d, c} x[b, s t + d - p, c] kernel[d, c, o]``, in the form that suits the platform.
+    """Convolution ``y[b, t, o] = sum_{d, c} x[b, s t + d - p, c] kernel[d, c, o]``.
 
     Args:
         x: ``(B, *S, C)``.
@@ -48,14 +45,7 @@ def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padd
     [[[[9.0]]]]
     """
     strides = _check_window(x, kernel, strides, padding)
-    if kernel.shape[-2] > PATCHES_MAX_CHANNELS:
-        return plain_conv(x, kernel, strides, padding)
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=lambda x, kernel: patches_conv(x, kernel, strides, padding),
-        default=lambda x, kernel: plain_conv(x, kernel, strides, padding),
-    )
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
@@ -80,7 +70,7 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]
     [[[2.0], [1.0], [2.0], [1.0]]]
     """
     strides = _check(x, kernel, strides, padding)
-    if max(strides) == 1 or kernel.shape[-1] == 1:
+    if max(strides) == 1 or kernel.shape[-1] == 1:  # there XLA's form is the faster one on the CPU too (benchmarks/core_nn.py)
         return plain_conv_transpose(x, kernel, strides, padding)
     return lax.platform_dependent(
         x,
@@ -90,12 +80,6 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]
     )
 
 
-def plain_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
-    """:func:`conv` as XLA's own operation."""
-    strides = _check_window(x, kernel, strides, padding)
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
-
-
 def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
     """:func:`conv_transpose` as XLA's own operation."""
     strides = _check(x, kernel, strides, padding)
@@ -103,7 +87,11 @@ def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequenc
 
 
 def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
-    """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006)."""
+    """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006).
+
+    It serves :func:`subpixel_conv_transpose`, whose kernels are small. Elsewhere XLA's own form is as fast or faster on the CPU, for
+    one to three input channels too (benchmarks/core_nn.py).
+    """
     strides = _check_window(x, kernel, strides, padding)
     *sizes, n_in, n_out = kernel.shape
     pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, padding)

@@ -1,0 +1,406 @@
+"""Callbacks: what they leave behind is read back with the tools it is meant for."""
+
+import io
+import json
+import os
+import pty
+import signal
+import struct
+import sys
+import threading
+from types import ModuleType, SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from artifex.core import plugins
+from artifex.core.errors import InvalidInputError
+from artifex.training import Callback, callbacks
+from artifex.training.callbacks import (
+    Checkpoint,
+    CheckpointConfig,
+    EarlyStop,
+    EarlyStopConfig,
+    MetricsFile,
+    MetricsFileConfig,
+    MLflow,
+    MLflowConfig,
+    Progress,
+    ProgressConfig,
+    SampleGrid,
+    SampleGridConfig,
+    TensorBoard,
+    TensorBoardConfig,
+    Wandb,
+    WandbConfig,
+)
+from artifex.training.callbacks.interruption import StopBetweenSteps
+from artifex.training.checkpoints import latest_step
+
+
+def trainer(folder=None, step=0, total=100, **more):
+    """As much of a trainer as callbacks look at."""
+    config = SimpleNamespace(log_every=10, batch_size=8, to_dict=lambda: {"batch_size": 8})
+    state = SimpleNamespace(bad_step=np.int32(-1))
+    given = {"folder": folder, "step": step, "total_steps": total, "stop_reason": None, "seed": 7, "config": config, "state": state}
+    return SimpleNamespace(**(given | more))
+
+
+def test_every_registered_callback_is_built_from_its_config():
+    for entry, plugin in plugins.registry().entries("callback"):
+        if plugin.distribution == "artifex-training":
+            cls, config = plugins.resolve(entry.callback), plugins.resolve(entry.config)
+            assert issubclass(cls, Callback)
+            assert getattr(callbacks, cls.__name__) is cls
+            assert getattr(callbacks, config.__name__) is config
+
+
+@pytest.mark.parametrize("callback", [Checkpoint(CheckpointConfig()), MetricsFile(MetricsFileConfig()), SampleGrid(SampleGridConfig())])
+def test_those_that_write_need_a_folder(callback):
+    with pytest.raises(InvalidInputError, match="callback writes files; give the Trainer a folder"):
+        callback.on_start(trainer())
+
+
+# metrics.jsonl
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def log(callback, where, *steps):
+    callback.on_start(where)
+    for step in steps:
+        where.step = step
+        callback.on_log(where, {"loss": step / 10, "steps_per_second": 1.0})
+    callback.on_end(where, None)
+
+
+def test_metrics_are_one_object_a_line(tmp_path):
+    callback, where = MetricsFile(MetricsFileConfig()), trainer(tmp_path, step=5)
+    callback.on_start(where)
+    callback.on_log(where, {"loss": 0.1, "kl": float("nan")})
+    assert lines(tmp_path) == [{"step": 5, "loss": 0.1, "kl": None}]  # readable while the run goes on
+    callback.on_evaluate(where, {"eval/loss": float("inf")})
+    callback.on_end(where, None)
+    assert lines(tmp_path)[1] == {"step": 5, "eval/loss": None}
+
+
+def test_a_resumed_run_drops_the_lines_that_it_writes_again(tmp_path):
+    log(MetricsFile(MetricsFileConfig()), trainer(tmp_path), 10, 20, 30)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('3\n{"step": 35, "lo')  # cut off when the machine went down
+    log(MetricsFile(MetricsFileConfig()), trainer(tmp_path, step=20), 25)
+    assert [line["step"] for line in lines(tmp_path)] == [10, 20, 25]
+
+
+# TensorBoard
+
+
+def events(folder):
+    """Every scalar as ``(step, tag, value)``, from the record format: length, its checksum, the event, its checksum."""
+    found = []
+    for path in sorted((folder / "tensorboard").iterdir()):
+        data = io.BytesIO(path.read_bytes())
+        while head := data.read(12):
+            event = Event.FromString(data.read(struct.unpack("<Q", head[:8])[0]))
+            data.read(4)
+            found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+    return found
+
+
+def test_tensorboard_events_can_be_read(tmp_path):
+    callback, where = TensorBoard(TensorBoardConfig()), trainer(tmp_path, step=10)
+    callback.on_start(where)
+    callback.on_log(where, {"loss": 0.5, "generator/loss": 2.0})
+    callback.on_evaluate(where, {"eval/loss": 0.25})
+    callback.on_end(where, None)
+    assert events(tmp_path) == [(10, "train/loss", 0.5), (10, "generator/loss", 2.0), (10, "eval/loss", 0.25)]
+
+
+# early stop
+
+
+def stops_at(values, **options):
+    callback, where = EarlyStop(EarlyStopConfig(metric="eval/loss", **options)), trainer()
+    for i, value in enumerate(values):
+        callback.on_evaluate(where, {"eval/loss": value})
+        if where.stop_reason is not None:
+            return i, where.stop_reason
+    return None
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "expected"),
+    [
+        ([5, 4, 3, 2, 1], {"patience": 1}, None),
+        ([5, 4, 6, 5, 3, 7, 8, 9], {"patience": 3}, 7),
+        ([5, 5, 5], {"patience": 2}, 2),
+        ([5, 4.95, 4.9, 4.85], {"patience": 2, "min_delta": 0.1}, 2),
+        ([1, 2, 3, 2, 1], {"patience": 2, "higher_is_better": True}, 4),
+        ([float("nan"), 3, 2, float("nan"), float("nan")], {"patience": 2}, 4),
+        ([float("nan"), float("nan")], {"patience": 2}, 1),
+    ],
+)
+def test_early_stop(values, options, expected):
+    found = stops_at(values, **options)
+    assert (found and found[0]) == expected
+
+
+def test_early_stop_says_why():
+    assert stops_at([3, 4, 5], patience=2)[1] == "eval/loss has not improved on 3 for 2 evaluations"
+
+
+def test_early_stop_on_a_figure_that_there_is_not():
+    with pytest.raises(InvalidInputError, match="early_stop watches 'eval/los', but an evaluation gives eval/loss"):
+        EarlyStop(EarlyStopConfig(metric="eval/los")).on_evaluate(trainer(), {"eval/loss": 1.0})
+
+
+def test_early_stop_ends_a_real_run(tiny):
+    from artifex.training import build_run
+
+    stop = {"kind": "early_stop", "patience": 2, "min_delta": 1e9}
+    run = build_run(tiny.config(callbacks=[stop], training__epochs=50))
+    run.trainer.fit(run.train, run.evaluation)
+    assert run.trainer.step == 9  # the first evaluation, and two that are no better
+    assert "not improved" in run.trainer.stop_reason
+
+
+# checkpoints
+
+
+def saves(folder, **more):
+    """A trainer that can save its step."""
+    made = trainer(folder, **more)
+    made.save_checkpoint = lambda checkpoints: checkpoints.save(made.step, {"a": jnp.ones(1)}, {})
+    return made
+
+
+def run_checkpoint(where, steps, error=None, **options):
+    callback = Checkpoint(CheckpointConfig(**options))
+    callback.on_start(where)
+    for step in range(1, steps + 1):
+        where.step = step
+        callback.on_step(where)
+    callback.on_end(where, error)
+    return sorted(int(path.name) for path in (where.folder / "checkpoints").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "kept"),
+    [(7, {"every": 3, "keep": 5}, [3, 6, 7]), (7, {"every": 2, "keep": 2}, [6, 7]), (4, {"every": 4}, [4]), (3, {"every": 9}, [3])],
+)
+def test_checkpoints_are_written_every_so_often_and_at_the_end(tmp_path, steps, options, kept):
+    assert run_checkpoint(saves(tmp_path), steps, **options) == kept
+
+
+def test_an_interrupted_run_keeps_what_it_reached(tmp_path):
+    assert run_checkpoint(saves(tmp_path), 5, KeyboardInterrupt(), every=4) == [4, 5]
+
+
+def test_a_state_gone_bad_is_not_kept(tmp_path):
+    bad = SimpleNamespace(bad_step=np.int32(2))
+    assert run_checkpoint(saves(tmp_path, state=bad), 5, RuntimeError(), every=2) == []
+
+
+def test_nothing_is_kept_of_no_step(tmp_path):
+    callback = Checkpoint(CheckpointConfig())
+    callback.on_start(saves(tmp_path))
+    callback.on_end(saves(tmp_path), None)
+    assert latest_step(tmp_path / "checkpoints") is None
+
+
+# samples
+
+
+def test_samples_are_drawn_every_so_often_at_the_end_and_from_one_seed(tmp_path):
+    class Noise:
+        def generate(self, n, *, rngs):
+            return jax.random.normal(rngs.sample(), (n, 2))
+
+    where = trainer(tmp_path, modality=None, evaluation_model=Noise)
+    callback = SampleGrid(SampleGridConfig(every=4, n_samples=3))
+    callback.on_start(where)
+    for where.step in range(1, 10):
+        callback.on_step(where)
+    callback.on_end(where, None)
+    drawn = {path.name: np.load(path) for path in (tmp_path / "samples").iterdir()}
+    assert sorted(drawn) == ["step_0000004.npy", "step_0000008.npy", "step_0000009.npy"]
+    first = drawn["step_0000004.npy"]
+    assert first.shape == (3, 2)
+    assert all(np.array_equal(first, other) for other in drawn.values())
+
+
+def test_no_samples_of_a_run_that_failed(tmp_path):
+    callback, where = SampleGrid(SampleGridConfig()), trainer(tmp_path, step=3)
+    callback.on_start(where)
+    callback.on_end(where, KeyboardInterrupt())
+    assert not (tmp_path / "samples").exists()
+
+
+# progress
+
+
+def show(where):
+    callback = Progress(ProgressConfig())
+    callback.on_start(where)
+    for where.step in range(10, 301, 10):
+        callback.on_log(where, {"loss": 1 / where.step, "learning_rate": 1e-3, "steps_per_second": 12.5})
+    callback.on_evaluate(where, {"eval/loss": 0.5})
+    callback.on_end(where, None)
+
+
+def test_progress_without_a_terminal_is_a_few_lines(capsys):
+    show(trainer(total=300))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "step 10/300  loss 0.1  12.5 steps/s",
+        "step 110/300  loss 0.009091  12.5 steps/s",
+        "step 210/300  loss 0.004762  12.5 steps/s",
+        "step 300/300  loss 0.003333  12.5 steps/s",
+        "step 300  eval/loss 0.5",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_progress_on_a_terminal_is_a_bar_with_rate_and_remaining_time(monkeypatch):
+    ours, theirs = pty.openpty()
+    seen = []
+
+    def read():
+        while True:
+            try:
+                seen.append(os.read(ours, 4096))
+            except OSError:
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for name, value in {"COLUMNS": "120", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        show(trainer(total=300))
+        monkeypatch.undo()
+    reader.join(10)
+    os.close(ours)
+    text = b"".join(seen).decode()
+    for part in ("150/300", "300/300", "loss 0.003333", "12.5 steps/s", "left", "0:00:0", "step 300  eval/loss 0.5"):
+        assert part in text
+
+
+# trackers, by the calls that their libraries understand
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A module that keeps what is called on it, in the place of a library."""
+
+    def install(name, **members):
+        calls = []
+        module = ModuleType(name)
+        module.__spec__ = SimpleNamespace(name=name)
+        for member, value in members.items():
+            setattr(module, member, lambda *args, m=member, v=value, **kw: (calls.append((m, args, kw)), v)[1])
+        monkeypatch.setitem(sys.modules, name, module)
+        return calls
+
+    return install
+
+
+def test_wandb(fake, tmp_path):
+    logged = []
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda exit_code: logged.append(exit_code))
+    calls = fake("wandb", init=run)
+    callback = Wandb(WandbConfig(project="p", entity="e", offline=True, name="n"))
+    where = trainer(tmp_path, step=3)
+    callback.on_start(where)
+    callback.on_log(where, {"loss": 1.0})
+    callback.on_evaluate(where, {"eval/loss": 2.0})
+    callback.on_end(where, RuntimeError())
+    ((_, _, given),) = calls
+    assert given["project"] == "p"
+    assert given["entity"] == "e"
+    assert given["name"] == "n"
+    assert given["mode"] == "offline"
+    assert given["dir"] == str(tmp_path)
+    assert given["config"] == {"seed": 7, "training": {"batch_size": 8}}
+    assert logged == [(3, {"loss": 1.0}), (3, {"eval/loss": 2.0}), 1]
+
+
+def test_mlflow(fake):
+    members = ["set_tracking_uri", "set_experiment", "start_run", "log_params", "log_metrics", "end_run"]
+    calls = fake("mlflow", **dict.fromkeys(members))
+    callback = MLflow(MLflowConfig(experiment="e", tracking_uri="u", name="n"))
+    where = trainer(step=3)
+    callback.on_start(where)
+    callback.on_log(where, {"loss": 1.0})
+    callback.on_evaluate(where, {"eval/loss": 2.0})
+    callback.on_end(where, None)
+    assert calls == [
+        ("set_tracking_uri", ("u",), {}),
+        ("set_experiment", ("e",), {}),
+        ("start_run", (), {"run_name": "n"}),
+        ("log_params", ({"seed": 7, "steps": 100, "batch_size": 8},), {}),
+        ("log_metrics", ({"loss": 1.0},), {"step": 3}),
+        ("log_metrics", ({"eval/loss": 2.0},), {"step": 3}),
+        ("end_run", (), {"status": "FINISHED"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("build", "extra"),
+    [(lambda: Wandb(WandbConfig(project="p")), "wandb"), (lambda: MLflow(MLflowConfig(experiment="e")), "mlflow")],
+    ids=["wandb", "mlflow"],
+)
+def test_a_missing_extra_is_named(monkeypatch, build, extra):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InvalidInputError, match=rf"pip install artifex-training\[{extra}\]"):
+        build()
+
+
+def test_wandb_itself_offline(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    where = trainer(tmp_path, step=1)
+    callback = Wandb(WandbConfig(project="p", offline=True))
+    callback.on_start(where)
+    callback.on_log(where, {"loss": 1.0})
+    callback.on_end(where, None)
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+
+
+def test_mlflow_itself_in_a_folder(tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    where = trainer(step=3)
+    callback = MLflow(MLflowConfig(experiment="e", tracking_uri=f"sqlite:///{tmp_path}/runs.db"))
+    callback.on_start(where)
+    callback.on_log(where, {"loss": 1.5})
+    callback.on_evaluate(where, {"eval/loss": 2.5})
+    callback.on_end(where, None)
+    (run,) = mlflow.search_runs(experiment_names=["e"], output_format="list")
+    assert run.data.metrics == {"loss": 1.5, "eval/loss": 2.5}
+    assert run.data.params["seed"] == "7"
+    assert run.info.status == "FINISHED"
+
+
+# signals
+
+
+def test_a_signal_waits_for_the_step_and_handlers_are_put_back(capsys):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    callback = StopBetweenSteps()
+    callback.on_start(trainer())
+    callback.on_step(trainer())
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_step(trainer())
+    callback.on_end(trainer(), KeyboardInterrupt())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert "once more stops at once" in capsys.readouterr().err

@@ -1,0 +1,149 @@
+"""``artifex train`` and ``artifex sample`` as they are typed."""
+
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+from artifex.training.checkpoints import latest_step
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_train_sample_resume_and_longer(artifex, tmp_path):
+    trained = artifex("train", "tiny-run")
+    assert trained.code == 0, trained.err
+    folder = tmp_path / "runs" / "tiny-run-1"
+    assert "one CPU device: convolutions do 0% of" in trained.err
+    assert "run folder: runs/tiny-run-1" in trained.err
+    assert trained.out.splitlines()[0].startswith("done: step 15  loss ")
+    assert trained.out.splitlines()[1:] == ["  samples: runs/tiny-run-1/samples", "  model: runs/tiny-run-1/model"]
+
+    drawn = artifex("sample", folder, "-n", "5", "--seed", "3")
+    assert drawn.out == f"5 samples with seed 3: {folder}/samples/seed_3.txt\n"
+    first = np.loadtxt(folder / "samples" / "seed_3.txt")
+    assert first.shape == (5, 3)
+    for stem in ("mine", "mine.txt", "v1.5"):
+        assert artifex("sample", folder, "-n", "5", "--seed", "3", "-o", tmp_path / stem).code == 0
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "mine.txt"), first)
+    assert (tmp_path / "v1.5.txt").exists()
+    assert not (tmp_path / "mine.txt.txt").exists()
+    artifex("sample", folder, "-n", "5", "--seed", "4", "-o", tmp_path / "other")
+    assert not np.array_equal(np.loadtxt(tmp_path / "other.txt"), first)
+
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    again = artifex("train", "--resume", folder)
+    assert again.code == 0
+    assert again.out == f"{folder} is finished (5 epochs); to train it longer, add --set training.epochs=10\n"
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    longer = artifex("train", "--resume", folder, "--set", "training.epochs=6")
+    assert longer.out.startswith("done: step 18")
+    assert yaml.safe_load((folder / "config.yaml").read_text())["training"]["epochs"] == 6
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert steps[-1] == 18
+
+    assert artifex("train", folder, "-o", tmp_path / "again").out.startswith("done: step 18")  # the folder is a run file too
+
+
+def test_a_dry_run_shows_the_run_and_writes_nothing(artifex, tmp_path):
+    shown = artifex("train", "tiny-run", "--dry-run")
+    assert shown.code == 0, shown.err
+    for line in ("batch x: (8, 3) float32", "parameters: 17 in 4 arrays", "steps: 15 (3 an epoch)", "first batch, loss: "):
+        assert line in shown.out
+    assert tree(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "tiny-rum"], "preset called 'tiny-rum'; did you mean 'tiny-run'?"),
+        (["train", "missing.yaml"], "there is no run file missing.yaml"),
+        (["train", "tiny-run", "--set", "model.latent_dmi=3"], "model.latent_dmi: no such field in TinyConfig; did you mean 'latent_dim'?"),
+        (["train", "tiny-run", "--set", "training.epochs=many"], "training.epochs: "),
+        (["train", "tiny-run", "--set", "training.epochs"], "write it as --set training.steps=1000"),
+        (["train", "tiny-run", "--set", "model.size=4"], "set model.size to fit"),
+        (["train", "tiny-run", "--set", "data.dataset.folder=nowhere"], "there is no folder nowhere"),
+        (["train", "tiny-run", "--set", "training.batch_size=25"], "the data hold 24 examples"),
+        (["train", "tiny-run", "--output", "file"], "file is a file"),
+        (["train", "tiny-run", "--output", "full"], "full is not empty"),
+        (["train", "--resume", "full"], "full cannot be resumed"),
+        (["train", "--resume", "full", "-o", "new"], "leave --output out"),
+        (["train", "tiny-run", "--set", "callbacks.0={kind: wandb, project: p}"], "pip install artifex-training[wandb]"),
+        (["train", "tiny-run", "--set", "callbacks.0={kind: mlflow, experiment: e}"], "pip install artifex-training[mlflow]"),
+        (["sample", "full"], "full is no run folder"),
+    ],
+)
+def test_a_mistake_is_one_message_and_leaves_nothing(artifex, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no extra is installed
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    before = tree(tmp_path)
+    failed = artifex(*arguments)
+    assert failed.code == 2
+    assert message in failed.err
+    assert "Traceback" not in failed.err
+    assert len(failed.err.splitlines()) <= 5
+    assert failed.out == ""
+    assert tree(tmp_path) == before
+
+
+
+
+@pytest.mark.parametrize("given", ["new", "empty"])
+def test_a_run_that_cannot_begin_leaves_no_folder(artifex, tmp_path, monkeypatch, given):
+    from artifex.core.errors import RunError
+    from artifex.training.callbacks import MetricsFile
+
+    def fail(self, trainer):
+        raise RunError("no room for metrics")
+
+    monkeypatch.setattr(MetricsFile, "on_start", fail)
+    (tmp_path / "empty").mkdir()
+    failed = artifex("train", "tiny-run", "-o", given)
+    assert failed.code == 2
+    assert "no room for metrics" in failed.err
+    assert tree(tmp_path) == ["empty"]
+
+
+def test_bad_numbers_are_told_with_the_step(artifex, tmp_path):
+    failed = artifex("train", "tiny-run", "-o", "run", "--set", "data.dataset.bad_value=true")
+    assert failed.code == 2
+    assert "the loss is not finite at step" in failed.err
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_a_signal_ends_a_run_between_two_steps_with_a_checkpoint(tiny, tmp_path):
+    """In processes of their own: Ctrl-C and a scheduler's SIGTERM both stop, and --resume goes on."""
+    folder = tmp_path / "run"
+    process = tiny.popen("train", "tiny-run", "-o", str(folder), "--set", "training.epochs=1000000", cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while latest_step(folder / "checkpoints") is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    step = latest_step(folder / "checkpoints")
+    assert f"stopped at step {step}; go on: artifex train --resume {folder}" in err
+    assert "Traceback" not in err
+    assert process.returncode == 130
+    assert not (folder / "model").exists()
+
+
+def test_help_names_every_option(artifex):
+    for command, options in [
+        ("train", ("--set", "--output", "--resume", "--dry-run", "NAME|FILE|RUN")),
+        ("sample", ("--n-samples", "--seed", "--output", "RUN")),
+    ]:
+        shown = artifex(command, "--help")
+        assert shown.code == 0
+        for option in options:
+            assert option in shown.out
+    assert os.listdir() == []
