@@ -133,6 +133,23 @@ def test_evaluation_weighs_uneven_batches_and_uses_the_average():
     assert trainer.evaluate(held_out)["loss"] == figure
 
 
+def test_data_on_the_device_and_batches_from_the_host_are_the_same_training(monkeypatch):
+    resident, sent = Autoencoder(), Autoencoder()
+    Trainer(resident, config(), seed=0).fit(data())
+    monkeypatch.setattr("artifex.training.trainer.ON_DEVICE_BYTES", 0)
+    Trainer(sent, config(), seed=0).fit(data())
+    assert_equal(weights(resident), weights(sent), rtol=1e-6, atol=1e-7)
+
+
+def test_fit_called_again_goes_on_from_the_trained_model():
+    model, record = Autoencoder(), Record()
+    trainer = Trainer(model, config(), seed=0, callbacks=[record])
+    trainer.fit(data())
+    trainer.fit(data())
+    assert record.moments.count(20) == 2
+    assert record.losses[4] < record.losses[0]  # the second fit begins where the first one ended
+
+
 def test_the_callers_model_survives_and_is_trained():
     model = Autoencoder()
     before = weights(model)

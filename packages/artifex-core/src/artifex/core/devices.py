@@ -48,7 +48,7 @@ class DeviceManager:
 
     def get_default_device(self) -> Device:
         """The device that arrays are put on unless told otherwise."""
-        chosen = jax.config.read("jax_default_device")
+        chosen = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  (made at run time)
         if chosen is None:
             return jax.local_devices()[0]
         return jax.local_devices(backend=chosen)[0] if isinstance(chosen, str) else chosen

@@ -67,6 +67,6 @@ def dry_run(run: Run) -> DryRun:
         devices=f"{trainer.mesh.size} × {platform}" + (f", {mesh}" if mesh else ""),
         steps=trainer.total_steps,
         steps_per_epoch=run.train.steps_per_epoch,
-        memory=trainer.memory(batch),
+        memory=trainer.memory(run.train),
         losses=trainer.losses(batch),
     )

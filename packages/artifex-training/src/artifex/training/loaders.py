@@ -53,7 +53,7 @@ class _Shuffled:
         epoch, index = divmod(number, self.batches)
         order = self._order  # read once: several threads may ask
         if order is None or order[0] != epoch:
-            order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.size)
+            order = self._order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.size).astype(np.int32)
         return order[1][index * self.batch_size : (index + 1) * self.batch_size]
 
 
@@ -107,9 +107,14 @@ class ArrayLoader(_ShuffledLoader):
         super().__init__(_common_length(self.arrays), batch_size=batch_size, seed=seed)
 
     def __next__(self) -> HostBatch:
+        rows = self.next_rows()
+        return {key: value.take(rows, axis=0) for key, value in self.arrays.items()}
+
+    def next_rows(self) -> np.ndarray:
+        """Which examples the next batch is made of, int32; for whoever holds the arrays already."""
         rows = self._shuffled.rows(self._done)
         self._done += 1
-        return {key: value.take(rows, axis=0) for key, value in self.arrays.items()}
+        return rows
 
     def one_pass(self) -> Iterator[HostBatch]:
         """Every example once, in stored order; the last batch may be smaller. The training position is left alone."""

@@ -22,7 +22,7 @@ from artifex.core.protocols import ModalityProtocol
 from artifex.core.sharding import batch_sharding, shard_like_params, shardings as parameter_shardings
 from artifex.training.callbacks import Callback
 from artifex.training.checkpoints import Checkpoints
-from artifex.training.loaders import HostBatch, Loader, as_loader
+from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader
 from artifex.training.objectives import Objective, objectives_of
 from artifex.training.optimizers import OptimizerConfig, learning_rate, make_optimizer
 from artifex.training.seeds import key_for
@@ -30,6 +30,9 @@ from artifex.training.state import ModelParts, TrainState, dotted
 from artifex.training.step import Program
 
 __all__ = ["Trainer", "TrainerConfig"]
+
+ON_DEVICE_BYTES = 2**30
+"""Training data in memory are kept on the devices up to this size; larger ones are sent batch by batch."""
 
 RematPolicy = Literal["nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable"]
 
@@ -134,7 +137,6 @@ class Trainer:
         self.stop_reason: str | None = None
         self.state: TrainState | None = None
         self.loader: Loader | None = None
-        self._parts = ModelParts(model)
         self._check_config()
 
     def _check_config(self) -> None:
@@ -157,7 +159,7 @@ class Trainer:
             )
 
     def fit(self, train: Any, evaluation: Any = None, *, resume: str | Path | None = None) -> dict[str, float]:
-        """Train to the configured length, or until a callback stops it.
+        """Train to the configured length, or until a callback stops it. Called again, it starts anew from the trained model.
 
         Args:
             train: a loader, a dict of arrays, one array (the ``x``), or a random-access sequence of examples.
@@ -199,7 +201,7 @@ class Trainer:
         evaluate_every = config.evaluate_every or loader.steps_per_epoch
         on_step = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
         while self.step < self.total_steps and self.stop_reason is None:
-            self.state = self._compiled_step(self.state, self._place(next(loader)))
+            self.state = self._advance(loader)
             self.step += 1
             last = self.step == self.total_steps
             if self.step % config.log_every == 0 or last:
@@ -221,7 +223,8 @@ class Trainer:
                 callback.on_step(self)
 
     def compile(self, loader: Loader) -> None:
-        """Lay the state out on the mesh and make the compiled step for the loader's batches."""
+        """Lay the state out on the mesh, from the model as it is now, and make the compiled step for the loader's batches."""
+        self.step, self.stop_reason, self._parts = 0, None, ModelParts(self.model)
         self.total_steps = self.config.total_steps(loader.steps_per_epoch)
         self.program = self._make_program()
         batch = _peek(loader)
@@ -231,7 +234,9 @@ class Trainer:
             self.layout = self._layout(state)
             self.state = jax.device_put(jax.tree.map(jnp.copy, state), self.layout)
             self._batch_layout = batch_sharding(self.mesh)
-            self._compiled_step = jax.jit(self.program.step, donate_argnums=0, out_shardings=self.layout)
+            self._arrays = self._stage(loader)
+            step = self.program.step if self._arrays is None else self._step_from_rows
+            self._compiled_step = jax.jit(step, donate_argnums=0, out_shardings=self.layout)
             self._compiled_losses = jax.jit(self.program.losses)
 
     def _make_program(self) -> Program:
@@ -269,6 +274,30 @@ class Trainer:
             sums=dict.fromkeys(state.sums, everywhere),
             bad_step=everywhere,
         )
+
+    def _stage(self, loader: Loader) -> Any:
+        """The training data on the devices, where they fit there: a step then needs to be told row numbers only."""
+        if not isinstance(loader, ArrayLoader):
+            return None
+        copies = self.mesh.size if self.mesh.devices.flat[0].platform == "cpu" else 1
+        if copies * sum(value.nbytes for value in loader.arrays.values()) > ON_DEVICE_BYTES:
+            return None
+        return jax.device_put(loader.arrays, NamedSharding(self.mesh, PartitionSpec()))
+
+    def _step_from_rows(self, state: TrainState, arrays: dict[str, jax.Array], rows: jax.Array) -> TrainState:
+        batch = {name: value.at[rows].get(mode="promise_in_bounds") for name, value in arrays.items()}
+        return self.program.step(state, jax.lax.with_sharding_constraint(batch, self._batch_layout))
+
+    def _advance(self, loader: Loader) -> TrainState:
+        """Start the next step; returns before it is done."""
+        return self._compiled_step(self.state, *self._next_arguments(loader))
+
+    def _next_arguments(self, loader: Loader) -> tuple[Any, ...]:
+        """What the compiled step takes beside the state."""
+        if self._arrays is not None:
+            assert isinstance(loader, ArrayLoader)
+            return self._arrays, loader.next_rows()
+        return (self._place(next(loader)),)
 
     def _place(self, batch: HostBatch) -> Any:
         return jax.device_put(batch, self._batch_layout)
@@ -318,10 +347,12 @@ class Trainer:
         found = self._compiled_losses(self.state.params, self.state.rest, self._place(batch), key, self.state.step)
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
-    def memory(self, batch: HostBatch) -> dict[str, int | None]:
-        """Bytes a device needs for one step, by the compiler's own account: the state and batch, and scratch beside them."""
-        analysis = self._compiled_step.lower(self.state, self._place(batch)).compile().memory_analysis()
-        names = {"state and batch": "argument_size_in_bytes", "scratch": "temp_size_in_bytes"}
+    def memory(self, loader: Loader) -> dict[str, int | None]:
+        """Bytes a device needs for one step, by the compiler's own account: the state and data, and scratch beside them."""
+        position = loader.state()
+        analysis = self._compiled_step.lower(self.state, *self._next_arguments(loader)).compile().memory_analysis()
+        loader.restore(position)
+        names = {"state and data": "argument_size_in_bytes", "scratch": "temp_size_in_bytes"}
         return {name: getattr(analysis, attribute, None) for name, attribute in names.items()}
 
     def _evaluation_batch(self, data: Any) -> int:
