@@ -3,9 +3,9 @@
     python benchmarks/core_nn.py                            # one device
     JAX_NUM_CPU_DEVICES=2 python benchmarks/core_nn.py      # the batch split over two
 
-Takes about a minute. The forms take turns, and the figure is the ratio of their medians, so that a busy machine slows both alike.
-Above 1 the fast form wins. ``artifex.core.nn`` follows this table: sub-pixel transposed convolution from two output channels on, XLA's
-own form for the rest.
+Takes about a minute. The forms take turns, and the figure is the ratio of their medians, so that a busy machine slows both
+alike. Above 1 the fast form wins. ``artifex.core.nn`` follows this table: sub-pixel transposed convolution from two output
+channels on, XLA's own form for the rest.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from artifex.core import plugins
 from artifex.core.testing import user_environment
 
 ROOT = Path(__file__).parents[1]
@@ -55,3 +56,23 @@ def test_blocks_keep_their_lines() -> None:
 
 def test_there_is_something_to_run() -> None:
     assert documents
+
+
+everything = [
+    path
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("packages/**/README.md"), *ROOT.glob("docs/**/*.md")])
+    if not SKIPPED & set(path.relative_to(ROOT).parts)
+]
+
+
+@pytest.mark.parametrize("document", everything, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_and_hooks_that_are_named_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    registry = plugins.registry()
+    commands = {*plugins.index.BUILT_IN_COMMANDS, *registry.names("command")}
+    assert set(re.findall(r"(?:^|`)artifex ([a-z]+)", text, re.MULTILINE)) <= commands
+    presets = re.findall(r"artifex train ([a-z][\w-]*)", text)
+    assert set(presets) <= set(registry.names("preset"))
+    hooks = {plugins.hook_name(kind) for kind in plugins.KINDS}
+    named = set(re.findall(r"(?:def |`)(artifex_[a-z]+)", text)) - {"artifex_launcher"}
+    assert named <= hooks

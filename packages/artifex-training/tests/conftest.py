@@ -1,4 +1,4 @@
-"""A plugin with the smallest of everything, installed in a folder of its own, so that these tests need no family and no modality."""
+"""A plugin with the smallest of everything, so that these tests need no family and no modality."""
 
 import importlib
 import os
@@ -16,7 +16,7 @@ import yaml
 from artifex.core import plugins
 from artifex.core.testing import user_environment
 
-PLUGIN = '''
+PLUGIN = """
 from artifex.core.plugins import DatasetEntry, ExtensionEntry, ModalityEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -46,7 +46,7 @@ def artifex_extensions():
 @hookimpl
 def artifex_presets():
     return [PresetEntry(name="tiny-run", file="artifex_tiny:tiny.yaml", summary="A run of no account.")]
-'''
+"""
 
 PRESET = """
 model: {kind: tiny}
@@ -133,7 +133,7 @@ def tiny(_site, monkeypatch):
 
 @pytest.fixture
 def artifex(tiny, tmp_path, monkeypatch, capsys):
-    """Run the ``artifex`` command in this process and in ``tmp_path``; gives its exit code, standard output and standard error."""
+    """Run the ``artifex`` command in this process and in ``tmp_path``: its exit code, standard output and standard error."""
     from artifex.core.cli import main
 
     monkeypatch.chdir(tmp_path)

@@ -45,7 +45,15 @@ def trainer(folder=None, step=0, total=100, **more):
     """As much of a trainer as callbacks look at."""
     config = SimpleNamespace(log_every=10, batch_size=8, to_dict=lambda: {"batch_size": 8})
     state = SimpleNamespace(bad_step=np.int32(-1))
-    given = {"folder": folder, "step": step, "total_steps": total, "stop_reason": None, "seed": 7, "config": config, "state": state}
+    given = {
+        "folder": folder,
+        "step": step,
+        "total_steps": total,
+        "stop_reason": None,
+        "seed": 7,
+        "config": config,
+        "state": state,
+    }
     return SimpleNamespace(**(given | more))
 
 
@@ -58,7 +66,9 @@ def test_every_registered_callback_is_built_from_its_config():
             assert getattr(callbacks, config.__name__) is config
 
 
-@pytest.mark.parametrize("callback", [Checkpoint(CheckpointConfig()), MetricsFile(MetricsFileConfig()), SampleGrid(SampleGridConfig())])
+@pytest.mark.parametrize(
+    "callback", [Checkpoint(CheckpointConfig()), MetricsFile(MetricsFileConfig()), SampleGrid(SampleGridConfig())]
+)
 def test_those_that_write_need_a_folder(callback):
     with pytest.raises(InvalidInputError, match="callback writes files; give the Trainer a folder"):
         callback.on_start(trainer())
@@ -191,7 +201,12 @@ def run_checkpoint(where, steps, error=None, **options):
 
 @pytest.mark.parametrize(
     ("steps", "options", "kept"),
-    [(7, {"every": 3, "keep": 5}, [3, 6, 7]), (7, {"every": 2, "keep": 2}, [6, 7]), (4, {"every": 4}, [4]), (3, {"every": 9}, [3])],
+    [
+        (7, {"every": 3, "keep": 5}, [3, 6, 7]),
+        (7, {"every": 2, "keep": 2}, [6, 7]),
+        (4, {"every": 4}, [4]),
+        (3, {"every": 9}, [3]),
+    ],
 )
 def test_checkpoints_are_written_every_so_often_and_at_the_end(tmp_path, steps, options, kept):
     assert run_checkpoint(saves(tmp_path), steps, **options) == kept
@@ -316,7 +331,9 @@ def fake(monkeypatch):
 
 def test_wandb(fake, tmp_path):
     logged = []
-    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda exit_code: logged.append(exit_code))
+    run = SimpleNamespace(
+        log=lambda values, step: logged.append((step, values)), finish=lambda exit_code: logged.append(exit_code)
+    )
     calls = fake("wandb", init=run)
     callback = Wandb(WandbConfig(project="p", entity="e", offline=True, name="n"))
     where = trainer(tmp_path, step=3)
@@ -354,6 +371,23 @@ def test_mlflow(fake):
     ]
 
 
+def test_what_a_tracker_cannot_do_is_the_users_to_mend(fake, monkeypatch):
+    def refuse(*args, **options):
+        raise OSError("not logged in")
+
+    fake("wandb", init=None)
+    fake("mlflow", set_experiment=None)
+    monkeypatch.setattr(sys.modules["wandb"], "init", refuse)
+    monkeypatch.setattr(sys.modules["mlflow"], "set_experiment", refuse)
+    for callback, message in [
+        (Wandb(WandbConfig(project="p")), "Weights & Biases cannot start a run: not logged in"),
+        (MLflow(MLflowConfig(experiment="e")), "MLflow cannot start a run: not logged in"),
+    ]:
+        with pytest.raises(InvalidInputError, match=message):
+            callback.on_start(trainer())
+        callback.on_end(trainer(), OSError())
+
+
 @pytest.mark.parametrize(
     ("build", "extra"),
     [(lambda: Wandb(WandbConfig(project="p")), "wandb"), (lambda: MLflow(MLflowConfig(experiment="e")), "mlflow")],
@@ -376,10 +410,11 @@ def test_wandb_itself_offline(tmp_path, monkeypatch):
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
-def test_mlflow_itself_in_a_folder(tmp_path):
+def test_mlflow_itself_in_a_folder(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder is all that mlflow-skinny can write to by itself
     where = trainer(step=3)
-    callback = MLflow(MLflowConfig(experiment="e", tracking_uri=f"sqlite:///{tmp_path}/runs.db"))
+    callback = MLflow(MLflowConfig(experiment="e", tracking_uri=tmp_path.as_uri()))
     callback.on_start(where)
     callback.on_log(where, {"loss": 1.5})
     callback.on_evaluate(where, {"eval/loss": 2.5})

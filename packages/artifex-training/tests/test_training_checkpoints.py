@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint(tmp_path):
     for file in (tmp_path / "1" / "state").rglob("*"):
         if file.is_file() and file.stat().st_size:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(RunError, match="1 cannot be read, it may be damaged.*\n.*Delete that folder"):
+    with pytest.raises(RunError, match=r"1 cannot be read, it may be damaged.*\n.*Delete that folder"):
         restore(tmp_path, state())
 
 

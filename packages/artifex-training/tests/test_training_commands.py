@@ -1,7 +1,6 @@
 """``artifex train`` and ``artifex sample`` as they are typed."""
 
 import json
-import os
 import signal
 import time
 
@@ -66,7 +65,10 @@ def test_a_dry_run_shows_the_run_and_writes_nothing(artifex, tmp_path):
     [
         (["train", "tiny-rum"], "preset called 'tiny-rum'; did you mean 'tiny-run'?"),
         (["train", "missing.yaml"], "there is no run file missing.yaml"),
-        (["train", "tiny-run", "--set", "model.latent_dmi=3"], "model.latent_dmi: no such field in TinyConfig; did you mean 'latent_dim'?"),
+        (
+            ["train", "tiny-run", "--set", "model.latent_dmi=3"],
+            "model.latent_dmi: no such field in TinyConfig; did you mean 'latent_dim'?",
+        ),
         (["train", "tiny-run", "--set", "training.epochs=many"], "training.epochs: "),
         (["train", "tiny-run", "--set", "training.epochs"], "write it as --set training.steps=1000"),
         (["train", "tiny-run", "--set", "model.size=4"], "set model.size to fit"),
@@ -94,8 +96,6 @@ def test_a_mistake_is_one_message_and_leaves_nothing(artifex, tmp_path, monkeypa
     assert len(failed.err.splitlines()) <= 5
     assert failed.out == ""
     assert tree(tmp_path) == before
-
-
 
 
 @pytest.mark.parametrize("given", ["new", "empty"])
@@ -137,7 +137,7 @@ def test_a_signal_ends_a_run_between_two_steps_with_a_checkpoint(tiny, tmp_path)
     assert not (folder / "model").exists()
 
 
-def test_help_names_every_option(artifex):
+def test_help_names_every_option(artifex, tmp_path):
     for command, options in [
         ("train", ("--set", "--output", "--resume", "--dry-run", "NAME|FILE|RUN")),
         ("sample", ("--n-samples", "--seed", "--output", "RUN")),
@@ -146,4 +146,4 @@ def test_help_names_every_option(artifex):
         assert shown.code == 0
         for option in options:
             assert option in shown.out
-    assert os.listdir() == []
+    assert tree(tmp_path) == []

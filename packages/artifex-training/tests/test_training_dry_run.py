@@ -14,10 +14,10 @@ def test_the_figures_are_those_of_the_run(tiny):
     assert (found.parameters, found.parameter_arrays) == (3 * 2 + 2 + 2 * 3 + 3, 4)
     assert (found.steps, found.steps_per_epoch) == (15, 3)
     assert found.devices == "1 × cpu"
-    state_and_batch = found.memory["state and batch"]
-    # parameters and Adam's two moments, the batch; beside them a few counters and the padding of buffers
-    assert 4 * (3 * 17 + 24) <= state_and_batch <= 4 * (3 * 17 + 24) + 1024
-    assert "memory, state and batch: 0.0 MiB a device" in str(found)
+    state_and_data = found.memory["state and data"]
+    # parameters and Adam's two moments; 24 examples of three numbers; beside them a few counters and the padding of buffers
+    assert 4 * (3 * 17 + 24 * 3) <= state_and_data <= 4 * (3 * 17 + 24 * 3) + 1024
+    assert "memory, state and data: 0.0 MiB a device" in str(found)
 
 
 def test_the_loss_is_that_of_the_first_batch_untrained(tiny):

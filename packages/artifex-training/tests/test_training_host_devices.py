@@ -74,7 +74,7 @@ def big(x, k):
 
 
 def big_inputs(batch):
-    return jax.ShapeDtypeStruct((batch, 64, 64, 6), jnp.float32), K
+    return jax.ShapeDtypeStruct((batch, 96, 96, 6), jnp.float32), K
 
 
 def test_convolutions_get_a_device_a_core():
@@ -113,8 +113,8 @@ import jax, jax.numpy as jnp
 from jax._src import xla_bridge
 from artifex.training.host_devices import advise, set_cpu_devices
 
-advice = advise(lambda x, w: (x @ w).sum(), jax.ShapeDtypeStruct((8, 4), jnp.float32), jax.ShapeDtypeStruct((4, 2), jnp.float32),
-                batch_size=8)
+x, w = jax.ShapeDtypeStruct((8, 4), jnp.float32), jax.ShapeDtypeStruct((4, 2), jnp.float32)
+advice = advise(lambda x, w: (x @ w).sum(), x, w, batch_size=8)
 assert not xla_bridge.backends_are_initialized(), "started"
 set_cpu_devices(2)
 print(len(jax.devices()))
@@ -125,7 +125,11 @@ print(len(jax.devices()))
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [({}, ["2", "2"]), ({"JAX_NUM_CPU_DEVICES": "4"}, ["4", "4"]), ({"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, ["3", "3"])],
+    [
+        ({}, ["2", "2"]),
+        ({"JAX_NUM_CPU_DEVICES": "4"}, ["4", "4"]),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}, ["3", "3"]),
+    ],
     ids=["free", "chosen for jax", "chosen for xla"],
 )
 def test_nothing_starts_before_the_choice_and_the_users_own_choice_stands(environment, expected):

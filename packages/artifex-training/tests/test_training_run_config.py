@@ -132,7 +132,7 @@ def test_files_that_hold_no_run(tiny, tmp_path, text, message):
 
 def test_a_file_that_is_no_text(tiny, tmp_path):
     (tmp_path / "model.yaml").write_bytes(b"\x93NUMPY\x00\xff")
-    with pytest.raises(RunError, match="model.yaml is not a text file"):
+    with pytest.raises(RunError, match=r"model\.yaml is not a text file"):
         read_run_config(str(tmp_path / "model.yaml"))
 
 
@@ -144,7 +144,7 @@ def test_files_that_are_not_there(tiny, tmp_path, monkeypatch, source):
 
 
 def test_a_folder_without_a_run(tiny, tmp_path):
-    with pytest.raises(RunError, match="is a folder without config.yaml"):
+    with pytest.raises(RunError, match=r"is a folder without config\.yaml"):
         read_run_config(str(tmp_path))
 
 

@@ -224,7 +224,7 @@ def test_a_folder_without_permission(tmp_path, monkeypatch):
 
 
 def test_folders_that_hold_no_run(tiny, tmp_path):
-    with pytest.raises(RunError, match="is no run folder: it has no config.yaml"):
+    with pytest.raises(RunError, match=r"is no run folder: it has no config\.yaml"):
         load_run(tmp_path)
     tiny.config().to_yaml(tmp_path / "config.yaml")
     with pytest.raises(RunError, match="neither a model nor a checkpoint"):

@@ -1,4 +1,4 @@
-"""The smallest model, data set, modality and extension that a run can be made of; the fixture ``tiny`` installs them as a plugin."""
+"""The smallest model, data set, modality and extension that a run can be made of, for the fixture ``tiny``."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class TrainerConfig(Config):
     """Decay of a moving average of the parameters, which then serves for evaluation, samples and the saved model."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Work through each batch in this many equal parts, averaging their gradients: less memory, the same step."""
-    precision: Literal["bfloat16", "float16"] | None = None
+    precision: Literal["bfloat16"] | None = None
     """Cast parameters and inputs to this for the forward and backward pass; master copies and updates stay as they are."""
     remat: RematPolicy | None = None
     """Compute activations again in the backward pass, all but what this policy of ``jax.checkpoint_policies`` keeps."""

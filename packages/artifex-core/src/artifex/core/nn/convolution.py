@@ -89,8 +89,8 @@ def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequenc
 def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
     """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006).
 
-    It serves :func:`subpixel_conv_transpose`, whose kernels are small. Elsewhere XLA's own form is as fast or faster on the CPU,
-    for one to three input channels too (benchmarks/core_nn.py).
+    It serves :func:`subpixel_conv_transpose`, whose kernels are small. Elsewhere XLA's own form is as fast or faster on a
+    CPU, for one to three input channels too (benchmarks/core_nn.py).
     """
     strides = _check_window(x, kernel, strides, padding)
     *sizes, n_in, n_out = kernel.shape

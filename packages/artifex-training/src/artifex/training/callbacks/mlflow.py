@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ class MLflowConfig(Config):
     experiment: str
     """Experiment in MLflow; made if need be."""
     tracking_uri: str | None = None
-    """Server or folder; MLflow's own default when left out."""
+    """Address of the server; MLflow's own default when left out (a local data base, which takes all of ``mlflow``)."""
 
 
 class MLflow(Callback):
@@ -38,13 +39,16 @@ class MLflow(Callback):
         self._mlflow: Any = None
 
     def on_start(self, trainer: Trainer) -> None:
-        import mlflow
+        mlflow: Any = importlib.import_module("mlflow")  # an extra, unknown to the type checker
 
-        if self.config.tracking_uri is not None:
-            mlflow.set_tracking_uri(self.config.tracking_uri)
-        mlflow.set_experiment(self.config.experiment)
-        mlflow.start_run(run_name=self.config.name or None)
-        mlflow.log_params({"seed": trainer.seed, "steps": trainer.total_steps, "batch_size": trainer.config.batch_size})
+        try:
+            if self.config.tracking_uri is not None:
+                mlflow.set_tracking_uri(self.config.tracking_uri)
+            mlflow.set_experiment(self.config.experiment)
+            mlflow.start_run(run_name=self.config.name or None)
+            mlflow.log_params({"seed": trainer.seed, "steps": trainer.total_steps, "batch_size": trainer.config.batch_size})
+        except Exception as error:  # no server, no rights, a store that is not installed
+            raise InvalidInputError(f"MLflow cannot start a run: {error}") from error
         self._mlflow = mlflow
 
     def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -40,16 +41,19 @@ class Wandb(Callback):
         self._run: Any = None
 
     def on_start(self, trainer: Trainer) -> None:
-        import wandb
+        wandb: Any = importlib.import_module("wandb")  # an extra, unknown to the type checker
 
-        self._run = wandb.init(
-            project=self.config.project,
-            entity=self.config.entity,
-            name=self.config.name or None,
-            dir=None if trainer.folder is None else str(trainer.folder),
-            config={"seed": trainer.seed, "training": trainer.config.to_dict()},
-            mode="offline" if self.config.offline else "online",
-        )
+        try:
+            self._run = wandb.init(
+                project=self.config.project,
+                entity=self.config.entity,
+                name=self.config.name or None,
+                dir=None if trainer.folder is None else str(trainer.folder),
+                config={"seed": trainer.seed, "training": trainer.config.to_dict()},
+                mode="offline" if self.config.offline else "online",
+            )
+        except Exception as error:  # not logged in, no connection, no such project
+            raise InvalidInputError(f"Weights & Biases cannot start a run: {error}; offline: true needs no account") from error
 
     def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=trainer.step)
