@@ -182,9 +182,10 @@ def test_early_stop_ends_a_real_run(tiny):
 # checkpoints
 
 
-def saves(folder, **more):
+def saves(folder, *, sound=True, **more):
     """A trainer that can save its step."""
     made = trainer(folder, **more)
+    made.step, made.is_sound = 0, lambda: sound
     made.save_checkpoint = lambda checkpoints: checkpoints.save(made.step, {"a": jnp.ones(1)}, {})
     return made
 
@@ -217,8 +218,7 @@ def test_an_interrupted_run_keeps_what_it_reached(tmp_path):
 
 
 def test_a_state_gone_bad_is_not_kept(tmp_path):
-    bad = SimpleNamespace(bad_step=np.int32(2))
-    assert run_checkpoint(saves(tmp_path, state=bad), 5, RuntimeError(), every=2) == []
+    assert run_checkpoint(saves(tmp_path, sound=False), 5, RuntimeError(), every=2) == []
 
 
 def test_nothing_is_kept_of_no_step(tmp_path):

@@ -1,5 +1,6 @@
 """Virtual CPU devices: operations counted exactly, advice that follows from them, and nothing started on the way."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from artifex.core.host_threads import cores
 from artifex.core.testing import user_environment
 from artifex.training.host_devices import WORTH_SPLITTING, advise, count_flops
 
@@ -136,3 +138,73 @@ def test_nothing_starts_before_the_choice_and_the_users_own_choice_stands(enviro
     variables = user_environment() | {"JAX_PLATFORMS": "cpu"} | environment
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=variables, capture_output=True, text=True, check=False)
     assert done.stdout.split() == expected, done.stderr
+
+
+TWO_DEVICES_ON_TWO_CORES = """
+import os
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+import jax, jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from artifex.training.host_devices import set_cpu_devices
+
+set_cpu_devices(2)
+mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
+whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+keys = jax.random.split(jax.random.key(0), 4)
+sizes = (784, 400, 20, 400, 784)
+weights = jax.device_put([0.05 * jax.random.normal(k, s) for k, s in zip(keys, zip(sizes, sizes[1:]))], whole)
+x = jax.device_put(jax.random.uniform(jax.random.key(1), (128, 784)), split)
+
+@jax.jit
+def step(weights, x):
+    def loss(weights):
+        h = x
+        for w in weights:
+            h = jnp.tanh(h @ w)
+        return jnp.mean((h - x) ** 2)
+    return jax.tree.map(lambda w, g: w - 0.1 * g, weights, jax.grad(loss)(weights))  # g is summed over the devices
+
+for _ in range(STEPS):
+    weights = step(weights, x)
+assert bool(jnp.isfinite(jax.block_until_ready(weights)[0]).all())
+print(len(jax.devices()), "finished")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot pin a process to two cores")
+@pytest.mark.parametrize("environment", [{}, {"JAX_NUM_CPU_DEVICES": "2"}], ids=["ours", "the user's"])
+def test_devices_do_not_starve_each_other_in_an_all_reduce(environment):
+    """Without threads to spare, XLA aborts this process within its first steps."""
+    variables = user_environment() | {"JAX_PLATFORMS": "cpu"} | environment
+    program = TWO_DEVICES_ON_TWO_CORES.replace("STEPS", "400")
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.split() == ["2", "finished"], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("environment", "chosen", "least"),
+    [
+        ({}, 3, 3),
+        ({"JAX_NUM_CPU_DEVICES": "5"}, 1, 5),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, 1, 4),
+        ({"NPROC": "1"}, 3, 3),
+    ],
+    ids=["ours", "chosen for jax", "chosen for xla", "too small a pool"],
+)
+def test_there_are_threads_for_every_device(environment, chosen, least):
+    assert int(pool_size(chosen, environment)) == cores() + least
+
+
+def test_one_device_and_a_larger_pool_are_left_as_they_are():
+    assert pool_size(1, {}) == "None"
+    assert pool_size(2, {"NPROC": "1000"}) == "1000"
+
+
+def pool_size(devices, environment):
+    program = (
+        f"import os; from artifex.training.host_devices import *; set_cpu_devices({devices}); print(os.environ.get('NPROC'))"
+    )
+    variables = user_environment() | {"JAX_PLATFORMS": "cpu"} | environment
+    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

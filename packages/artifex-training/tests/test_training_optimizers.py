@@ -51,6 +51,13 @@ def test_optimizer_is_optax_own():
     assert_same(walk(made), walk(optax.sgd(0.1, momentum=0.9)))
 
 
+@pytest.mark.parametrize("name", ["sgd", "lion", "rmsprop", "rprop", "sm3", "optimistic_adam_v2", "adafactor", "lamb"])
+def test_any_optimizer_of_optax_serves(name):
+    walked = walk(make_optimizer(OptimizerConfig(optimizer_type=name, learning_rate=1e-2), 10))
+    assert all(np.isfinite(leaf).all() for leaf in walked.values())
+    assert any(np.abs(walked[key] - PARAMS[key]).max() > 0 for key in PARAMS)
+
+
 def test_clipping_comes_before_the_optimizer():
     made = make_optimizer(OptimizerConfig(optimizer_type="sgd", learning_rate=1.0, clip_norm=0.5), 10)
     updates, _ = made.update(GRADS, made.init(PARAMS), PARAMS)
@@ -84,6 +91,9 @@ def test_decay_given_to_adam_makes_it_adamw():
     [
         ({"optimizer_type": "adamm"}, "optax has no optimiser 'adamm'; did you mean adam"),
         ({"optimizer_type": "chain"}, "optax has no optimiser 'chain'"),
+        ({"optimizer_type": "scale_by_rprop"}, "optax has no optimiser 'scale_by_rprop'; did you mean rprop"),
+        ({"optimizer_type": "lbfgs"}, "optax.lbfgs cannot be used with these settings"),
+        ({"optimizer_type": "rprop", "scheduler": {"scheduler_type": "cosine"}}, "some optimisers take no schedule"),
         ({"options": {"beta1": 0.9}}, "optax.adam has no option 'beta1'; it has b1, b2"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"scheduler": {"end_fraction": 0.1}}, "a constant schedule does not use it"),

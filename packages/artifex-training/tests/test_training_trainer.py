@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLossError, RunError
 from artifex.core.mesh import ShardingConfig
-from artifex.training import ArrayLoader, Callback, Trainer, TrainerConfig
-from artifex.training.callbacks import Checkpoint, CheckpointConfig
+from artifex.training import ArrayLoader, Callback, Objective, OptimizerConfig, Trainer, TrainerConfig
+from artifex.training.callbacks import Checkpoint, CheckpointConfig, EarlyStop, EarlyStopConfig
 
 
 class Autoencoder(nnx.Module):
@@ -228,21 +229,141 @@ def test_a_checkpoint_goes_to_another_mesh(tmp_path):
 
 
 def test_resuming_with_another_seed_is_an_error(tmp_path):
-    Trainer(Autoencoder(), config(steps=10), seed=4, callbacks=[Checkpoint(CheckpointConfig())], folder=tmp_path).fit(data())
-    with pytest.raises(RunError, match="seed"):
-        Trainer(Autoencoder(), config(), seed=5).fit(data(), resume=tmp_path / "checkpoints")
+    def loader():
+        return ArrayLoader({"x": data()}, batch_size=16, seed=9)
+
+    Trainer(Autoencoder(), config(steps=10), seed=4, callbacks=[Checkpoint(CheckpointConfig())], folder=tmp_path).fit(loader())
+    with pytest.raises(RunError, match="was written with seed 4, this Trainer has seed 5"):
+        Trainer(Autoencoder(), config(), seed=5).fit(loader(), resume=tmp_path / "checkpoints")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_term():
     class Breaks(Autoencoder):
         def loss_fn(self, batch, outputs, *, step):
-            loss = super().loss_fn(batch, outputs)["loss"]
-            return {"loss": loss, "penalty": jnp.where(step >= 7, jnp.inf, 1.0)}
+            penalty = jnp.where(step >= 7, jnp.inf, 1.0)
+            return {"loss": super().loss_fn(batch, outputs)["loss"] + penalty, "penalty": penalty}
 
     record = Record()
-    with pytest.raises(NonFiniteLossError, match=r"not finite at step 8 \(terms: penalty\)"):
+    with pytest.raises(NonFiniteLossError, match=r"not finite at step 8 \(terms: loss, penalty\)"):
         Trainer(Breaks(), config(), seed=0, callbacks=[record]).fit(data())
     assert record.moments[-1] is NonFiniteLossError
+
+
+def test_a_gradient_that_is_not_finite_is_found_though_the_loss_was():
+    class Root(Autoencoder):
+        def loss_fn(self, batch, outputs):
+            return {"loss": jnp.sqrt(jnp.sum(self.decoder.bias[...] ** 2))}  # no slope at zero, where biases start
+
+    model = Root()
+    with pytest.raises(NonFiniteLossError, match="the parameters are not finite after step 1"):
+        Trainer(model, config(log_every=1), seed=0).fit(data())
+    assert all(np.isfinite(value).all() for value in weights(model).values())  # the model keeps what it had
+
+
+def test_a_bad_loss_is_found_at_an_early_stop_too():
+    class Breaks(Autoencoder):
+        def loss_fn(self, batch, outputs, *, step):
+            return {"loss": super().loss_fn(batch, outputs)["loss"] + jnp.where(step >= 3, jnp.nan, 0.0)}
+
+    stop = EarlyStop(EarlyStopConfig(patience=1))
+    with pytest.raises(NonFiniteLossError, match="not finite at step 4"):
+        Trainer(Breaks(), config(log_every=500, evaluate_every=5), seed=0, callbacks=[stop]).fit(data(), data(40))
+
+
+def test_an_interruption_amid_a_step_leaves_the_callers_model_whole(monkeypatch):
+    model = Autoencoder()
+    before = weights(model)
+    trainer = Trainer(model, config(), seed=0, callbacks=[Record()])
+    advance = Trainer._advance
+
+    def interrupted(self, loader):
+        state = advance(self, loader)
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return state
+
+    monkeypatch.setattr(Trainer, "_advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(data())
+    assert_equal(weights(model), before, rtol=0)
+
+
+def test_the_schedule_of_a_slower_objective_is_as_long_as_its_steps():
+    class Scalar(nnx.Module):
+        def __init__(self):
+            self.w = nnx.Param(jnp.zeros(()))
+
+    objective = Objective(lambda m, b, rngs, step: {"loss": m.w[...]}, every=5)
+    settings = config(
+        steps=100,
+        log_every=1,
+        optimizer={"optimizer_type": "sgd", "learning_rate": 1.0, "scheduler": {"scheduler_type": "linear"}},
+    )
+    model, rates = Scalar(), []
+
+    class Rates(Callback):
+        def on_log(self, trainer, metrics):
+            rates.append(metrics["learning_rate"])
+
+    Trainer(model, settings, seed=0, objectives=[objective], callbacks=[Rates()]).fit(data())
+    # twenty descents at 1, 0.95 ... 0.05
+    np.testing.assert_allclose(model.w[...], -np.arange(1, 21).sum() / 20, rtol=1e-5)
+    np.testing.assert_allclose([rates[0], rates[4], rates[5], rates[-1]], [1.0, 1.0, 0.95, 0.05], rtol=1e-5)
+
+
+def test_parameters_too_coarse_to_train_are_refused():
+    class Coarse(Autoencoder):
+        def __init__(self):
+            super().__init__()
+            self.decoder = nnx.Linear(64, 16, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+
+    with pytest.raises(InvalidInputError, match=r"parameter decoder.bias is bfloat16, too coarse"):
+        Trainer(Coarse(), config(), seed=0).fit(data())
+
+
+def test_a_parameter_that_no_objective_of_the_model_trains_is_an_error():
+    class Three(nnx.Module):
+        def __init__(self):
+            self.generator, self.discriminator, self.encoder = (nnx.Linear(1, 1, rngs=nnx.Rngs(i)) for i in range(3))
+
+        def generate(self, n_samples=1, *, rngs=None):
+            raise NotImplementedError
+
+        def generator_objective(self, batch, *, rngs):
+            return {"loss": jnp.sum(self.generator.kernel[...])}
+
+        def discriminator_objective(self, batch, *, rngs):
+            return {"loss": jnp.sum(self.discriminator.kernel[...])}
+
+    with pytest.raises(InvalidInputError, match=r"no objective of Three trains the parameter encoder\."):
+        Trainer(Three(), config(), seed=0).fit(data())
+
+
+def test_devices_that_would_only_repeat_work_are_an_error():
+    with pytest.raises(InvalidInputError, match="2 devices along 'pipeline', but no parameter of Autoencoder is divided"):
+        Trainer(Autoencoder(), config(), seed=0, mesh=ShardingConfig(pipeline_parallel_size=2)).fit(data())
+
+
+def test_a_mesh_of_ones_own():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+    straight = Trainer(Autoencoder(), config(), seed=0).fit(data())
+    np.testing.assert_allclose(
+        Trainer(Autoencoder(), config(), seed=0, mesh=mesh).fit(data())["loss"], straight["loss"], rtol=1e-5
+    )
+    explicit = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,), devices=jax.devices()[:2])
+    with pytest.raises(InvalidInputError, match="make it with axis_types"):
+        Trainer(Autoencoder(), config(), seed=0, mesh=explicit)
+
+
+def test_a_loader_of_another_batch_size_is_an_error():
+    loader = ArrayLoader({"x": data()}, batch_size=8, seed=0)
+    with pytest.raises(InvalidInputError, match="batches have 8 examples, but the Trainer's batch_size is 16"):
+        Trainer(Autoencoder(), config(), seed=0).fit(loader)
+
+
+def test_configs_hash():
+    assert hash(config()) == hash(config())
+    assert config(optimizers={"generator": OptimizerConfig()}) != config()
 
 
 def test_what_is_modelled_may_come_as_a_loader_with_conditions():
@@ -262,6 +383,7 @@ def test_what_is_modelled_may_come_as_a_loader_with_conditions():
         ({"accumulate": 3}, "batch_size 16 does not split into accumulate = 3 equal parts"),
         ({"precision": "float8"}, "precision"),
         ({"remat": "everything"}, "remat"),
+        ({"precision": "float16"}, "precision"),
     ],
 )
 def test_configs_that_make_no_sense(changes, message):

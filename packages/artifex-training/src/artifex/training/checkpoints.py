@@ -79,7 +79,8 @@ class Checkpoints:
 
         if step != self._manager.latest_step():
             items = ocp.args.Composite(state=ocp.args.PyTreeSave(_by_name(state)), extra=ocp.args.JsonSave(extra))
-            self._manager.save(step, args=items)
+            if not self._manager.save(step, args=items):
+                raise RunError(f"{self.folder} already has a checkpoint later than step {step}; nothing was written")
 
     def restore(self, like: Any, layout: Any) -> tuple[int, Any, dict[str, Any]]:
         """The newest checkpoint as ``(step, state, extra)``, laid out by ``layout`` whatever mesh it was saved from.

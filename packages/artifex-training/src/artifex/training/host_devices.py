@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+
+from artifex.core.host_threads import cores as available_cores, reserve_threads
 
 __all__ = ["Advice", "advise", "count_flops", "set_cpu_devices"]
 
@@ -37,7 +40,7 @@ class Advice:
 
 def advise(step: Callable[..., Any], *arguments: Any, batch_size: int, cores: int | None = None) -> Advice:
     """How many CPU devices ``step(*arguments)`` (arrays or their shapes) should have. Traces it; starts nothing."""
-    cores = _cores() if cores is None else cores
+    cores = available_cores() if cores is None else cores
     flops = count_flops(jax.make_jaxpr(step)(*arguments).jaxpr)
     convolutions, products = flops["conv"], flops["dot"]
     share = convolutions / max(convolutions + products, 1)
@@ -51,16 +54,25 @@ def advise(step: Callable[..., Any], *arguments: Any, batch_size: int, cores: in
 
 
 def set_cpu_devices(count: int) -> None:
-    """Make the CPU pose as ``count`` devices, unless their number was chosen already or JAX has started and it is too late."""
-    flags: Any = jax.config  # its flags are attributes that the type checker does not see
-    chosen = flags.jax_num_cpu_devices != -1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not chosen:
+    """Make the CPU pose as ``count`` devices, unless their number was chosen already or JAX has started and it is too late.
+
+    Either way there will be threads enough for them (:mod:`artifex.core.host_threads`): devices that starve each other in an
+    all-reduce abort the process.
+    """
+    chosen = _chosen_devices()
+    reserve_threads(count if chosen is None else chosen)
+    if chosen is None:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", count)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _chosen_devices() -> int | None:
+    """The number that the user set, for JAX or in XLA's own flag."""
+    flags: Any = jax.config  # its flags are attributes that the type checker does not see
+    if flags.jax_num_cpu_devices != -1:
+        return flags.jax_num_cpu_devices
+    found = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    return int(found[-1]) if found else None
 
 
 def count_flops(jaxpr: Any) -> dict[str, float]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
-from artifex.core.errors import InvalidTypeError
+from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.extensions import ModelExtension
 from artifex.core.protocols import AdversarialModelProtocol, Batch, TrainableGenerativeModelProtocol
 
@@ -29,7 +30,8 @@ class Objective:
     """
 
     loss: Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]
-    """``loss(model, batch, rngs, step)``: pure, inside the compiled step."""
+    """``loss(model, batch, rngs, step)``: pure, inside the compiled step. With a trainer's ``precision`` the model's parameters
+    come cast, the batch as it is."""
     name: str = ""
     """Prefix of its figures in logs; empty for a model's only objective."""
     parameters: str = ""
@@ -42,45 +44,96 @@ class Objective:
         return not self.parameters or key == self.parameters or key.startswith(f"{self.parameters}.")
 
 
-def objectives_of(model: Any, extensions: Sequence[ModelExtension] = ()) -> tuple[Objective, ...]:
+def objectives_of(
+    model: Any, extensions: Sequence[ModelExtension] = (), *, precision: str | None = None
+) -> tuple[Objective, ...]:
     """The objectives that ``model`` declares by its protocol.
 
+    Args:
+        model: what is trained.
+        extensions: what adds to its outputs and loss.
+        precision: what floating inputs of the forward pass are cast to. A ``loss_fn`` and the extensions see the batch uncast,
+            so that a loss is measured against the data as they are.
+
     Raises:
-        InvalidTypeError: the model follows neither protocol, or extensions are given to an adversarial model.
+        InvalidTypeError: the model follows neither protocol, extensions are given to an adversarial model, or an extension
+            holds parameters, which nothing would train.
     """
     if isinstance(model, AdversarialModelProtocol):
         if extensions:
             raise InvalidTypeError(f"{type(model).__name__} has two objectives; extensions add to the loss of a model with one")
         return (
-            Objective(lambda m, b, rngs, _: m.discriminator_objective(b, rngs=rngs), "discriminator", "discriminator"),
-            Objective(lambda m, b, rngs, _: m.generator_objective(b, rngs=rngs), "generator", "generator"),
+            Objective(_adversarial_loss("discriminator_objective", precision), "discriminator", "discriminator"),
+            Objective(_adversarial_loss("generator_objective", precision), "generator", "generator"),
         )
     if isinstance(model, TrainableGenerativeModelProtocol):
-        return (Objective(_model_loss(type(model), tuple(extensions))),)
+        _check_extensions(extensions)
+        return (Objective(_model_loss(type(model), tuple(extensions), precision)),)
     raise InvalidTypeError(
         f"{type(model).__name__} cannot be trained: it needs __call__, generate and loss_fn(batch, outputs), "
         "or generator_objective and discriminator_objective; or pass objectives=(Objective(loss), ...) to the Trainer"
     )
 
 
+def _adversarial_loss(method: str, precision: str | None) -> Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]:
+    def loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: jax.Array) -> Losses:
+        del step  # neither objective depends on it
+        return getattr(model, method)(_cast(batch, precision), rngs=rngs)
+
+    return loss
+
+
 def _model_loss(
-    model_type: type, extensions: tuple[ModelExtension, ...]
+    model_type: type, extensions: tuple[ModelExtension, ...], precision: str | None
 ) -> Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]:
     """Forward pass, the model's ``loss_fn``, and the extensions' shares of the loss."""
-    call_accepts = inspect.signature(model_type.__call__).parameters
-    loss_accepts = inspect.signature(model_type.loss_fn).parameters
+    takes, loss_takes = _accepts(model_type, "__call__"), _accepts(model_type, "loss_fn")
 
     def loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: jax.Array) -> Losses:
-        conditions = {key: batch[key] for key in batch if key != "x" and key in call_accepts}
-        outputs = model(batch["x"], rngs=rngs, **conditions)
+        if "condition" in batch and not takes("condition"):
+            raise InvalidInputError(
+                f"the batch has a condition, but {model_type.__name__}.__call__ takes none; "
+                "use a conditional model, or leave 'condition' out of the data"
+            )
+        inputs = _cast(batch, precision)
+        conditions = {key: inputs[key] for key in batch if key != "x" and takes(key)}
+        outputs = model(inputs["x"], rngs=rngs, **conditions)
         for extension in extensions:
             outputs = {**outputs, **extension.apply(model, batch, outputs)}
-        losses = dict(model.loss_fn(batch, outputs, **({"step": step} if "step" in loss_accepts else {})))
+        losses = dict(model.loss_fn(batch, outputs, **({"step": step} if loss_takes("step") else {})))
         for extension in extensions:
             terms = extension.compute_loss(batch, outputs)
             losses["loss"] = losses["loss"] + extension.config.weight * terms["loss"]
-            name = extension.config.name or type(extension).__name__
-            losses |= {f"{name}/{term}": value for term, value in terms.items()}
+            losses |= {f"{_label(extension)}/{term}": value for term, value in terms.items()}
         return losses
 
     return loss
+
+
+def _accepts(model_type: type, method: str) -> Callable[[str], bool]:
+    """Whether a method takes an argument of a name, by itself or through ``**kwargs``."""
+    parameters = inspect.signature(getattr(model_type, method)).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return lambda name: takes_any or name in parameters
+
+
+def _cast(batch: Batch, precision: str | None) -> Batch:
+    """``batch`` with its floating arrays in ``precision``."""
+    if precision is None:
+        return batch
+    return {key: a.astype(precision) if jnp.issubdtype(a.dtype, jnp.floating) else a for key, a in batch.items()}
+
+
+def _label(extension: ModelExtension) -> str:
+    return extension.config.name or type(extension).__name__
+
+
+def _check_extensions(extensions: Sequence[ModelExtension]) -> None:
+    labels = [_label(extension) for extension in extensions]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise InvalidInputError(f"two extensions are called {twice[0]!r} and would log over each other; give each a name")
+    for extension in extensions:
+        if isinstance(extension, nnx.Module) and jax.tree.leaves(nnx.state(extension, nnx.Param)):
+            raise InvalidTypeError(
+                f"extension {_label(extension)} holds parameters, which nothing would train or save; put them into the model"
+            )

@@ -72,7 +72,8 @@ class OptimizerConfig(Config):
     """Decoupled weight decay: each step also subtracts the learning rate times this times the parameter. An optimiser that has
     a weight decay of its own (``adamw``, ``lion``) applies it itself."""
     decay_mask: Literal["matrices", "all"] = "matrices"
-    """What decays: arrays of two or more dimensions only (no biases, no norms' scales), or everything."""
+    """What decays: arrays of two or more dimensions only, which leaves out biases and norms' scales (where those are stacked
+    over layers they have two dimensions and decay too), or everything."""
     clip_norm: Positive | None = None
     """Gradients of a greater global norm are scaled down to this one."""
     clip_value: Positive | None = None
@@ -86,6 +87,34 @@ class OptimizerConfig(Config):
         for option in self.options:
             if option not in allowed:
                 raise ValueError(f"optax.{self.optimizer_type} has no option {option!r}; it has {', '.join(allowed)}")
+        _try_out(self)
+
+
+def _try_out(config: OptimizerConfig) -> None:
+    """Make the optimiser and trace one update of a small matrix: what it cannot take is found out here."""
+    params = {"w": jax.ShapeDtypeStruct((2, 2), "float32")}
+
+    def update(params: Any) -> Any:
+        optimizer = make_optimizer(config, 10)
+        return optimizer.update(params, optimizer.init(params), params)
+
+    try:
+        jax.eval_shape(update, params)
+    except Exception as error:  # optax raises whatever its arithmetic meets
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"optax.{config.optimizer_type} cannot be used with these settings ({reason}); some optimisers take no schedule, "
+            "some need the loss itself at every update"
+        ) from error
+
+
+def _is_optimizer(name: str, value: Any) -> bool:
+    """Whether ``optax.name`` makes a whole optimiser from a learning rate, and not a part of one."""
+    return (
+        inspect.isfunction(value)
+        and not name.startswith(("_", "scale_by_"))
+        and "learning_rate" in inspect.signature(value).parameters
+    )
 
 
 def _factory(name: str) -> Callable[..., Any]:
@@ -93,13 +122,9 @@ def _factory(name: str) -> Callable[..., Any]:
     import optax
 
     found = getattr(optax, name, None)
-    if callable(found) and not inspect.isclass(found) and "learning_rate" in inspect.signature(found).parameters:
-        return found
-    known = [
-        n
-        for n in dir(optax)
-        if inspect.isfunction(f := getattr(optax, n)) and "learning_rate" in inspect.signature(f).parameters
-    ]
+    if _is_optimizer(name, found):
+        return found  # pyright: ignore[reportReturnType]
+    known = [n for n in dir(optax) if _is_optimizer(n, getattr(optax, n))]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     raise ValueError(
         f"optax has no optimiser {name!r}; "
@@ -127,7 +152,7 @@ def learning_rate(config: OptimizerConfig, total_steps: int) -> Callable[[Any], 
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> Any:
-    """The optax transformation that ``config`` describes, for a run of ``total_steps``: clip, then decay, then step."""
+    """The optax transformation that ``config`` describes, for a run of ``total_steps``: clip, then step and decay."""
     import optax
 
     factory = _factory(config.optimizer_type)
@@ -141,7 +166,9 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> Any:
         chain.append(optax.clip(config.clip_value))
     if config.clip_norm is not None:
         chain.append(optax.clip_by_global_norm(config.clip_norm))
-    chain.append(factory(learning_rate(config, total_steps), **arguments))
+    # a plain number where it is one: not every optimiser takes a schedule
+    constant = config.scheduler.scheduler_type == "constant" and config.scheduler.warmup_steps == 0
+    chain.append(factory(config.learning_rate if constant else learning_rate(config, total_steps), **arguments))
     if config.weight_decay and not own_decay:
         chain.append(_decoupled_decay(config.weight_decay, learning_rate(config, total_steps), mask))
     return chain[0] if len(chain) == 1 else optax.chain(*chain)

@@ -28,7 +28,6 @@ from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import run_folder
-from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader
@@ -64,7 +63,7 @@ class Run:
             KeyboardInterrupt: it was ended by a signal.
         """
         self.trainer.folder = folder
-        self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks, StopBetweenSteps())
+        self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
         metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / CHECKPOINTS if resume else None)
         save_model(self.trainer.evaluation_model(), folder / MODEL)
         return metrics
@@ -144,13 +143,18 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     run_config = read_run_config(str(folder))
     modality = _build_modality(run_config.data.modality)
     if _has_model(folder):
-        return run_config, load_model(folder / MODEL), modality
+        return run_config, _evaluating(load_model(folder / MODEL)), modality
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
     with Checkpoints(folder / CHECKPOINTS) as checkpoints:
         set_weights(model, evaluation_weights(checkpoints.arrays("params", "rest", "ema")[1]))
-    return run_config, nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False), modality
+    return run_config, _evaluating(model), modality
+
+
+def _evaluating(model: Any) -> Any:
+    """The model without dropout, and with running averages in the place of a batch's own."""
+    return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
 
 def evaluation_weights(arrays: Mapping[str, Any]) -> dict[str, Any]:

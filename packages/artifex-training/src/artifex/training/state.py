@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+
+from artifex.training.rematerialisation import rematerialise
 
 __all__ = ["Flat", "ModelParts", "TrainState", "dotted"]
 
@@ -33,6 +36,8 @@ class TrainState:
     """Exponential moving average of the parameters; empty when there is none."""
     sums: Flat
     """Sums of the logged scalars since they were last read."""
+    summed: Any
+    """How many steps ``sums`` covers, int32."""
     bad_step: Any
     """First step, counted from 1, whose loss was not finite; -1 while there is none."""
 
@@ -53,14 +58,17 @@ class ModelParts:
         self._streams = dict(nnx.to_flat_state(nnx.as_pure(streams)))
         self._paths = {".".join(map(str, path)): path for state in (params, rest) for path, _ in nnx.to_flat_state(state)}
 
-    def assemble(self, params: Flat, rest: Flat, key: jax.Array, *, train: bool) -> Any:
+    def assemble(self, params: Flat, rest: Flat, key: jax.Array, *, train: bool, remat: Sequence[str] = ()) -> Any:
         """The model with these variables, in training or evaluation mode.
 
-        Its own random streams start afresh from ``key``: a layer that draws from them sees new noise at every step.
+        Its own random streams start afresh from ``key``: a layer that draws from them sees new noise at every step. The modules
+        that ``remat`` names compute their activations again in the backward pass.
         """
         streams = {path: _fresh_stream(path, leaf, key) for path, leaf in self._streams.items()}
         model = nnx.merge(self.graphdef, self._nested(params), nnx.from_flat_state(streams), self._nested(rest))
-        return nnx.view(model, deterministic=not train, use_running_average=not train, raise_if_not_found=False)
+        model = nnx.view(model, deterministic=not train, use_running_average=not train, raise_if_not_found=False)
+        rematerialise(model, remat)
+        return model
 
     def rest_of(self, model: Any) -> Flat:
         """The variables that are neither parameters nor random streams, after a forward pass may have moved them."""

@@ -32,8 +32,9 @@ class Program:
         key: root of all randomness. Step ``t`` draws from ``fold_in(key, t)`` and nothing else, so a resumed run repeats it.
         ema_decay: decay of the parameters' moving average; None for no average.
         accumulate: number of equal parts that a batch is worked through in, gradients averaged.
-        precision: dtype that parameters and floating inputs are cast to for the forward pass; None leaves them.
-        remat: name of a policy in ``jax.checkpoint_policies``: what the backward pass keeps instead of computing it again.
+        precision: dtype that parameters are cast to for the forward and backward pass; None leaves them. Scalars stay as they
+            are. What is cast of a batch is for the objective to say.
+        remat: patterns of names of modules that compute their activations again in the backward pass.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Program:
         ema_decay: float | None = None,
         accumulate: int = 1,
         precision: str | None = None,
-        remat: str | None = None,
+        remat: Sequence[str] = (),
     ):
         self.parts, self.objectives, self.optimizers = parts, tuple(objectives), tuple(optimizers)
         self._prepare, self._key, self._ema_decay = prepare, key, ema_decay
-        self._accumulate, self._precision, self._remat = accumulate, precision, remat
+        self._accumulate, self._precision, self._remat = accumulate, precision, tuple(remat)
+        self._loss_names = {f"{o.name}/loss" if o.name else "loss" for o in self.objectives}
 
     def init(self, batch: Batch) -> TrainState:
         """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
@@ -63,6 +65,7 @@ class Program:
             opt=tuple(o.init(self.owned(i, params)) for i, o in enumerate(self.optimizers)),
             ema=jax.tree.map(jnp.copy, params) if self._ema_decay is not None else {},
             sums={},
+            summed=jnp.zeros([], jnp.int32),
             bad_step=jnp.full([], -1, jnp.int32),
         )
         _, scalars = jax.eval_shape(self._advance, state, batch)
@@ -81,10 +84,11 @@ class Program:
     def step(self, state: TrainState, batch: Batch) -> TrainState:
         """One training step."""
         state, scalars = self._advance(state, batch)
-        finite = jnp.all(jnp.stack([jnp.isfinite(v) for v in scalars.values()]))
+        losses = [value for name, value in scalars.items() if name in self._loss_names]
+        finite = jnp.all(jnp.isfinite(jnp.stack(losses)))
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
         sums = {name: state.sums[name] + value for name, value in scalars.items()}
-        return state.replace(sums=sums, bad_step=bad_step)
+        return state.replace(sums=sums, summed=state.summed + 1, bad_step=bad_step)
 
     def losses(self, params: Flat, rest: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
         """Every scalar of every objective on one batch of held-out data; nothing changes."""
@@ -144,14 +148,12 @@ class Program:
 
         def loss(own: Flat, rest: Flat, part: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Losses, Flat]]:
             stream_key, model_key = jax.random.split(key)
-            cast = self._cast
-            model = self.parts.assemble({**cast(others), **cast(own)}, rest, stream_key, train=True)
-            losses = self.objectives[index].loss(model, cast(part), nnx.Rngs(model_key), step)
+            params = self._cast({**others, **own})
+            model = self.parts.assemble(params, rest, stream_key, train=True, remat=self._remat)
+            losses = self.objectives[index].loss(model, part, nnx.Rngs(model_key), step)
             losses = {name: value.astype(jnp.float32) for name, value in losses.items()}
             return losses["loss"], (losses, self.parts.rest_of(model))
 
-        if self._remat is not None:
-            loss = jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, self._remat))
         gradient = jax.grad(loss, has_aux=True)
         if self._accumulate == 1:
             grads, (losses, rest) = gradient(own, rest, batch, key)
@@ -169,10 +171,14 @@ class Program:
         (total, rest), losses = jax.lax.scan(add, (zeros, rest), (parts, jax.random.split(key, n)))
         return jax.tree.map(lambda g: g / n, total), rest, jax.tree.map(jnp.mean, losses)
 
-    def _cast(self, arrays: Any) -> Any:
+    def _cast(self, params: Flat) -> Flat:
         if self._precision is None:
-            return arrays
-        return jax.tree.map(lambda a: a.astype(self._precision) if jnp.issubdtype(a.dtype, jnp.floating) else a, arrays)
+            return params
+        return {name: p.astype(self._precision) if p.ndim and _is_floating(p) else p for name, p in params.items()}
+
+
+def _is_floating(array: Any) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.floating)
 
 
 def _named(objective: Objective, losses: Losses) -> Losses:

@@ -2,77 +2,39 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from pydantic import Field
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLossError
+from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLossError, RunError
 from artifex.core.extensions import ModelExtension
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.protocols import ModalityProtocol
 from artifex.core.sharding import batch_sharding, shard_like_params, shardings as parameter_shardings
 from artifex.training.callbacks import Callback
+from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import Checkpoints
 from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader
 from artifex.training.objectives import Objective, objectives_of
-from artifex.training.optimizers import OptimizerConfig, learning_rate, make_optimizer
+from artifex.training.optimizers import learning_rate, make_optimizer
+from artifex.training.rate import Rate
 from artifex.training.seeds import key_for
-from artifex.training.state import ModelParts, TrainState, dotted
+from artifex.training.state import Flat, ModelParts, TrainState, dotted
 from artifex.training.step import Program
+from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["Trainer", "TrainerConfig"]
 
 ON_DEVICE_BYTES = 2**30
 """Training data in memory are kept on the devices up to this size; larger ones are sent batch by batch."""
-
-RematPolicy = Literal["nothing_saveable", "dots_saveable", "dots_with_no_batch_dims_saveable"]
-
-
-@config
-class TrainerConfig(Config):
-    """How long to train, with what optimiser, and what to do along the way."""
-
-    steps: Annotated[int, Field(ge=1)] | None = None
-    """Length of the run in steps; give this or ``epochs``."""
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    """Length of the run in passes over the training data."""
-    batch_size: Annotated[int, Field(ge=1)] = 128
-    """Examples in a step, over all devices together."""
-    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
-    """Optimiser of the model's objective."""
-    optimizers: dict[str, OptimizerConfig] = Field(default_factory=dict)
-    """Optimisers of single objectives of a model that has several, by the objective's name (``generator``)."""
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay of a moving average of the parameters, which then serves for evaluation, samples and the saved model."""
-    accumulate: Annotated[int, Field(ge=1)] = 1
-    """Work through each batch in this many equal parts, averaging their gradients: less memory, the same step."""
-    precision: Literal["bfloat16"] | None = None
-    """Cast parameters and inputs to this for the forward and backward pass; master copies and updates stay as they are."""
-    remat: RematPolicy | None = None
-    """Compute activations again in the backward pass, all but what this policy of ``jax.checkpoint_policies`` keeps."""
-    log_every: Annotated[int, Field(ge=1)] = 50
-    """Steps between two lines of the log; each holds averages over those steps."""
-    evaluate_every: Annotated[int, Field(ge=1)] | None = None
-    """Steps between two evaluations on held-out data; by default one an epoch's end."""
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"give either steps or epochs (given: steps={self.steps}, epochs={self.epochs})")
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"batch_size {self.batch_size} does not split into accumulate = {self.accumulate} equal parts")
-
-    def total_steps(self, steps_per_epoch: int) -> int:
-        """Length of the run in steps."""
-        return self.steps if self.steps is not None else (self.epochs or 0) * steps_per_epoch
 
 
 class Trainer:
@@ -128,7 +90,10 @@ class Trainer:
         self.model, self.config, self.seed, self.modality = model, config, seed, modality
         self.folder = None if folder is None else Path(folder)
         self.callbacks = tuple(callbacks)
-        self.objectives = tuple(objectives) if objectives is not None else objectives_of(model, extensions)
+        self.objectives = (
+            tuple(objectives) if objectives is not None else objectives_of(model, extensions, precision=config.precision)
+        )
+        self._all_owned = objectives is None
         self.sharding = mesh if isinstance(mesh, ShardingConfig) else ShardingConfig(data_parallel_size=1)
         self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).create_mesh(self.sharding)
         self.step = 0
@@ -144,7 +109,12 @@ class Trainer:
         if unknown:
             names = ", ".join(repr(o.name) for o in self.objectives)
             raise InvalidInputError(f"training.optimizers names {sorted(unknown)}, but the model's objectives are {names}")
-        shards = self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+        if any(kind != AxisType.Auto for kind in self.mesh.axis_types):
+            raise InvalidInputError(
+                f"the mesh has axes of the types {self.mesh.axis_types}; make it with axis_types=(AxisType.Auto,) * "
+                f"{len(self.mesh.axis_names)}, or pass a ShardingConfig"
+            )
+        shards = self._shards
         if self.config.batch_size % (shards * self.config.accumulate):
             raise InvalidInputError(
                 f"batch_size {self.config.batch_size} does not split over {shards} data-parallel devices"
@@ -157,6 +127,11 @@ class Trainer:
                 f"training.precision is {self.config.precision}, but the model's own dtype is {dtype}, which would undo it; "
                 "set one of the two"
             )
+
+    @property
+    def _shards(self) -> int:
+        """In how many pieces a batch is split."""
+        return self.mesh.shape.get("data", 1) * self.mesh.shape.get("fsdp", 1)
 
     def fit(self, train: Any, evaluation: Any = None, *, resume: str | Path | None = None) -> dict[str, float]:
         """Train to the configured length, or until a callback stops it. Called again, it starts anew from the trained model.
@@ -172,61 +147,80 @@ class Trainer:
         Raises:
             NonFiniteLossError: the loss stopped being a finite number; the message names the step.
         """
-        self.loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
+        self.loader = self._training_loader(train)
         held_out = (
             None if evaluation is None else as_loader(evaluation, batch_size=self._evaluation_batch(evaluation), seed=self.seed)
         )
         self.compile(self.loader)
         if resume is not None:
             self._restore(Path(resume))  # after compile, which says what the state looks like
-        started: list[Callback] = []
-        error: BaseException | None = None
-        try:
-            for callback in self.callbacks:
-                started.append(callback)
+        callbacks = (*self.callbacks, StopBetweenSteps())
+        with ExitStack() as ending:  # whatever fails, every callback is told of the end and the model gets what was reached
+            ending.callback(self._hand_back)
+            for callback in callbacks:
+                ending.push(partial(_end, callback, self))
                 callback.on_start(self)
-            self._loop(self.loader, held_out)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            for callback in reversed(started):
-                callback.on_end(self, error)
-            if self.state is not None:
-                self._parts.write_back(self.model, self.state.params, self.state.rest)
+            self._loop(self.loader, held_out, callbacks)
         return dict(self.metrics)
 
-    def _loop(self, loader: Loader, held_out: Loader | None) -> None:
-        config, logged_at, clock = self.config, self.step, time.perf_counter()
-        evaluate_every = config.evaluate_every or loader.steps_per_epoch
-        on_step = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
+    def _training_loader(self, train: Any) -> Loader:
+        loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
+        if loader.batch_size != self.config.batch_size:
+            raise InvalidInputError(
+                f"the loader's batches have {loader.batch_size} examples, but the Trainer's batch_size is "
+                f"{self.config.batch_size}; make them equal"
+            )
+        return loader
+
+    def is_sound(self) -> bool:
+        """Whether the state can be read (it cannot amid a step) and every loss and parameter in it is a finite number."""
+        if self.state is None or any(leaf.is_deleted() for leaf in jax.tree.leaves(self.state)):
+            return False
+        return int(self.state.bad_step) < 0 and bool(_all_finite(self.state.params))
+
+    def _hand_back(self) -> None:
+        """Give the model what was reached, unless its numbers have gone bad."""
+        if self.state is not None and self.is_sound():
+            self._parts.write_back(self.model, self.state.params, self.state.rest)
+
+    def _loop(self, loader: Loader, held_out: Loader | None, callbacks: Sequence[Callback]) -> None:
+        evaluate_every = self.config.evaluate_every or loader.steps_per_epoch
+        on_step = [c for c in callbacks if type(c).on_step is not Callback.on_step]
+        rate = Rate(self.step)
+        logged_at = self.step
         while self.step < self.total_steps and self.stop_reason is None:
             self.state = self._advance(loader)
             self.step += 1
+            if not rate.started:
+                jax.block_until_ready(self.state.step)  # the first step is compiled, which is no part of the rate
+                rate.start(self.step)
             last = self.step == self.total_steps
-            if self.step % config.log_every == 0 or last:
-                metrics = self._read_sums(self.step - logged_at)
-                now = time.perf_counter()
-                metrics["steps_per_second"] = (self.step - logged_at) / (now - clock)
-                logged_at, clock = self.step, now
-                self.metrics |= metrics
-                for callback in self.callbacks:
-                    callback.on_log(self, metrics)
+            if self.step % self.config.log_every == 0 or last:
+                self._log(callbacks, rate)
+                logged_at = self.step
             if held_out is not None and (self.step % evaluate_every == 0 or last):
-                paused = time.perf_counter()
-                figures = {f"eval/{name}": value for name, value in self.evaluate(held_out).items()}
-                self.metrics |= figures
-                for callback in self.callbacks:
-                    callback.on_evaluate(self, figures)
-                clock += time.perf_counter() - paused
+                with rate.paused():
+                    figures = {f"eval/{name}": value for name, value in self.evaluate(held_out).items()}
+                    self.metrics |= figures
+                    for callback in callbacks:
+                        callback.on_evaluate(self, figures)
             for callback in on_step:
                 callback.on_step(self)
+        if self.step > logged_at:  # stopped between two lines of the log
+            self._log(callbacks, rate)
+
+    def _log(self, callbacks: Sequence[Callback], rate: Rate) -> None:
+        metrics = self._read_sums() | rate.read(self.step)
+        self.metrics |= metrics
+        for callback in callbacks:
+            callback.on_log(self, metrics)
 
     def compile(self, loader: Loader) -> None:
         """Lay the state out on the mesh, from the model as it is now, and make the compiled step for the loader's batches."""
         self.step, self.stop_reason, self._parts = 0, None, ModelParts(self.model)
         self.total_steps = self.config.total_steps(loader.steps_per_epoch)
         self.program = self._make_program()
+        self._check_parameters()
         batch = _peek(loader)
         # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
         with jax.set_mesh(self.mesh):
@@ -242,13 +236,13 @@ class Trainer:
     def _make_program(self) -> Program:
         config = self.config
         chosen = [config.optimizers.get(objective.name, config.optimizer) for objective in self.objectives]
-        self._learning_rates = {
-            o.name: learning_rate(c, self.total_steps) for o, c in zip(self.objectives, chosen, strict=True)
-        }
+        # an objective that descends at every n-th step sees that many fewer of them
+        lengths = [-(-self.total_steps // objective.every) for objective in self.objectives]
+        self._learning_rates = [learning_rate(c, length) for c, length in zip(chosen, lengths, strict=True)]
         return Program(
             self._parts,
             self.objectives,
-            [make_optimizer(c, self.total_steps) for c in chosen],
+            [make_optimizer(c, length) for c, length in zip(chosen, lengths, strict=True)],
             prepare=None if self.modality is None else self.modality.prepare,
             key=key_for(self.seed, "train"),
             ema_decay=config.ema_decay,
@@ -265,6 +259,7 @@ class Trainer:
                 nnx.state(self.model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size
             )
         )
+        self._check_mesh_is_used(placed)
         return TrainState(
             step=everywhere,
             params=placed,
@@ -272,8 +267,35 @@ class Trainer:
             opt=shard_like_params(state.opt, state.params, placed),
             ema={name: placed[name] for name in state.ema},
             sums=dict.fromkeys(state.sums, everywhere),
+            summed=everywhere,
             bad_step=everywhere,
         )
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters that could not be trained as the user must think they are."""
+        params = self._parts.params
+        coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
+        if coarse:
+            raise InvalidInputError(
+                f"parameter {coarse[0]} is {params[coarse[0]].dtype}, too coarse to add small steps to; keep parameters in "
+                "float32 (param_dtype) and set training.precision or the model's dtype to compute in less"
+            )
+        unowned = [name for name in params if not any(objective.owns(name) for objective in self.objectives)]
+        if unowned and self._all_owned:
+            raise InvalidInputError(
+                f"no objective of {type(self.model).__name__} trains the parameter {unowned[0]}; move it below one of "
+                f"{', '.join(o.parameters for o in self.objectives)}, or make it another kind of nnx.Variable"
+            )
+
+    def _check_mesh_is_used(self, placed: Flat) -> None:
+        """Refuse a mesh axis over which devices would only repeat each other's work."""
+        used = {"data", "fsdp"} | {axis for s in placed.values() for axis in jax.tree.leaves(tuple(s.spec))}
+        idle = [axis for axis, size in self.mesh.shape.items() if size > 1 and axis not in used]
+        if idle:
+            raise InvalidInputError(
+                f"the mesh has {self.mesh.shape[idle[0]]} devices along {idle[0]!r}, but no parameter of "
+                f"{type(self.model).__name__} is divided over it; set {idle[0]}_parallel_size to 1"
+            )
 
     def _stage(self, loader: Loader) -> Any:
         """The training data on the devices, where they fit there: a step then needs to be told row numbers only."""
@@ -302,28 +324,43 @@ class Trainer:
     def _place(self, batch: HostBatch) -> Any:
         return jax.device_put(batch, self._batch_layout)
 
-    def _read_sums(self, steps: int) -> dict[str, float]:
-        """Averages of the logged scalars over the last ``steps`` steps; starts new sums."""
+    def _read_sums(self) -> dict[str, float]:
+        """Averages of the logged scalars since they were last read; starts new sums.
+
+        Raises:
+            NonFiniteLossError: a loss or a parameter is no finite number any more.
+        """
         assert self.state is not None
-        sums, bad_step = jax.device_get((self.state.sums, self.state.bad_step))
+        finite = _all_finite(self.state.params)
+        sums, summed, bad_step, finite = jax.device_get((self.state.sums, self.state.summed, self.state.bad_step, finite))
+        advice = "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
         if bad_step >= 0:
-            terms = [name for name, value in sums.items() if not np.isfinite(value)]
+            terms = ", ".join(name for name, value in sums.items() if not np.isfinite(value))
+            raise NonFiniteLossError(f"the loss is not finite at step {int(bad_step)} (terms: {terms}); {advice}")
+        if not finite:
             raise NonFiniteLossError(
-                f"the loss is not finite at step {int(bad_step)} (terms: {', '.join(terms)}); "
-                "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
+                f"the parameters are not finite after step {self.step}, though the loss was: a gradient was not; {advice}"
             )
-        zeros = {name: jax.device_put(np.zeros([], np.float32), self.layout.sums[name]) for name in sums}
-        self.state = self.state.replace(sums=zeros)
-        rates = {
-            f"{name}/learning_rate" if name else "learning_rate": float(f(self.step - 1))
-            for name, f in self._learning_rates.items()
+        zeros = jax.tree.map(
+            lambda old, place: jax.device_put(np.zeros([], old.dtype), place), self.state.sums, self.layout.sums
+        )
+        self.state = self.state.replace(sums=zeros, summed=jax.device_put(np.zeros([], np.int32), self.layout.summed))
+        return {name: float(value) / int(summed) for name, value in sums.items()} | self._current_rates()
+
+    def _current_rates(self) -> dict[str, float]:
+        """The learning rate of each objective at the last step."""
+        return {
+            f"{objective.name}/learning_rate" if objective.name else "learning_rate": float(
+                rate((self.step - 1) // objective.every)
+            )
+            for objective, rate in zip(self.objectives, self._learning_rates, strict=True)
         }
-        return {name: float(value) / steps for name, value in sums.items()} | rates
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """Averages of every scalar of the objective over all of ``data``, with the averaged parameters where there are any.
+        """Averages of every scalar of the objective over all of ``data``, for the state that :meth:`fit` reached.
 
-        The same noise is drawn at every call, so that two evaluations differ by the parameters alone.
+        With the averaged parameters where there are any; before any training, for the model as it was given. The same noise
+        is drawn at every call, so that two evaluations differ by the parameters alone.
         """
         loader = as_loader(data, batch_size=self._evaluation_batch(data), seed=self.seed)
         if self.state is None:
@@ -333,7 +370,7 @@ class Trainer:
         results, sizes = [], []
         for i, batch in enumerate(loader.one_pass()):
             size = len(batch["x"])
-            even = size % (self.mesh.shape["data"] * self.mesh.shape["fsdp"]) == 0
+            even = size % self._shards == 0
             placed = jax.device_put(batch, self._batch_layout if even else NamedSharding(self.mesh, PartitionSpec()))
             results.append(self._compiled_losses(params, self.state.rest, placed, jax.random.fold_in(key, i), self.state.step))
             sizes.append(size)
@@ -356,13 +393,9 @@ class Trainer:
         return {name: getattr(analysis, attribute, None) for name, attribute in names.items()}
 
     def _evaluation_batch(self, data: Any) -> int:
-        size = (
-            len(data["x"])
-            if isinstance(data, dict) and "x" in data
-            else len(data)
-            if hasattr(data, "__len__")
-            else self.config.batch_size
-        )
+        """The configured batch size, or all of a smaller data set."""
+        examples = data.get("x", ()) if isinstance(data, Mapping) else data
+        size = len(examples) if hasattr(examples, "__len__") else self.config.batch_size
         return max(1, min(self.config.batch_size, size))
 
     def evaluation_model(self) -> Any:
@@ -377,11 +410,21 @@ class Trainer:
         """Write the whole state and the loader's position; returns when the device's arrays may change again."""
         assert self.state is not None
         assert self.loader is not None
-        checkpoints.save(self.step, self.state, {"loader": self.loader.state(), "seed": self.seed})
+        callbacks = {name: callback.state() for name, callback in self._named_callbacks().items()}
+        extra = {"loader": self.loader.state(), "seed": self.seed, "callbacks": callbacks}
+        checkpoints.save(self.step, self.state, extra)
+
+    def _named_callbacks(self) -> dict[str, Callback]:
+        """Callbacks under names that stay the same from run to run."""
+        kinds = [type(callback).__name__ for callback in self.callbacks]
+        return {
+            f"{kind}-{kinds[:i].count(kind)}": callback
+            for i, (kind, callback) in enumerate(zip(kinds, self.callbacks, strict=True))
+        }
 
     def restore(self, train: Any, folder: str | Path) -> None:
         """Take the state of the newest checkpoint in ``folder``, as :meth:`fit` does to resume, without training."""
-        self.loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
+        self.loader = self._training_loader(train)
         self.compile(self.loader)
         self._restore(Path(folder))
 
@@ -390,7 +433,22 @@ class Trainer:
         assert self.loader is not None
         with Checkpoints(folder) as checkpoints:
             self.step, self.state, extra = checkpoints.restore(self.state, self.layout)
+        if extra["seed"] != self.seed:
+            raise RunError(f"{folder} was written with seed {extra['seed']}, this Trainer has seed {self.seed}; use the same")
         self.loader.restore(extra["loader"])
+        for name, callback in self._named_callbacks().items():
+            if name in extra["callbacks"]:
+                callback.restore(extra["callbacks"][name])
+
+
+@jax.jit
+def _all_finite(params: Flat) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(p)) for p in params.values()]))
+
+
+def _end(callback: Callback, trainer: Trainer, kind: Any, error: BaseException | None, trace: Any) -> None:
+    del kind, trace  # ExitStack hands all three on; the error carries the other two
+    callback.on_end(trainer, error)
 
 
 def _devices(mesh: ShardingConfig | None) -> list[Any] | None:

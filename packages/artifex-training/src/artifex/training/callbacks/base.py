@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from artifex.core.errors import InvalidInputError
 
@@ -35,6 +35,13 @@ class Callback:
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
         """After the last step, or after whatever ended the run early."""
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run has to remember, as plain data; kept in every checkpoint."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`state` gave, before :meth:`on_start`."""
 
 
 def run_folder(trainer: Trainer, what: str) -> Path:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from artifex.core.config import Config, config
+from artifex.core.errors import RunError
 from artifex.training.callbacks.base import Callback, run_folder
-from artifex.training.checkpoints import Checkpoints
+from artifex.training.checkpoints import Checkpoints, latest_step
 
 if TYPE_CHECKING:
     from artifex.training.trainer import Trainer
@@ -32,10 +33,16 @@ class Checkpoint(Callback):
         self._checkpoints: Checkpoints | None = None
 
     def on_start(self, trainer: Trainer) -> None:
-        self._checkpoints = Checkpoints(run_folder(trainer, "checkpoint") / "checkpoints", keep=self.config.keep)
+        folder = run_folder(trainer, "checkpoint") / "checkpoints"
+        if (reached := latest_step(folder) or 0) > trainer.step:
+            raise RunError(
+                f"{folder} has a checkpoint of step {reached}, and this run is at step {trainer.step}; "
+                "resume from there, or give the Trainer another folder"
+            )
+        self._checkpoints = Checkpoints(folder, keep=self.config.keep)
 
     def on_step(self, trainer: Trainer) -> None:
-        if trainer.step % self.config.every == 0 and self._checkpoints is not None and _is_sound(trainer):
+        if trainer.step % self.config.every == 0 and self._checkpoints is not None and trainer.is_sound():
             trainer.save_checkpoint(self._checkpoints)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
@@ -43,11 +50,6 @@ class Checkpoint(Callback):
             return
         with self._checkpoints:
             # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad
-            if trainer.step and _is_sound(trainer):
+            if trainer.step and trainer.is_sound():
                 trainer.save_checkpoint(self._checkpoints)
         self._checkpoints = None
-
-
-def _is_sound(trainer: Trainer) -> bool:
-    """Whether every loss so far was finite; the log finds out only every so many steps."""
-    return trainer.state is not None and int(trainer.state.bad_step) < 0

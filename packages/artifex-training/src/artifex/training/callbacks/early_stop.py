@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -47,6 +47,19 @@ class EarlyStop(Callback):
             self.best, self.waited = value, 0
             return
         self.waited += 1
+        self._stop_when_tired(trainer)
+
+    def on_start(self, trainer: Trainer) -> None:
+        self._stop_when_tired(trainer)  # a run that was stopped stays so when it is taken up again
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.best, self.waited = state["best"], state["waited"]
+
+    def _stop_when_tired(self, trainer: Trainer) -> None:
+        name = self.config.metric
         if self.waited >= self.config.patience:
             best = math.nan if self.best is None else self.best if self.config.higher_is_better else -self.best
             trainer.stop_reason = f"{name} has not improved on {best:.6g} for {self.waited} evaluations"
