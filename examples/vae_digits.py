@@ -1,4 +1,4 @@
-"""A VAE on handwritten digits from Python: train, measure the likelihood, look at reconstructions and at a walk through the latents.
+"""A VAE on handwritten digits from Python: train, measure the likelihood, look at reconstructions and a walk of latents.
 
     python examples/vae_digits.py [--epochs 150] [--output vae_digits]
 

@@ -16,7 +16,8 @@ import numpy as np
 from flax import nnx
 
 Batch: TypeAlias = Mapping[str, jax.Array]
-"""A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where there are."""
+"""A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where
+there are any."""
 
 __all__ = [
     "AdversarialModelProtocol",

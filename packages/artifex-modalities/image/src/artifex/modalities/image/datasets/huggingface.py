@@ -45,7 +45,7 @@ class HuggingFaceConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class HuggingFaceSource(Sequence):  # type: ignore[type-arg]
+class HuggingFaceSource(Sequence):
     """One split, memory-mapped: rows are decoded when they are asked for."""
 
     config: HuggingFaceConfig
@@ -55,7 +55,7 @@ class HuggingFaceSource(Sequence):  # type: ignore[type-arg]
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """``x`` uint8 ``(height, width, c)`` and ``label`` int32; :class:`DataError` names a row without an image."""
         config = self.config
         try:

@@ -41,7 +41,7 @@ class ImageFolderConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFolderSource(Sequence):  # type: ignore[type-arg]
+class ImageFolderSource(Sequence):
     """One split: paths until an example is asked for, so that it is small to send to another process."""
 
     config: ImageFolderConfig
@@ -52,7 +52,7 @@ class ImageFolderSource(Sequence):  # type: ignore[type-arg]
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """``x`` uint8 ``(height, width, c)``, and ``label`` int32 if there are classes; :class:`DataError` names a bad file."""
         path, config = self.files[index], self.config
         try:
