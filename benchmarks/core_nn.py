@@ -1,7 +1,7 @@
 """Convolutions in artifex.core.nn: how many times faster than XLA's own form, forward and backward, on the CPU.
 
     python benchmarks/core_nn.py                            # one device
-    JAX_NUM_CPU_DEVICES=2 python benchmarks/core_nn.py      # the batch split over two
+    python benchmarks/core_nn.py --devices 2                # the batch split over two
 
 Takes about a minute. The forms take turns, and the figure is the ratio of their medians, so that a busy machine slows both
 alike. Above 1 the fast form wins. ``artifex.core.nn`` follows this table: sub-pixel transposed convolution from two output
@@ -10,6 +10,7 @@ channels on, XLA's own form for the rest.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections.abc import Callable
 from time import perf_counter
@@ -18,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from artifex.core.host_threads import reserve_threads
 from artifex.core.nn import convolution as cv
 
 ROUNDS = 15
@@ -62,6 +64,12 @@ def medians(passes: dict[str, Callable[..., object]], *arrays: jax.Array) -> dic
 
 
 def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--devices", type=int, default=1, help="virtual CPU devices")
+    devices = parser.parse_args().devices
+    reserve_threads(devices)
+    jax.config.update("jax_num_cpu_devices", devices)
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
     print(f"{jax.device_count()} device(s)\n\n| | plain, ms | fast, ms | ratio |\n|---|---|---|---|")
     cases = [("conv", cv.conv, cv.patches_conv, case) for case in CONVOLUTIONS]

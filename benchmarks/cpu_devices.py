@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+from artifex.core.host_threads import POOL_SIZE, enough_threads
+
 # kind, side of the image, hidden_dims, batch
 SIZES = [
     ("dense", 28, (400,), 128),
@@ -58,6 +60,8 @@ def main() -> None:
 
 def _child(size: object, devices: int) -> dict[str, float]:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
+    if devices > 1:
+        environment[POOL_SIZE] = str(enough_threads(devices))
     command = [sys.executable, __file__, "--child", json.dumps([*size, devices])]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -5,10 +5,9 @@
 Needs `torch`, `pythae`, `artifex-vae` and `artifex-training` (`nox -s bench` sets them up). About five minutes on two cores.
 
 The models, equal on every side: dense 784-400-20, and 28×28×1 convolutional with widths 32 and 64 of stride 2 and 20 latents;
-Bernoulli likelihood, batch 128, Adam. (The 3×3 convolutions are mirror images: PyTorch pads the near ends of an even image,
-ours the far ones.) "One batch" rows hold a batch in memory and do nothing but step. The two trainers do what they do for a
-user: they shuffle and slice the data, log, and draw their progress bars. Every row is a process of its own on the same cores,
-and the rows take turns (`rounds.py`).
+Bernoulli likelihood, batch 128, Adam. "One batch" rows hold a batch in memory and do nothing but step. The two trainers do what
+they do for a user: they shuffle and slice the data, log, and draw their progress bars. Every row is a process of its own on the
+same cores, and the rows take turns (`rounds.py`).
 """
 
 from __future__ import annotations
@@ -120,9 +119,7 @@ def pythae_training(kind: str, threads: int) -> Run:
 def jax_loop(kind: str, devices: int, threads: int) -> Run:
     """Artifex's model in a bare donated `jax.jit` loop on one batch in memory."""
     del threads  # XLA takes the cores that the process has
-    import jax
-
-    jax.config.update("jax_num_cpu_devices", devices)
+    _pose_as(devices)
     import optax
     from bare_jax import bare_loop
 
@@ -132,12 +129,17 @@ def jax_loop(kind: str, devices: int, threads: int) -> Run:
 def artifex_training(kind: str, devices: int, threads: int) -> Run:
     """Artifex's model under its trainer: loader, logs and progress bar included."""
     del threads
-    import jax
-
-    jax.config.update("jax_num_cpu_devices", devices)
+    _pose_as(devices)
     from trainer_runs import trainer_loop
 
     return trainer_loop(artifex_vae(kind), images(DATA), batch_size=BATCH, learning_rate=LEARNING_RATE, devices=devices)
+
+
+def _pose_as(devices: int) -> None:
+    """Make the CPU pose as ``devices``, before JAX starts."""
+    from artifex.training.host_devices import set_cpu_devices
+
+    set_cpu_devices(devices)
 
 
 def artifex_vae(kind: str):

@@ -90,6 +90,9 @@ def test_numbers_of_pytorch():
     expected = [[[[-30, 5], [10, 26]], [[13, -26], [-24, -16]]]]
     for form in FORMS["conv"]:
         np.testing.assert_array_equal(form(x, kernel, 2), expected)
+    # torch 2.13: F.conv2d(x, kernel.permute(3, 2, 0, 1), stride=2, padding=1)
+    for form in FORMS["conv"]:
+        np.testing.assert_array_equal(form(x, kernel, 2, 1), [[[[-3, -54], [12, 46]], [[17, 6], [-17, -32]]]])
     # torch 2.13: F.conv_transpose2d(x, kernel[::-1, ::-1].permute(2, 3, 0, 1), stride=2, padding=1), back to channels-last
     x, kernel = _grid(1, 2, 3, 2, mod=11), _grid(4, 4, 2, 2, mod=13)
     expected = [
@@ -149,3 +152,22 @@ def test_bad_input_is_one_clear_error():
 def test_small_input_for_a_valid_convolution():
     with pytest.raises(InvalidInputError, match="VALID"):
         cv.conv(jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1)), 1, "VALID")
+
+
+@pytest.mark.parametrize("form", FORMS["conv"])
+@pytest.mark.parametrize("padding", [0, 1, 2, ((1, 1), (1, 1)), ((0, 2), (3, 1)), [[2, 0], [0, 0]]], ids=str)
+def test_padding_by_number_is_zeros_around_the_input(form, padding):
+    x, kernel = _arrays((6, 5), (3, 2), 2, 3)
+    ends = ((padding, padding),) * 2 if isinstance(padding, int) else padding
+    padded = jnp.pad(x, ((0, 0), *ends, (0, 0)))
+    np.testing.assert_allclose(form(x, kernel, 2, padding), cv.conv(padded, kernel, 2, "VALID"), **TOLERANCE)
+
+
+@pytest.mark.parametrize("form", FORMS["conv"])
+def test_wrong_padding_is_one_clear_error(form):
+    x, kernel = jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1))
+    for padding in ("same", ((1, 1),), (1, 1), ((1, 1, 1), (1, 1, 1))):
+        with pytest.raises(InvalidInputError, match=r"a pair \(before, after\) for each of 2 spatial axes; got"):
+            form(x, kernel, 1, padding)
+    with pytest.raises(InvalidInputError, match=r"sizes \(3, 3\) does not fit into sizes \(2, 2\) under padding 0"):
+        form(x, kernel, 1, 0)

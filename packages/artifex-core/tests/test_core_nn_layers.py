@@ -19,6 +19,7 @@ from artifex.core.nn import ACTIVATIONS, MLP, Conv, ConvTranspose, activation
     [
         (Conv, nnx.Conv, {"kernel_size": (3, 3), "strides": 2}),
         (Conv, nnx.Conv, {"kernel_size": (4, 2), "padding": "VALID", "use_bias": False}),
+        (Conv, nnx.Conv, {"kernel_size": (3, 3), "padding": ((0, 2), (1, 3)), "strides": 2}),
         (ConvTranspose, nnx.ConvTranspose, {"kernel_size": (4, 4), "strides": 2}),
         (ConvTranspose, nnx.ConvTranspose, {"kernel_size": (3, 3), "strides": 2, "padding": "VALID"}),
     ],
@@ -32,6 +33,11 @@ def test_same_as_flax_with_the_same_parameters(ours, flax, options):
     nnx.update(theirs, {name: value[...] for name, value in nnx.to_pure_dict(nnx.state(mine, nnx.Param)).items()})
     x = jax.random.normal(jax.random.key(2), (2, 6, 6, 3))
     np.testing.assert_allclose(mine(x), theirs(x), rtol=1e-5, atol=1e-5)  # float32 rounding of 48 products
+
+
+def test_wrong_padding_is_an_error_of_the_constructor():
+    with pytest.raises(InvalidInputError, match=r"for each of 2 spatial axes; got \(1, 1\)"):
+        Conv(1, 2, padding=(1, 1), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("layer", [Conv, ConvTranspose])

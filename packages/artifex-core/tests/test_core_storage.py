@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +40,33 @@ class Net(nnx.Module):
         return self.norm(self.blocks[0](x))
 
 
+@config
+class OddConfig(Config):
+    way: str = "plain"
+
+
+class Odd(nnx.Module):
+    """Constructors that do more than initialise, each in its way."""
+
+    constructed: ClassVar[list[bool]] = []
+    """Whether each construction was a trace."""
+
+    def __init__(self, config: OddConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.layer = nnx.Linear(2, 2, rngs=rngs)
+        self.layer.kernel[...] = self.layer.kernel[...].at[:, 1:].multiply(0.01)
+        self.rngs = rngs if config.way == "shares streams" else rngs.fork()
+        self.tied = self.layer if config.way == "ties weights" else None
+        if config.way == "plain array":
+            self.table = jnp.arange(3.0)
+            self.host = np.arange(3, dtype=np.int64)
+        if config.way == "number":
+            self.count = nnx.Variable(3)
+        if config.way == "looks at values":
+            self.scale = float(self.layer.kernel[0, 0])
+        self.constructed.append(isinstance(self.layer.kernel[...], jax.core.Tracer))
+
+
 class Other(nnx.Module):
     pass
 
@@ -46,7 +74,10 @@ class Other(nnx.Module):
 @pytest.fixture(autouse=True)
 def registered(use_registry):
     return use_registry(
-        artifex_models=[ModelEntry(name="net", model=f"{__name__}:Net", config=f"{__name__}:NetConfig", family="f")]
+        artifex_models=[
+            ModelEntry(name=name.lower(), model=f"{__name__}:{name}", config=f"{__name__}:{name}Config", family="f")
+            for name in ("Net", "Odd")
+        ]
     )
 
 
@@ -67,7 +98,8 @@ def assert_equal(one, two):
     left, right = storage.flat_weights(one), storage.flat_weights(two)
     assert left.keys() == right.keys()
     for key, value in left.items():
-        assert (value.dtype, value.shape) == (right[key].dtype, right[key].shape), key
+        assert type(value) is type(right[key]), key
+        assert (jnp.result_type(value), jnp.shape(value)) == (jnp.result_type(right[key]), jnp.shape(right[key])), key
         assert np.array_equal(np.asarray(value), np.asarray(right[key])), key
 
 
@@ -102,6 +134,51 @@ def test_random_streams_are_fresh_or_as_given(saved):
 
     assert not np.array_equal(key(load_model(saved)), key(load_model(saved)))
     assert np.array_equal(key(load_model(saved, rngs=nnx.Rngs(3))), key(load_model(saved, rngs=nnx.Rngs(3))))
+
+
+@pytest.mark.parametrize(
+    ("way", "traced"),
+    [
+        ("plain", True),
+        ("ties weights", True),
+        ("shares streams", False),
+        ("plain array", False),
+        ("number", False),
+        ("looks at values", False),
+    ],
+)
+def test_a_model_is_loaded_exactly_and_made_only_where_tracing_it_would_lose_something(tmp_path, way, traced):
+    """Weights, types of all parts, streams: as if it had been built with these streams, which move on alike."""
+    made = Odd(OddConfig(way=way), rngs=nnx.Rngs(0))
+    made.layer.bias[...] += 1
+    save_model(made, tmp_path / "odd")
+    Odd.constructed.clear()
+    ours, theirs = nnx.Rngs(3, sample=4), nnx.Rngs(3, sample=4)
+    loaded = load_model(tmp_path / "odd", rngs=ours)
+    assert all(Odd.constructed) == traced
+    built = Odd(OddConfig(way=way), rngs=theirs)
+    assert_equal(loaded, made)
+    assert nnx.graphdef(loaded) == nnx.graphdef(built)
+    for pair in [(loaded, built), (ours, theirs)]:
+        streams = [nnx.to_pure_dict(nnx.state(of, nnx.RngState)) for of in pair]
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(data(a), data(b)), *streams)
+    assert (loaded.rngs is ours) == (way == "shares streams")
+    assert (loaded.tied is loaded.layer) == (way == "ties weights")
+    assert np.any(loaded.rngs.sample() != loaded.rngs.sample())
+    if way == "plain array":
+        assert isinstance(loaded.host, np.ndarray)
+        assert loaded.host.dtype == np.int64
+
+
+def data(leaf):
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def test_streams_of_ones_own_live(saved):
+    model = load_model(saved)
+    model.train()
+    x = jnp.ones((4, 3))
+    assert np.any(model.dropout(x) != model.dropout(x))
 
 
 def test_logical_axes_survive(saved):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from artifex.core.host_threads import cores
 from artifex.core.testing import user_environment
 
 
@@ -28,6 +29,10 @@ def test_there_are_eight_devices() -> None:
     if jax.default_backend() != "cpu":
         pytest.skip("JAX_PLATFORMS asks for an accelerator")
     assert jax.device_count() == 8
+
+
+def test_there_are_threads_for_every_device_and_a_core() -> None:
+    assert int(os.environ["NPROC"]) >= 8 + cores()
 
 
 def test_arrays_of_different_rank_do_not_broadcast() -> None:
@@ -66,3 +71,4 @@ def test_a_users_process_sees_no_strict_numerics() -> None:
     program = "import jax; print(jax.device_count(), jax.config.jax_numpy_rank_promotion)"
     done = subprocess.run([sys.executable, "-c", program], env=user_environment(), capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "allow"]
+    assert "NPROC" not in user_environment()

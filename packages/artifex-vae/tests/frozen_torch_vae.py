@@ -5,8 +5,7 @@
 writes `frozen_torch_vae.npz` beside itself, from which the everyday tests read. The tests marked `reference` call :func:`case`,
 so that the frozen arrays are known to be what the installed PyTorch gives.
 
-The networks are written as PyTorch's own users would write them, channels first. One thing is not: under a stride of two,
-PyTorch pads both sides of an image, and "SAME" pads an even side at its end only, so the padding is done by hand.
+The networks are written as PyTorch's own users write them, channels first. (Decoders crop, where a size on the way is odd.)
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Conv(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels = SHAPES["conv"][-1]
-        down = [torch.nn.Conv2d(i, o, 3, stride=2) for i, o in pairwise([channels, 3, 5])]
+        down = [torch.nn.Conv2d(i, o, 3, stride=2, padding=1) for i, o in pairwise([channels, 3, 5])]
         up = [torch.nn.ConvTranspose2d(i, o, 4, stride=2, padding=1) for i, o in pairwise([5, 3, channels])]
         self.encoder = torch.nn.ModuleList([*down, torch.nn.Linear(5 * 2 * 3, 2 * LATENT_DIM)])
         self.decoder = torch.nn.ModuleList([torch.nn.Linear(LATENT_DIM, 5 * 2 * 3), *up])
@@ -64,8 +63,7 @@ class Conv(torch.nn.Module):
         *hidden, head = self.encoder
         h = x.movedim(-1, 1)
         for layer in hidden:
-            sides = [(1, 1) if size % 2 else (0, 1) for size in (h.shape[3], h.shape[2])]
-            h = torch.relu(layer(torch.nn.functional.pad(h, [n for side in sides for n in side])))
+            h = torch.relu(layer(h))
         return head(h.flatten(1)).chunk(2, dim=1)
 
     def logits(self, z):

@@ -102,6 +102,8 @@ def test_schema_describes_every_field():
             r"encoder\.latent_dim is 16, decoder\.latent_dim is 8; these have to be equal: mend one, or leave",
         ),
         (lambda: short(latent_dim=8), r"latent_dim is 8, encoder\.latent_dim is 16"),
+        (lambda: short(dtype="float16"), r"dtype\n.*'float32' or 'bfloat16'"),
+        (lambda: short(param_dtype="float16"), r"param_dtype\n.*'float32' or 'bfloat16'"),
         (
             lambda: short({"input_shape": (32, 32, 1)}),
             r"encoder\.input_shape is \(32, 32, 1\), decoder\.output_shape is \(28, 28, 1\)",

@@ -264,6 +264,7 @@ def _choose_mesh(
     step, arguments = _abstract_step(config, modality, extensions, batch)
     if config.mesh is not None:
         jax.eval_shape(step, *arguments)
+        set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
         return config.mesh, ()
     micro_batch = size // config.training.accumulate
     advice = advise(step, *arguments, batch_size=micro_batch)

@@ -1,6 +1,5 @@
-"""Documented longer path of :mod:`artifex.core.mesh` and :mod:`artifex.core.sharding`."""
+"""Documented longer path of :class:`artifex.core.mesh.ShardingConfig`."""
 
 from artifex.core.mesh import ShardingConfig
-from artifex.core.sharding import DEFAULT_RULES, batch_sharding, create_sharded, shardings
 
-__all__ = ["DEFAULT_RULES", "ShardingConfig", "batch_sharding", "create_sharded", "shardings"]
+__all__ = ["ShardingConfig"]
