@@ -90,6 +90,7 @@ def test_missing_folder_and_missing_file(tmp_path: Path) -> None:
         (gzip.compress(idx_bytes(IMAGES[:3])), "or let its name end in '.gz'"),
         (idx_bytes(IMAGES[:2]), "holds 2 images, .* 3 labels"),
     ],
+    ids=["empty", "no header", "another type", "a byte short", "a byte long", "gzipped", "fewer images than labels"],
 )
 def test_damaged_files_are_named(tmp_path: Path, damaged: bytes, message: str) -> None:
     (write(tmp_path) / "t10k-images-idx3-ubyte").write_bytes(damaged)
