@@ -55,7 +55,7 @@ class HuggingFaceSource(Sequence):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """``x`` uint8 ``(height, width, c)`` and ``label`` int32; :class:`DataError` names a row without an image."""
         config = self.config
         try:

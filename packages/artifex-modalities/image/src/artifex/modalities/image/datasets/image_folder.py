@@ -52,7 +52,7 @@ class ImageFolderSource(Sequence):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """``x`` uint8 ``(height, width, c)``, and ``label`` int32 if there are classes; :class:`DataError` names a bad file."""
         path, config = self.files[index], self.config
         try:
