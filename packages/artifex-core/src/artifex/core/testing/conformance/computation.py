@@ -80,7 +80,7 @@ def jit_equals_eager(subject: Subject) -> None:
 
 
 def traced_once(subject: Subject) -> None:
-    """Further batches of equal shape, with the state that the last one left, need no further trace; calls keep the structure."""
+    """Further batches of one shape, with the state that the last one left, need no further trace; calls keep the structure."""
     for name, objective in subject.objectives.items():
         model = subject.model()
         before = nnx.graphdef(model)
@@ -107,9 +107,10 @@ def same_seed_same_result(subject: Subject) -> None:
     _same(nnx.as_pure(nnx.state(one)), nnx.as_pure(nnx.state(other)), "parameters")
     for name, objective in subject.objectives.items():
         terms = [dict(objective(m, subject.batch, nnx.Rngs(subject.key()))) for m in (one, other)]
-        _same(*terms, f"terms of {_label(name)}")
-    _same(*[subject.generate(m, rngs=nnx.Rngs(subject.key())) for m in (one, other)], "samples from given streams")
-    _same(*[subject.generate(m) for m in (one, other)], "samples from the models' own streams")
+        _same(terms[0], terms[1], f"terms of {_label(name)}")
+    a, b = (subject.generate(m, rngs=nnx.Rngs(subject.key())) for m in (one, other))
+    _same(a, b, "samples from given streams")
+    _same(subject.generate(one), subject.generate(other), "samples from the models' own streams")
 
 
 def calls_differ(subject: Subject) -> None:
@@ -131,9 +132,9 @@ def saved_and_restored(subject: Subject) -> None:
     assert type(loaded) is type(model), f"a {type(model).__name__} came back as a {type(loaded).__name__}"
     for name, objective in subject.objectives.items():
         terms = [dict(objective(_evaluated(m), subject.batch, nnx.Rngs(subject.key()))) for m in (model, loaded)]
-        _same(*terms, f"terms of {_label(name)} before saving and after loading")
-    samples = [subject.generate(_evaluated(m), rngs=nnx.Rngs(subject.key())) for m in (model, loaded)]
-    _same(*samples, "samples before saving and after loading")
+        _same(terms[0], terms[1], f"terms of {_label(name)} before saving and after loading")
+    a, b = (subject.generate(_evaluated(m), rngs=nnx.Rngs(subject.key())) for m in (model, loaded))
+    _same(a, b, "samples before saving and after loading")
 
 
 def _evaluated(model: Any) -> Any:

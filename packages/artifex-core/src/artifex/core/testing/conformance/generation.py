@@ -72,7 +72,8 @@ def _listeners() -> list[list[str]]:
     """Where JAX's monitoring reports to: registered once, since it cannot be taken back."""
     listeners: list[list[str]] = []
 
-    def report(event: str, _: float, **__: Any) -> None:
+    def report(event: str, duration_secs: float, **kwargs: Any) -> None:
+        del duration_secs, kwargs
         if event.startswith(_COMPILING):
             for events in listeners:
                 events.append(event.removeprefix(_COMPILING))

@@ -51,7 +51,7 @@ class Subject:
         """A new model, always with the same parameters and streams."""
         return create_model(self.case.config, rngs=nnx.Rngs(self.case.seed))
 
-    def key(self, i: int = 0) -> jax.Array:
+    def key(self, i: int | jax.Array = 0) -> jax.Array:
         """The ``i``-th key of noise, none of them the model's own."""
         return jax.random.fold_in(jax.random.key(self.case.seed), i + 1)
 

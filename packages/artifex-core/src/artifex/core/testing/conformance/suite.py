@@ -101,7 +101,9 @@ def _waiver(check: str, waive: Mapping[str, str]) -> list[pytest.MarkDecorator]:
 
 
 def conformance(cases: Mapping[str, Any]) -> type[ModelConformance]:
-    """A test class for a table of cases: ``TestMine = conformance({"small": (config, batch)})``.
+    """A test class for a table of cases.
+
+    In a test module, ``TestMine = conformance({"small": (config, batch)})``.
 
     Args:
         cases: name to :class:`Case`, or to ``(config, batch)`` or ``(config, batch, options)``, with options as a dict.
