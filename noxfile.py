@@ -148,7 +148,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(reuse_venv=False)
 def template(session: nox.Session) -> None:
-    """A stranger's plugin: made from templates/plugin, installed beside the core and training alone, trained, tested, removed."""
+    """A stranger's plugin: made from the template, installed beside the core and training alone, trained, tested, removed."""
     install(session, *group("template"), only=("artifex-core", "artifex-training"))
     with tempfile.TemporaryDirectory(prefix="artifex-template-") as temporary:
         folder = Path(temporary).resolve() / "stranger-model"

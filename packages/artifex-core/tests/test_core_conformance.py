@@ -16,7 +16,7 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError, UnknownNameError
 from artifex.core.nn import MLP
 from artifex.core.plugins import ModelEntry
-from artifex.core.testing.conformance import CHECKS, Case, Subject, box, conformance, lattice
+from artifex.core.testing.conformance import CHECKS, Case, ModelConformance, Subject, box, conformance, lattice
 
 LATENT = 4
 
@@ -425,6 +425,11 @@ def test_a_wrong_table_is_refused_where_it_is_written(table, error, message):
         conformance(table)
 
 
+def test_a_check_cannot_be_replaced():
+    with pytest.raises(InvalidInputError, match=r"TestMine replaces test_bfloat16; waive a check by name"):
+        type("TestMine", (ModelConformance,), {"cases": {"a": (RightConfig(), X)}, "test_bfloat16": None})
+
+
 STRANGER = """
 import jax
 import jax.numpy as jnp
@@ -463,12 +468,19 @@ def artifex_models():
 """
 TESTS = """
 import numpy as np
-from artifex.core.testing.conformance import conformance
+from artifex.core.testing.conformance import ModelConformance, conformance
 from stranger.model import MineConfig
 
 X = {"x": np.ones((8, 2), np.float32)}
 WAIVE = {"generates_in_one_program": "two programs suffice", "bfloat16": "waived for nothing"}
 TestMine = conformance({"small": (MineConfig(), X, {"waive": WAIVE})})
+
+
+class TestAsClass(ModelConformance):
+    cases = {"one": (MineConfig(), X), "two": (MineConfig(size=3), X)}
+
+    def test_of_its_own(self, subject):
+        assert subject.model().mean.shape == (1, subject.case.config.size)
 """
 
 
@@ -477,10 +489,13 @@ def test_a_stranger_runs_it_in_one_line_and_waivers_are_reported(site: object, t
     (tmp_path / "test_mine.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p artifex.core.testing.strict\nfilterwarnings = error\n")
     code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    done = site.python(code, "-v", "-rx", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path / "test_mine.py"))
+    options = ("-v", "-rx", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-k", "TestMine or of_its_own or registered")
+    done = site.python(code, *options, str(tmp_path / "test_mine.py"))
     lines = done.stdout.splitlines()
     for check in CHECKS:
         assert any(f"TestMine::test_{check}[small]" in line for line in lines), done.stdout + done.stderr
+    for case in ("test_of_its_own[one]", "test_of_its_own[two]", "test_registered[two]"):
+        assert any(f"TestAsClass::{case} PASSED" in line for line in lines), done.stdout
     assert any("XFAIL" in line and "waived: two programs suffice" in line for line in lines), done.stdout
     assert "[XPASS(strict)] waived: waived for nothing" in done.stdout
     assert "1 failed" in lines[-1]

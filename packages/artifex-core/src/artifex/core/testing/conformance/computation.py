@@ -60,7 +60,8 @@ def gradient_reaches_every_parameter(subject: Subject) -> None:
             gradients = by_path(subject.gradient(name)(at, rest, subject.batch, subject.key(i))[1])
             bad = sorted(path for path, g in gradients.items() if not np.all(np.isfinite(g)))
             assert not bad, f"the gradient of {_label(name)} is not finite for {bad}"
-            reached |= {path for path, g in gradients.items() if np.any(g) and path.startswith(name)}
+            below = f"{name}." if name else ""
+            reached |= {path for path, g in gradients.items() if np.any(g) and path.startswith(below)}
     missed = sorted(by_path(params).keys() - reached)
     assert not missed, f"no gradient reaches {', '.join(missed)}"
 

@@ -44,7 +44,10 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
 
 
 class ModelConformance:
-    """A test class: each check with each case. Subclass it as ``Test...`` and set :attr:`cases`."""
+    """A test class: each check with each case. Subclass it as ``Test...`` and set :attr:`cases`.
+
+    Tests of its own that take the argument ``subject``, a :class:`Subject`, run with each case too.
+    """
 
     cases: ClassVar[Mapping[str, Any]] = {}
     """Name to :class:`Case`, or to ``(config, batch)`` or ``(config, batch, options)``."""
@@ -53,6 +56,9 @@ class ModelConformance:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Check the table where it is written."""
         super().__init_subclass__(**kwargs)
+        replaced = sorted(name for name in cls.__dict__ if name.removeprefix("test_") in CHECKS)
+        if replaced:
+            raise InvalidInputError(f"{cls.__name__} replaces {', '.join(replaced)}; waive a check by name and with a reason")
         if not cls.cases:
             raise InvalidInputError(f"{cls.__name__} has no cases; set cases = {{'name': Case(config, batch)}}")
         cls.subjects = {name: Subject(Case.of(given)) for name, given in cls.cases.items()}
@@ -62,7 +68,7 @@ class ModelConformance:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One pytest case for each case of the table."""
         check = metafunc.function.__name__.removeprefix("test_")
-        if check in CHECKS and "subject" in metafunc.fixturenames:
+        if "subject" in metafunc.fixturenames:
             cases = [
                 pytest.param(subject, id=name, marks=_waiver(check, subject.case.waive))
                 for name, subject in self.subjects.items()
