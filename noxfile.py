@@ -215,7 +215,7 @@ def docs(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Remake constraints.txt from what the distributions and the tools ask for, for every Python that is supported."""
     inputs = [str((folder / "pyproject.toml").relative_to(ROOT)) for folder in DISTRIBUTIONS.values()]
-    groups = [part for name in ("tests", "lint", "types", "build") for part in ("--group", name)]
+    groups = [part for name in ("tests", "lint", "types", "build", "template") for part in ("--group", name)]
     options = ("--universal", "--python-version", PYTHONS[0], "--upgrade", "--no-header", "--no-annotate", "--quiet")
     output = session.run("uv", "pip", "compile", *options, *groups, *inputs, silent=True)
     pins = [line for line in str(output).splitlines() if "==" in line and not line.startswith(("#", "-", "artifex"))]
