@@ -51,6 +51,19 @@ class Right(nnx.Module):
         return {"loss": jnp.mean((outputs["x"].astype(jnp.float32) - batch["x"]) ** 2)}
 
 
+class RightNoisy(Right):
+    """With batch statistics, dropout and a head that starts at zero, after Tester 2001."""
+
+    def __init__(self, config, *, rngs):
+        super().__init__(config, rngs=rngs)
+        self.norm = nnx.BatchNorm(config.size, rngs=rngs)
+        self.dropout = nnx.Dropout(0.2, rngs=rngs)
+        self.up.layers[-1].kernel[...] = jnp.zeros((16, config.size))
+
+    def encode(self, x):
+        return super().encode(self.dropout(self.norm(x)))
+
+
 class RightDensity(nnx.Module):
     """A Gaussian of one dimension, after Tester 2001."""
 
@@ -119,11 +132,13 @@ def subject(use_registry):
 
 RIGHT = {
     "trainable": (Right, {}),
+    "noisy": (RightNoisy, {}),
     "density": (RightDensity, {"batch": POINTS, "capabilities": ("log_prob",), "exact": box(-12, 12, (1,))}),
     "adversarial": (RightAdversarial, {"capabilities": ()}),
 }
 NOT_APPLICABLE = {
     "trainable": {"likelihood_adds_up_to_one"},
+    "noisy": {"likelihood_adds_up_to_one"},
     "density": {"sharded_fsdp", "sharded_tensor"},
     "adversarial": {"outputs", "likelihood_adds_up_to_one"},
 }

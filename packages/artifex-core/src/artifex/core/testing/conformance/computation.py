@@ -51,12 +51,9 @@ def gradient_reaches_every_parameter(subject: Subject) -> None:
     Looked at where the model starts, and a small random step away from there: a layer that starts at zero hides those before.
     """
     _, params, rest = subject.parts()
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(subject.key(100), len(leaves))
-    moved = [p + 0.05 * jax.random.normal(k, jnp.shape(p), p.dtype) for p, k in zip(leaves, keys, strict=True)]
     reached: set[str] = set()
     for name in subject.objectives:
-        for i, at in enumerate((params, jax.tree.unflatten(structure, moved))):
+        for i, at in enumerate((params, subject.moved(params))):
             gradients = by_path(subject.gradient(name)(at, rest, subject.batch, subject.key(i))[1])
             bad = sorted(path for path, g in gradients.items() if not np.all(np.isfinite(g)))
             assert not bad, f"the gradient of {_label(name)} is not finite for {bad}"
@@ -115,8 +112,8 @@ def same_seed_same_result(subject: Subject) -> None:
 
 
 def calls_differ(subject: Subject) -> None:
-    """Samples differ from call to call, from seed to seed, and within one call."""
-    model, rngs = subject.model(), nnx.Rngs(subject.key())
+    """Samples differ from call to call, from seed to seed, and within one call, a small step from where the model starts."""
+    model, rngs = subject.moved_model(), nnx.Rngs(subject.key())
     _different(subject.generate(model), subject.generate(model), "two calls of generate without rngs")
     _different(subject.generate(model, rngs=rngs), subject.generate(model, rngs=rngs), "two calls with one nnx.Rngs")
     x, y = (subject.generate(model, rngs=nnx.Rngs(subject.key(i))) for i in (1, 2))

@@ -107,6 +107,18 @@ class Subject:
         graph, params, rest = nnx.split(self.model(), nnx.Param, ...)
         return graph, nnx.as_pure(params), nnx.as_pure(rest)
 
+    def moved(self, params: Any) -> Any:
+        """``params`` a small random step away: a layer that starts at zero hides what comes before it."""
+        leaves, structure = jax.tree.flatten(params)
+        keys = jax.random.split(self.key(100), len(leaves))
+        away = [p + 0.05 * jax.random.normal(k, jnp.shape(p), p.dtype) for p, k in zip(leaves, keys, strict=True)]
+        return jax.tree.unflatten(structure, away)
+
+    def moved_model(self) -> Any:
+        """A new model with its parameters moved."""
+        graph, params, rest = self.parts()
+        return nnx.merge(graph, self.moved(params), rest)
+
     @cached_property
     def unsharded(self) -> dict[str, Any]:
         """``((loss, terms), gradients)`` of each objective on one device."""
