@@ -146,6 +146,41 @@ def types(session: nox.Session) -> None:
         session.error("pyright found errors" if summary["errorCount"] else "pyright found no file to check")
 
 
+@nox.session(reuse_venv=False)
+def template(session: nox.Session) -> None:
+    """A stranger's plugin: made from the template, installed beside the core and training alone, trained, tested, removed."""
+    install(session, *group("template"), only=("artifex-core", "artifex-training"))
+    with tempfile.TemporaryDirectory(prefix="artifex-template-") as temporary:
+        folder = Path(temporary).resolve() / "stranger-model"
+        session.run("copier", "copy", "--quiet", "--defaults", "--data", f"name={folder.name}", "templates/plugin", str(folder))
+        before = installed_files(session)
+        session.install(str(folder))
+        with session.chdir(folder):
+            shows_the_plugin(session, folder.name, expected=True)
+            session.run("artifex", "train", "run.yaml", "--output", "run")
+            session.run("artifex", f"{folder.name}-summary", "run")
+            session.run("pytest", "-q", "-p", "no:cacheprovider", *session.posargs, env=compilation_cache())
+            session.run("uv", "pip", "uninstall", "--quiet", folder.name, external=True)
+            shows_the_plugin(session, folder.name, expected=False)
+        if left := sorted(installed_files(session) - before):
+            session.error("the plugin is gone and leaves behind " + ", ".join(left))
+
+
+def installed_files(session: nox.Session) -> set[str]:
+    """All that the session's environment holds, but for what Python compiles."""
+    root = Path(session.virtualenv.location)
+    return {str(file.relative_to(root)) for file in root.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+
+
+def shows_the_plugin(session: nox.Session, name: str, *, expected: bool) -> None:
+    """Check that ``artifex list`` has the five things that the template registers, or none of them."""
+    listed = str(session.run("artifex", "list", silent=True)).split()
+    entries = [name, *(f"{name}-{what}" for what in ("nll", "mean-distance", "points", "summary"))]
+    wrong = [entry for entry in entries if (entry in listed) is not expected]
+    if wrong:
+        session.error(f"`artifex list` {'lacks' if expected else 'still shows'} {', '.join(wrong)}")
+
+
 def install_with_pytorch(session: nox.Session) -> None:
     """Our distributions beside PyTorch, which comes first and through pip: uv would fetch the CUDA libraries too."""
     session.install("torch==2.13.0")
@@ -180,7 +215,7 @@ def docs(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Remake constraints.txt from what the distributions and the tools ask for, for every Python that is supported."""
     inputs = [str((folder / "pyproject.toml").relative_to(ROOT)) for folder in DISTRIBUTIONS.values()]
-    groups = [part for name in ("tests", "lint", "types", "build") for part in ("--group", name)]
+    groups = [part for name in ("tests", "lint", "types", "build", "template") for part in ("--group", name)]
     options = ("--universal", "--python-version", PYTHONS[0], "--upgrade", "--no-header", "--no-annotate", "--quiet")
     output = session.run("uv", "pip", "compile", *options, *groups, *inputs, silent=True)
     pins = [line for line in str(output).splitlines() if "==" in line and not line.startswith(("#", "-", "artifex"))]

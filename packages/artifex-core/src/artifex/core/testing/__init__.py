@@ -1,4 +1,8 @@
-"""What tests need, ours and those of plugins: strict numerics for pytest (:mod:`artifex.core.testing.strict`)."""
+"""What tests need, ours and those of plugins.
+
+:mod:`artifex.core.testing.conformance` has the checks that every model passes, :mod:`artifex.core.testing.strict` strict
+numerics for pytest.
+"""
 
 from typing import TYPE_CHECKING
 
