@@ -68,7 +68,7 @@ def _umask() -> int:
 def flat_weights(model: nnx.Module) -> dict[str, jax.Array]:
     """Every array of ``model`` but its random streams, under dotted string keys."""
     leaves = list(nnx.to_flat_state(nnx.as_pure(_saved_state(model))))
-    flat = {".".join(map(str, path)): leaf for path, leaf in leaves}
+    flat = {_key(path): leaf for path, leaf in leaves}
     if len(flat) < len(leaves):
         raise InvalidInputError(
             f"two arrays of {type(model).__name__} have one dotted name; leave dots out of the keys of its dicts"
@@ -86,10 +86,8 @@ def set_weights(model: nnx.Module, weights: Mapping[str, Any]) -> None:
     Raises:
         RunError: a key is missing or unknown, or a shape differs; the message names the first few.
     """
-    state = _saved_state(model)
-    by_key = {".".join(map(str, path)): variable for path, variable in nnx.to_flat_state(state)}
     shapes = {key: np.shape(leaf) for key, leaf in flat_weights(model).items()}
-    missing, unknown = sorted(by_key.keys() - weights.keys()), sorted(weights.keys() - by_key.keys())
+    missing, unknown = sorted(shapes.keys() - weights.keys()), sorted(weights.keys() - shapes.keys())
     wrong = [
         f"{key} has shape {np.shape(weights[key])} instead of {shape}"
         for key, shape in shapes.items()
@@ -98,9 +96,8 @@ def set_weights(model: nnx.Module, weights: Mapping[str, Any]) -> None:
     if missing or unknown or wrong:
         parts = [_few("missing", missing), _few("unknown to the model", unknown), "; ".join(wrong[:3])]
         raise RunError(f"the weights do not fit {type(model).__name__}: {'; '.join(p for p in parts if p)}")
-    for key, variable in by_key.items():
-        variable.set_value(_like(variable.get_value(), weights[key]))
-    nnx.update(model, state)
+    leaves = nnx.to_flat_state(nnx.as_pure(_saved_state(model)))
+    nnx.update(model, nnx.from_flat_state({path: _like(leaf, weights[_key(path)]) for path, leaf in leaves}))
 
 
 def _few(what: str, keys: list[str]) -> str:
@@ -112,8 +109,11 @@ def _like(old: Any, new: Any) -> Any:
     """``new`` with the type, and the placement if it was chosen, of ``old``."""
     if isinstance(old, bool | int | float):
         return type(old)(np.asarray(new).item())
+    if isinstance(old, np.ndarray | np.generic):
+        return np.asarray(new).astype(old.dtype)
     array = np.asarray(new).astype(jax.numpy.result_type(old))
-    return jax.device_put(array, old.sharding) if isinstance(old, jax.Array) and old.committed else jax.numpy.asarray(array)
+    # device_put, not jnp.asarray, which compiles a copy for every shape
+    return jax.device_put(array, old.sharding if isinstance(old, jax.Array) and old.committed else None)
 
 
 def save_model(model: Any, folder: str | Path) -> Path:
@@ -155,7 +155,7 @@ def load_model(folder: str | Path, *, rngs: nnx.Rngs | None = None) -> Any:
 
     Args:
         folder: what :func:`save_model` wrote.
-        rngs: the model's random streams from now on; by default fresh ones seeded from the operating system.
+        rngs: what the model forks its random streams from; by default fresh ones seeded from the operating system.
 
     Raises:
         RunError: a file is missing or unreadable, or the weights do not fit the config.
@@ -169,13 +169,78 @@ def load_model(folder: str | Path, *, rngs: nnx.Rngs | None = None) -> Any:
             )
     config, kind = _read_config(folder / CONFIG_FILE)
     weights = _read_weights(folder / WEIGHTS_FILE, kind)
-    streams = nnx.Rngs(int.from_bytes(os.urandom(4), "little")) if rngs is None else rngs
-    model = model_class(config)(config, rngs=streams)
+    build = model_class(config)
+    model = _filled(build, config, rngs, weights)
+    if model is not None:
+        return model
+    model = build(config, rngs=_fresh_streams() if rngs is None else rngs)
     try:
         set_weights(model, weights)
     except RunError as error:
         raise RunError(f"{folder}: {error}") from error
     return model
+
+
+def _fresh_streams() -> nnx.Rngs:
+    return nnx.Rngs(int.from_bytes(os.urandom(4), "little"))
+
+
+def _filled(build: Any, config: Config, rngs: nnx.Rngs | None, weights: Mapping[str, np.ndarray]) -> Any:
+    """The model, without the seconds that making weights takes only to replace them; None where that cannot be exact.
+
+    The constructor is traced, not run: the shapes come from the trace, the values from ``weights``, and only the random
+    streams that the model keeps are computed, as it would have forked them. What a trace does not tell exactly (plain arrays
+    and Python numbers among the variables, streams shared with the caller), and all that does not fit, is left to
+    :func:`load_model`, which then builds eagerly.
+    """
+    streams = _fresh_streams() if rngs is None else rngs
+    graph, before = nnx.split(streams)
+
+    def construct(state: Any) -> tuple[Any, nnx.Rngs]:
+        inside = nnx.merge(graph, state)
+        return build(config, rngs=inside), inside
+
+    @jax.jit
+    def random_state(state: Any) -> tuple[Any, Any]:
+        model, inside = construct(state)
+        return nnx.as_pure(nnx.state(model, nnx.RngState)), nnx.as_pure(nnx.state(inside))
+
+    try:
+        abstract, inside = nnx.eval_shape(construct, nnx.as_pure(before))
+        if not _fits_exactly(abstract, weights) or (rngs is not None and _share_variables(abstract, inside)):
+            return None
+        drawn, after = random_state(nnx.as_pure(before))
+    except jax.errors.JAXTypeError:  # a constructor that looks at its arrays' values
+        return None
+    nnx.update(streams, after)  # the caller's streams have moved on as if the model had been built
+    structure, state = nnx.split(abstract)
+    leaves = {path: variable.get_value() for path, variable in nnx.to_flat_state(state)}
+    random = dict(nnx.to_flat_state(drawn))
+    values = {
+        path: random[path] if path in random else jax.device_put(weights[_key(path)].astype(leaf.dtype))
+        for path, leaf in leaves.items()
+    }
+    return nnx.merge(structure, nnx.from_flat_state(values))
+
+
+def _fits_exactly(abstract: Any, weights: Mapping[str, np.ndarray]) -> bool:
+    """Whether the traced model's variables are the saved arrays, all of them arrays and none a Python number."""
+    variables = [(path, leaf) for path, leaf in nnx.to_flat_state(_saved_state(abstract))]
+    if not all(isinstance(leaf, nnx.Variable) for _, leaf in variables):
+        return False
+    leaves = {_key(path): leaf.get_value() for path, leaf in variables}
+    return leaves.keys() == weights.keys() and all(
+        isinstance(leaf, jax.ShapeDtypeStruct) and not leaf.weak_type and leaf.shape == weights[key].shape
+        for key, leaf in leaves.items()
+    )
+
+
+def _share_variables(*modules: Any) -> bool:
+    return len(nnx.to_flat_state(nnx.state(modules))) < sum(len(nnx.to_flat_state(nnx.state(module))) for module in modules)
+
+
+def _key(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))
 
 
 def _read_config(path: Path) -> tuple[Config, str]:

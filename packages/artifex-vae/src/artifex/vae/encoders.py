@@ -61,14 +61,16 @@ class DiagonalGaussian(NamedTuple):
     def reparameterize(self, noise: Float[Array, "K L"]) -> Float[Array, "K L"]:
         """``z = mean + exp(log_variance / 2) * noise``: a differentiable draw when ``noise ~ N(0, I)``.
 
-        ``K`` is the batch, or any number of draws from a batch of one. Kingma & Welling 2013 (arXiv:1312.6114), equation 10.
+        ``K`` is the batch, or any number of draws from a batch of one. Not rounded to the mean's type where that has less
+        than 32 bits: ``noise`` is then still what made ``z``, as densities of ``z`` take for granted. Kingma & Welling 2013
+        (arXiv:1312.6114), equation 10.
         """
         scale = jnp.exp(0.5 * accumulated(self.log_variance))
-        return (accumulated(self.mean) + scale * noise).astype(self.mean.dtype)
+        return accumulated(self.mean) + scale * noise
 
     def sample(self, key: Array) -> Float[Array, "B L"]:
-        """One draw of each, differentiable in mean and log variance."""
-        return self.reparameterize(jax.random.normal(key, self.mean.shape))
+        """One draw of each, of the mean's type, differentiable in mean and log variance."""
+        return self.reparameterize(jax.random.normal(key, self.mean.shape)).astype(self.mean.dtype)
 
 
 class DenseEncoder(nnx.Module):
@@ -95,7 +97,9 @@ class ConvEncoder(nnx.Module):
         shape, latent_dim = config.sizes()
         height, width = halvings(shape, len(config.hidden_dims))[-1]
         self.activation = activation_named(config.activation)
-        self.layers = nnx.List([Conv(i, o, (3, 3), strides=2, **kinds) for i, o in pairwise((shape[-1], *config.hidden_dims))])
+        widths = (shape[-1], *config.hidden_dims)
+        # a zero on every side, as in PyTorch's VAEs, not "SAME" (all zeros at the end of an even side): weights carry over
+        self.layers = nnx.List([Conv(i, o, (3, 3), strides=2, padding=1, **kinds) for i, o in pairwise(widths)])
         self.head = MLP(height * width * config.hidden_dims[-1], (), 2 * latent_dim, **kinds)
         _start_at_unit_variance(self.head, latent_dim)
 

@@ -62,9 +62,9 @@ class VAEConfig(Config):
     """What the decoder's output means: `bernoulli`, `gaussian`, `discretized_logistic`, or a dict of its `kind` and fields."""
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the divergence in the loss; 1 makes the loss minus the ELBO."""
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters and the input. Losses add up in float32 in any case."""
-    param_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    param_dtype: Literal["float32", "bfloat16"] = "float32"
     """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
@@ -222,13 +222,25 @@ class VAE(nnx.Module):
         """The same as :meth:`generate`."""
         return self.generate(n_samples, observation_noise=observation_noise, rngs=rngs)
 
-    @compiled_method(static=("deterministic",))
     def reconstruct(
         self, x: Float[Array, "B ..."], *, deterministic: bool = True, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "B ..."]:
-        """``E[x | z]`` for the posterior's mean ``z``, or for a draw from the posterior when not ``deterministic``."""
-        posterior = self.encode(x)
-        return self.decode(posterior.mean if deterministic else posterior.sample(draw_key(self, rngs)))
+        """``E[x | z]`` for the posterior's mean ``z``, or for a draw from the posterior when not ``deterministic``.
+
+        Args:
+            x: ``(B, ...)``.
+            deterministic: nothing is drawn then, and no random stream is needed.
+            rngs: stream ``sample`` of a draw; the model's own by default.
+        """
+        return self._reconstruct_mean(x) if deterministic else self._reconstruct_draw(x, rngs=rngs)
+
+    @compiled_method()
+    def _reconstruct_mean(self, x: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
+        return self.decode(self.encode(x).mean)
+
+    @compiled_method()
+    def _reconstruct_draw(self, x: Float[Array, "B ..."], *, rngs: nnx.Rngs | None = None) -> Float[Array, "B ..."]:
+        return self.decode(self.encode(x).sample(draw_key(self, rngs)))
 
     @compiled_method(static=("n_steps",))
     def interpolate(self, x0: Float[Array, "B ..."], x1: Float[Array, "B ..."], n_steps: int = 8) -> Float[Array, "B T ..."]:

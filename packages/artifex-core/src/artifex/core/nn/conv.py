@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from artifex.core.nn.convolution import conv, conv_transpose
+from artifex.core.nn.convolution import Padding, as_pairs, conv, conv_transpose
 
 __all__ = ["Conv", "ConvTranspose"]
 
@@ -25,7 +25,7 @@ class Conv(nnx.Module):
         out_features: channels of the output, ``O``.
         kernel_size: one number an axis, as many as there are spatial axes (one to three); a single number means two equal axes.
         strides: one number, or one an axis.
-        padding: ``"SAME"`` or ``"VALID"``.
+        padding: ``"SAME"``, ``"VALID"``, zeros at every end by number (as in PyTorch), or a pair (before, after) an axis.
         use_bias: add a bias a channel.
         dtype: computes in this type; ``None`` means the common type of input and parameters.
         param_dtype: type of the parameters.
@@ -43,7 +43,7 @@ class Conv(nnx.Module):
         kernel_size: Sizes = (3, 3),
         *,
         strides: Sizes = 1,
-        padding: str = "SAME",
+        padding: Padding = "SAME",
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
@@ -51,7 +51,8 @@ class Conv(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
-        self.strides, self.padding, self.dtype = strides, padding, dtype
+        self.strides, self.dtype = strides, dtype
+        self.padding = as_pairs(padding, len(sizes))
         self.kernel, self.bias = _parameters(sizes, in_features, out_features, use_bias, param_dtype, kernel_init, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -63,7 +64,7 @@ class Conv(nnx.Module):
 class ConvTranspose(nnx.Module):
     """Transposed convolution (:func:`artifex.core.nn.convolution.conv_transpose`): upsamples by ``strides`` under ``"SAME"``.
 
-    Arguments as in :class:`Conv`.
+    Arguments as in :class:`Conv`, but padding is ``"SAME"`` or ``"VALID"``.
 
     >>> ConvTranspose(8, 3, rngs=nnx.Rngs(params=0))(jnp.ones((4, 7, 7, 8))).shape
     (4, 14, 14, 3)

@@ -21,31 +21,36 @@ from jax import lax
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["conv", "conv_transpose", "patches_conv", "plain_conv_transpose", "subpixel_conv_transpose"]
+__all__ = ["Padding", "conv", "conv_transpose", "patches_conv", "plain_conv_transpose", "subpixel_conv_transpose"]
+
+Padding = str | int | Sequence[tuple[int, int]]
+"""``"SAME"``, ``"VALID"``, a number of zeros at every end, or a pair (before, after) for each spatial axis."""
 
 _LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 
-def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
+def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: Padding = "SAME") -> jax.Array:
     """Convolution ``y[b, t, o] = sum_{d, c} x[b, s t + d - p, c] kernel[d, c, o]``.
 
     Args:
         x: ``(B, *S, C)``.
         kernel: ``(*K, C, O)``.
         strides: ``s``, one number or one an axis.
-        padding: ``"SAME"`` (output sizes ``ceil(S / s)``) or ``"VALID"`` (no padding).
+        padding: ``"SAME"`` (output sizes ``ceil(S / s)``), ``"VALID"`` (no padding), or zeros by number: ``p`` at every end,
+            as in PyTorch, or a pair (before, after) for each spatial axis. Where a stride leaves an odd number of zeros,
+            ``"SAME"`` puts the larger half at the end: with kernel 3 and stride 2 on an even size, all of it.
 
     Returns:
         ``(B, *S', O)``.
 
     Raises:
-        InvalidInputError: the shapes do not fit, or the padding has another name.
+        InvalidInputError: the shapes do not fit, or the padding is none of these.
 
     >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), 2, "VALID").tolist()
     [[[[9.0]]]]
     """
-    strides = _check_window(x, kernel, strides, padding)
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
+    strides, pads = _check_window(x, kernel, strides, padding)
+    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUTS[len(strides)])
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
@@ -69,7 +74,7 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]
     >>> conv_transpose(jnp.ones((1, 2, 1)), jnp.array([[[1.0]], [[2.0]]]), 2).tolist()
     [[[2.0], [1.0], [2.0], [1.0]]]
     """
-    strides = _check(x, kernel, strides, padding)
+    strides = _check_transpose(x, kernel, strides, padding)
     if max(strides) == 1 or kernel.shape[-1] == 1:  # there XLA's form is the faster one on the CPU too (benchmarks/core_nn.py)
         return plain_conv_transpose(x, kernel, strides, padding)
     return lax.platform_dependent(
@@ -82,19 +87,18 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]
 
 def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
     """:func:`conv_transpose` as XLA's own operation."""
-    strides = _check(x, kernel, strides, padding)
+    strides = _check_transpose(x, kernel, strides, padding)
     return lax.conv_transpose(x, kernel, strides, padding, dimension_numbers=_LAYOUTS[len(strides)])
 
 
-def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: str = "SAME") -> jax.Array:
+def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: Padding = "SAME") -> jax.Array:
     """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006).
 
     It serves :func:`subpixel_conv_transpose`, whose kernels are small. Elsewhere XLA's own form is as fast or faster on a
     CPU, for one to three input channels too (benchmarks/core_nn.py).
     """
-    strides = _check_window(x, kernel, strides, padding)
+    strides, pads = _check_window(x, kernel, strides, padding)
     *sizes, n_in, n_out = kernel.shape
-    pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, padding)
     outs = [(n + a + b - k) // s + 1 for n, (a, b), k, s in zip(x.shape[1:-1], pads, sizes, strides, strict=True)]
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     patches = [
@@ -113,7 +117,7 @@ def subpixel_conv_transpose(
     stride one serve each phase (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional layer?",
     arXiv:1609.07009).
     """
-    strides = _check(x, kernel, strides, padding)
+    strides = _check_transpose(x, kernel, strides, padding)
     *sizes, _, n_out = kernel.shape
     n = len(sizes)
     taps = [-(-k // s) for k, s in zip(sizes, strides, strict=True)]
@@ -152,8 +156,48 @@ def _transpose_window(size: int, k: int, s: int, padding: str) -> tuple[int, int
     return k - 1 - before, size * s
 
 
-def _check(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: str) -> tuple[int, ...]:
+def _check_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: str) -> tuple[int, ...]:
     """The strides, one an axis, once everything is known to fit."""
+    strides = _check(x, kernel, strides)
+    if padding not in ("SAME", "VALID"):
+        raise InvalidInputError(f"padding of a transposed convolution is 'SAME' or 'VALID', got {padding!r}.")
+    return strides
+
+
+def as_pairs(padding: Padding, axes: int) -> str | tuple[tuple[int, int], ...]:
+    """``padding`` as one of its two names, or as a pair (before, after) for each of ``axes`` spatial axes.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
+    if isinstance(padding, str):
+        if padding in ("SAME", "VALID"):
+            return padding
+    elif isinstance(padding, int):
+        return ((padding, padding),) * axes
+    elif len(padding) == axes and all(isinstance(pair, Sequence) and len(pair) == 2 for pair in padding):
+        return tuple((before, after) for before, after in padding)
+    raise InvalidInputError(
+        f"padding is 'SAME' or 'VALID', one number, or a pair (before, after) for each of {axes} spatial axes; got {padding!r}."
+    )
+
+
+def _check_window(
+    x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: Padding
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """The strides and the zeros before and after, one and a pair an axis, once the kernel is known to lie within both."""
+    strides, inputs, sizes = _check(x, kernel, strides), x.shape[1:-1], kernel.shape[:-2]
+    ends = as_pairs(padding, len(sizes))
+    pads = lax.padtype_to_pads(inputs, sizes, strides, ends) if isinstance(ends, str) else ends
+    if any(n + before + after < k for n, (before, after), k in zip(inputs, pads, sizes, strict=True)):
+        raise InvalidInputError(
+            f"A kernel of sizes {sizes} does not fit into sizes {inputs} under padding {padding!r}; use 'SAME'."
+        )
+    return strides, tuple((before, after) for before, after in pads)
+
+
+def _check(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]) -> tuple[int, ...]:
+    """The strides, one an axis, once the shapes are known to fit."""
     n = kernel.ndim - 2
     if n not in _LAYOUTS:
         raise InvalidInputError(f"A kernel is (*sizes, in, out) with one to three sizes; got shape {kernel.shape}.")
@@ -167,19 +211,7 @@ def _check(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], paddin
             f"x of shape {x.shape} has {x.shape[-1]} channels in its last axis, the kernel of shape {kernel.shape} takes "
             f"{kernel.shape[-2]}. Channels come last."
         )
-    if padding not in ("SAME", "VALID"):
-        raise InvalidInputError(f"padding is 'SAME' or 'VALID', got {padding!r}. Anything else: jnp.pad first, then 'VALID'.")
     strides = (strides,) * n if isinstance(strides, int) else tuple(strides)
     if len(strides) != n or min(strides) < 1:
         raise InvalidInputError(f"strides is one positive number, or one for each of the {n} spatial axes; got {strides}.")
-    return strides
-
-
-def _check_window(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: str) -> tuple[int, ...]:
-    """As :func:`_check`, and an unpadded kernel lies within the input."""
-    strides = _check(x, kernel, strides, padding)
-    if padding == "VALID" and any(k > n for k, n in zip(kernel.shape[:-2], x.shape[1:-1], strict=True)):
-        raise InvalidInputError(
-            f"A kernel of sizes {kernel.shape[:-2]} does not fit into sizes {x.shape[1:-1]} under padding 'VALID'; use 'SAME'."
-        )
     return strides

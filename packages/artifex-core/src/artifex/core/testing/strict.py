@@ -2,7 +2,7 @@
 
 It speaks to JAX through the environment alone, so that tests which never import JAX do not pay for it:
 
-- eight virtual CPU devices, so that sharded can be compared with unsharded everywhere;
+- eight virtual CPU devices, so that sharded can be compared with unsharded everywhere, and threads enough for them;
 - broadcasting arrays of different rank raises;
 - what is compiled once is kept on disk (in ``JAX_COMPILATION_CACHE_DIR``, or else in the user's cache folder);
 - the user's own ``ARTIFEX_*`` settings are out of reach.
@@ -20,7 +20,10 @@ import os
 import sys
 from pathlib import Path
 
-NUMERICS = {"JAX_NUM_CPU_DEVICES": "8", "JAX_NUMPY_RANK_PROMOTION": "raise"}
+from artifex.core.host_threads import POOL_SIZE, enough_threads
+
+DEVICES = 8
+NUMERICS = {"JAX_NUM_CPU_DEVICES": str(DEVICES), "JAX_NUMPY_RANK_PROMOTION": "raise"}
 """What makes the tests strict."""
 
 
@@ -28,6 +31,7 @@ def _settings() -> dict[str, str]:
     """All that JAX reads from the environment when it is first imported."""
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return NUMERICS | {
+        POOL_SIZE: str(enough_threads(DEVICES)),
         "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(user_cache / "artifex" / "jax-tests"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
@@ -37,7 +41,7 @@ def _settings() -> dict[str, str]:
 
 def user_environment() -> dict[str, str]:
     """The environment of a user's own process: without the strict numerics, still with the compilation cache."""
-    return {name: value for name, value in os.environ.items() if name not in NUMERICS}
+    return {name: value for name, value in os.environ.items() if name not in {*NUMERICS, POOL_SIZE}}
 
 
 def pytest_addoption() -> None:

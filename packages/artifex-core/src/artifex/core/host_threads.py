@@ -1,0 +1,37 @@
+"""Threads for a CPU that poses as several devices. Imports no JAX: it has to come before JAX starts.
+
+XLA's CPU client runs the programs of all its devices in one pool of max(cores, devices) threads. A device that reaches an
+all-reduce blocks its thread until the others arrive, while matrix products hand pieces of their work to the same pool and wait
+for them. When every thread is blocked in a collective, a piece that another device waits for never runs: XLA gives up after 40
+seconds and aborts the process. With a thread a device on top of those that compute, there is always one left.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["POOL_SIZE", "cores", "enough_threads", "reserve_threads"]
+
+POOL_SIZE = "NPROC"
+"""The environment variable that XLA's CPU client takes the size of its pool from, when JAX starts it."""
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def enough_threads(devices: int) -> int:
+    """A pool's size with which ``devices`` CPU devices cannot starve each other, or the larger one that the user set.
+
+    >>> enough_threads(8) >= cores() + 8
+    True
+    """
+    given = os.environ.get(POOL_SIZE, "")
+    return max(cores() + devices, int(given) if given.isdecimal() else 0)
+
+
+def reserve_threads(devices: int) -> None:
+    """Have XLA make :func:`enough_threads`. Too late, and without effect, once JAX has started."""
+    if devices > 1:
+        os.environ[POOL_SIZE] = str(enough_threads(devices))
