@@ -33,7 +33,7 @@ def test_every_target_exists(target: str):
 def test_the_cores_table_of_names_agrees():
     listed = {key for key, distribution in index.DISTRIBUTION_OF.items() if distribution == "artifex-vae"}
     kinds = {kind for kind, _ in listed}
-    assert listed == {(kind, entry.name) for kind, entry in OURS if kind in kinds}
+    assert listed == {(kind, plugins.entry_key(entry)) for kind, entry in OURS if kind in kinds}
 
 
 def test_metrics_take_what_they_need():

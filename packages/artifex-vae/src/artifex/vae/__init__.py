@@ -7,6 +7,7 @@ from artifex.core import _lazy
 if TYPE_CHECKING:
     from artifex.vae import likelihoods as likelihoods, losses as losses, metrics as metrics
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig, CapacityConfig as CapacityConfig
+    from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
     from artifex.vae.decoders import ConvDecoder as ConvDecoder, DecoderConfig as DecoderConfig, DenseDecoder as DenseDecoder
     from artifex.vae.encoders import (
         ConvEncoder as ConvEncoder,
@@ -32,6 +33,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "BetaVAE": "artifex.vae.beta",
         "BetaVAEConfig": "artifex.vae.beta",
         "CapacityConfig": "artifex.vae.beta",
+        "ConditionalVAE": "artifex.vae.conditional",
+        "ConditionalVAEConfig": "artifex.vae.conditional",
         "ConvDecoder": "artifex.vae.decoders",
         "ConvEncoder": "artifex.vae.encoders",
         "DecoderConfig": "artifex.vae.decoders",

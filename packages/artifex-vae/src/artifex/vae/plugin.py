@@ -31,6 +31,15 @@ def artifex_models() -> list[ModelEntry]:
             paper="Higgins et al. 2017; Burgess et al. 2018, arXiv:1804.03599",
             summary="VAE with a weighted divergence or an annealed capacity.",
         ),
+        ModelEntry(
+            name="conditional_vae",
+            model="artifex.vae.conditional:ConditionalVAE",
+            config="artifex.vae.conditional:ConditionalVAEConfig",
+            family="vae",
+            capabilities=CAPABILITIES,
+            paper="Sohn et al. 2015 (NIPS); Kingma et al. 2014, arXiv:1406.5298",
+            summary="VAE given a class or a vector, dense or convolutional.",
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig
+    from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
     from artifex.vae.decoders import DecoderConfig as DecoderConfig
     from artifex.vae.encoders import EncoderConfig as EncoderConfig
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
@@ -15,6 +16,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     {
         "BetaVAE": "artifex.vae.beta",
         "BetaVAEConfig": "artifex.vae.beta",
+        "ConditionalVAE": "artifex.vae.conditional",
+        "ConditionalVAEConfig": "artifex.vae.conditional",
         "DecoderConfig": "artifex.vae.decoders",
         "EncoderConfig": "artifex.vae.encoders",
         "VAE": "artifex.vae.vae",
