@@ -144,7 +144,7 @@ def test_the_config_wants_one_kind_of_condition(condition: dict):
 def test_digits_come_out_as_the_class_asked_for():
     """A logistic regression trained on real digits reads 90 % of the generated ones as what was asked for; chance is 10 %.
 
-    97 % when this was written.
+    99 % when this was written.
     """
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         GaussianConfig as GaussianConfig,
     )
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
+    from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
@@ -48,6 +49,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "GaussianConfig": "artifex.vae.likelihoods",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
+        "VQVAE": "artifex.vae.vqvae",
+        "VQVAEConfig": "artifex.vae.vqvae",
         "likelihoods": "artifex.vae.likelihoods",
         "losses": "artifex.vae.losses",
         "metrics": "artifex.vae.metrics",

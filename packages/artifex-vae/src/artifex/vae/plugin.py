@@ -40,6 +40,15 @@ def artifex_models() -> list[ModelEntry]:
             paper="Sohn et al. 2015 (NIPS); Kingma et al. 2014, arXiv:1406.5298",
             summary="VAE given a class or a vector, dense or convolutional.",
         ),
+        ModelEntry(
+            name="vqvae",
+            model="artifex.vae.vqvae:VQVAE",
+            config="artifex.vae.vqvae:VQVAEConfig",
+            family="vae",
+            capabilities=("encode", "decode", "reconstruct"),
+            paper="van den Oord et al. 2017, arXiv:1711.00937",
+            summary="VAE of images with discrete codes from a learned codebook.",
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from artifex.vae.decoders import DecoderConfig as DecoderConfig
     from artifex.vae.encoders import EncoderConfig as EncoderConfig
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
+    from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
@@ -22,5 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "EncoderConfig": "artifex.vae.encoders",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
+        "VQVAE": "artifex.vae.vqvae",
+        "VQVAEConfig": "artifex.vae.vqvae",
     },
 )
