@@ -5,7 +5,7 @@
 Needs `artifex-vae`, `artifex-modalities-image` and `artifex-training`. Three minutes on two busy cores.
 
 The recipe: scikit-learn's digits, a pixel is on at v >= 8 of 16; 1300 images to train, 300 to test. The VQ-VAE has four codes
-of 128, that is 28 bits an image. The VAE has the same kind of network and within 0.1 % as many parameters, and its divergence is
+of 128, that is 28 bits an image. The VAE has the same kind of network and, within 0.1 %, as many parameters; its divergence is
 held at 28 bits (19.4 nats; Burgess et al. 2018, arXiv:1804.03599). Adam at 2e-3, batches of 100, the last epoch's model.
 
 The figures, on the test part: -log p(x | z) in nats and squared error a pixel, from the codes or one draw of `z`; for the VAE

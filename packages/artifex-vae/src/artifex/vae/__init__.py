@@ -15,6 +15,10 @@ if TYPE_CHECKING:
         DiagonalGaussian as DiagonalGaussian,
         EncoderConfig as EncoderConfig,
     )
+    from artifex.vae.hierarchical import (
+        HierarchicalVAE as HierarchicalVAE,
+        HierarchicalVAEConfig as HierarchicalVAEConfig,
+    )
     from artifex.vae.likelihoods import (
         Bernoulli as Bernoulli,
         BernoulliConfig as BernoulliConfig,
@@ -47,6 +51,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "EncoderConfig": "artifex.vae.encoders",
         "Gaussian": "artifex.vae.likelihoods",
         "GaussianConfig": "artifex.vae.likelihoods",
+        "HierarchicalVAE": "artifex.vae.hierarchical",
+        "HierarchicalVAEConfig": "artifex.vae.hierarchical",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
         "VQVAE": "artifex.vae.vqvae",

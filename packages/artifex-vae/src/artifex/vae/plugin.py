@@ -49,6 +49,15 @@ def artifex_models() -> list[ModelEntry]:
             paper="van den Oord et al. 2017, arXiv:1711.00937",
             summary="VAE of images with discrete codes from a learned codebook.",
         ),
+        ModelEntry(
+            name="hierarchical_vae",
+            model="artifex.vae.hierarchical:HierarchicalVAE",
+            config="artifex.vae.hierarchical:HierarchicalVAEConfig",
+            family="vae",
+            capabilities=("log_prob", "reconstruct"),
+            paper="Sønderby et al. 2016, arXiv:1602.02282",
+            summary="VAE of several stochastic levels with top-down inference and free bits.",
+        ),
     ]
 
 

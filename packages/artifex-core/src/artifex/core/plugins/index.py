@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-vae": {
-        "model": ("vae", "beta_vae", "conditional_vae", "vqvae"),
+        "model": ("vae", "beta_vae", "conditional_vae", "vqvae", "hierarchical_vae"),
         "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/discretized_logistic"),
         "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "iwae_bound"),
         "metric": ("active_units",),
@@ -44,6 +44,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "DiscretizedLogisticConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "EncoderConfig": ("artifex.vae", "artifex-vae"),
     "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
+    "HierarchicalVAEConfig": ("artifex.vae.hierarchical", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
