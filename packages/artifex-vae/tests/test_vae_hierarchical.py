@@ -126,3 +126,24 @@ def test_reconstruction_draws_nothing_and_generation_does():
 def test_levels_have_to_agree():
     with pytest.raises(ValueError, match="latent_dims has 2 levels, hidden_dims 3"):
         CONFIG.replace(latent_dims=(3, 2))
+
+
+@pytest.mark.nightly
+def test_three_levels_on_digits_beat_one_of_the_same_size():
+    """The bar: a better importance-weighted bound than the VAE's, and over 0.1 nat in each level."""
+    import importlib.util
+    from pathlib import Path
+
+    script = Path(__file__).parents[3] / "benchmarks" / "hierarchical_vae_digits.py"
+    spec = importlib.util.spec_from_file_location("hierarchical_vae_digits", script)
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    levels, plain = benchmark.hierarchical(), benchmark.one_level()
+    for model in (levels, plain):
+        benchmark.train(model, 150)
+    ours, theirs = benchmark.figures(levels), benchmark.figures(plain)
+    assert benchmark.size(levels) <= benchmark.size(plain)
+    assert ours["bound"] > theirs["bound"]
+    assert min(ours[f"kl_{i}"] for i in (1, 2, 3)) > 0.1
