@@ -33,8 +33,7 @@ def test_every_target_exists(target: str):
 def test_the_cores_table_of_names_agrees():
     listed = {key for key, distribution in index.DISTRIBUTION_OF.items() if distribution == "artifex-vae"}
     kinds = {kind for kind, _ in listed}
-    names = {(kind, f"{entry.slot}/{entry.name}" if kind == "component" else entry.name) for kind, entry in OURS}
-    assert listed == {(kind, name) for kind, name in names if kind in kinds}
+    assert listed == {(kind, plugins.entry_key(entry)) for kind, entry in OURS if kind in kinds}
 
 
 def test_metrics_take_what_they_need():

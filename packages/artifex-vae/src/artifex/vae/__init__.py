@@ -7,12 +7,17 @@ from artifex.core import _lazy
 if TYPE_CHECKING:
     from artifex.vae import likelihoods as likelihoods, losses as losses, metrics as metrics
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig, CapacityConfig as CapacityConfig
+    from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
     from artifex.vae.decoders import ConvDecoder as ConvDecoder, DecoderConfig as DecoderConfig, DenseDecoder as DenseDecoder
     from artifex.vae.encoders import (
         ConvEncoder as ConvEncoder,
         DenseEncoder as DenseEncoder,
         DiagonalGaussian as DiagonalGaussian,
         EncoderConfig as EncoderConfig,
+    )
+    from artifex.vae.hierarchical import (
+        HierarchicalVAE as HierarchicalVAE,
+        HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
     from artifex.vae.likelihoods import (
         Bernoulli as Bernoulli,
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
         GaussianConfig as GaussianConfig,
     )
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
+    from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
@@ -32,6 +38,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "BetaVAE": "artifex.vae.beta",
         "BetaVAEConfig": "artifex.vae.beta",
         "CapacityConfig": "artifex.vae.beta",
+        "ConditionalVAE": "artifex.vae.conditional",
+        "ConditionalVAEConfig": "artifex.vae.conditional",
         "ConvDecoder": "artifex.vae.decoders",
         "ConvEncoder": "artifex.vae.encoders",
         "DecoderConfig": "artifex.vae.decoders",
@@ -43,8 +51,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "EncoderConfig": "artifex.vae.encoders",
         "Gaussian": "artifex.vae.likelihoods",
         "GaussianConfig": "artifex.vae.likelihoods",
+        "HierarchicalVAE": "artifex.vae.hierarchical",
+        "HierarchicalVAEConfig": "artifex.vae.hierarchical",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
+        "VQVAE": "artifex.vae.vqvae",
+        "VQVAEConfig": "artifex.vae.vqvae",
         "likelihoods": "artifex.vae.likelihoods",
         "losses": "artifex.vae.losses",
         "metrics": "artifex.vae.metrics",

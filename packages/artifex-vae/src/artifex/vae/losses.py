@@ -6,11 +6,14 @@ Everything is in nats. Shapes: ``B = batch, L = latent, K = importance samples``
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
 from artifex.vae.likelihoods import accumulated
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "capacity_objective",
     "elbo",
     "gaussian_kl",
+    "importance_weighted",
     "iwae_bound",
     "log_importance_ratio",
 ]
@@ -88,3 +92,45 @@ def iwae_bound(log_weights: Float[Array, "K ..."]) -> Float[Array, "..."]:
         0.6931
     """
     return jax.nn.logsumexp(accumulated(log_weights), axis=0) - math.log(log_weights.shape[0])
+
+
+def importance_weighted(
+    log_weights: Callable[[Any, Array, int], Float[Array, "K"]],
+    examples: Any,
+    key: Array,
+    *,
+    num_samples: int,
+    chunk_size: int,
+) -> Float[Array, "B"]:
+    """:func:`iwae_bound` of every example with ``K = num_samples``, in memory that grows neither with ``K`` nor with ``B``.
+
+    Maps over chunks of examples and, for each, scans over chunks of samples.
+
+    Args:
+        log_weights: ``(example, key, n)`` to ``log w`` of ``n`` independent draws, ``(n,)``.
+        examples: arrays whose leading axis is ``B``, in a tree such as ``log_weights`` takes one row of.
+        key: of all the draws; each example has its own stream.
+        num_samples: ``K``.
+        chunk_size: how many draws are worked on at a time, of all examples together.
+
+    Raises:
+        InvalidInputError: there is no example.
+    """
+    n_examples = len(jax.tree.leaves(examples)[0])
+    if n_examples < 1:
+        raise InvalidInputError("batch is 0; it has to be at least 1")
+    at_a_time = min(n_examples, chunk_size)
+    chunk = min(num_samples, chunk_size // at_a_time)
+
+    def bound(pair: tuple[Any, Array]) -> Float[Array, ""]:
+        example, own_key = pair
+
+        def add_chunk(total: Float[Array, ""], i: Array) -> tuple[Float[Array, ""], None]:
+            wanted = jnp.arange(chunk) < num_samples - i * chunk  # the last chunk may be more than is wanted
+            drawn = jnp.where(wanted, log_weights(example, jax.random.fold_in(own_key, i), chunk), -jnp.inf)
+            return jnp.logaddexp(total, jax.nn.logsumexp(drawn)), None
+
+        total, _ = jax.lax.scan(add_chunk, jnp.array(-jnp.inf), jnp.arange(-(-num_samples // chunk)))
+        return total - math.log(num_samples)
+
+    return jax.lax.map(bound, (examples, jax.random.split(key, n_examples)), batch_size=at_a_time)

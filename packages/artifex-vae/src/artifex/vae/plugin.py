@@ -31,6 +31,33 @@ def artifex_models() -> list[ModelEntry]:
             paper="Higgins et al. 2017; Burgess et al. 2018, arXiv:1804.03599",
             summary="VAE with a weighted divergence or an annealed capacity.",
         ),
+        ModelEntry(
+            name="conditional_vae",
+            model="artifex.vae.conditional:ConditionalVAE",
+            config="artifex.vae.conditional:ConditionalVAEConfig",
+            family="vae",
+            capabilities=CAPABILITIES,
+            paper="Sohn et al. 2015 (NIPS); Kingma et al. 2014, arXiv:1406.5298",
+            summary="VAE given a class or a vector, dense or convolutional.",
+        ),
+        ModelEntry(
+            name="vqvae",
+            model="artifex.vae.vqvae:VQVAE",
+            config="artifex.vae.vqvae:VQVAEConfig",
+            family="vae",
+            capabilities=("encode", "decode", "reconstruct"),
+            paper="van den Oord et al. 2017, arXiv:1711.00937",
+            summary="VAE of images with discrete codes from a learned codebook.",
+        ),
+        ModelEntry(
+            name="hierarchical_vae",
+            model="artifex.vae.hierarchical:HierarchicalVAE",
+            config="artifex.vae.hierarchical:HierarchicalVAEConfig",
+            family="vae",
+            capabilities=("log_prob", "reconstruct"),
+            paper="Sønderby et al. 2016, arXiv:1602.02282",
+            summary="VAE of several stochastic levels with top-down inference and free bits.",
+        ),
     ]
 
 

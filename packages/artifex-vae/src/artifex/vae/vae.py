@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import jax
@@ -33,6 +32,9 @@ from artifex.vae.encoders import ConvEncoder, DenseEncoder, DiagonalGaussian, En
 from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, create_likelihood
 
 __all__ = ["VAE", "VAEConfig"]
+
+Given = tuple[Array, ...]
+"""What a conditional model is given beside ``x``, one row for each example; empty for any other."""
 
 NETWORKS: dict[str, tuple[Any, Any]] = {"dense": (DenseEncoder, DenseDecoder), "conv": (ConvEncoder, ConvDecoder)}
 
@@ -134,8 +136,9 @@ class VAE(nnx.Module):
         self.config = config
         self.shape, self.latent_dim = config.encoder.sizes()
         self.likelihood = create_likelihood(config.likelihood, param_dtype=config.param_dtype)
-        self.encoder = encoder(config.encoder, **kinds)
-        self.decoder = decoder(config.decoder, n_parameters=self.likelihood.n_parameters, **kinds)
+        encoder_config, decoder_config = self._network_configs(config)
+        self.encoder = encoder(encoder_config, **kinds)
+        self.decoder = decoder(decoder_config, n_parameters=self.likelihood.n_parameters, **kinds)
         self.rngs = rngs.fork()
 
     def __call__(self, x: Float[Array, "B ..."], *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
@@ -152,9 +155,27 @@ class VAE(nnx.Module):
         Raises:
             InvalidInputError: ``x`` is not a batch of examples of the model's shape.
         """
-        posterior = self.encode(x)
-        z = posterior.sample(draw_key(self, rngs))
-        parameters = self.decoder(z)
+        return self._outputs(x, (), draw_key(self, rngs))
+
+    # A conditional model is this one with `given`, its condition, beside x and z: it overrides the first three below.
+
+    def _network_configs(self, config: VAEConfig) -> tuple[EncoderConfig, DecoderConfig]:
+        """What the two networks are built from."""
+        return config.encoder, config.decoder
+
+    def _posterior(self, x: Float[Array, "B ..."], given: Given) -> DiagonalGaussian:
+        del given
+        return self.encoder(checked(x, self.shape, "x"))
+
+    def _parameters(self, z: Float[Array, "B L"], given: Given) -> Float[Array, "B ..."]:
+        """The likelihood's, at ``z``."""
+        del given
+        return self.decoder(z)
+
+    def _outputs(self, x: Float[Array, "B ..."], given: Given, key: Array) -> dict[str, Array]:
+        posterior = self._posterior(x, given)
+        z = posterior.sample(key)
+        parameters = self._parameters(z, given)
         return {
             "reconstruction": self.likelihood.mean(parameters),
             "parameters": parameters,
@@ -188,7 +209,7 @@ class VAE(nnx.Module):
         Raises:
             InvalidInputError: ``x`` is not a batch of examples of the model's shape.
         """
-        return self.encoder(_checked(x, self.shape, "x"))
+        return self._posterior(x, ())
 
     def decode(self, z: Float[Array, "B L"]) -> Float[Array, "B ..."]:
         """``E[x | z]``, in data space.
@@ -196,7 +217,10 @@ class VAE(nnx.Module):
         Raises:
             InvalidInputError: ``z`` is not ``(B, L)``.
         """
-        return self.likelihood.mean(self.decoder(_checked(z, (self.latent_dim,), "z")))
+        return self._decoded(z, ())
+
+    def _decoded(self, z: Float[Array, "B L"], given: Given) -> Float[Array, "B ..."]:
+        return self.likelihood.mean(self._parameters(checked(z, (self.latent_dim,), "z"), given))
 
     @compiled_method(static=("n_samples", "observation_noise"))
     def generate(
@@ -209,9 +233,14 @@ class VAE(nnx.Module):
             observation_noise: draw ``x ~ p(x | z)`` instead of its mean, which is what people usually look at.
             rngs: stream ``sample``; the model's own by default.
         """
-        _check_at_least(1, n_samples=n_samples)
+        check_at_least(1, n_samples=n_samples)
+        return self._generated(n_samples, (), observation_noise, rngs)
+
+    def _generated(
+        self, n_samples: int, given: Given, observation_noise: bool, rngs: nnx.Rngs | None
+    ) -> Float[Array, "n_samples ..."]:
         z = jax.random.normal(draw_key(self, rngs), (n_samples, self.latent_dim))
-        parameters = self.decoder(z)
+        parameters = self._parameters(z, given)
         return (
             self.likelihood.sample(parameters, draw_key(self, rngs)) if observation_noise else self.likelihood.mean(parameters)
         )
@@ -248,11 +277,17 @@ class VAE(nnx.Module):
 
         The ends are the reconstructions of ``x0`` and ``x1``.
         """
-        _check_at_least(2, n_steps=n_steps)
-        z0, z1 = self.encode(x0).mean[:, None], self.encode(x1).mean[:, None]  # (B, 1, L)
+        check_at_least(2, n_steps=n_steps)
+        return self._interpolated(x0, x1, (), n_steps)
+
+    def _interpolated(
+        self, x0: Float[Array, "B ..."], x1: Float[Array, "B ..."], given: Given, n_steps: int
+    ) -> Float[Array, "B T ..."]:
+        z0, z1 = self._posterior(x0, given).mean[:, None], self._posterior(x1, given).mean[:, None]  # (B, 1, L)
         t = jnp.linspace(0.0, 1.0, n_steps, dtype=z0.dtype)[None, :, None]  # (1, T, 1)
         z = (1 - t) * z0 + t * z1  # (B, T, L)
-        return self.decode(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:2], *self.shape)
+        given = tuple(jnp.repeat(c, n_steps, axis=0) for c in given)
+        return self._decoded(z.reshape(-1, z.shape[-1]), given).reshape(*z.shape[:2], *self.shape)
 
     @compiled_method(static=("num_samples", "chunk_size"))
     def log_prob(
@@ -272,32 +307,23 @@ class VAE(nnx.Module):
         Returns:
             nats for each example, float32.
         """
-        _check_at_least(1, num_samples=num_samples, chunk_size=chunk_size)
-        x = _checked(x, self.shape, "x")
-        _check_at_least(1, batch=len(x))
-        at_a_time = min(len(x), chunk_size)
-        one = partial(self._importance_weighted, num_samples=num_samples, chunk=min(num_samples, chunk_size // at_a_time))
-        return jax.lax.map(lambda pair: one(*pair), (x, jax.random.split(draw_key(self, rngs), len(x))), batch_size=at_a_time)
+        return self._importance_weighted(x, (), draw_key(self, rngs), num_samples, chunk_size)
 
-    def _importance_weighted(self, x: Float[Array, "..."], key: Array, *, num_samples: int, chunk: int) -> Float[Array, ""]:
-        """The estimate for one example, ``chunk`` samples at a time."""
-        posterior = self.encode(x[None])
+    def _importance_weighted(
+        self, x: Float[Array, "B ..."], given: Given, key: Array, num_samples: int, chunk_size: int
+    ) -> Float[Array, "B"]:
+        check_at_least(1, num_samples=num_samples, chunk_size=chunk_size)
+        x = checked(x, self.shape, "x")
+        return losses.importance_weighted(self._log_weights, (x, given), key, num_samples=num_samples, chunk_size=chunk_size)
 
-        def add_chunk(total: Float[Array, ""], i: Array) -> tuple[Float[Array, ""], None]:
-            noise = jax.random.normal(jax.random.fold_in(key, i), (chunk, self.latent_dim))
-            left = jnp.arange(chunk) < num_samples - i * chunk  # the last chunk may be more than is wanted
-            log_weights = jnp.where(left, self._log_weights(x, posterior, noise), -jnp.inf)
-            return jnp.logaddexp(total, jax.nn.logsumexp(log_weights)), None
-
-        total, _ = jax.lax.scan(add_chunk, jnp.array(-jnp.inf), jnp.arange(-(-num_samples // chunk)))
-        return total - math.log(num_samples)
-
-    def _log_weights(
-        self, x: Float[Array, "..."], posterior: DiagonalGaussian, noise: Float[Array, "K L"]
-    ) -> Float[Array, "K"]:
-        """``log p(x | z) + log p(z) - log q(z | x)`` of one example at the ``z`` that ``noise`` makes."""
+    def _log_weights(self, example: tuple[Array, Given], key: Array, n: int) -> Float[Array, "K"]:
+        """``log p(x | z) + log p(z) - log q(z | x)`` of one example at ``n`` draws of ``z``."""
+        x, given = jax.tree.map(lambda a: a[None], example)
+        posterior = self._posterior(x, given)
+        noise = jax.random.normal(key, (n, self.latent_dim))
         z = posterior.reparameterize(noise)
-        log_likelihood = self._summed(self.likelihood.log_prob(x[None], self.decoder(z)))
+        parameters = self._parameters(z, tuple(jnp.repeat(c, n, axis=0) for c in given))
+        log_likelihood = self._summed(self.likelihood.log_prob(x, parameters))
         return log_likelihood + losses.log_importance_ratio(noise, z, posterior.log_variance)
 
     def _summed(self, log_probs: Float[Array, "B ..."]) -> Float[Array, "B"]:
@@ -313,7 +339,7 @@ def averages(log_likelihood: Float[Array, "B"], kl: Float[Array, "B"]) -> dict[s
     }
 
 
-def _checked(x: Array, shape: tuple[int, ...], what: str) -> Array:
+def checked(x: Array, shape: tuple[int, ...], what: str) -> Array:
     """``x`` if it is a batch of floating-point arrays of ``shape``, else an error."""
     x = jnp.asarray(x)
     if x.ndim != len(shape) + 1 or x.shape[1:] != shape:
@@ -326,7 +352,7 @@ def _checked(x: Array, shape: tuple[int, ...], what: str) -> Array:
     return x
 
 
-def _check_at_least(least: int, **given: int) -> None:
+def check_at_least(least: int, **given: int) -> None:
     for name, value in given.items():
         if value < least:
             raise InvalidInputError(f"{name} is {value}; it has to be at least {least}")

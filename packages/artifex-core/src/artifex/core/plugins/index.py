@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-vae": {
-        "model": ("vae", "beta_vae"),
+        "model": ("vae", "beta_vae", "conditional_vae", "vqvae", "hierarchical_vae"),
         "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/discretized_logistic"),
         "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "iwae_bound"),
         "metric": ("active_units",),
@@ -39,11 +39,14 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "BernoulliConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
     "CapacityConfig": ("artifex.vae.beta", "artifex-vae"),
+    "ConditionalVAEConfig": ("artifex.vae.conditional", "artifex-vae"),
     "DecoderConfig": ("artifex.vae", "artifex-vae"),
     "DiscretizedLogisticConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "EncoderConfig": ("artifex.vae", "artifex-vae"),
     "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
+    "HierarchicalVAEConfig": ("artifex.vae.hierarchical", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
+    "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
     "OptimizerConfig": ("artifex.training", "artifex-training"),
     "RunConfig": ("artifex.training", "artifex-training"),

@@ -6,18 +6,30 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig
+    from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
     from artifex.vae.decoders import DecoderConfig as DecoderConfig
     from artifex.vae.encoders import EncoderConfig as EncoderConfig
+    from artifex.vae.hierarchical import (
+        HierarchicalVAE as HierarchicalVAE,
+        HierarchicalVAEConfig as HierarchicalVAEConfig,
+    )
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
+    from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
         "BetaVAE": "artifex.vae.beta",
         "BetaVAEConfig": "artifex.vae.beta",
+        "ConditionalVAE": "artifex.vae.conditional",
+        "ConditionalVAEConfig": "artifex.vae.conditional",
         "DecoderConfig": "artifex.vae.decoders",
         "EncoderConfig": "artifex.vae.encoders",
+        "HierarchicalVAE": "artifex.vae.hierarchical",
+        "HierarchicalVAEConfig": "artifex.vae.hierarchical",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
+        "VQVAE": "artifex.vae.vqvae",
+        "VQVAEConfig": "artifex.vae.vqvae",
     },
 )
