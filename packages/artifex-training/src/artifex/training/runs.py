@@ -21,7 +21,7 @@ from flax import nnx
 from artifex.core import plugins
 from artifex.core.config import Config
 from artifex.core.devices import DeviceManager
-from artifex.core.errors import DataError, RunError
+from artifex.core.errors import DataError, InvalidInputError, RunError
 from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
@@ -262,8 +262,14 @@ def _choose_mesh(
     size = config.training.batch_size
     batch = {key: jax.ShapeDtypeStruct((size, *np.shape(value)[1:]), np.asarray(value).dtype) for key, value in first.items()}
     step, arguments = _abstract_step(config, modality, extensions, batch)
-    if config.mesh is not None:
+    try:
         jax.eval_shape(step, *arguments)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"the data do not fit the model: {error}\n"
+            "  Change the shape in 'model', or how 'data.modality' prepares the examples."
+        ) from error
+    if config.mesh is not None:
         set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
         return config.mesh, ()
     micro_batch = size // config.training.accumulate
