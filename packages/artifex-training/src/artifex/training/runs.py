@@ -290,7 +290,7 @@ def _abstract_step(
     config: RunConfig, modality: ModalityProtocol | None, extensions: list[Any], batch: Any
 ) -> tuple[Any, tuple[Any, ...]]:
     """One forward and backward pass as a function of shapes."""
-    model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise"))))
     parts, objectives = ModelParts(model), objectives_of(model, extensions)
 
     def loss(params: Any, rest: Any, batch: Any, key: jax.Array, index: int) -> jax.Array:
@@ -303,4 +303,4 @@ def _abstract_step(
     def step(params: Any, rest: Any, batch: Any, key: jax.Array) -> Any:
         return [jax.grad(partial(loss, index=i))(params, rest, batch, key) for i in range(len(objectives))]
 
-    return step, (parts.params, parts.rest, batch, jax.eval_shape(lambda: jax.random.key(0)))
+    return step, (parts.params, parts.rest, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))
