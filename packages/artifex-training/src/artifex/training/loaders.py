@@ -203,8 +203,8 @@ def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
     return GrainLoader(data, batch_size=batch_size, seed=seed)
 
 
-def batch_shapes(loader: Loader) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and dtypes of the loader's training batches; its position stays."""
+def batch_shapes(loader: Loader) -> dict[str, Any]:
+    """Shapes and dtypes (``jax.ShapeDtypeStruct``) of the loader's training batches; its position stays."""
     first = next(iter(loader.one_pass()))
     return {key: jax.ShapeDtypeStruct((loader.batch_size, *np.shape(v)[1:]), np.asarray(v).dtype) for key, v in first.items()}
 
