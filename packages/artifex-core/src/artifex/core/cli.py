@@ -9,7 +9,6 @@ import dataclasses
 import difflib
 import json
 import os
-import signal
 import sys
 import warnings
 from importlib import metadata
@@ -252,8 +251,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _report(error: BaseException) -> tuple[str, int]:
     """What to say of ``error``, and the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        number = next((part for part in error.args if isinstance(part, signal.Signals)), signal.SIGINT)
-        return "interrupted" if number == signal.SIGINT else f"ended by {number.name}", 128 + number  # as shells have it
+        return "interrupted", 130
     if isinstance(error, ArtifexError):
         return str(error), EXIT_USER
     from pydantic import ValidationError  # here, because a listing has no use for the 0.1 s that pydantic takes to import

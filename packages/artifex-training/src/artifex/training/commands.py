@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,10 +95,10 @@ def _train(built: Run, folder: Path, *, resume: bool) -> None:
     trainer = built.trainer
     try:
         metrics = built.start(folder, resume=resume)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = latest_step(folder / CHECKPOINTS)
         typer.echo(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
-        raise
+        raise typer.Exit(128 + next(iter(stop.args), signal.SIGINT)) from stop  # as shells have it
     if trainer.stop_reason is not None:
         typer.echo(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
     figures = [f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss"]

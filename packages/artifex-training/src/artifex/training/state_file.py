@@ -20,6 +20,7 @@ import numpy as np
 from safetensors import safe_open
 
 from artifex.core.errors import InvalidTypeError
+from artifex.core.storage import naming_file
 
 __all__ = ["Damage", "StoredState", "file_name", "own_pieces", "read_state", "write_file"]
 
@@ -80,16 +81,13 @@ def write_file(path: Path, arrays: Mapping[str, np.ndarray], extra: Mapping[str,
     raw: list[Any] = [array.reshape(-1).view(np.uint8) for array in arrays.values()]
     header = json.dumps({"__metadata__": metadata | {"crc32": str(_checksum(table, metadata, raw))}, **table}).encode()
     header += b" " * (-len(header) % 8)
-    try:
-        with path.open("wb") as file:
-            file.write(len(header).to_bytes(8, "little"))
-            file.write(header)
-            for data in raw:
-                file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:  # of which only opening names the file
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    with naming_file(path), path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little"))
+        file.write(header)
+        for data in raw:
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import platform
 import struct
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from artifex.core.config import Config, config
+from artifex.core.storage import naming_file
 from artifex.training.callbacks.base import Callback, run_folder
 
 if TYPE_CHECKING:
@@ -57,14 +59,16 @@ class TensorBoard(Callback):
         self.on_log(trainer, metrics)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with naming_file(Path(file.name)):  # what could not be written before is tried once more
+                file.close()
 
     def _write(self, **fields: Any) -> None:
         assert self._file is not None
-        self._file.write(_record(self._event.Event(wall_time=time.time(), **fields).SerializeToString()))
-        self._file.flush()
+        with naming_file(Path(self._file.name)):
+            self._file.write(_record(self._event.Event(wall_time=time.time(), **fields).SerializeToString()))
+            self._file.flush()
 
 
 def _record(data: bytes) -> bytes:
