@@ -6,8 +6,9 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,10 +16,10 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from artifex.core.errors import RunError, RunWarning
+from artifex.core.errors import NonFiniteLossError, RunError, RunWarning
 from artifex.training.state_file import Damage, StoredState, file_name, own_pieces, read_state, write_file
 
-__all__ = ["CHECKPOINTS", "Checkpoints", "latest_step"]
+__all__ = ["CHECKPOINTS", "Checkpoints", "latest_step", "naming_last_good"]
 
 CHECKPOINTS = "checkpoints"
 """Sub-folder of a run in which they lie."""
@@ -32,6 +33,17 @@ PATIENCE = 600.0
 def latest_step(folder: str | Path) -> int | None:
     """Step of the newest complete checkpoint in ``folder``; None when there is none. Reads names alone."""
     return max(_steps(Path(folder)), default=None)
+
+
+@contextmanager
+def naming_last_good(folder: Path | None) -> Iterator[None]:
+    """Let the error of numbers gone bad say where to go back to: no checkpoint is written once they have."""
+    try:
+        yield
+    except NonFiniteLossError as error:
+        step = None if folder is None else latest_step(folder)
+        last = "there is no checkpoint from before" if step is None else f"the last good checkpoint is {folder}/{step}"
+        raise NonFiniteLossError(f"{error}\n  {last}") from error
 
 
 def _steps(folder: Path) -> list[int]:

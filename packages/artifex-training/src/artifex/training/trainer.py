@@ -20,7 +20,7 @@ from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
-from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
+from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, naming_last_good
 from artifex.training.checks import check_config, check_loader, check_objectives, check_parameters
 from artifex.training.full_disk import explaining_a_full_disk
 from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader, batch_shapes
@@ -139,7 +139,7 @@ class Trainer:
         with ExitStack() as ending:  # whatever fails, every callback is told of the end and the model gets what was reached
             if self.folder is not None:
                 ending.enter_context(_at_work_in(self.folder))
-            ending.enter_context(_naming_last_good_checkpoint(checkpoints))
+            ending.enter_context(naming_last_good(checkpoints))
             self.compile(self.loader)
             if resume is not None:
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)  # into what compile laid out
@@ -390,17 +390,6 @@ def _at_work_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with explaining_a_full_disk(folder), hold(folder) if jax.process_index() == 0 else nullcontext():
         yield
-
-
-@contextmanager
-def _naming_last_good_checkpoint(folder: Path | None) -> Iterator[None]:
-    """Let the error of numbers gone bad say where to go back to: no checkpoint is written once they have."""
-    try:
-        yield
-    except NonFiniteLossError as error:
-        step = None if folder is None else latest_step(folder)
-        last = "there is no checkpoint from before" if step is None else f"the last good checkpoint is {folder}/{step}"
-        raise NonFiniteLossError(f"{error}\n  {last}") from error
 
 
 def _end(callback: Callback, trainer: Trainer, kind: Any, error: BaseException | None, trace: Any) -> None:
