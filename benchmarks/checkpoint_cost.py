@@ -8,8 +8,8 @@ The models are those of `vae_training.py`: dense 784-400-20 and 28×28×1 convol
 callbacks. Two accounts of the same thing:
 
 Whole runs: both sides are processes of their own on the same cores and take turns, with rounds of as many steps as checkpoints
-are apart, so that a round holds one checkpoint and all of its writing. The cost is the median of the ratio of two neighbours, by
-the clock and by the time of all processor cores.
+are apart, so that a round holds one checkpoint and all of its writing. The cost is the median of the ratio of two neighbours,
+by the clock and by the time of all processor cores.
 
 One checkpoint by itself: for how long the loop stands still, and the time of all processor cores until it is written, medians,
 beside the same times of a hundred steps. On a machine that others use too this is the account to read: it is no small

@@ -3,6 +3,9 @@
 import errno
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import time
 
 import jax
@@ -13,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from safetensors.numpy import load_file
 
 from artifex.core.errors import InvalidTypeError, RunError, RunWarning
+from artifex.core.testing import user_environment
 from artifex.training.checkpoints import Checkpoints, latest_step
 from artifex.training.state_file import Damage, read_state, write_file
 
@@ -278,3 +282,57 @@ def test_pieces_of_several_processes_make_the_arrays(tmp_path):
     (tmp_path / "state-3-of-4.safetensors").unlink()
     with pytest.raises(Damage, match=r"state-3-of-4\.safetensors is missing"):
         read_state(tmp_path)
+
+
+TWO_PROCESSES = """
+import sys
+
+import jax
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.distributed.initialize(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
+
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
+from artifex.training.checkpoints import Checkpoints
+
+mesh = jax.make_mesh((8,), ("fsdp",), axis_types=(jax.sharding.AxisType.Auto,))
+whole = {"a": np.arange(48.0, dtype="f").reshape(8, 6), "b": np.arange(80, dtype="f").reshape(5, 16), "c": np.float32(3)}
+specs = {"a": P("fsdp"), "b": P(None, "fsdp"), "c": P()}
+
+def place(factor):
+    return {
+        name: jax.make_array_from_callback(x.shape, NamedSharding(mesh, specs[name]), lambda i, x=x: factor * x[i])
+        for name, x in whole.items()
+    }
+
+with Checkpoints(sys.argv[3]) as checkpoints:
+    for step in (1, 2, 3):
+        checkpoints.save(step, place(step), {"seed": step})
+    checkpoints.wait()
+    layout = {"a": NamedSharding(mesh, P()), "b": NamedSharding(mesh, P(None, "fsdp")), "c": NamedSharding(mesh, P())}
+    step, arrays, extra = checkpoints.restore(place(0), layout)
+assert (step, extra) == (3, {"seed": 3})
+for name, array in arrays.items():
+    for shard in array.addressable_shards:
+        np.testing.assert_array_equal(np.asarray(shard.data), 3 * whole[name][shard.index])
+jax.distributed.shutdown()
+"""
+
+
+@pytest.mark.nightly
+def test_two_processes_write_one_checkpoint_and_one_reads_it(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    commands = [[sys.executable, "-c", TWO_PROCESSES, port, str(i), str(tmp_path)] for i in range(2)]
+    processes = [subprocess.Popen(command, env=user_environment(), stderr=subprocess.PIPE, text=True) for command in commands]
+    for process in processes:
+        _, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+    assert sorted(path.name for path in (tmp_path / "3").iterdir()) == [f"state-{i}-of-2.safetensors" for i in range(2)]
+    with Checkpoints(tmp_path) as checkpoints:
+        _, arrays = checkpoints.arrays("a", "b", "c")
+    np.testing.assert_array_equal(arrays["a"], 3 * np.arange(48.0, dtype="f").reshape(8, 6))
+    np.testing.assert_array_equal(arrays["b"], 3 * np.arange(80, dtype="f").reshape(5, 16))
