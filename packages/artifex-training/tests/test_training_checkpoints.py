@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -178,6 +179,16 @@ def test_none_is_whole(tmp_path):
     for step in (1, 2):
         WAYS["empty"](file_of(tmp_path, step))
     with pytest.raises(RunError, match=r"no whole checkpoint .* all are damaged \(2: .*cut off.*; 1: .*\); start a new run"):
+        restore(tmp_path, state())
+
+
+def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path, monkeypatch):
+    def refuse(path, *arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    save(tmp_path, 1, 2)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError, match="state-0-of-1"):
         restore(tmp_path, state())
 
 

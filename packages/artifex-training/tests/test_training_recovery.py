@@ -302,6 +302,15 @@ def test_sigterm_saves_and_ends_with_143_and_meanwhile_the_run_is_its_own(tiny, 
     Checkpoints(folder / "checkpoints").arrays("params")  # whole
 
 
+def test_a_signal_while_the_run_ends_cuts_nothing_off(tmp_path):
+    class Late(Callback):
+        def on_end(self, trainer, error):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    train(tmp_path, more=[Late()], every=50)
+    assert latest_step(tmp_path / "checkpoints") == 20
+
+
 # a full disk
 
 

@@ -37,6 +37,7 @@ def train(
     if resume and output is not None:
         raise InvalidInputError("--resume goes on in the run's own folder; leave --output out")
     from artifex.training.checkpoints import CHECKPOINTS, latest_step
+    from artifex.training.full_disk import explaining_a_full_disk
     from artifex.training.run_config import read_run_config
     from artifex.training.run_lock import hold
     from artifex.training.runs import build_run, check_folder, new_folder
@@ -46,8 +47,9 @@ def train(
             raise InvalidInputError(
                 f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
             )
-        with hold(Path(run)):
-            pass  # whether nobody works in it is found out before the long work; it is held from the start of training on
+        if not dry:
+            with explaining_a_full_disk(Path(run)), hold(Path(run)):
+                pass  # that nobody works in it is found out before the long work; it is held from the start of training on
     config = read_run_config(run, settings or ())
     if output is not None:
         check_folder(output)  # before the long work; it is made after it

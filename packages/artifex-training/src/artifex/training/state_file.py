@@ -7,6 +7,7 @@ file that was cut off, or in which one bit turned over, is not taken for a good 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -132,10 +133,10 @@ def read_state(folder: Path) -> StoredState:
     Raises:
         Damage: one of them is missing, or is not what was written.
     """
-    names = sorted(path.name for path in folder.glob("state-*-of-*.safetensors"))
-    if not names:
+    counts = [path.stem.rpartition("-")[2] for path in folder.glob("state-*-of-*.safetensors")]
+    if not counts or not counts[0].isdecimal():
         raise Damage("it has no state-*.safetensors")
-    processes = int(names[0].removesuffix(".safetensors").rpartition("-")[2])
+    processes = int(counts[0])
     extra: dict[str, Any] = {}
     shapes: dict[str, jax.ShapeDtypeStruct] = {}
     pieces: dict[str, list[tuple[Index, Any, str]]] = {}
@@ -170,7 +171,9 @@ def _read_checked(path: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
     except FileNotFoundError:
         raise Damage(f"{path.name} is missing") from None
     except OSError as error:
-        raise Damage(f"{path.name} cannot be read: {error.strerror or error}") from error
+        if error.errno != errno.EIO:
+            raise  # no permission, say: the file may be as good as ever
+        raise Damage(f"{path.name} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # what a header in pieces gives
         raise Damage(f"{path.name} is cut off or changed: its header cannot be read") from error
 
