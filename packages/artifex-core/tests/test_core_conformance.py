@@ -91,6 +91,23 @@ class RightDensity(nnx.Module):
         return {"loss": -jnp.mean(outputs["log_prob"].astype(jnp.float32))}
 
 
+class RightConditional(Right):
+    """Shifted by a condition, which it cannot do without, after Tester 2001."""
+
+    def __call__(self, x, *, condition=None, rngs=None):
+        return super().__call__(x + condition, rngs=rngs)
+
+    def encode(self, x, *, condition=None):
+        return self.down(x + condition)
+
+    def reconstruct(self, x, *, condition=None):
+        return self.up(self.encode(x, condition=condition))
+
+    @compiled_method(static=("n_samples",))
+    def generate(self, n_samples=1, *, condition=None, rngs=None):
+        return self.up(jax.random.normal(rngs.sample(), (n_samples, LATENT))) + condition
+
+
 class RightAdversarial(nnx.Module):
     """Two players, after Tester 2001."""
 
@@ -138,12 +155,21 @@ RIGHT = {
     "noisy": (RightNoisy, {}),
     "density": (RightDensity, {"batch": POINTS, "capabilities": ("log_prob",), "exact": box(-12, 12, (1,))}),
     "adversarial": (RightAdversarial, {"capabilities": ()}),
+    "conditional": (
+        RightConditional,
+        {
+            "batch": {**X, "condition": np.ones((8, 1), np.float32)},
+            "capabilities": ("encode", "reconstruct"),
+            "sampling": {"condition": np.ones((8, 1), np.float32)},
+        },
+    ),
 }
 NOT_APPLICABLE = {
     "trainable": {"likelihood_adds_up_to_one"},
     "noisy": {"likelihood_adds_up_to_one"},
     "density": {"sharded_fsdp", "sharded_tensor"},
     "adversarial": {"outputs", "likelihood_adds_up_to_one"},
+    "conditional": {"likelihood_adds_up_to_one"},
 }
 
 

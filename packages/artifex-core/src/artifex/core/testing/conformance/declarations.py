@@ -17,7 +17,7 @@ from flax import nnx
 
 from artifex.core import plugins, protocols as known
 from artifex.core.config import Config
-from artifex.core.testing.conformance.subject import Subject, finite
+from artifex.core.testing.conformance.subject import Subject, finite, taken
 
 CAPABILITIES: dict[str, type] = {
     "decode": known.Decodes,
@@ -83,11 +83,12 @@ def capabilities(subject: Subject) -> None:
     }
     for name in sorted(declared & calls.keys()):
         arguments, wanted = calls[name]
-        value = getattr(model, name)(*arguments)
+        method = getattr(model, name)
+        value = method(*arguments, **taken(method, subject.batch))
         assert jnp.shape(value) == wanted, f"{name} of x with shape {x.shape} has shape {jnp.shape(value)} instead of {wanted}"
         assert finite(value), f"{name} gives values that are not finite"
     if "encode" in declared:
-        assert jax.tree.leaves(model.encode(x)), "encode gives no array"
+        assert jax.tree.leaves(model.encode(x, **taken(model.encode, subject.batch))), "encode gives no array"
 
 
 def registered(subject: Subject) -> None:

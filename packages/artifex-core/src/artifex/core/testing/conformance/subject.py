@@ -22,7 +22,7 @@ from artifex.core.factory import create_model
 from artifex.core.protocols import AdversarialModelProtocol, Batch, TrainableGenerativeModelProtocol
 from artifex.core.testing.conformance.case import Case
 
-__all__ = ["N_DEVICES", "Objective", "Step", "Stepped", "Subject", "by_path", "close", "finite", "host"]
+__all__ = ["N_DEVICES", "Objective", "Step", "Stepped", "Subject", "by_path", "close", "finite", "host", "taken"]
 
 N_DEVICES = 8
 """How many devices the sharding checks use."""
@@ -143,8 +143,7 @@ class Subject:
 
     def forward(self, model: Any, batch: Batch, rngs: nnx.Rngs) -> Any:
         """``model(x)``, with those arrays of the batch that it takes."""
-        names = _parameters(type(model).__call__)
-        return model(batch["x"], rngs=rngs, **{key: value for key, value in batch.items() if key != "x" and key in names})
+        return model(batch["x"], rngs=rngs, **taken(model.__call__, batch))
 
     def generate(self, model: Any, *, rngs: nnx.Rngs | None = None) -> jax.Array:
         """Some samples; without ``rngs`` the model's own streams serve."""
@@ -187,6 +186,11 @@ def _adversarial(
 ) -> tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]:
     del batch
     return getattr(model, method)(inputs, rngs=rngs), {}
+
+
+def taken(method: Any, batch: Batch) -> dict[str, jax.Array]:
+    """Those arrays of the batch beside ``x`` that a method takes: a condition, say."""
+    return {key: value for key, value in batch.items() if key != "x" and key in _parameters(method)}
 
 
 def _parameters(method: Any) -> Mapping[str, inspect.Parameter]:
