@@ -95,7 +95,8 @@ class RightConditional(Right):
     """Shifted by a condition, which it cannot do without, after Tester 2001."""
 
     def __call__(self, x, *, condition=None, rngs=None):
-        return super().__call__(x + condition, rngs=rngs)
+        z = self.encode(x, condition=condition)
+        return {"x": self.up(z + 0.1 * jax.random.normal(draw_key(self, rngs), z.shape, z.dtype))}
 
     def encode(self, x, *, condition=None):
         return self.down(x + condition)
