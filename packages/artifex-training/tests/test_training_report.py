@@ -35,11 +35,11 @@ def axis(svg, name, coordinate, scale):
 
 
 def drawn(text, scale=float):
-    """The points of each polyline of a plot in units of its axes, the keys of the legend left out."""
+    """The points of each polyline of a plot in units of its axes."""
     svg = ElementTree.fromstring(text)
     x, y = axis(svg, "x", "x", float), axis(svg, "y", "y", scale)
-    lines = [line for line in svg.iter(f"{SVG}polyline") if not line.get("class").endswith("key")]
-    points = [[tuple(map(float, pair.split(","))) for pair in line.get("points").split()] for line in lines]
+    lines = [line.get("points").split() for line in svg.iter(f"{SVG}polyline")]
+    points = [[tuple(map(float, pair.split(","))) for pair in line] for line in lines]
     return [np.array([(x(a), y(b)) for a, b in line]) for line in points]
 
 
@@ -56,6 +56,9 @@ def test_values_over_decades_have_a_logarithmic_axis():
     values = 10 ** np.linspace(-6, 2, 30)
     (line,) = drawn(line_plot("loss", {"training": series(values)}), math.log10)
     np.testing.assert_allclose(line[:, 1], np.log10(values), atol=0.03)
+    cosine = 100 * (1 + np.cos(np.linspace(0, 0.999 * math.pi, 30))) / 2
+    assert cosine.max() / cosine.min() > 1e5  # and yet easy to read on a linear axis
+    np.testing.assert_allclose(drawn(line_plot("rate", {"training": series(cosine)}))[0][:, 1], cosine, atol=0.5)
     for plain in ([-1, *values], [0, *values]):  # which has no logarithm
         assert np.ptp(drawn(line_plot("loss", {"training": series(plain)}))[0][:, 1]) == pytest.approx(100, rel=0.02)
 
@@ -70,7 +73,11 @@ def test_several_lines_are_told_apart_and_named():
     svg = ElementTree.fromstring(line_plot("loss", {"training": series([1, 2]), "held-out data": series([2, 3])}))
     texts = [text.text for text in svg.iter(f"{SVG}text")]
     assert {"loss", "training", "held-out data", "step"} <= set(texts)
-    assert [line.get("class") for line in svg.iter(f"{SVG}polyline")] == ["l0", "l1", "l0 key", "l1 key"]
+    looks = [[line.get(name) for name in ("stroke", "stroke-dasharray")] for line in svg.iter(f"{SVG}polyline")]
+    keys = [[line.get(name) for name in ("stroke", "stroke-dasharray")] for line in svg.iter(f"{SVG}line") if line.get("class")]
+    assert keys == looks
+    assert looks[0][0] != looks[1][0]
+    assert looks[0][1] != looks[1][1]
     assert svg.find(f"{SVG}title").text == "loss: training, held-out data by step"
 
 

@@ -35,7 +35,7 @@ PAGE_STYLE = """
 body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif; }
 h1, h2 { line-height: 1.2; }
 h2 { margin-top: 2.5rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
+table { margin: 1rem 0; border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { padding: 0.15rem 0.9rem 0.15rem 0; text-align: left; border-bottom: 1px solid rgb(128 128 128 / 30%); }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 pre { padding: 0.8rem; overflow-x: auto; background: rgb(128 128 128 / 12%); font-size: 13px; }

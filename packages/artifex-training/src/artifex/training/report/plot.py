@@ -1,6 +1,6 @@
 """Line plots as SVG: axes with ticks, a logarithmic scale where the values span decades, a legend, gaps at what is no number.
 
-A plot is a few hundred bytes and its points; colours and widths are the page's (:data:`STYLE`), which follow light and dark.
+A plot is complete in itself; what :data:`STYLE` adds on a page is the other colours of a dark one.
 """
 
 from __future__ import annotations
@@ -18,29 +18,20 @@ __all__ = ["STYLE", "line_plot"]
 
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 44, 36
-LOG_FROM = 100.0
-"""Ratio of the greatest to the least value from which on the axis is logarithmic."""
-LINES = 6
-"""Colours (Okabe & Ito 2008, told apart with any colour vision), each with dashes of its own; then they come again."""
+LOG_FROM, LOG_ABOVE_MEDIAN = 100.0, 10.0
+"""Ratios of the greatest value to the least and to the median from which on the axis is logarithmic: below, most of the line is
+easy to read on a linear one."""
+COLOURS = ("#0072b2", "#d55e00", "#007a5a", "#a8447f", "#8a6d00", "#444444")
+"""Okabe & Ito 2008 with the pale ones darkened: told apart with any colour vision."""
+DARK_COLOURS = ("#56b4e9", "#ff9d4d", "#2fd0a3", "#e79ac6", "#f0e442", "#cccccc")
+DASHES = ("none", "6 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2")
+"""So that a line is known by more than its colour."""
 
-STYLE = """
-svg { --l0: #0072b2; --l1: #d55e00; --l2: #007a5a; --l3: #a8447f; --l4: #8a6d00; --l5: #444444; }
-@media (prefers-color-scheme: dark) {
-  svg { --l0: #56b4e9; --l1: #ff9d4d; --l2: #2fd0a3; --l3: #e79ac6; --l4: #f0e442; --l5: #cccccc; }
-}
-svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; }
-svg text { fill: currentColor; }
-svg .title { font-size: 13px; font-weight: 600; }
-svg .grid { stroke: currentColor; stroke-opacity: 0.15; }
-svg polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-svg .l0 { stroke: var(--l0); }
-svg .l1 { stroke: var(--l1); stroke-dasharray: 6 3; }
-svg .l2 { stroke: var(--l2); stroke-dasharray: 2 3; }
-svg .l3 { stroke: var(--l3); stroke-dasharray: 9 3 2 3; }
-svg .l4 { stroke: var(--l4); stroke-dasharray: 12 4; }
-svg .l5 { stroke: var(--l5); stroke-dasharray: 4 2 1 2; }
-svg circle { stroke-width: 3; }
-"""
+STYLE = (
+    "svg { width: 100%; height: auto; }\n@media (prefers-color-scheme: dark) {\n"
+    + "".join(f"  svg .l{i} {{ stroke: {colour}; }}\n" for i, colour in enumerate(DARK_COLOURS))
+    + "}\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +59,13 @@ def line_plot(title: str, lines: Mapping[str, Series]) -> str:
     y = _value_axis(values)
     missing = sum(int(np.sum(~series.finite)) for series in lines.values())
     what = f"{title}: {', '.join(lines)} by step" + (f"; {missing} values are no finite numbers" if missing else "")
+    text = 'font-family="system-ui, sans-serif" font-size="11" fill="currentColor"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" {text}>',
         f"<title>{escape(what)}</title>",
-        f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>',
+        f'<text x="{LEFT}" y="16" font-size="13" font-weight="600">{escape(title)}</text>',
         *_axes(x, y),
-        *(part for i, series in enumerate(lines.values()) for part in _line(thinned(series), x, y, f"l{i % LINES}")),
+        *(part for i, series in enumerate(lines.values()) for part in _line(thinned(series), x, y, i)),
         *_legend(list(lines), missing),
         "</svg>",
     ]
@@ -83,7 +75,7 @@ def line_plot(title: str, lines: Mapping[str, Series]) -> str:
 def _value_axis(values: np.ndarray) -> _Axis:
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     bottom, top = float(HEIGHT - BOTTOM), float(TOP)
-    if low > 0 and high / low >= LOG_FROM:
+    if low > 0 and high >= LOG_FROM * low and high >= LOG_ABOVE_MEDIAN * float(np.median(values)):
         room = 0.04 * math.log10(high / low)
         low, high = low * 10**-room, high * 10**room
         return _Axis(low, high, bottom, top, _log_ticks(low, high), math.log10)
@@ -118,40 +110,41 @@ def _log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
 
 
 def _axes(x: _Axis, y: _Axis) -> list[str]:
-    parts = []
-    for value, label in x.ticks:
-        at = f"{x(value):.2f}"
-        parts += [
-            f'<line class="grid" x1="{at}" x2="{at}" y1="{y.start}" y2="{y.end}"/>',
-            f'<text class="x" x="{at}" y="{y.start + 14}" text-anchor="middle">{label}</text>',
-        ]
-    for value, label in y.ticks:
-        at = f"{y(value):.2f}"
-        parts += [
-            f'<line class="grid" x1="{x.start}" x2="{x.end}" y1="{at}" y2="{at}"/>',
-            f'<text class="y" x="{x.start - 5}" y="{at}" dy="4" text-anchor="end">{label}</text>',
-        ]
+    parts = ['<g stroke="currentColor" stroke-opacity="0.15">']
+    parts += [f'<line x1="{x(v):.2f}" x2="{x(v):.2f}" y1="{y.start}" y2="{y.end}"/>' for v, _ in x.ticks]
+    parts += [f'<line x1="{x.start}" x2="{x.end}" y1="{y(v):.2f}" y2="{y(v):.2f}"/>' for v, _ in y.ticks]
+    parts += ["</g>"]
+    parts += [f'<text class="x" x="{x(v):.2f}" y="{y.start + 14}" text-anchor="middle">{label}</text>' for v, label in x.ticks]
+    parts += [
+        f'<text class="y" x="{x.start - 5}" y="{y(v):.2f}" dy="4" text-anchor="end">{label}</text>' for v, label in y.ticks
+    ]
     return [*parts, f'<text x="{x.end}" y="{HEIGHT - 6}" text-anchor="end">step</text>']
 
 
-def _line(series: Series, x: _Axis, y: _Axis, kind: str) -> list[str]:
+def _line(series: Series, x: _Axis, y: _Axis, i: int) -> list[str]:
     """A polyline for each unbroken stretch of numbers; a number between two gaps is a dot."""
     breaks = np.flatnonzero(~series.finite)
     parts = []
     for stretch in np.split(np.arange(len(series)), breaks):
-        points = [(x(float(series.steps[i])), y(float(series.values[i]))) for i in stretch if series.finite[i]]
+        points = [(x(float(series.steps[j])), y(float(series.values[j]))) for j in stretch if series.finite[j]]
         if len(points) == 1:
-            parts.append(f'<circle class="{kind}" cx="{points[0][0]:.2f}" cy="{points[0][1]:.2f}" r="1.5"/>')
+            parts.append(f'<circle {_look(i)} cx="{points[0][0]:.2f}" cy="{points[0][1]:.2f}" r="2"/>')
         elif points:
-            parts.append(f'<polyline class="{kind}" points="{" ".join(f"{a:.2f},{b:.2f}" for a, b in points)}"/>')
+            parts.append(f'<polyline {_look(i)} points="{" ".join(f"{a:.2f},{b:.2f}" for a, b in points)}"/>')
     return parts
+
+
+def _look(i: int) -> str:
+    """Attributes of the ``i``-th line."""
+    i %= len(COLOURS)
+    return f'class="l{i}" fill="none" stroke="{COLOURS[i]}" stroke-dasharray="{DASHES[i]}" stroke-width="1.6"'
 
 
 def _legend(names: list[str], missing: int) -> list[str]:
     parts, at = [], float(LEFT)
     for i, name in enumerate(names if len(names) > 1 else []):
         parts += [
-            f'<polyline class="l{i % LINES} key" points="{at:.0f},29 {at + 24:.0f},29"/>',
+            f'<line {_look(i)} x1="{at:.0f}" x2="{at + 24:.0f}" y1="29" y2="29"/>',
             f'<text x="{at + 28:.0f}" y="33">{escape(name)}</text>',
         ]
         at += 44 + 6.5 * len(name)
