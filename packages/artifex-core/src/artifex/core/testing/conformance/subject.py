@@ -67,8 +67,9 @@ class Step:
 
     def __call__(self, params: Any, rest: Any, batch: Batch, key: jax.Array, inputs: Batch | None = None) -> Stepped:
         """Loss and gradients; the network is given ``inputs``, by default the batch."""
-        (_, made), gradients = self._compiled(params, rest, batch, batch if inputs is None else inputs, key)
-        return Stepped(*made, gradients)
+        made = self._compiled(params, rest, batch, batch if inputs is None else inputs, key)
+        (_, (terms, outputs, left)), gradients = made
+        return Stepped(terms, outputs, left, gradients)
 
 
 class Subject:
