@@ -8,12 +8,18 @@ if TYPE_CHECKING:
     from artifex.vae import likelihoods as likelihoods, losses as losses, metrics as metrics
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig, CapacityConfig as CapacityConfig
     from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
-    from artifex.vae.decoders import ConvDecoder as ConvDecoder, DecoderConfig as DecoderConfig, DenseDecoder as DenseDecoder
+    from artifex.vae.decoders import (
+        ConvDecoder as ConvDecoder,
+        DecoderConfig as DecoderConfig,
+        DenseDecoder as DenseDecoder,
+        ResNetDecoder as ResNetDecoder,
+    )
     from artifex.vae.encoders import (
         ConvEncoder as ConvEncoder,
         DenseEncoder as DenseEncoder,
         DiagonalGaussian as DiagonalGaussian,
         EncoderConfig as EncoderConfig,
+        ResNetEncoder as ResNetEncoder,
     )
     from artifex.vae.hierarchical import (
         HierarchicalVAE as HierarchicalVAE,
@@ -53,6 +59,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "GaussianConfig": "artifex.vae.likelihoods",
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
+        "ResNetDecoder": "artifex.vae.decoders",
+        "ResNetEncoder": "artifex.vae.encoders",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
         "VQVAE": "artifex.vae.vqvae",

@@ -8,7 +8,7 @@ latent independent of the condition ``c``, as in Kingma et al. 2014 (arXiv:1406.
     log p(x | c) >= E_q[log p(x | z, c)] - KL(q(z | x, c) || p(z))   the conditional ELBO
 
 The condition, a one-hot class or a vector, is put beside the flattened example (dense) or beside an image as constant channels
-(conv), and beside the latent.
+(conv, resnet), and beside the latent.
 
 Shapes: ``B = batch, C = width of the condition, L = latent, ... = one example, T = steps of an interpolation``.
 """
@@ -103,7 +103,7 @@ class ConditionalVAE(VAE):
         assert isinstance(config, ConditionalVAEConfig)
         shape, latent_dim = config.encoder.sizes()
         width = config.condition_width
-        wider = (*shape[:-1], shape[-1] + width) if config.encoder_type == "conv" else (math.prod(shape) + width,)
+        wider = (*shape[:-1], shape[-1] + width) if config.encoder_type != "dense" else (math.prod(shape) + width,)
         return config.encoder.replace(input_shape=wider), config.decoder.replace(latent_dim=latent_dim + width)
 
     def _posterior(self, x: Float[Array, "B ..."], given: Given) -> DiagonalGaussian:
