@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         HierarchicalVAE as HierarchicalVAE,
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
+    from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.likelihoods import (
         Bernoulli as Bernoulli,
         BernoulliConfig as BernoulliConfig,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
         DiscretizedLogisticConfig as DiscretizedLogisticConfig,
         Gaussian as Gaussian,
         GaussianConfig as GaussianConfig,
+        Laplace as Laplace,
+        LaplaceConfig as LaplaceConfig,
     )
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
     from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
@@ -59,6 +62,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "GaussianConfig": "artifex.vae.likelihoods",
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
+        "KLAutoencoder": "artifex.vae.kl_autoencoder",
+        "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",
+        "Laplace": "artifex.vae.likelihoods",
+        "LaplaceConfig": "artifex.vae.likelihoods",
         "ResNetDecoder": "artifex.vae.decoders",
         "ResNetEncoder": "artifex.vae.encoders",
         "VAE": "artifex.vae.vae",

@@ -6,9 +6,9 @@ The blocks of Ho et al. 2020, "Denoising Diffusion Probabilistic Models" (arXiv:
     h = W_2 * a(n(W_1 * a(n(x)))),   y = s(x) + h           n: group norm, a: activation, *: 3×3 convolution
 
 normalisation and activation before the weights (He et al. 2016, "Identity Mappings in Deep Residual Networks",
-arXiv:1603.05027); ``s`` is the identity, or a 1×1 convolution where the channels change. ``W_2`` starts at zero, so that a block
-starts as its shortcut, however many there are (Zhang et al. 2019, "Fixup Initialization", arXiv:1901.09321; Ho et al. do the
-same).
+arXiv:1603.05027); ``s`` is the identity, or a 1×1 convolution where the channels change. ``W_2`` starts at zero, so that a
+block starts as its shortcut, however many there are (Zhang et al. 2019, "Fixup Initialization", arXiv:1901.09321; Ho et al. do
+the same).
 
 Shapes: ``B = batch, H W = height and width, C = channels``.
 """

@@ -110,7 +110,8 @@ def _agreed(given: Mapping[str, Any]) -> Any:
 def _check_convolutional(kind: str, shape: tuple[int, ...], hidden_dims: Mapping[str, tuple[int, ...]]) -> None:
     if len(shape) != 3:
         raise ValueError(
-            f"encoder_type {kind!r} takes images, (height, width, channels), but the shape of one example is {shape}; use 'dense'"
+            f"encoder_type {kind!r} takes images, (height, width, channels), but the shape of one example is {shape}; "
+            "use 'dense'"
         )
     for part, widths in hidden_dims.items():
         if not widths:
@@ -121,7 +122,8 @@ def _check_no_blocks(kind: str, blocks: Mapping[str, int | None]) -> None:
     for part, given in blocks.items():
         if given is not None:
             raise ValueError(
-                f"{part}.blocks_per_level is {given}, but encoder_type {kind!r} has no residual blocks; leave it out, or use 'resnet'"
+                f"{part}.blocks_per_level is {given}, but encoder_type {kind!r} has no residual blocks; leave it out, or "
+                "use 'resnet'"
             )
 
 
