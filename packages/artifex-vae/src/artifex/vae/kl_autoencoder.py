@@ -9,8 +9,8 @@ G, regularisation "KL":
     s = 1 / std(z) over a batch's elements and all dimensions            what brings latents to unit variance (appendix G)
 
 The likelihood is the slot that every VAE here has, and the default fills it as they do, with a Laplace density: any other may
-take its place, and the unweighted loss stays a bound in nats. Their perceptual and adversarial terms are no part of the model. A
-perceptual term is added in training by an extension (:class:`artifex.core.extensions.ModelExtension`, whose ``compute_loss``
+take its place, and the unweighted loss stays a bound in nats. Their perceptual and adversarial terms are no part of the model.
+A perceptual term is added in training by an extension (:class:`artifex.core.extensions.ModelExtension`, whose ``compute_loss``
 sees ``x`` and ``reconstruction``); a patch discriminator needs a model of two objectives around this one
 (:class:`artifex.core.protocols.AdversarialModelProtocol`).
 

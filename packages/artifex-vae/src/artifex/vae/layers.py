@@ -15,10 +15,13 @@ Shapes: ``B = batch, H W = height and width, C = channels``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -87,11 +90,11 @@ class AttentionBlock(nnx.Module):
         self.output = Conv(features, features, (1, 1), kernel_init=ZEROS, rngs=rngs, **kinds)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        h = self.norm(x)
-        q, k, v = (
-            layer(h).reshape(len(x), -1, 1, x.shape[-1]) for layer in (self.query, self.key, self.value)
-        )  # (B, HW, 1, C)
-        return x + self.output(jax.nn.dot_product_attention(q, k, v).reshape(x.shape))
+        h, shape = self.norm(x), (len(x), -1, x.shape[-1])
+        q, k, v = (layer(h).reshape(shape) for layer in (self.query, self.key, self.value))  # (B, HW, C)
+        logits = jnp.einsum("bic,bjc->bij", q, k, preferred_element_type=jnp.promote_types(q.dtype, jnp.float32))
+        weights = jax.nn.softmax(logits / math.sqrt(x.shape[-1])).astype(v.dtype)  # (B, HW, HW)
+        return x + self.output(jnp.einsum("bij,bjc->bic", weights, v).reshape(x.shape))
 
 
 class Downward(nnx.Module):
@@ -177,12 +180,8 @@ class Upward(nnx.Module):
 
 def _levels(width: int, widths: Sequence[int], blocks: int, **kinds: Any) -> nnx.List:
     """``blocks`` residual blocks for each of ``widths``, one level after the other, from ``width`` channels on."""
-    befores = (width, *widths[:-1])
-    return nnx.List(
-        [
-            nnx.Sequential(
-                ResidualBlock(before, after, **kinds), *(ResidualBlock(after, after, **kinds) for _ in range(blocks - 1))
-            )
-            for before, after in zip(befores, widths, strict=True)
-        ]
-    )
+    levels = []
+    for before, after in pairwise((width, *widths)):
+        befores = (before, *[after] * (blocks - 1))
+        levels.append(nnx.Sequential(*(ResidualBlock(start, after, **kinds) for start in befores)))
+    return nnx.List(levels)

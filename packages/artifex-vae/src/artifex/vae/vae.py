@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
@@ -40,7 +41,7 @@ from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, create_lik
 
 __all__ = ["VAE", "VAEConfig"]
 
-Given = tuple[Array, ...]
+Given = tuple[Array | np.ndarray, ...]
 """What a conditional model is given beside ``x``, one row for each example; empty for any other."""
 
 NETWORKS: dict[str, tuple[Any, Any]] = {

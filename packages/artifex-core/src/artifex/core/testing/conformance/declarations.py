@@ -75,11 +75,17 @@ def capabilities(subject: Subject) -> None:
     }
     for name in sorted(declared & calls.keys()):
         arguments, wanted = calls[name]
-        value = getattr(model, name)(*arguments)
+        value = getattr(model, name)(*arguments, **_beside_x(getattr(model, name), subject))
         assert jnp.shape(value) == wanted, f"{name} of x with shape {x.shape} has shape {jnp.shape(value)} instead of {wanted}"
         assert bool(jnp.all(jnp.isfinite(value))), f"{name} gives values that are not finite"
     if "encode" in declared:
-        assert jax.tree.leaves(model.encode(x)), "encode gives no array"
+        assert jax.tree.leaves(model.encode(x, **_beside_x(model.encode, subject))), "encode gives no array"
+
+
+def _beside_x(method: Callable[..., Any], subject: Subject) -> dict[str, jax.Array]:
+    """Those arrays of the batch that the method takes beside ``x``: a condition, say."""
+    names = inspect.signature(method).parameters
+    return {key: value for key, value in subject.batch.items() if key != "x" and key in names}
 
 
 def registered(subject: Subject) -> None:
