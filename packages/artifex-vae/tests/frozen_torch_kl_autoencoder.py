@@ -169,7 +169,7 @@ class Autoencoder(nn.Module):
 
 
 def case(kind: str) -> dict[str, np.ndarray]:
-    """Weights, inputs, noise; the networks' outputs, the terms of the loss; of each gradient ``g`` in ``w``: ``g.w``, ``|g|``."""
+    """Weights, inputs, noise; the networks' outputs, the terms of the loss; ``g.w`` and ``|g|`` of each gradient."""
     torch.manual_seed(0)
     parts = {"kl": (KLEncoder, KLDecoder), "flat": (FlatEncoder, FlatDecoder)}[kind]
     model = Autoencoder(*(part() for part in parts))

@@ -12,7 +12,7 @@ from scipy.stats import laplace, norm
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.storage import load_model, save_model
-from artifex.vae import KLAutoencoder, KLAutoencoderConfig, VAEConfig
+from artifex.vae import KLAutoencoder, KLAutoencoderConfig, VQVAEConfig
 from artifex.vae.kl_autoencoder import unit_scale
 
 CONFIG = KLAutoencoderConfig(input_shape=(7, 5, 2), hidden_dims=(4, 8), latent_channels=3, blocks_per_level=1)
@@ -46,9 +46,8 @@ def test_sizes_halve_between_levels_and_come_back(shape, levels, latent):
 
 def test_the_loss_is_its_equation(model: KLAutoencoder):
     rng = np.random.default_rng(0)
-    outputs = {name: rng.normal(size=(4, 4, 3, 3)) for name in ("mean", "log_variance")} | {
-        "parameters": rng.normal(size=X.shape)
-    }
+    outputs = {name: rng.normal(size=(4, 4, 3, 3)) for name in ("mean", "log_variance")}
+    outputs["parameters"] = rng.normal(size=X.shape)
     terms = model.loss_fn({"x": X}, jax.tree.map(jnp.float32, outputs))
     scale = np.exp(float(model.likelihood.log_scale[...]))
     nll = -laplace(outputs["parameters"], scale).logpdf(np.asarray(X, np.float64)).sum((1, 2, 3)).mean()
@@ -137,10 +136,8 @@ def test_bad_input_is_one_clear_error(model: KLAutoencoder):
         model.decode(jnp.zeros((1, 4, 3, 2)))
     with pytest.raises(InvalidInputError, match="n_samples is 0"):
         model.generate(0)
-    with pytest.raises(InvalidTypeError, match="takes a KLAutoencoderConfig, got VAEConfig"):
-        KLAutoencoder(
-            VAEConfig(encoder={"hidden_dims": (), "input_shape": (3,)}, decoder={"hidden_dims": ()}, latent_dim=1), rngs=0
-        )
+    with pytest.raises(InvalidTypeError, match="takes a KLAutoencoderConfig, got VQVAEConfig"):
+        KLAutoencoder(VQVAEConfig(input_shape=(8, 8, 1), hidden_dims=(4,)), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +156,7 @@ def test_the_config_says_what_is_wrong(changes: dict, message: str):
 
 
 def test_digits_come_back():
-    """200 steps halve the absolute error of the best constant image; a Gaussian posterior of 32 numbers stands for 64 pixels."""
+    """200 steps halve the absolute error of the best constant image; 32 latents stand for 64 pixels."""
     from sklearn.datasets import load_digits
 
     engine = pytest.importorskip("artifex.training")  # the distribution stands without it
