@@ -61,7 +61,7 @@ TestHierarchicalVAE = conformance(
 TestKLAutoencoder = conformance(
     {
         "attention": (
-            KLAutoencoderConfig(input_shape=(8, 8, 1), hidden_dims=(8, 8), latent_channels=2, blocks_per_level=1),
+            KLAutoencoderConfig(input_shape=(8, 8, 1), hidden_dims=(8,), latent_channels=2, blocks_per_level=1),
             IMAGES,
         )
     }

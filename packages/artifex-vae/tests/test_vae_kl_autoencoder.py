@@ -26,9 +26,9 @@ def make(**changes) -> KLAutoencoder:
 @pytest.fixture(scope="module")
 def model() -> KLAutoencoder:
     """Weights moved, so that nothing is zero; latents in units of their own."""
-    made = make()
-    for path, weight in nnx.to_flat_state(nnx.state(made, nnx.Param)):
-        weight[...] += 0.1 * jax.random.normal(jax.random.key(abs(hash(str(path))) % 1000), weight.shape)
+    made, rng = make(), np.random.default_rng(0)
+    params = nnx.state(made, nnx.Param)
+    nnx.update(made, jax.tree.map(lambda weight: np.float32(weight + 0.1 * rng.normal(size=weight.shape)), params))
     made.latent_scale[...] = 0.5
     return made
 
@@ -77,7 +77,7 @@ def test_the_learned_scale_goes_to_the_mean_absolute_error():
 def test_encode_and_decode_share_the_unit_of_the_scale(model: KLAutoencoder):
     raw = model.encoder(X)
     posterior = model.encode(X)
-    assert_allclose(posterior.mean, 0.5 * raw.mean, rtol=1e-6)
+    assert_allclose(posterior.mean, 0.5 * raw.mean, rtol=1e-5, atol=1e-5)  # compiled and not
     assert_allclose(jnp.exp(posterior.log_variance / 2), 0.5 * jnp.exp(raw.log_variance / 2), rtol=1e-5)
     assert_allclose(model.decode(posterior.mean), model.likelihood.mean(model.decoder(raw.mean)), rtol=1e-4, atol=1e-5)
     assert_allclose(model.reconstruct(X), model.decode(posterior.mean), rtol=1e-4, atol=1e-5)
@@ -88,12 +88,12 @@ def test_encode_and_decode_share_the_unit_of_the_scale(model: KLAutoencoder):
 
 def test_the_measured_scale_makes_unit_variance_and_is_saved(tmp_path):
     made = make()
-    made.encoder.head.bias[...] = jnp.array([3.0, 4.0, 5.0, -2.0, -2.0, -2.0])  # latents far from standard normal ones
+    made.encoder.head.bias[...] = jnp.array([3.0, 6.0, 9.0, 1.0, 2.0, 3.0])  # latents far from standard normal ones
     before = made(X, rngs=nnx.Rngs(1))
     scale = made.set_latent_scale(X, rngs=nnx.Rngs(2))
     drawn = made.encode(X).sample(nnx.Rngs(2).sample())
     assert not np.isclose(scale, 1.0, rtol=0.1)
-    assert_allclose(jnp.std(drawn), 1.0, rtol=0.1)  # 144 latents, drawn anew
+    assert_allclose(jnp.std(drawn), 1.0, atol=0.2)  # three standard errors of 144 latents, drawn anew
     after = made(X, rngs=nnx.Rngs(1))  # training goes on in the network's own units
     assert_array_equal(before["parameters"], after["parameters"])
     loaded = load_model(save_model(made, tmp_path / "model"), rngs=nnx.Rngs(9))
@@ -156,13 +156,13 @@ def test_the_config_says_what_is_wrong(changes: dict, message: str):
 
 
 def test_digits_come_back():
-    """200 steps halve the absolute error of the best constant image; 32 latents stand for 64 pixels."""
+    """100 steps halve the absolute error of the best constant image; 32 latents stand for 64 pixels."""
     from sklearn.datasets import load_digits
 
     engine = pytest.importorskip("artifex.training")  # the distribution stands without it
     x = np.float32(load_digits().images[..., None] / 16)
-    made = make(input_shape=(8, 8, 1), hidden_dims=(8, 16), latent_channels=2)
-    settings = engine.TrainerConfig(steps=200, batch_size=64, optimizer={"learning_rate": 3e-3})
+    made = make(input_shape=(8, 8, 1), hidden_dims=(8, 8), latent_channels=2, attention=False)
+    settings = engine.TrainerConfig(steps=100, batch_size=64, optimizer={"learning_rate": 3e-3})
     engine.Trainer(made, settings, seed=0).fit({"x": x[:1500]})
     held_out = x[1500:]
     error = np.abs(np.asarray(made.reconstruct(jnp.asarray(held_out))) - held_out).mean()

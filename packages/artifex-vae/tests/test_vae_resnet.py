@@ -70,6 +70,7 @@ def test_blocks_per_level_is_how_many_blocks_a_level_has():
     assert blocks(blocks_per_level=3) == [3, 3, 3, 3]
 
 
+@pytest.mark.nightly
 def test_digits_are_learnt():
     """150 steps take the ELBO past the entropy bound of independent pixels, 25.19 nats an image.
 
