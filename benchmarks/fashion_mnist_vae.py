@@ -65,6 +65,7 @@ def bounds(encode: Encode, decode: Decode, test: np.ndarray) -> tuple[float, flo
 def pythae_figures(train: np.ndarray, test: np.ndarray, seed: int, epochs: int) -> Figures:
     """ELBO, IWAE and seconds of training under pythae's trainer."""
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # on a busy machine two wait for each other
     vae = pythae_vae(dense_vae((1, 28, 28), HIDDEN, LATENT_DIM), (1, 28, 28), LATENT_DIM)
     settings = {"num_epochs": epochs, "per_device_train_batch_size": BATCH, "learning_rate": LEARNING_RATE, "seed": seed}
     start = perf_counter()
