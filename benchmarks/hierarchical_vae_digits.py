@@ -12,6 +12,10 @@ ELBO, and of the hierarchical VAE each level's divergence, the one next to the d
 
 `--choose` prints the validation part's figures for several numbers of free nats, from which the one in use was chosen; without
 it the test part's for that one, and the VAE's.
+
+Measured, means of seeds 0, 1 and 2. Validation part, bound by free nats: 0: -19.76, 0.5: -18.33, 1: -17.64, 1.5: -17.26,
+2: -17.13, 3: -17.70; so 2 it is. Test part: hierarchical VAE (100 072 parameters) bound -17.22 (-17.18, -17.29, -17.19), ELBO
+-18.27, divergences of 2.06, 2.05 and 2.04 nats; VAE (100 928 parameters) bound -17.52 (-17.49, -17.57, -17.51), ELBO -18.80.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from artifex.core.testing.conformance import conformance
-from artifex.vae import BetaVAEConfig, CapacityConfig, DecoderConfig, EncoderConfig, VAEConfig
+from artifex.vae import BetaTCVAEConfig, BetaVAEConfig, CapacityConfig, DecoderConfig, EncoderConfig, IWAEConfig, VAEConfig
 
 IMAGES = {"x": (np.random.default_rng(0).integers(0, 17, (8, 8, 8, 1)) / 16).astype(np.float32)}
 PARTS = {
@@ -30,5 +30,11 @@ TestBetaVAE = conformance(
     {
         "beta": (BetaVAEConfig(**PARTS, beta=4.0), IMAGES),
         "capacity": (BetaVAEConfig(**PARTS, capacity=CapacityConfig(steps=10)), IMAGES, {"step": 3}),
+    }
+)
+TestObjectives = conformance(
+    {
+        "beta_tc": (BetaTCVAEConfig(**PARTS, dataset_size=100), IMAGES),
+        "iwae": (IWAEConfig(**PARTS, num_samples=3), IMAGES),
     }
 )

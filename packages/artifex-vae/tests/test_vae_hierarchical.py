@@ -85,8 +85,8 @@ def exact_chain() -> tuple[HierarchicalVAE, np.ndarray]:
     """``z_3 ~ N(0, 1), z_2 ~ N(0.7 z_3, 0.3), z_1 ~ N(-0.9 z_2, 0.2), x ~ N(w z_1, 0.5^2 I)``, and posteriors that are exact.
 
     All that ``x`` says is in ``t = w'x / w'w``, which is ``N(z_1, r)`` with ``r = 0.5^2 / w'w``. What it says about the next
-    level is again Gaussian: ``z_{i+1}`` from ``N(a z_{i+1}, r + v)``. Given the level above, the product with the prior is exact
-    for the two lower levels; the top one's is worked out here.
+    level is again Gaussian: ``t`` is ``N(a z_{i+1}, r + v)``. Given the level above, the product with the prior is exact for
+    the two lower levels; the top one's is worked out here.
     """
     config = HierarchicalVAEConfig(
         input_shape=(3,), latent_dims=(1, 1, 1), hidden_dims=(2, 2, 2), likelihood=GaussianConfig(noise_scale=0.5)

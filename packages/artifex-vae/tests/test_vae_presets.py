@@ -14,11 +14,7 @@ from artifex.core.errors import DataError
 pytest.importorskip("artifex.training")  # the distribution stands without them; its presets need both
 pytest.importorskip("artifex.modalities.image")
 
-PRESETS = {
-    entry.name: entry
-    for entry, plugin in plugins.registry().entries("preset")
-    if plugin.distribution == "artifex-vae"
-}
+PRESETS = {entry.name: entry for entry, plugin in plugins.registry().entries("preset") if plugin.distribution == "artifex-vae"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -52,5 +48,5 @@ def test_missing_files_are_said_with_where_to_get_them(tmp_path):
     from artifex.training.runs import build_run
 
     config = read_run_config("vae-fashion-mnist", [f"data.dataset.folder={tmp_path / 'nowhere'}"])
-    with pytest.raises(DataError, match="no folder .*nowhere; set 'folder' .*apt-get install dataset-fashion-mnist"):
+    with pytest.raises(DataError, match=r"no folder .*nowhere; set 'folder' .*apt-get install dataset-fashion-mnist"):
         build_run(config)

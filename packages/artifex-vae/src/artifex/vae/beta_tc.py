@@ -54,7 +54,7 @@ class BetaTCVAEConfig(VAEConfig):
     gamma: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the dimension-wise divergence from the prior."""
     estimator: Estimator = "stratified"
-    """Of the aggregate posterior from a batch: `stratified` (unbiased) or `weighted`, the paper's minibatch sampling schemes."""
+    """Of the aggregate posterior from a batch: `stratified` (unbiased) or `weighted`, the paper's sampling schemes."""
 
     def __post_init__(self) -> None:
         VAEConfig.__post_init__(self)

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 COUNT_FLOOR = 1e-5
-"""Least ``N_j``: averages of a code that nothing is near to shrink together, and stop here, where their quotient is still good."""
+"""Least ``N_j``: the averages of a code that nothing is near to shrink alike, and stop here, their quotient still good."""
 
 
 class CodeAverages(NamedTuple):
@@ -67,7 +67,7 @@ def nearest_code(z: Float[Array, "... D"], codes: Float[Array, "K D"]) -> Int[Ar
 def straight_through(z: Float[Array, "... D"], quantized: Float[Array, "... D"]) -> Float[Array, "... D"]:
     """``stop_gradient(z_q) + (z - stop_gradient(z))``: the value of ``z_q`` to the last bit, the gradient of ``z``.
 
-    The paper's ``z + stop_gradient(z_q - z)`` is the same but for rounding, which loses digits of ``z_q`` where ``z`` is larger.
+    The paper's ``z + stop_gradient(z_q - z)`` is the same but for rounding: it loses digits of ``z_q`` where ``z`` is larger.
     """
     return jax.lax.stop_gradient(quantized.astype(z.dtype)) + (z - jax.lax.stop_gradient(z))
 

@@ -62,7 +62,9 @@ class Codes:
         self._dataset = _built("dataset", config.dataset)
         self._modality = None if config.modality is None else _built("modality", config.modality)
         if not isinstance(self._dataset, ArrayDataset):
-            raise DataError(f"{type(self._dataset).__name__} has no arrays(split); codes are made of data sets that fit in memory")
+            raise DataError(
+                f"{type(self._dataset).__name__} has no arrays(split); codes are made of data sets that fit in memory"
+            )
 
     @property
     def splits(self) -> tuple[str, ...]:

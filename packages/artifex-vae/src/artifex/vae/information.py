@@ -38,7 +38,7 @@ def mutual_information_gap(
     num_samples: int = 10,
     rngs: nnx.Rngs | None = None,
 ) -> Float[Array, ""]:
-    """``MIG`` in [0, 1]: for each factor, how much more the best latent knows about it than the second, in parts of its entropy.
+    """``MIG`` in [0, 1]: for each factor, how much more the best latent knows than the second, in parts of its entropy.
 
     Chen et al. 2018 (arXiv:1802.04942), equation 6. The expectations are over the examples given and ``num_samples`` draws of
     each one's posterior; the cost grows with ``N^2``.

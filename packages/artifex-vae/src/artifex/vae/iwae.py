@@ -70,7 +70,7 @@ class IWAE(VAE):
         super().__init__(config, rngs=rngs)
 
     def _outputs(self, x: Float[Array, "B ..."], given: Given, key: Array) -> dict[str, Array]:
-        """As the VAE's, but ``z`` is ``(B, K, L)`` and ``parameters`` ``(B, K, ...)``; ``reconstruction`` is the first draw's."""
+        """As the VAE's, but ``z`` is ``(B, K, L)`` and ``parameters`` ``(B, K, ...)``; ``reconstruction``: the first draw's."""
         posterior = self._posterior(x, given)
         noise = jax.random.normal(key, (len(x), self.config.num_samples, self.latent_dim))
         mean, scale = (accumulated(a)[:, None] for a in (posterior.mean, jnp.exp(0.5 * accumulated(posterior.log_variance))))

@@ -92,9 +92,9 @@ def elbo(
 def distortion(
     model: Any, references: Float[Array, "N ..."], *, condition: Array | None = None, rngs: nnx.Rngs | None = None
 ) -> Float[Array, ""]:
-    """``mean_N -log p(x | z)``, one ``z`` for each example, nats: what is lost. Alemi et al. 2018 (arXiv:1711.00464), equation 4.
+    """``mean_N -log p(x | z)``, one ``z`` for each example, nats: what is lost. ``elbo = -distortion - rate``.
 
-    ``elbo = -distortion - rate``.
+    Alemi et al. 2018 (arXiv:1711.00464), equation 4.
     """
     return -jnp.mean(_elbo_terms(model, references, condition, rngs)[0])
 
@@ -135,7 +135,9 @@ def codebook_perplexity(model: Any, references: Float[Array, "N ..."]) -> Float[
     """
     codes = model.encode(references)
     if not isinstance(codes, Array) or not jnp.issubdtype(codes.dtype, jnp.integer):
-        raise InvalidInputError(f"{type(model).__name__}.encode gives no integers; the perplexity is that of a codebook's codes")
+        raise InvalidInputError(
+            f"{type(model).__name__}.encode gives no integers; the perplexity is that of a codebook's codes"
+        )
     return codebook.codebook_perplexity(codes, int(codes.max()) + 1)
 
 

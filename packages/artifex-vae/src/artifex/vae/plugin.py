@@ -148,7 +148,9 @@ def artifex_metrics() -> list[MetricEntry]:
 def artifex_datasets() -> list[DatasetEntry]:
     """The data sets."""
     summary = "The codes of a trained VQ-VAE, to train their prior on."
-    return [DatasetEntry(name="codes", dataset="artifex.vae.codes:Codes", config="artifex.vae.codes:CodesConfig", summary=summary)]
+    return [
+        DatasetEntry(name="codes", dataset="artifex.vae.codes:Codes", config="artifex.vae.codes:CodesConfig", summary=summary)
+    ]
 
 
 @hookimpl
@@ -163,6 +165,5 @@ def artifex_presets() -> list[PresetEntry]:
         "vae-fashion-mnist": "A VAE on Fashion-MNIST.",
     }
     return [
-        PresetEntry(name=name, file=f"artifex.vae:presets/{name}.yaml", summary=summary)
-        for name, summary in summaries.items()
+        PresetEntry(name=name, file=f"artifex.vae:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
     ]

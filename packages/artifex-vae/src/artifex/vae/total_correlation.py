@@ -40,14 +40,14 @@ class Divergences(NamedTuple):
 
 
 def aggregate_weights(batch: int, dataset_size: int, estimator: Estimator) -> Float[Array, "B B"]:
-    """``w[i, n]``: how much example ``n`` of a batch counts in the estimate of ``q(z_i)``, where ``z_i`` was drawn from ``q(z | i)``.
+    """``w[i, n]``: how much example ``n`` of a batch counts in the estimate of ``q(z)`` at a draw from ``q(z | i)``.
 
     ``weighted``: ``1 / (N B)`` for all, minibatch-weighted sampling (Chen et al. 2018, equation S5). Biased, because a batch
     always holds the example that ``z`` came from: with the whole data set as the batch it gives ``q(z) / N``.
 
     ``stratified``: ``1 / N`` for the example itself and ``(N - 1) / (N (B - 1))`` for each other one, an unbiased estimate of
-    ``q(z)``, exact when the batch is the whole data set. It is the paper's minibatch-stratified sampling (appendix C.2), averaged
-    over the order of the batch. A batch of one says nothing about the aggregate; its example is then taken for all of it.
+    ``q(z)``, exact when the batch is the whole data set. It is the paper's minibatch-stratified sampling (appendix C.2),
+    averaged over the order of the batch. A batch of one says nothing about the aggregate: its example is taken for all.
 
     Raises:
         InvalidInputError: the batch is larger than the data set.
@@ -114,7 +114,7 @@ def beta_tc_objective(
     beta: float = 1.0,
     gamma: float = 1.0,
 ) -> Float[Array, ""]:
-    """``mean_B [alpha MI + beta TC + gamma DW - log p(x | z)]``, to be minimised; minus the ELBO at ``alpha = beta = gamma = 1``.
+    """``mean_B [alpha MI + beta TC + gamma DW - log p(x | z)]``, minus the ELBO where every weight is 1.
 
     Computed as ``KL + (alpha - 1) MI + (beta - 1) TC + (gamma - 1) DW`` with the divergence in closed form, which on average is
     the same and varies less: what has the weight 1 is not estimated.

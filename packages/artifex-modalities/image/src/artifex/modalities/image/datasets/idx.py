@@ -90,7 +90,7 @@ class Idx:
         folder = self.config.folder.expanduser()
         if not folder.is_dir():
             raise DataError(
-                f"there is no folder {folder}; set 'folder' (data.dataset.folder in a run) to the one that holds the IDX files. "
+                f"there is no folder {folder}; set 'folder' (data.dataset.folder in a run) to the one with the IDX files. "
                 "Those of Fashion-MNIST: `apt-get install dataset-fashion-mnist`, or github.com/zalandoresearch/fashion-mnist"
             )
         if self.config.emnist is None:
