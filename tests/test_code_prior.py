@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from textwrap import dedent
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -98,13 +96,11 @@ def stranger(tmp_path, monkeypatch):
     for name, text in (("__init__", ""), ("plugin", PLUGIN), ("chain", CHAIN)):
         (tmp_path / "stranger" / f"{name}.py").write_text(dedent(text))
     monkeypatch.syspath_prepend(tmp_path)
-    theirs = SimpleNamespace(
-        name="stranger",
-        value="stranger.plugin",
-        dist=SimpleNamespace(name="stranger", version="1"),
-        load=lambda: importlib.import_module("stranger.plugin"),
-    )
-    registry = plugins.Registry(plugins.load_plugins([*entry_points(group="artifex"), theirs], disable=""))
+    info = tmp_path / "stranger-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[artifex]\nstranger = stranger.plugin\n")
+    registry = plugins.Registry(plugins.load_plugins(entry_points(group="artifex"), disable=""))
     assert not registry.failures
     monkeypatch.setattr(plugins, "registry", lambda: registry)
     monkeypatch.chdir(tmp_path)

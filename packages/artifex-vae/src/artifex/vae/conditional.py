@@ -265,7 +265,7 @@ class ConditionalVAE(VAE):
             raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected integer {kind}, or one for all")
         if not isinstance(c, Tracer) and c.size and (int(c.min()) < 0 or int(c.max()) >= n_classes):
             raise InvalidInputError(f"condition holds classes from {c.min()} to {c.max()}, expected 0 to {n_classes - 1}")
-        # inside a compiled program the values are not known yet: a class that is none becomes NaN there, at which training stops
+        # inside a compiled program the values are not known yet: a class that is none is NaN there, at which training stops
         c = jnp.broadcast_to(c, (n,))
         known = (c >= 0) & (c < n_classes)
         return (jnp.where(known[:, None], jax.nn.one_hot(c, n_classes), jnp.nan),)

@@ -158,7 +158,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "vae-digits": "A VAE on scikit-learn's handwritten digits.",
-        "beta-vae-digits": "A beta-VAE on the digits.",
+        "beta-vae-digits": "A beta-VAE, held at a capacity, on the digits.",
         "conditional-vae-digits": "A VAE of the digits given their class.",
         "hierarchical-vae-digits": "A VAE of three stochastic levels on the digits.",
         "vqvae-digits": "A VQ-VAE on the digits.",
