@@ -24,6 +24,7 @@ from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.protocols import Batch
 from artifex.vae import losses
+from artifex.vae.encoders import DiagonalGaussian
 from artifex.vae.likelihoods import accumulated, gaussian_log_prob
 from artifex.vae.vae import VAE, Given, VAEConfig, averages
 
@@ -73,9 +74,9 @@ class IWAE(VAE):
         """As the VAE's, but ``z`` is ``(B, K, L)`` and ``parameters`` ``(B, K, ...)``; ``reconstruction``: the first draw's."""
         posterior = self._posterior(x, given)
         noise = jax.random.normal(key, (len(x), self.config.num_samples, self.latent_dim))
-        mean, scale = (accumulated(a)[:, None] for a in (posterior.mean, jnp.exp(0.5 * accumulated(posterior.log_variance))))
-        z = (mean + scale * noise).astype(posterior.mean.dtype)  # (B, K, L)
-        parameters = self._parameters(z.reshape(-1, self.latent_dim), given)
+        # z stays in float32: the weights are densities of the very draw that was made
+        z = DiagonalGaussian(*(a[:, None] for a in posterior)).reparameterize(noise)  # (B, K, L)
+        parameters = self._parameters(z.reshape(-1, self.latent_dim).astype(posterior.mean.dtype), given)
         parameters = parameters.reshape(*z.shape[:2], *parameters.shape[1:])
         return {
             "reconstruction": self.likelihood.mean(parameters[:, 0]),
