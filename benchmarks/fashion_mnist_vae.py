@@ -12,6 +12,9 @@ Bernoulli likelihood: 652 824 parameters. Each side keeps its own initialisation
 The figures, nats an image, lower is better, computed for both by one function, `vae_digits.iwae_nll`, on the same noise: minus
 the ELBO of the 10 000 test images (10 draws each), and minus the importance-weighted bound at K = 200 of the first 1000
 (Burda et al. 2015, arXiv:1509.00519, equation 8).
+
+Measured, seed 0: pythae 128.64 and 119.53, ours 129.00 and 119.42. That is a draw: our own runs with two seeds differ by as much
+(129.00 here, 128.7 in the preset's run).
 """
 
 from __future__ import annotations
