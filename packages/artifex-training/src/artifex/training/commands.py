@@ -1,4 +1,4 @@
-"""``artifex train`` and ``artifex sample``. What they need of JAX is imported when they run, not for their help."""
+"""``artifex train``, ``sample`` and ``report``. What they need of JAX is imported when they run, not for their help."""
 
 from __future__ import annotations
 
@@ -140,3 +140,10 @@ def _prior_of(model: Any, folder: Path) -> Any:
     if "prior" not in inspect.signature(model.generate).parameters:
         raise InvalidInputError(f"{type(model).__name__} has a prior of its own and takes no other; leave --prior out")
     return load_run(folder)[1]
+
+
+def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:
+    """Make report.html of a run anew: a run that ends makes it by itself, one that goes on or was killed does not."""
+    from artifex.training.report import write_report
+
+    typer.echo(str(write_report(run)))

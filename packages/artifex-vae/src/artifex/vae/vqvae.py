@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
@@ -182,12 +183,17 @@ class VQVAE(nnx.Module):
                 f"of shape (batch, {', '.join(map(str, shape))})"
             )
         # inside a compiled program the values are not known yet
-        if not isinstance(indices, Tracer) and indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < size:
-            raise InvalidInputError(f"{what} hold codes from {indices.min()} to {indices.max()}, expected 0 to {size - 1}")
+        if not isinstance(indices, Tracer) and indices.size:
+            low, high = np.min(indices), np.max(indices)
+            if low < 0 or high >= size:
+                raise InvalidInputError(f"{what} hold codes from {low} to {high}, expected 0 to {size - 1}")
         return indices
 
     @compiled_method()
     def _decode(self, indices: Int[Array, "B h w"]) -> Float[Array, "B H W C"]:
+        return self._decoded(indices)
+
+    def _decoded(self, indices: Int[Array, "B h w"]) -> Float[Array, "B H W C"]:
         return self.likelihood.mean(self.decoder(self.codebook.look_up(indices)))
 
     @compiled_method()
@@ -213,7 +219,7 @@ class VQVAE(nnx.Module):
         """
         check_at_least(1, n_samples=n_samples)
         if prior is None:
-            return self._decode(self._independent_codes(n_samples, rngs=rngs))
+            return self._generate(n_samples, rngs=rngs)
         codes, (h, w) = jnp.asarray(prior.generate(n_samples, rngs=rngs)), self.config.code_shape
         if codes.shape in ((n_samples, h * w), (n_samples, h, w, 1)):
             codes = codes.reshape(n_samples, h, w)
@@ -221,6 +227,9 @@ class VQVAE(nnx.Module):
         return self._decode(codes)
 
     @compiled_method(static=("n_samples",))
+    def _generate(self, n_samples: int, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples H W C"]:
+        return self._decoded(self._independent_codes(n_samples, rngs=rngs))
+
     def _independent_codes(self, n_samples: int, *, rngs: nnx.Rngs | None = None) -> Int[Array, "n_samples h w"]:
         logits = jnp.log(self.codebook.frequencies[...])  # (P, K)
         codes = jax.random.categorical(draw_key(self, rngs), logits, shape=(n_samples, len(logits)))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-vae": {
-        "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae"),
-        "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/discretized_logistic"),
+        "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
+        "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/laplace", "likelihood/discretized_logistic"),
         "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "beta_tc_objective", "iwae_bound"),
         "dataset": ("codes",),
         "metric": (
@@ -65,6 +65,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "HierarchicalVAEConfig": ("artifex.vae.hierarchical", "artifex-vae"),
     "IWAEConfig": ("artifex.vae.iwae", "artifex-vae"),
+    "KLAutoencoderConfig": ("artifex.vae.kl_autoencoder", "artifex-vae"),
+    "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),

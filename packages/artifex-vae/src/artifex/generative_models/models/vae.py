@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
     from artifex.vae.iwae import IWAE as IWAE, IWAEConfig as IWAEConfig
+    from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
     from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
 
@@ -33,6 +34,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
         "IWAE": "artifex.vae.iwae",
         "IWAEConfig": "artifex.vae.iwae",
+        "KLAutoencoder": "artifex.vae.kl_autoencoder",
+        "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
         "VQVAE": "artifex.vae.vqvae",
