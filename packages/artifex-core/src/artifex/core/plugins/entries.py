@@ -90,7 +90,7 @@ class LossEntry(Entry):
     paper: str = ""
 
 
-Need = Literal["samples", "references", "log_prob", "model"]
+Need = Literal["samples", "references", "labels", "log_prob", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
