@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def sources() -> list[Path]:
     return sorted(folder for folder in ROOT.glob("packages/**/src") if (folder / "artifex").is_dir())
 
 
+@cache
 def modules() -> dict[str, Module]:
     """Every public module by name."""
     found = {module.name: module for source in sources() for module in _modules_in(source)}
@@ -80,6 +82,7 @@ def is_alias(name: str) -> bool:
     return name.startswith(ALIASES)
 
 
+@cache
 def pages() -> dict[str, str]:
     """Markdown of each page by its path below ``docs/``."""
     known = modules()
@@ -91,10 +94,19 @@ def _page(module: Module, known: dict[str, Module]) -> str:
     head = f"# {module.name}\n\n::: {module.name}\n"
     if not module.is_package:
         return head
-    links = {name: f"({home}.md)" if home in known else f"[{home}]" for name, home in module.handed_on.items()}
-    rows = [f"| [`{name}`]{link} | {_summary(module.handed_on[name], known)} |" for name, link in sorted(links.items())]
+    homes = {name: defined(home, known) for name, home in sorted(module.handed_on.items())}
+    links = {name: f"({home}.md)" if home in known else f"[{home}]" for name, home in homes.items()}
+    rows = [f"| [`{name}`]{links[name]} | {_summary(home, known)} |" for name, home in homes.items()]
     table = "\n".join(["| name | what it is |", "|---|---|", *rows])
     return f"{head}    options:\n      members: false\n\n{table}\n"
+
+
+def defined(full_name: str, known: dict[str, Module]) -> str:
+    """Where a name that is imported under ``full_name`` is defined."""
+    module, _, name = full_name.rpartition(".")
+    if full_name not in known and module in known and name in known[module].handed_on:
+        return defined(known[module].handed_on[name], known)
+    return full_name
 
 
 def _summary(home: str, known: dict[str, Module]) -> str:

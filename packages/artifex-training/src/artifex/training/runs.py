@@ -61,6 +61,7 @@ class Run:
         Raises:
             KeyboardInterrupt: it was ended by a signal.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         self.trainer.folder = folder
         self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
         metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / CHECKPOINTS if resume else None)
