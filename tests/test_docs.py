@@ -1,8 +1,8 @@
 """The documents are tested by the code: README files and ``docs/``.
 
 Python blocks run as they stand, block after block, one process for each document. A block whose first line is a comment with a
-file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a ``# pyproject.toml`` all
-such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and tests run.
+file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a ``# pyproject.toml``
+all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and tests run.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ documents = {
 }
 contents = {name: path.read_text(encoding="utf-8") for name, path in documents.items()}
 projects = [name for name, text in contents.items() if any(block.file == "pyproject.toml" for block in blocks(text))]
-programs = [name for name, text in contents.items() if name not in projects and any(b.language == "python" for b in blocks(text))]
+programs = [
+    name for name, text in contents.items() if name not in projects and any(b.language == "python" for b in blocks(text))
+]
 run_files = [
     (name, block.file)
     for name, text in contents.items()
@@ -252,7 +254,9 @@ def api_pages(tools: None) -> object:
     return api_pages
 
 
-@pytest.mark.parametrize("name", [name for name, text in contents.items() if "<!-- table: " in text and name.startswith("docs/")])
+@pytest.mark.parametrize(
+    "name", [name for name, text in contents.items() if "<!-- table: " in text and name.startswith("docs/")]
+)
 def test_tables_are_what_the_code_says(name: str, tools: None) -> None:
     import tables
 
@@ -295,8 +299,12 @@ def test_every_public_name_is_in_the_reference(api_pages: object) -> None:
     assert {"artifex.core", "artifex.training", "artifex.vae", "artifex.modalities.image"} <= set(packages)
     for name in packages:
         handed_on = modules[name].handed_on
-        assert sorted(handed_on) == sorted(importlib.import_module(name).__all__), f"{name}: what type checkers see and what is there"
+        assert sorted(handed_on) == sorted(importlib.import_module(name).__all__), (
+            f"{name}: what type checkers see and what is there"
+        )
         for public, home in handed_on.items():
             defined = api_pages.defined(home, modules)
             assert f"api/{defined if defined in modules else defined.rpartition('.')[0]}.md" in pages, home
-            assert re.search(rf"^\| \[`{public}`\]\S+ \| \S.* \|$", pages[f"api/{name}.md"], re.MULTILINE), f"{home} has no docstring"
+            assert re.search(rf"^\| \[`{public}`\]\S+ \| \S.* \|$", pages[f"api/{name}.md"], re.MULTILINE), (
+                f"{home} has no docstring"
+            )

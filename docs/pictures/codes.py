@@ -1,6 +1,8 @@
 """A picture of a VQ-VAE on handwritten digits: images, their four codes, and what is decoded from the codes alone.
 
     python docs/pictures/codes.py [--seed 0] [--epochs 150] [--output docs/pictures]
+
+Rows, from above: test images; their 2 x 2 codes as shades of grey, by number; the images decoded from the codes.
 """
 
 from __future__ import annotations

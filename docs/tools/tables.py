@@ -1,7 +1,7 @@
 """Writes the tables of the documentation that the code knows best: ``python docs/tools/tables.py``.
 
-A table stands between ``<!-- table: NAME ARGUMENT -->`` and ``<!-- end -->`` in a page. The tests compare each with the code; what
-is printed names the pages that changed.
+A table stands between ``<!-- table: NAME ARGUMENT -->`` and ``<!-- end -->`` in a page. The tests compare each with the code;
+what is printed names the pages that changed.
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ def _field(owner: type, field: dataclasses.Field[Any]) -> tuple[str, str, str]:
 
 def field_docstrings(cls: type) -> dict[str, str]:
     """Docstrings below the fields of a class."""
-    source = inspect.getsource(cls)
-    return {name: text for name, text in re.findall(r'^    (\w+): [^\n]+\n    """(.*?)"""', source, re.DOTALL | re.MULTILINE)}
+    return dict(re.findall(r'^    (\w+): [^\n]+\n    """(.*?)"""', inspect.getsource(cls), re.DOTALL | re.MULTILINE))
 
 
 def commands(only: str) -> str:
