@@ -60,7 +60,7 @@ def modules() -> dict[str, Module]:
     chosen = {name for name, module in found.items() if _declares_all(module.tree)}
     handed_on = {home for name in chosen if found[name].is_package for home in found[name].handed_on.values()}
     homes = {home if home in found else home.rpartition(".")[0] for home in handed_on}
-    return {name: module for name, module in found.items() if name in chosen | homes}
+    return {name: module for name, module in found.items() if name in chosen | homes or is_alias(name)}
 
 
 def _modules_in(source: Path) -> Iterator[Module]:
@@ -128,8 +128,7 @@ def _assigned(node: ast.stmt) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    first = " ".join(text.partition("\n\n")[0].split())
-    return as_markdown(first).replace("|", "\\|")
+    return as_markdown(" ".join(text.partition("\n\n")[0].split()))  # a bar within code divides no cells here
 
 
 def _index(known: dict[str, Module]) -> str:
@@ -139,7 +138,7 @@ def _index(known: dict[str, Module]) -> str:
         [
             "# API reference",
             "",
-            "Every public module, from its docstrings. `L` in a shape is a letter that the head of its page explains.",
+            "Every public module, from its docstrings. The letters in shapes are explained at the head of a page.",
             "",
             "| module | what it holds |",
             "|---|---|",

@@ -84,7 +84,7 @@ def _parameters(usage: str, command: Any) -> str:
     records = [p.get_help_record(context) for p in command.params if p.name != "help"]
     rows = [(f"`{spelling.strip().replace('|', ' or ')}`", _one_line(meaning)) for spelling, meaning in filter(None, records)]
     places = [piece.strip("{}").upper() for piece in command.collect_usage_pieces(context)]
-    text = f"### `{' '.join([usage, *places])}`\n\n{_one_line(command.help)}\n"
+    text = f"## `{' '.join([usage, *places])}`\n\n{_one_line(command.help)}\n"
     return text + ("\n" + _table(("argument or option", "meaning"), rows) if rows else "")
 
 
@@ -115,7 +115,7 @@ def _method(name: str, cls: type) -> str:
 def _one_line(text: str | None) -> str:
     """The first paragraph, on one line."""
     first = " ".join(inspect.cleandoc(text or "").partition("\n\n")[0].split())
-    return first.replace("``", "`").replace("|", "\\|")
+    return first.replace("``", "`")
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
