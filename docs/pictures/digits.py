@@ -23,6 +23,7 @@ def trained(seed: int, epochs: int) -> tuple[Trainer, jnp.ndarray]:
     """The preset, trained in memory, and the test images as the model sees them."""
     config = read_run_config("vae-digits", [f"seed={seed}", f"training.epochs={epochs}", "callbacks=[]"])
     run = build_run(config)
+    run.trainer.callbacks = ()  # in memory: nothing to report to a folder
     run.trainer.fit(run.train)
     stored = {"x": jnp.asarray(Digits(DigitsConfig()).arrays("test")["x"])}
     assert run.trainer.modality is not None
