@@ -21,6 +21,8 @@ def as_markdown(text: str, resolve: Any = lambda name: name) -> str:
         return f'<autoref identifier="{resolve(found[1])}" optional><code>{found[1]}</code></autoref>'
 
     def paragraph(text: str) -> str:
+        if text.startswith(">>>"):  # a bare doctest, which Markdown would take for a quotation
+            return f"```pycon\n{text}\n```"
         is_code = all(line.startswith("    ") for line in text.splitlines())
         return ROLE.sub(r"\1" if is_code else link, text)
 
