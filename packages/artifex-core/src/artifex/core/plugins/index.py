@@ -32,7 +32,7 @@ _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "artifex-training": {
         "callback": ("checkpoint", "early_stop", "metrics_file", "mlflow", "progress", "sample_grid", "tensorboard", "wandb"),
-        "command": ("train", "sample"),
+        "command": ("train", "sample", "report"),
     },
     "artifex-modalities-image": {
         "modality": ("image",),
