@@ -1,0 +1,1 @@
+"""Normalizing flows. Names are imported on first use."""
