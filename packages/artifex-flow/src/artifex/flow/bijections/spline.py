@@ -191,7 +191,7 @@ def _find_bin_jvp(spline: SplineTransformer, by_y: bool, primals: Any, tangents:
     (at, parameters), (_, moves) = primals, tangents
     found, x_softmax, y_softmax, number = _search(spline, by_y, at, parameters)
     n, bound, number = spline.bins, spline.bound, number[..., None, :]
-    k = jnp.arange(n, dtype=at.dtype).reshape((n, 1))
+    k = jnp.arange(n, dtype=at.dtype).reshape((1,) * (at.ndim - 1) + (n, 1))
     limit = -math.log(spline.min_slope)
     before, upto = k < number, k <= number
 
@@ -209,6 +209,6 @@ def _find_bin_jvp(spline: SplineTransformer, by_y: bool, primals: Any, tangents:
     y0, y1 = knots(slice(n, 2 * n), y_softmax, found.y0, found.y1)
     shrink = 1 + jnp.abs(parameters[..., 2 * n :, :]) / limit
     moved = moves[..., 2 * n :, :] / (shrink * shrink)
-    log_d0 = jnp.sum(jnp.where(k[:-1] == number - 1, moved, 0), axis=-2)
-    log_d1 = jnp.sum(jnp.where(k[:-1] == number, moved, 0), axis=-2)
+    log_d0 = jnp.sum(jnp.where(k[..., :-1, :] == number - 1, moved, 0), axis=-2)
+    log_d1 = jnp.sum(jnp.where(k[..., :-1, :] == number, moved, 0), axis=-2)
     return found, Bin(x0, x1, y0, y1, log_d0, log_d1)
