@@ -35,7 +35,11 @@ from artifex.flow.bijections import (
     Tanh,
 )
 
-TRANSFORMERS = {"affine": AffineTransformer(), "additive": AdditiveTransformer(), "spline": SplineTransformer(bins=5, bound=3.0)}
+TRANSFORMERS = {
+    "affine": AffineTransformer(),
+    "additive": AdditiveTransformer(),
+    "spline": SplineTransformer(bins=5, bound=3.0),
+}
 VECTOR, IMAGE = (5,), (4, 2, 4)
 Made = tuple[Bijection, tuple[int, ...], int]
 
@@ -51,9 +55,7 @@ def makers() -> dict[str, Callable[[nnx.Rngs], Made]]:
         "radial": lambda rngs: (Radial(5, rngs=rngs), VECTOR, 0),
         "squeeze": lambda rngs: (Squeeze(), IMAGE, 0),
         "flatten": lambda rngs: (Flatten(IMAGE), IMAGE, 0),
-        "split": lambda rngs: (
-            Split(IMAGE, Chain([ActNorm(2), Flatten((4, 2, 2))]), aside=LULinear(4, rngs=rngs)), IMAGE, 0
-        ),
+        "split": lambda rngs: (Split(IMAGE, Chain([ActNorm(2), Flatten((4, 2, 2))]), aside=LULinear(4, rngs=rngs)), IMAGE, 0),
         "rescale": lambda rngs: (Rescale(0.5, 2.0), VECTOR, 0),
         "inverse": lambda rngs: (Inverse(Planar(5, rngs=rngs)), VECTOR, 0),
         "chain": lambda rngs: (Chain([Radial(5, rngs=rngs), Permutation((4, 3, 2, 1, 0)), Planar(5, rngs=rngs)]), VECTOR, 0),
@@ -62,16 +64,18 @@ def makers() -> dict[str, Callable[[nnx.Rngs], Made]]:
     for name, t in TRANSFORMERS.items():
         table[f"coupling_{name}"] = lambda rngs, t=t: (Coupling((1, 0, 0, 1, 0), t, (8,), rngs=rngs), VECTOR, 0)
         table[f"autoregressive_{name}"] = lambda rngs, t=t: (
-            MaskedAutoregressive((2, 0, 1, 4, 3), t, (8, 8), rngs=rngs), VECTOR, 0
+            MaskedAutoregressive((2, 0, 1, 4, 3), t, (8, 8), rngs=rngs),
+            VECTOR,
+            0,
         )
     t = TRANSFORMERS["spline"]
     table["coupling_conditional"] = lambda rngs: (Coupling((1, 0, 0, 1, 0), t, (8,), n_condition=3, rngs=rngs), VECTOR, 3)
     table["autoregressive_conditional"] = lambda rngs: (
-        MaskedAutoregressive((2, 0, 1, 4, 3), t, (8,), n_condition=3, rngs=rngs), VECTOR, 3
+        MaskedAutoregressive((2, 0, 1, 4, 3), t, (8,), n_condition=3, rngs=rngs),
+        VECTOR,
+        3,
     )
-    table["autoregressive_narrow"] = lambda rngs: (
-        MaskedAutoregressive((2, 0, 1, 4, 3), t, (2, 8), rngs=rngs), VECTOR, 0
-    )
+    table["autoregressive_narrow"] = lambda rngs: (MaskedAutoregressive((2, 0, 1, 4, 3), t, (2, 8), rngs=rngs), VECTOR, 0)
     return table
 
 

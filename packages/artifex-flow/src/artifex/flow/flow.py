@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -113,9 +112,7 @@ class Flow(nnx.Module):
         """``x = f^-1(z)`` and ``log |det df^-1/dz|``: from base to data."""
         return self.bijection.inverse(*self._checked(z, condition, "z"))
 
-    def sample(
-        self, n_samples: int = 1, *, condition: Condition = None, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "N ..."]:
+    def sample(self, n_samples: int = 1, *, condition: Condition = None, rngs: nnx.Rngs | None = None) -> Float[Array, "N ..."]:
         """``z ~ p_base``, ``x = f^-1(z)``.
 
         Args:

@@ -187,7 +187,8 @@ def _bins(free: list[Array], bound: float) -> tuple[list[Array], _Softmax]:
 @find_bin.defjvp
 def _find_bin_jvp(spline: SplineTransformer, by_y: bool, primals: Any, tangents: Any) -> tuple[Bin, Bin]:
     """A knot ``x_k = 2 T sum_{j<k} p_j - T`` with ``p = softmax(u)`` moves by ``2 T (sum_{j<k} p_j du_j - P_k sum_j p_j du_j)``,
-    ``P_k = (x_k + T) / 2 T``. Which bin it is does not change."""
+    ``P_k = (x_k + T) / 2 T``. Which bin it is does not change.
+    """
     (at, parameters), (_, moves) = primals, tangents
     found, x_softmax, y_softmax, number = _search(spline, by_y, at, parameters)
     n, bound, number = spline.bins, spline.bound, number[..., None, :]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from artifex.core.errors import InvalidInputError
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
 
-__all__ = ["Flatten", "Squeeze", "Split"]
+__all__ = ["Flatten", "Split", "Squeeze"]
 
 
 class Squeeze(Bijection):
