@@ -63,7 +63,7 @@ def test_log_prob_given_a_vector_is_the_exact_conditional_density():
     assert np.all(np.abs(np.asarray(drawn).mean(0) - (v @ c[0] + b)) < 5 * error)
 
 
-@pytest.mark.parametrize("kind", ["dense", "conv"])
+@pytest.mark.parametrize("kind", ["dense", "conv", "resnet"])
 def test_the_condition_reaches_encoder_and_decoder(kind: str):
     model = make(kind)
     z = model.encode(X, condition=LABELS).mean
@@ -117,6 +117,19 @@ def test_without_a_condition_the_classes_take_turns():
 def test_a_condition_that_does_not_fit_is_refused(condition, message: str):
     with pytest.raises(InvalidInputError, match=message):
         make().encode(X, condition=condition)
+
+
+def test_a_class_that_is_none_does_not_train_in_silence():
+    """Labels from 1, as EMNIST's letters have them: inside the compiled step, where no error can be raised, the loss is NaN."""
+    model = make()
+
+    @jax.jit
+    def loss(labels: jax.Array) -> jax.Array:
+        return model.loss_fn({"x": X}, model(X, label=labels, rngs=nnx.Rngs(0)))["loss"]
+
+    assert jnp.isfinite(loss(LABELS))
+    assert jnp.isnan(loss(LABELS.at[0].set(4)))
+    assert jnp.isnan(loss(LABELS.at[0].set(-1)))
 
 
 def test_a_model_given_vectors_refuses_labels():

@@ -1,14 +1,15 @@
-"""``artifex train`` and ``artifex sample``. What they need of JAX is imported when they run, not for their help."""
+"""``artifex train``, ``sample`` and ``report``. What they need of JAX is imported when they run, not for their help."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import InvalidInputError, RunInUseError
 
 if TYPE_CHECKING:
     from artifex.training.runs import Run
@@ -29,17 +30,26 @@ def train(
         bool, typer.Option("--dry-run", help="Show shapes, parameters, memory and the first batch's loss; write nothing.")
     ] = False,
 ) -> None:
-    """Train a model as a run file or preset says, into a run folder."""
+    """Train a model as a run file or preset says, into a run folder.
+
+    Ctrl-C and SIGTERM end it after the step at hand, with a checkpoint to resume from; the exit code is then 130 or 143.
+    """
     if resume and output is not None:
         raise InvalidInputError("--resume goes on in the run's own folder; leave --output out")
-    from artifex.training.checkpoints import latest_step
+    from artifex.training.checkpoints import CHECKPOINTS, latest_step
+    from artifex.training.full_disk import explaining_a_full_disk
     from artifex.training.run_config import read_run_config
-    from artifex.training.runs import CHECKPOINTS, build_run, check_folder, new_folder
+    from artifex.training.run_lock import hold
+    from artifex.training.runs import build_run, check_folder, new_folder
 
-    if resume and latest_step(Path(run) / CHECKPOINTS) is None:
-        raise InvalidInputError(
-            f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
-        )
+    if resume:
+        if latest_step(Path(run) / CHECKPOINTS) is None:
+            raise InvalidInputError(
+                f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
+            )
+        if not dry:
+            with explaining_a_full_disk(Path(run)), hold(Path(run)):
+                pass  # that nobody works in it is found out before the long work; it is held from the start of training on
     config = read_run_config(run, settings or ())
     if output is not None:
         check_folder(output)  # before the long work; it is made after it
@@ -62,6 +72,8 @@ def _start(built: Run, folder: Path, *, existed: bool) -> None:
     typer.echo(f"run folder: {folder}", err=True)
     try:
         _train(built, folder, resume=False)
+    except RunInUseError:
+        raise  # what is in the folder is the other's
     except BaseException:
         if built.trainer.step == 0:
             shutil.rmtree(folder)
@@ -80,13 +92,15 @@ def _resume(built: Run, folder: Path) -> None:
 
 
 def _train(built: Run, folder: Path, *, resume: bool) -> None:
+    from artifex.training.checkpoints import CHECKPOINTS, latest_step
+
     trainer = built.trainer
     try:
         metrics = built.start(folder, resume=resume)
-    except KeyboardInterrupt:
-        kept = trainer.step and (folder / "checkpoints").is_dir()
+    except KeyboardInterrupt as stop:
+        kept = latest_step(folder / CHECKPOINTS)
         typer.echo(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
-        raise
+        raise typer.Exit(128 + next(iter(stop.args), signal.SIGINT)) from stop  # as shells have it
     if trainer.stop_reason is not None:
         typer.echo(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
     figures = [f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss"]
@@ -107,20 +121,45 @@ def sample(
         Path | None,
         typer.Option("--output", "-o", help="File to write; by default one in RUN/samples. The suffix may be left out."),
     ] = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option("--prior", metavar="RUN", help="Run folder of the model that draws the latents, where RUN's takes one."),
+    ] = None,
 ) -> None:
     """Draw samples from a trained run."""
     import secrets
 
     from flax import nnx
 
+    from artifex.training.full_disk import explaining_a_full_disk
     from artifex.training.runs import load_run
     from artifex.training.samples import save_samples
     from artifex.training.seeds import key_for
 
     chosen = secrets.randbelow(2**32) if seed is None else seed
     _, model, modality = load_run(run)
-    samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")))
-    path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
+    given = {} if prior is None else {"prior": _prior_of(model, prior)}
+    samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")), **given)
+    with explaining_a_full_disk(run if output is None else output.absolute().parent):
+        path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
     if output is not None and output.suffix and path.name == output.name + output.suffix:
         path = path.replace(output)  # the suffix was given
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
+
+
+def _prior_of(model: Any, folder: Path) -> Any:
+    """The trained model in ``folder``, for ``model.generate`` to draw latents from."""
+    import inspect
+
+    from artifex.training.runs import load_run
+
+    if "prior" not in inspect.signature(model.generate).parameters:
+        raise InvalidInputError(f"{type(model).__name__} has a prior of its own and takes no other; leave --prior out")
+    return load_run(folder)[1]
+
+
+def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:
+    """Make report.html of a run anew: a run that ends makes it by itself, one that goes on or was killed does not."""
+    from artifex.training.report import write_report
+
+    typer.echo(str(write_report(run)))

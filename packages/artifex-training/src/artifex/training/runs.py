@@ -20,17 +20,18 @@ from flax import nnx
 from artifex.core import plugins
 from artifex.core.config import Config
 from artifex.core.devices import DeviceManager
-from artifex.core.errors import DataError, InvalidInputError, RunError
+from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import run_folder
-from artifex.training.checkpoints import Checkpoints, latest_step
+from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
+from artifex.training.report import RunReport
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config
 from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts
@@ -38,8 +39,8 @@ from artifex.training.trainer import Trainer
 
 __all__ = ["Run", "build_run", "check_folder", "load_run", "new_folder"]
 
-CHECKPOINTS, MODEL = "checkpoints", "model"
-"""Sub-folders of a run."""
+MODEL = "model"
+"""Sub-folder of a run."""
 
 
 @dataclass(slots=True)
@@ -59,13 +60,28 @@ class Run:
         SIGINT and SIGTERM end it between two steps, with a checkpoint where the run keeps any.
 
         Raises:
-            KeyboardInterrupt: it was ended by a signal.
+            KeyboardInterrupt: it was ended by a signal, which it carries.
+            RunInUseError: another process works in ``folder``.
+            RunError: the disk is full, or there is nothing that can be gone on from.
+            NonFiniteLossError: the numbers went bad; the message tells how to go on.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         self.trainer.folder = folder
         self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
-        metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / CHECKPOINTS if resume else None)
-        save_model(self.trainer.evaluation_model(), folder / MODEL)
-        return metrics
+        checkpoints = folder / CHECKPOINTS
+        try:
+            return self.trainer.fit(self.train, self.evaluation, resume=checkpoints if resume else None)
+        except NonFiniteLossError as error:
+            if latest_step(checkpoints) is None:
+                raise
+            raise NonFiniteLossError(f"{error}; with a lower rate, for example:\n  {self._more_slowly(folder)}") from error
+
+    def _more_slowly(self, folder: Path) -> str:
+        """The command that goes on with a tenth of the learning rate."""
+        training = self.config.training
+        optimizers = {f"optimizers.{name}": o for name, o in training.optimizers.items()} or {"optimizer": training.optimizer}
+        settings = (f"--set training.{name}.learning_rate={o.learning_rate / 10:g}" for name, o in optimizers.items())
+        return f"artifex train --resume {folder} {' '.join(settings)}"
 
     def is_finished(self, folder: Path) -> bool:
         """Whether ``folder`` holds this run at or past its last step."""
@@ -74,7 +90,10 @@ class Run:
 
 
 class _Record(Callback):
-    """Writes what the run is, once its state is there: a run that cannot start leaves an earlier record as it was."""
+    """Writes what the run is, once its state is there, and at its end the model.
+
+    A run that cannot start leaves an earlier record as it was.
+    """
 
     def __init__(self, config: RunConfig):
         self.config = config
@@ -84,6 +103,10 @@ class _Record(Callback):
         write_atomically(folder / CONFIG_FILE, self.config.to_yaml().encode())
         write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
         shutil.rmtree(folder / MODEL, ignore_errors=True)  # of the part that is now gone on from
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        if error is None:
+            save_model(trainer.evaluation_model(), run_folder(trainer, "run") / MODEL)
 
 
 def check_folder(output: Path) -> None:
@@ -131,7 +154,7 @@ def new_folder(name: str, output: Path | None) -> Path:
 def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     """The config, the trained model and the modality of a run, from nothing but its folder.
 
-    A run that was cut off before its end has no saved model yet; the weights of its newest checkpoint serve.
+    A run that goes on, or was cut off before its end, has no saved model yet; the weights of its newest whole checkpoint serve.
 
     Raises:
         RunError: it is no run folder, or there are no weights in it.
@@ -146,8 +169,7 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    with Checkpoints(folder / CHECKPOINTS) as checkpoints:
-        set_weights(model, evaluation_weights(checkpoints.arrays("params", "rest", "ema")[1]))
+    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "rest", "ema")[1]))
     return run_config, _evaluating(model), modality
 
 
@@ -173,7 +195,7 @@ def _environment() -> dict[str, Any]:
     """What the run ran on, for whoever has to repeat it."""
     info = DeviceManager().get_device_info()
     ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", *ours]}
+    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "safetensors", "numpy", *ours]}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -199,7 +221,7 @@ def build_run(config: RunConfig) -> Run:
         raise RunError(
             "the early_stop callback needs held-out data, but the data set has no split for it; leave the callback out"
         )
-    callbacks = [_build("callback", c) for c in config.callbacks]
+    callbacks = [RunReport(notes), *(_build("callback", c) for c in config.callbacks)]
     trainer = Trainer(
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
     )

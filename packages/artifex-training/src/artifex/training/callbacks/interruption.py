@@ -19,13 +19,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopBetweenSteps(Callback):
-    """Turns SIGINT and SIGTERM into a ``KeyboardInterrupt`` between two steps; a second signal acts at once.
+    """Turns SIGINT and SIGTERM into a ``KeyboardInterrupt(signal)`` between two steps; a second signal acts at once.
 
     Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def on_start(self, trainer: Trainer) -> None:
@@ -33,14 +33,14 @@ class StopBetweenSteps(Callback):
             self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
 
     def on_step(self, trainer: Trainer) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
+        if self._asked is not None:
+            raise KeyboardInterrupt(self._asked)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
         self._restore()
 
     def _ask(self, number: int, frame: Any) -> None:
-        self._asked = True
+        self._asked = signal.Signals(number)
         self._restore()
         sys.stderr.write("\nstopping after this step; once more stops at once\n")
 
