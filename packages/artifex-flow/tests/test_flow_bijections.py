@@ -29,8 +29,8 @@ from artifex.flow.bijections import (
     Rescale,
     Sigmoid,
     Softplus,
-    Split,
     SplineTransformer,
+    Split,
     Squeeze,
     Tanh,
 )

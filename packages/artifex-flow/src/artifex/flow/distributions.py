@@ -118,11 +118,9 @@ class StudentT(nnx.Module):
         return self.scaling.placed(jax.random.t(key, self._df(), shape, self.scaling.dtype))
 
     def _df(self) -> Array:
-        return (
-            jnp.full((1,) * (1 + len(self.scaling.shape)), self.fixed_df)
-            if self.log_df is None
-            else jnp.exp(self.log_df[...])[None]
-        )
+        if self.log_df is None:
+            return jnp.full((1,) * (1 + len(self.scaling.shape)), self.fixed_df)
+        return jnp.exp(self.log_df[...])[None]
 
 
 @config
@@ -214,11 +212,11 @@ def _log_normal(u: Array) -> Array:
 
 def _log_student_t(u: Array, df: Array) -> Array:
     normaliser = jax.lax.lgamma((df + 1) / 2) - jax.lax.lgamma(df / 2) - 0.5 * jnp.log(df * math.pi)
+    near = jnp.abs(u) < 1
     # log1p(u^2 / df), without overflow of the square far out
-    far = jnp.logaddexp(0.0, 2 * jnp.log(jnp.maximum(jnp.abs(u), 1e-30)) - jnp.log(df))
-    return normaliser - 0.5 * (df + 1) * jnp.where(
-        jnp.abs(u) < 1, jnp.log1p(jnp.square(jnp.where(jnp.abs(u) < 1, u, 0)) / df), far
-    )
+    inner = jnp.log1p(jnp.square(jnp.where(near, u, 0)) / df)
+    outer = jnp.logaddexp(0.0, 2 * jnp.log(jnp.where(near, 1, jnp.abs(u))) - jnp.log(df))
+    return normaliser - 0.5 * (df + 1) * jnp.where(near, inner, outer)
 
 
 def _named(value: Any) -> Any:

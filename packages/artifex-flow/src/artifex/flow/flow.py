@@ -1,7 +1,7 @@
 r"""What all normalizing flows have in common.
 
-Rezende & Mohamed 2015, "Variational Inference with Normalizing Flows" (arXiv:1505.05770); Papamakarios et al. 2021, "Normalizing
-Flows for Probabilistic Modeling and Inference" (arXiv:1912.02762):
+Rezende & Mohamed 2015, "Variational Inference with Normalizing Flows" (arXiv:1505.05770); Papamakarios et al. 2021,
+"Normalizing Flows for Probabilistic Modeling and Inference" (arXiv:1912.02762):
 
     z = f(x),   z ~ p_base
     log p(x) = log p_base(f(x)) + log |det df/dx|           the change of variables: exact

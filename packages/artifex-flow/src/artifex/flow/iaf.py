@@ -1,8 +1,8 @@
 r"""The inverse autoregressive flow.
 
 Kingma et al. 2016 (arXiv:1606.04934): a masked autoregressive layer the other way round, ``x_i = exp(a_i) z_i + b_i`` with
-``a_i, b_i`` made of ``z_{<i}``. A sample, and its density with it, takes one pass, which suits variational inference; the density
-of given data takes one compiled loop over elements.
+``a_i, b_i`` made of ``z_{<i}``. A sample, and its density with it, takes one pass, which suits variational inference; the
+density of given data takes one compiled loop over elements.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 class MaskedMLP(nnx.Module):
     """A multilayer perceptron whose outputs for an element see the elements before it alone, and the condition.
 
-    Germain et al. 2015 (arXiv:1502.03509). A network too narrow to have a unit of every degree has direct connections from input
-    to output beside it (their section 4.1, equation 13), so that no dependence that is allowed is missing.
+    Germain et al. 2015 (arXiv:1502.03509). A network too narrow to have a unit of every degree has direct connections from
+    input to output beside it, as they propose, so that no dependence that is allowed is missing.
 
     Args:
         order: the place of each element, 0 first.

@@ -1,7 +1,8 @@
 r"""The masked autoregressive flow.
 
-Papamakarios et al. 2017 (arXiv:1705.07057): layers ``y_i = exp(a_i) x_i + b_i`` with ``a_i, b_i`` made of ``x_{<i}`` by a masked
-network (:mod:`artifex.flow.bijections.autoregressive`). A density takes one pass, a sample one compiled loop over elements.
+Papamakarios et al. 2017 (arXiv:1705.07057): layers ``y_i = exp(a_i) x_i + b_i`` with ``a_i, b_i`` made of ``x_{<i}`` by a
+masked network (:mod:`artifex.flow.bijections.autoregressive`). A density takes one pass, a sample one compiled loop over
+elements.
 """
 
 from __future__ import annotations

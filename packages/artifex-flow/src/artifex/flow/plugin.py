@@ -14,6 +14,15 @@ def artifex_models() -> list[ModelEntry]:
     """The models."""
     return [
         ModelEntry(
+            name="iaf",
+            model="artifex.flow.iaf:IAF",
+            config="artifex.flow.iaf:IAFConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Kingma et al. 2016, arXiv:1606.04934",
+            summary="Inverse autoregressive flow: sample in one pass.",
+        ),
+        ModelEntry(
             name="maf",
             model="artifex.flow.maf:MAF",
             config="artifex.flow.maf:MAFConfig",
@@ -30,6 +39,15 @@ def artifex_models() -> list[ModelEntry]:
             capabilities=CAPABILITIES,
             paper="Durkan et al. 2019, arXiv:1906.04032",
             summary="Rational-quadratic splines in coupling or autoregressive layers.",
+        ),
+        ModelEntry(
+            name="real_nvp",
+            model="artifex.flow.real_nvp:RealNVP",
+            config="artifex.flow.real_nvp:RealNVPConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Dinh et al. 2016, arXiv:1605.08803",
+            summary="Affine coupling layers on vectors.",
         ),
     ]
 

@@ -49,7 +49,9 @@ def load_zuko(model: MAF | NeuralSplineFlow, state: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"a {type(model).__name__} has no counterpart in zuko; use an autoregressive MAF or NSF")
     found = {int(key.split(".")[2]) for key in state if key.startswith("transform.transforms.")}
     if found != set(range(len(made))):
-        raise InvalidInputError(f"the state has transforms {sorted(found)}, the model has {len(made)}; make num_transforms equal")
+        raise InvalidInputError(
+            f"the state has transforms {sorted(found)}, the model has {len(made)}; make num_transforms equal"
+        )
     arrays = {key: np.asarray(value) for key, value in state.items()}
     changes = [_weights(layer.network, arrays, f"transform.transforms.{i}.") for i, layer in enumerate(made)]
     for layer, weights in zip(made, changes, strict=True):  # nothing is changed unless everything fits
@@ -68,7 +70,9 @@ def _weights(network: MaskedMLP, arrays: Mapping[str, np.ndarray], prefix: str) 
         )
     order = arrays.get(f"{prefix}order")
     if order is None or tuple(order.tolist()) != network.order:
-        raise InvalidInputError(f"{prefix}order is {order}, the model's {network.order}; build the model with the same ordering")
+        raise InvalidInputError(
+            f"{prefix}order is {order}, the model's {network.order}; build the model with the same ordering"
+        )
     linears = (*network.hidden, network.head)
     weights = []
     for i, linear in enumerate(linears):

@@ -9,8 +9,9 @@ Durkan et al. 2019, "Neural Spline Flows" (arXiv:1906.04032). On ``[-T, T]`` the
 
 and the inverse is the root of a quadratic, equations 6-8, in the form that does not cancel.
 
-Knots come from ``3 K - 1`` free numbers an element: ``K`` widths and ``K`` heights through a softmax, ``K - 1`` log derivatives,
-all softly clipped so that no bin and no slope vanishes; the derivatives at both ends are one. All zero, they give the identity.
+Knots come from ``3 K - 1`` free numbers an element: ``K`` widths and ``K`` heights through a softmax, ``K - 1`` log
+derivatives, all softly clipped so that no bin and no slope vanishes; the derivatives at both ends are one. All zero, they give
+the identity.
 
 Shapes: ``... = batch, D = elements, P = 3 K - 1``.
 """
@@ -139,8 +140,8 @@ class _Softmax(NamedTuple):
 def find_bin(spline: SplineTransformer, by_y: bool, at: Float[Array, "... D"], parameters: Float[Array, "... P D"]) -> Bin:
     """The bin that ``at`` falls into, by its ``y`` or its ``x``.
 
-    Written out bin by bin, with a derivative of its own: as one expression of arrays over all bins it would be five times slower
-    on CPUs, and automatic differentiation of what is written out would be slower still.
+    Written out bin by bin, with a derivative of its own: as one expression of arrays over all bins it is several times slower
+    on CPUs, and automatic differentiation of what is written out slower still.
     """
     return _search(spline, by_y, at, parameters)[0]
 
@@ -186,8 +187,10 @@ def _bins(free: list[Array], bound: float) -> tuple[list[Array], _Softmax]:
 
 @find_bin.defjvp
 def _find_bin_jvp(spline: SplineTransformer, by_y: bool, primals: Any, tangents: Any) -> tuple[Bin, Bin]:
-    """A knot ``x_k = 2 T sum_{j<k} p_j - T`` with ``p = softmax(u)`` moves by ``2 T (sum_{j<k} p_j du_j - P_k sum_j p_j du_j)``,
-    ``P_k = (x_k + T) / 2 T``. Which bin it is does not change.
+    """How the bin's ends move with the parameters; which bin it is does not change.
+
+    A knot ``x_k = 2 T sum_{j<k} p_j - T`` with ``p = softmax(u)`` moves by ``2 T (sum_{j<k} p_j du_j - P_k sum_j p_j du_j)``,
+    where ``P_k = (x_k + T) / 2 T``.
     """
     (at, parameters), (_, moves) = primals, tangents
     found, x_softmax, y_softmax, number = _search(spline, by_y, at, parameters)
