@@ -85,17 +85,22 @@ class MaskedMLP(nnx.Module):
     def hidden_weights(self) -> list[tuple[Array, Array]]:
         """Masked kernel ``(below, above)`` and bias ``(1, above)`` of each hidden layer."""
         layers = zip(self.hidden, pairwise(self.degrees), strict=True)
-        return [(layer.kernel[...] * hidden_mask(*degrees), layer.bias[...][None]) for layer, degrees in layers]
+        return [(layer.kernel[...] * hidden_mask(*degrees), _bias(layer)) for layer, degrees in layers]
 
     def head_weights(self) -> tuple[Array, Array]:
         """Masked kernel ``(H, P * D)`` and bias ``(1, P * D)`` of the output layer, an element's outputs ``D`` apart."""
         mask = np.tile(output_mask(self.degrees[-1], self.order), (1, self.n_outputs))
-        return self.head.kernel[...] * mask, self.head.bias[...][None]
+        return self.head.kernel[...] * mask, _bias(self.head)
 
     def direct_weights(self) -> Array:
         """Masked kernel ``(D + C, P * D)`` from input to output."""
         assert self.direct is not None
         return self.direct.kernel[...] * np.tile(output_mask(self.degrees[0], self.order), (1, self.n_outputs))
+
+
+def _bias(layer: nnx.Linear) -> Array:
+    assert layer.bias is not None
+    return layer.bias[...][None]
 
 
 def _linear(n_in: int, n_out: int, axes: tuple[str, str], *, param_dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Linear:

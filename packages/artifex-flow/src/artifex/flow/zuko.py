@@ -1,8 +1,8 @@
 """Weights of zuko's flows (https://github.com/probabilists/zuko) in ours: the same density to rounding.
 
 ``zuko.flows.MAF`` and ``zuko.flows.NSF`` (autoregressive, without residual blocks) are the same functions as
-:class:`artifex.flow.MAF` and :class:`artifex.flow.NeuralSplineFlow`; only the order of a layer's outputs differs. What is needed
-is the state dict alone, as arrays: neither PyTorch nor zuko has to be installed.
+:class:`artifex.flow.MAF` and :class:`artifex.flow.NeuralSplineFlow`; only the order of a layer's outputs differs. What is
+needed is the state dict alone, as arrays: neither PyTorch nor zuko has to be installed.
 """
 
 from __future__ import annotations
