@@ -18,9 +18,11 @@ from jaxtyping import Array, Float
 from artifex.core.nn import activation as activation_named
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
-__all__ = ["MaskedMLP"]
+__all__ = ["MaskedMLP", "start_near_identity"]
 
 KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+NEAR_IDENTITY = 0.01
+"""Factor of the weights that make a transformer's parameters: a deep flow starts as nearly the identity, whatever its depth."""
 
 
 class MaskedMLP(nnx.Module):
@@ -71,6 +73,7 @@ class MaskedMLP(nnx.Module):
         init = nnx.with_metadata(KERNEL_INIT, logical_axes=("embed", "mlp"))
         direct = nnx.Linear(len(inputs), n_outputs * n, use_bias=False, kernel_init=init, **kinds) if narrow else None
         self.direct = nnx.data(direct)
+        start_near_identity(self.head, *([] if direct is None else [direct]))
 
     def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
         h = inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
@@ -96,6 +99,12 @@ class MaskedMLP(nnx.Module):
         """Masked kernel ``(D + C, P * D)`` from input to output."""
         assert self.direct is not None
         return self.direct.kernel[...] * np.tile(output_mask(self.degrees[0], self.order), (1, self.n_outputs))
+
+
+def start_near_identity(*layers: nnx.Linear) -> None:
+    """Scale the kernels of a network's last layers down."""
+    for layer in layers:
+        layer.kernel[...] = NEAR_IDENTITY * layer.kernel[...]
 
 
 def _bias(layer: nnx.Linear) -> Array:

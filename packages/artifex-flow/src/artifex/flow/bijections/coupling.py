@@ -23,6 +23,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
+from artifex.flow.layers import start_near_identity
 
 __all__ = ["Coupling"]
 
@@ -76,6 +77,7 @@ class Coupling(Bijection):
             param_dtype=param_dtype,
             rngs=rngs,
         )
+        start_near_identity(self.network.layers[-1])
 
     def forward(self, x: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         return self._apply(x, condition, self.transformer.forward)
