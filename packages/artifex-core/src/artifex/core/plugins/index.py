@@ -6,6 +6,15 @@ Only names of ours stand here, never a third party's. A test in each distributio
 from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "artifex-flow": {
+        "model": ("iaf", "maf", "neural_spline_flow", "real_nvp"),
+        "component": (
+            "base_distribution/normal",
+            "base_distribution/student_t",
+            "base_distribution/mixture",
+            "base_distribution/uniform",
+        ),
+    },
     "artifex-vae": {
         "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
         "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/laplace", "likelihood/discretized_logistic"),
@@ -69,6 +78,15 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
+    "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
+    "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
+    "MAFConfig": ("artifex.flow.maf", "artifex-flow"),
+    "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
+    "NormalConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
+    "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
     "OptimizerConfig": ("artifex.training", "artifex-training"),
     "RunConfig": ("artifex.training", "artifex-training"),

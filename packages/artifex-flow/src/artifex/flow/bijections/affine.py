@@ -1,0 +1,78 @@
+r"""Affine and additive transformers.
+
+    additive   y = x + b                        log dy/dx = 0      (NICE: Dinh et al. 2014, arXiv:1410.8516)
+    affine     y = exp(a) x + b                 log dy/dx = a      (Real NVP: Dinh et al. 2016, arXiv:1605.08803, equation 4)
+
+``a = s / (1 + |s / log m|)`` keeps the scale between ``m`` and ``1 / m``, so that no layer can blow up or collapse what comes
+through it.
+
+Shapes: ``... = batch, D = elements``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from artifex.flow.bijections.transformer import Moved
+
+__all__ = ["AdditiveTransformer", "AffineTransformer", "soft_clip"]
+
+
+def soft_clip(x: Float[Array, "..."], bound: float) -> Float[Array, "..."]:
+    """``x / (1 + |x| / bound)``: about ``x`` near zero, within ``bound`` everywhere.
+
+    Example:
+        >>> soft_clip(jnp.array([0.0, 2.0, -1e9]), 2.0).tolist()
+        [0.0, 1.0, -2.0]
+    """
+    return x / (1 + jnp.abs(x) / bound)
+
+
+@dataclass(frozen=True)
+class AffineTransformer:
+    """``y = exp(a) x + b``; parameters are ``b`` and the unbounded ``s`` of ``a = soft_clip(s)``.
+
+    Args:
+        min_scale: the least scale ``m``; the largest is ``1 / m``.
+
+    Example:
+        >>> y, log_derivative = AffineTransformer().forward(jnp.array([3.0]), jnp.array([[1.0], [0.0]]))
+        >>> y.tolist(), log_derivative.tolist()
+        ([4.0], [0.0])
+    """
+
+    min_scale: float = 1e-3
+
+    @property
+    def n_parameters(self) -> int:
+        return 2
+
+    def forward(self, x: Float[Array, "... D"], parameters: Float[Array, "... 2 D"]) -> Moved:
+        shift, log_scale = self._split(parameters)
+        return x * jnp.exp(log_scale) + shift, log_scale
+
+    def inverse(self, y: Float[Array, "... D"], parameters: Float[Array, "... 2 D"]) -> Moved:
+        shift, log_scale = self._split(parameters)
+        return (y - shift) * jnp.exp(-log_scale), -log_scale
+
+    def _split(self, parameters: Float[Array, "... 2 D"]) -> Moved:
+        return parameters[..., 0, :], soft_clip(parameters[..., 1, :], -math.log(self.min_scale))
+
+
+@dataclass(frozen=True)
+class AdditiveTransformer:
+    """``y = x + b``: keeps volumes."""
+
+    @property
+    def n_parameters(self) -> int:
+        return 1
+
+    def forward(self, x: Float[Array, "... D"], parameters: Float[Array, "... 1 D"]) -> Moved:
+        return x + parameters[..., 0, :], jnp.zeros_like(x)
+
+    def inverse(self, y: Float[Array, "... D"], parameters: Float[Array, "... 1 D"]) -> Moved:
+        return y - parameters[..., 0, :], jnp.zeros_like(y)

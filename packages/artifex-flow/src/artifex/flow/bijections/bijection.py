@@ -1,0 +1,89 @@
+r"""Bijections: invertible, differentiable maps that know how much they stretch space.
+
+    y = f(x),   log |det df/dx|;      x = f^-1(y),   log |det df^-1/dy| = -log |det df/dx|
+
+The direction that every model calls ``forward`` is from the data to the base distribution.
+
+Shapes: ``B = batch, C = width of the condition, ... = one example``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+__all__ = ["Bijection", "Chain", "Inverse", "sum_over_example"]
+
+Condition = Float[Array, "B C"] | None
+"""What a conditional bijection is given beside its input, one row for each example."""
+
+Transformed = tuple[Float[Array, "B ..."], Float[Array, "B"]]
+"""A batch, and of each example the log absolute determinant of the map's Jacobian, nats."""
+
+
+class Bijection(nnx.Module):
+    """An invertible map of each example of a batch. Subclasses define both directions."""
+
+    def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        """``f(x)`` and ``log |det df/dx|`` at ``x``."""
+        raise NotImplementedError
+
+    def inverse(self, y: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        """``f^-1(y)`` and ``log |det df^-1/dy|`` at ``y``."""
+        raise NotImplementedError
+
+
+class Chain(Bijection):
+    """``f = f_n o ... o f_1``; log determinants add up.
+
+    Args:
+        bijections: ``f_1`` to ``f_n``, in the order in which they are applied to data.
+
+    Example:
+        >>> from artifex.flow.bijections import Permutation
+        >>> turned = Chain([Permutation((1, 2, 0)), Permutation((1, 2, 0))])
+        >>> turned.forward(jnp.array([[10.0, 20.0, 30.0]]))[0].tolist()
+        [[30.0, 10.0, 20.0]]
+    """
+
+    def __init__(self, bijections: Sequence[Bijection]):
+        self.bijections = nnx.List(bijections)
+
+    def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        total = jnp.zeros(len(x), jnp.promote_types(x.dtype, jnp.float32))
+        for bijection in self.bijections:
+            x, log_det = bijection.forward(x, condition)
+            total += log_det
+        return x, total
+
+    def inverse(self, y: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        total = jnp.zeros(len(y), jnp.promote_types(y.dtype, jnp.float32))
+        for bijection in reversed(self.bijections):
+            y, log_det = bijection.inverse(y, condition)
+            total += log_det
+        return y, total
+
+
+class Inverse(Bijection):
+    """``f^-1``: the same map the other way round.
+
+    Args:
+        bijection: ``f``.
+    """
+
+    def __init__(self, bijection: Bijection):
+        self.bijection = bijection
+
+    def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        return self.bijection.inverse(x, condition)
+
+    def inverse(self, y: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        return self.bijection.forward(y, condition)
+
+
+def sum_over_example(log_derivatives: Float[Array, "B ..."]) -> Float[Array, "B"]:
+    """``log |det|`` of a map that treats every element by itself: the sum of the elements' log derivatives."""
+    return jnp.sum(log_derivatives, axis=tuple(range(1, log_derivatives.ndim)))

@@ -1,0 +1,95 @@
+r"""The coupling layer.
+
+Dinh et al. 2014 (arXiv:1410.8516) and 2016 (arXiv:1605.08803): one part of the input steers what happens to the other,
+
+    y_a = x_a,   y_b = t(x_b; network(x_a, c)),   log |det dy/dx| = sum_b log dt/dx_b
+
+and both directions cost one pass of the network.
+
+Shapes: ``B = batch, D = elements, A + T = D: elements that pass and that are transformed, C = width of the condition``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from artifex.core.errors import InvalidInputError
+from artifex.core.nn import MLP
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, sum_over_example
+from artifex.flow.bijections.transformer import Transformer
+from artifex.flow.layers import start_near_identity
+
+__all__ = ["Coupling"]
+
+
+class Coupling(Bijection):
+    """``y_b = t(x_b; network(x_a, c))`` on vectors, one pass both ways.
+
+    Args:
+        mask: which elements pass unchanged and steer the others.
+        transformer: ``t``.
+        hidden_dims: widths of the network's hidden layers.
+        n_condition: ``C``; 0 for none.
+        activation: of the network.
+        param_dtype: type of the parameters.
+        rngs: stream ``params`` initialises.
+
+    Raises:
+        InvalidInputError: nothing passes, or everything does.
+
+    Example:
+        >>> from artifex.flow.bijections import AffineTransformer
+        >>> layer = Coupling((True, False, True), AffineTransformer(), (16,), rngs=nnx.Rngs(0))
+        >>> y, log_det = layer.forward(jnp.array([[0.5, -1.0, 2.0]]))
+        >>> float(y[0, 0]), float(y[0, 2])
+        (0.5, 2.0)
+    """
+
+    def __init__(
+        self,
+        mask: Sequence[bool],
+        transformer: Transformer,
+        hidden_dims: Sequence[int],
+        *,
+        n_condition: int = 0,
+        activation: str = "relu",
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.mask = tuple(bool(passes) for passes in mask)
+        n_pass, n = sum(self.mask), len(self.mask)
+        if not 0 < n_pass < n:
+            raise InvalidInputError(
+                f"mask {self.mask} lets {n_pass} of {n} elements pass; some have to pass and some have to be transformed"
+            )
+        self.transformer = transformer
+        self.network = MLP(
+            n_pass + n_condition,
+            hidden_dims,
+            transformer.n_parameters * (n - n_pass),
+            activation=activation,
+            param_dtype=param_dtype,
+            rngs=rngs,
+        )
+        start_near_identity(self.network.layers[-1])
+
+    def forward(self, x: Float[Array, "B D"], condition: Condition = None) -> Transformed:
+        return self._apply(x, condition, self.transformer.forward)
+
+    def inverse(self, y: Float[Array, "B D"], condition: Condition = None) -> Transformed:
+        return self._apply(y, condition, self.transformer.inverse)
+
+    def _apply(self, x: Float[Array, "B D"], condition: Condition, move) -> Transformed:
+        mask = np.array(self.mask)
+        steering, moving = x[:, np.flatnonzero(mask)], x[:, np.flatnonzero(~mask)]
+        inputs = steering if condition is None else jnp.concatenate([steering, condition.astype(x.dtype)], axis=-1)
+        parameters = self.network(inputs).reshape(len(x), self.transformer.n_parameters, -1)
+        moved, log_derivatives = move(moving, parameters)
+        back = np.argsort(np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)]))
+        return jnp.concatenate([steering, moved], axis=-1)[:, back], sum_over_example(log_derivatives)

@@ -1,0 +1,42 @@
+"""Permutations of elements: they let every layer see another part of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from artifex.core.errors import InvalidInputError
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
+
+__all__ = ["Permutation"]
+
+
+class Permutation(Bijection):
+    """``y_i = x_{p(i)}`` along the last axis; ``log |det| = 0``.
+
+    Args:
+        order: ``p``, every number from 0 to ``D - 1`` once.
+
+    Raises:
+        InvalidInputError: ``order`` is no permutation.
+
+    Example:
+        >>> Permutation((2, 0, 1)).forward(jnp.array([[10.0, 20.0, 30.0]]))[0].tolist()
+        [[30.0, 10.0, 20.0]]
+    """
+
+    def __init__(self, order: Sequence[int]):
+        self.order = tuple(int(i) for i in order)
+        if sorted(self.order) != list(range(len(self.order))):
+            raise InvalidInputError(f"order is {self.order}; expected every number from 0 to {len(self.order) - 1} once")
+
+    def forward(self, x: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
+        del condition
+        return x[..., np.array(self.order)], jnp.zeros(len(x), x.dtype)
+
+    def inverse(self, y: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
+        del condition
+        return y[..., np.argsort(self.order)], jnp.zeros(len(y), y.dtype)

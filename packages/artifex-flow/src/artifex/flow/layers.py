@@ -1,0 +1,123 @@
+"""Networks that the layers of a flow are steered by.
+
+Shapes: ``B = batch, D = elements, C = width of the condition, P = parameters of one element, H = hidden units``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from artifex.core.nn import activation as activation_named
+from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
+
+__all__ = ["MaskedMLP", "start_near_identity"]
+
+KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+NEAR_IDENTITY = 0.01
+"""Factor of the weights that make a transformer's parameters: a deep flow starts as nearly the identity, whatever its depth."""
+
+
+class MaskedMLP(nnx.Module):
+    """A multilayer perceptron whose outputs for an element see the elements before it alone, and the condition.
+
+    Germain et al. 2015 (arXiv:1502.03509). A network too narrow to have a unit of every degree has direct connections from
+    input to output beside it, as they propose, so that no dependence that is allowed is missing.
+
+    Args:
+        order: the place of each element, 0 first.
+        hidden_dims: width of each hidden layer.
+        n_outputs: ``P``.
+        n_condition: ``C``; 0 for none.
+        activation: a name that :func:`artifex.core.nn.activation` knows.
+        param_dtype: type of the parameters.
+        rngs: stream ``params`` initialises.
+
+    Raises:
+        InvalidInputError: ``order`` is no ordering.
+
+    Example:
+        >>> network = MaskedMLP((0, 1, 2), (16,), 2, rngs=nnx.Rngs(0))
+        >>> network(jnp.zeros((4, 3))).shape
+        (4, 2, 3)
+    """
+
+    def __init__(
+        self,
+        order: Sequence[int],
+        hidden_dims: Sequence[int],
+        n_outputs: int,
+        *,
+        n_condition: int = 0,
+        activation: str = "relu",
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        n = len(order)
+        kinds: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
+        self.order = checked_order(order, n)
+        self.n_outputs = n_outputs
+        self.activation = activation_named(activation)
+        inputs = (*self.order, *(-1,) * n_condition)
+        self.degrees = (inputs, *(hidden_degrees(width, n, conditional=n_condition > 0) for width in hidden_dims))
+        self.hidden = nnx.List([_linear(len(i), len(o), ("embed", "mlp"), **kinds) for i, o in pairwise(self.degrees)])
+        self.head = _linear(len(self.degrees[-1]), n_outputs * n, ("mlp", "embed"), **kinds)
+        narrow = any(set(inputs) - {n - 1} > set(layer) for layer in self.degrees[1:])
+        init = nnx.with_metadata(KERNEL_INIT, logical_axes=("embed", "mlp"))
+        direct = nnx.Linear(len(inputs), n_outputs * n, use_bias=False, kernel_init=init, **kinds) if narrow else None
+        self.direct = nnx.data(direct)
+        start_near_identity(self.head, *([] if direct is None else [direct]))
+
+    def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
+        h = inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
+        for kernel, bias in self.hidden_weights():
+            h = self.activation(h @ kernel + bias)
+        kernel, bias = self.head_weights()
+        outputs = h @ kernel + bias
+        if self.direct is not None:
+            outputs = outputs + inputs @ self.direct_weights()
+        return outputs.reshape(len(x), self.n_outputs, len(self.order))
+
+    def hidden_weights(self) -> list[tuple[Array, Array]]:
+        """Masked kernel ``(below, above)`` and bias ``(1, above)`` of each hidden layer."""
+        layers = zip(self.hidden, pairwise(self.degrees), strict=True)
+        return [(layer.kernel[...] * hidden_mask(*degrees), _bias(layer)) for layer, degrees in layers]
+
+    def head_weights(self) -> tuple[Array, Array]:
+        """Masked kernel ``(H, P * D)`` and bias ``(1, P * D)`` of the output layer, an element's outputs ``D`` apart."""
+        mask = np.tile(output_mask(self.degrees[-1], self.order), (1, self.n_outputs))
+        return self.head.kernel[...] * mask, _bias(self.head)
+
+    def direct_weights(self) -> Array:
+        """Masked kernel ``(D + C, P * D)`` from input to output."""
+        assert self.direct is not None
+        return self.direct.kernel[...] * np.tile(output_mask(self.degrees[0], self.order), (1, self.n_outputs))
+
+
+def start_near_identity(*layers: nnx.Linear) -> None:
+    """Scale the kernels of a network's last layers down."""
+    for layer in layers:
+        layer.kernel[...] = NEAR_IDENTITY * layer.kernel[...]
+
+
+def _bias(layer: nnx.Linear) -> Array:
+    assert layer.bias is not None
+    return layer.bias[...][None]
+
+
+def _linear(n_in: int, n_out: int, axes: tuple[str, str], *, param_dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Linear:
+    return nnx.Linear(
+        n_in,
+        n_out,
+        kernel_init=nnx.with_metadata(KERNEL_INIT, logical_axes=axes),
+        bias_init=nnx.with_metadata(nnx.initializers.zeros_init(), logical_axes=axes[1:]),
+        param_dtype=param_dtype,
+        rngs=rngs,
+    )

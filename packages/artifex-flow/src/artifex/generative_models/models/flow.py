@@ -1,0 +1,35 @@
+"""The documented long path of :mod:`artifex.flow`: the same objects."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.flow.flow import FlowConfig as FlowConfig
+    from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
+    from artifex.flow.maf import MAF as MAF, MAFConfig as MAFConfig
+    from artifex.flow.neural_spline import (
+        NeuralSplineFlow as NeuralSplineFlow,
+        NeuralSplineFlowConfig as NeuralSplineFlowConfig,
+    )
+    from artifex.flow.real_nvp import (
+        CouplingNetworkConfig as CouplingNetworkConfig,
+        RealNVP as RealNVP,
+        RealNVPConfig as RealNVPConfig,
+    )
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "CouplingNetworkConfig": "artifex.flow.real_nvp",
+        "FlowConfig": "artifex.flow.flow",
+        "IAF": "artifex.flow.iaf",
+        "IAFConfig": "artifex.flow.iaf",
+        "MAF": "artifex.flow.maf",
+        "MAFConfig": "artifex.flow.maf",
+        "NeuralSplineFlow": "artifex.flow.neural_spline",
+        "NeuralSplineFlowConfig": "artifex.flow.neural_spline",
+        "RealNVP": "artifex.flow.real_nvp",
+        "RealNVPConfig": "artifex.flow.real_nvp",
+    },
+)

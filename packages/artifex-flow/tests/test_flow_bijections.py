@@ -1,0 +1,190 @@
+"""Every bijection against its own Jacobian by automatic differentiation, and against its own inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from artifex.core.errors import InvalidInputError
+from artifex.flow.bijections import (
+    ActNorm,
+    AdditiveTransformer,
+    AffineTransformer,
+    Bijection,
+    Chain,
+    Coupling,
+    Exp,
+    Flatten,
+    Inverse,
+    LULinear,
+    MaskedAutoregressive,
+    Permutation,
+    Planar,
+    Radial,
+    Rescale,
+    Sigmoid,
+    Softplus,
+    SplineTransformer,
+    Split,
+    Squeeze,
+    Tanh,
+)
+
+TRANSFORMERS = {
+    "affine": AffineTransformer(),
+    "additive": AdditiveTransformer(),
+    "spline": SplineTransformer(bins=5, bound=3.0),
+}
+VECTOR, IMAGE = (5,), (4, 2, 4)
+Made = tuple[Bijection, tuple[int, ...], int]
+
+
+def makers() -> dict[str, Callable[[nnx.Rngs], Made]]:
+    """Bijection, shape of an example, width of the condition."""
+    table: dict[str, Callable[[nnx.Rngs], Made]] = {
+        "actnorm": lambda rngs: (ActNorm(4), IMAGE, 0),
+        "lu": lambda rngs: (LULinear(5, rngs=rngs), VECTOR, 0),
+        "lu_random": lambda rngs: (LULinear(4, random=True, rngs=rngs), IMAGE, 0),
+        "permutation": lambda rngs: (Permutation((3, 0, 4, 1, 2)), VECTOR, 0),
+        "planar": lambda rngs: (Planar(5, rngs=rngs), VECTOR, 0),
+        "radial": lambda rngs: (Radial(5, rngs=rngs), VECTOR, 0),
+        "squeeze": lambda rngs: (Squeeze(), IMAGE, 0),
+        "flatten": lambda rngs: (Flatten(IMAGE), IMAGE, 0),
+        "split": lambda rngs: (Split(IMAGE, Chain([ActNorm(2), Flatten((4, 2, 2))]), aside=LULinear(4, rngs=rngs)), IMAGE, 0),
+        "rescale": lambda rngs: (Rescale(0.5, 2.0), VECTOR, 0),
+        "inverse": lambda rngs: (Inverse(Planar(5, rngs=rngs)), VECTOR, 0),
+        "chain": lambda rngs: (Chain([Radial(5, rngs=rngs), Permutation((4, 3, 2, 1, 0)), Planar(5, rngs=rngs)]), VECTOR, 0),
+        **{made.__name__.lower(): lambda rngs, made=made: (made(), VECTOR, 0) for made in (Exp, Sigmoid, Softplus, Tanh)},
+    }
+    for name, t in TRANSFORMERS.items():
+        table[f"coupling_{name}"] = lambda rngs, t=t: (Coupling((1, 0, 0, 1, 0), t, (8,), rngs=rngs), VECTOR, 0)
+        table[f"autoregressive_{name}"] = lambda rngs, t=t: (
+            MaskedAutoregressive((2, 0, 1, 4, 3), t, (8, 8), rngs=rngs),
+            VECTOR,
+            0,
+        )
+    t = TRANSFORMERS["spline"]
+    table["coupling_conditional"] = lambda rngs: (Coupling((1, 0, 0, 1, 0), t, (8,), n_condition=3, rngs=rngs), VECTOR, 3)
+    table["autoregressive_conditional"] = lambda rngs: (
+        MaskedAutoregressive((2, 0, 1, 4, 3), t, (8,), n_condition=3, rngs=rngs),
+        VECTOR,
+        3,
+    )
+    table["autoregressive_narrow"] = lambda rngs: (MaskedAutoregressive((2, 0, 1, 4, 3), t, (2, 8), rngs=rngs), VECTOR, 0)
+    return table
+
+
+MAKERS = makers()
+SATURATING = ("sigmoid", "tanh")
+"""Far out their values have forgotten where they came from."""
+TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
+
+
+def examples(name: str, dtype: str) -> tuple[Bijection, jax.Array, tuple[jax.Array, ...]]:
+    """A bijection with random parameters, a batch that meets every part of a spline, and its condition, if any."""
+    bijection, shape, width = MAKERS[name](nnx.Rngs(0))
+    params = nnx.state(bijection, nnx.Param)
+    keys = iter(jax.random.split(jax.random.key(1), 2 + len(jax.tree.leaves(params))))
+    nnx.update(bijection, jax.tree.map(lambda p: p + 0.5 * jax.random.normal(next(keys), p.shape, "float32"), params))
+    x = (0.5 if name in SATURATING else 2.0) * jax.random.normal(next(keys), (6, *shape), "float32")
+    condition = (jax.random.normal(next(keys), (6, width), "float32"),) if width else ()
+    return in_dtype(bijection, dtype), x.astype(dtype), tuple(c.astype(dtype) for c in condition)
+
+
+def in_dtype(bijection: Bijection, dtype: str) -> Bijection:
+    graph, state = nnx.split(bijection)
+    cast = jax.tree.map(lambda v: v.astype(dtype) if jnp.issubdtype(v.dtype, jnp.floating) else v, state)
+    return nnx.merge(graph, cast)
+
+
+@pytest.fixture(params=TOLERANCES)
+def dtype(request: pytest.FixtureRequest):
+    with jax.enable_x64(True):  # the Jacobian is always taken in float64
+        yield request.param
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_log_determinant_is_that_of_the_jacobian(name: str, dtype: str) -> None:
+    bijection, x, condition = examples(name, dtype)
+    exact, exact_x, exact_condition = examples(name, "float64")
+
+    def one(x: jax.Array, *c: jax.Array) -> jax.Array:
+        return exact.forward(x[None], *(v[None] for v in c))[0].ravel()
+
+    jacobian = jax.jit(jax.vmap(jax.jacrev(one)))(exact_x, *exact_condition).reshape(len(x), x[0].size, x[0].size)
+    y, log_det = jax.jit(lambda x, *c: bijection.forward(x, *c))(x, *condition)
+    assert log_det.dtype == y.dtype == dtype
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], rtol=0, atol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_inverse_undoes_forward(name: str, dtype: str) -> None:
+    bijection, x, condition = examples(name, dtype)
+    y, log_det = jax.jit(lambda x, *c: bijection.forward(x, *c))(x, *condition)
+    back, inverse_log_det = jax.jit(lambda y, *c: bijection.inverse(y, *c))(y, *condition)
+    np.testing.assert_allclose(back, x, rtol=0, atol=10 * TOLERANCES[dtype])
+    np.testing.assert_allclose(inverse_log_det, -log_det, rtol=0, atol=10 * TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("name", ["autoregressive_affine", "autoregressive_conditional", "planar", "radial"])
+def test_inverse_has_the_derivatives_of_an_inverse(name: str) -> None:
+    with jax.enable_x64(True):
+        bijection, x, condition = examples(name, "float64")
+        given = tuple(c[:1] for c in condition)
+        y = bijection.forward(x[:1], *given)[0]
+        there = jax.jacrev(lambda x: bijection.forward(x, *given)[0][0])(x[:1])[:, 0]
+        back = jax.jacrev(lambda y: bijection.inverse(y, *given)[0][0])(y)[:, 0]
+        np.testing.assert_allclose(back @ there, np.eye(5), atol=1e-9)
+
+
+@pytest.mark.parametrize("hidden", [(), (3,), (16,), (16, 16), (2, 9)])
+@pytest.mark.parametrize("width", [0, 2])
+def test_every_element_depends_on_those_before_it_and_no_others(hidden: tuple[int, ...], width: int) -> None:
+    order = (3, 0, 5, 1, 4, 2)
+    layer = MaskedAutoregressive(order, AffineTransformer(), hidden, n_condition=width, activation="tanh", rngs=nnx.Rngs(0))
+    x, condition = jax.random.normal(jax.random.key(0), (8, 6)), jax.random.normal(jax.random.key(1), (8, width))
+
+    def one(x: jax.Array, c: jax.Array) -> jax.Array:
+        return layer.forward(x[None], c[None] if width else None)[0][0]
+
+    by_x, by_condition = jax.vmap(jax.jacrev(one, argnums=(0, 1)))(x, condition)
+    places = np.array(order)
+    np.testing.assert_array_equal(np.any(np.asarray(by_x) != 0, axis=0), places[None] <= places[:, None])
+    assert np.all(np.any(np.asarray(by_condition) != 0, axis=0))
+
+
+def test_the_first_batch_leaves_actnorm_with_mean_zero_and_variance_one() -> None:
+    layer = ActNorm(3)
+    x = jax.random.normal(jax.random.key(0), (16, 4, 4, 3)) * jnp.array([1.0, 5.0, 0.1]).reshape(1, 1, 1, 3) + 2.0
+    layer.initialize(x)
+    y, _ = layer.forward(x)
+    np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(y.std(axis=(0, 1, 2)), 1.0, atol=1e-5)
+
+
+def test_a_map_onto_an_interval_gives_no_density_outside_it() -> None:
+    y = jnp.array([[0.5], [0.0], [1.5], [-3.0]])
+    x, log_det = Sigmoid().inverse(y)
+    assert np.all(np.isfinite(x))
+    np.testing.assert_array_equal(np.isneginf(log_det), [False, True, True, True])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Permutation((0, 0, 1)), "every number from 0 to 2"),
+        (lambda: Coupling((1, 1), AffineTransformer(), (4,), rngs=nnx.Rngs(0)), "some have to be transformed"),
+        (lambda: MaskedAutoregressive((0, 2), AffineTransformer(), (4,), rngs=nnx.Rngs(0)), "places 0 to 1"),
+        (lambda: SplineTransformer(bins=1), "at least 2 bins"),
+        (lambda: Squeeze().forward(jnp.zeros((1, 3, 4, 1))), "3 x 4"),
+        (lambda: Rescale(0.0, -1.0), "positive"),
+    ],
+)
+def test_bad_input_is_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        make()

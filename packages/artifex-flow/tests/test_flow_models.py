@@ -1,0 +1,164 @@
+"""Flows as models: densities that integrate to one, samples that follow them, conditions, bases, refusals."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from flax import nnx
+
+from artifex.core import create_model
+from artifex.core.errors import InvalidInputError
+from artifex.flow import (
+    Flow,
+    IAFConfig,
+    MAFConfig,
+    Mixture,
+    MixtureConfig,
+    NeuralSplineFlowConfig,
+    Normal,
+    NormalConfig,
+    RealNVPConfig,
+    StudentT,
+    StudentTConfig,
+    Uniform,
+    UniformConfig,
+)
+
+SMALL = {"input_dim": 2, "num_transforms": 2, "hidden_dims": (8,)}
+CONFIGS = {
+    "maf": MAFConfig(**SMALL),
+    "maf_random": MAFConfig(**SMALL | {"ordering": "random"}),
+    "maf_student_t": MAFConfig(**SMALL, base={"kind": "student_t", "degrees_of_freedom": 8.0}),
+    "maf_mixture": MAFConfig(**SMALL, base={"kind": "mixture", "components": 3}),
+    "iaf": IAFConfig(**SMALL),
+    "nsf": NeuralSplineFlowConfig(**SMALL),
+    "nsf_coupling": NeuralSplineFlowConfig(**SMALL, layer="coupling"),
+    "nsf_uniform": NeuralSplineFlowConfig(**SMALL, bound=2.0, base={"kind": "uniform", "low": -2.0, "high": 2.0}),
+    "real_nvp": RealNVPConfig(input_dim=2, num_coupling_layers=2, coupling_network={"hidden_dims": (8,)}),
+}
+
+
+def moved(config) -> Flow:
+    """A flow away from its start, as after some training."""
+    model = create_model(config, rngs=nnx.Rngs(0))
+    params = nnx.state(model, nnx.Param)
+    keys = iter(jax.random.split(jax.random.key(1), len(jax.tree.leaves(params))))
+    nnx.update(model, jax.tree.map(lambda p: p + 0.1 * jax.random.normal(next(keys), p.shape), params))
+    return model
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_density_integrates_to_one_and_samples_follow_it(name: str) -> None:
+    model = moved(CONFIGS[name])
+    edges = np.linspace(-30.0, 30.0, 1201)  # a grid of 0.05: fine beside the features of so small a flow
+    middle = (edges[:-1] + edges[1:]) / 2
+    grid = jnp.asarray(np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2), jnp.float32)
+    mass = np.exp(np.asarray(model.log_prob(grid), np.float64)).reshape(1200, 1200) * 0.05**2
+    assert abs(mass.sum() - 1) < 5e-3
+    # the share of samples in each of a few boxes: within five standard deviations of its probability
+    x, n = np.asarray(model.sample(20_000, rngs=nnx.Rngs(2))), 20_000
+    cuts = [-31.0, *np.round(np.quantile(x[:, 0], [0.25, 0.5, 0.75]), 1), 31.0]  # edges of the grid
+    for axis in (0, 1):
+        counts = np.histogram(x[:, axis], cuts)[0] / n
+        marginal = mass.sum(axis=1 - axis)
+        expected = [marginal[(middle > low) & (middle < high)].sum() for low, high in pairwise(cuts)]
+        tolerance = 5 * np.sqrt(np.maximum(expected, 1 / n) / n) + 5e-3
+        assert np.all(np.abs(counts - expected) < tolerance)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_samples_come_with_their_density(name: str) -> None:
+    model = moved(CONFIGS[name])
+    x, log_prob = model.sample_and_log_prob(64, rngs=nnx.Rngs(3))
+    np.testing.assert_allclose(log_prob, model.log_prob(x), atol=2e-4)  # the sum of some twenty rounded terms, inverted
+    z, log_det = model.forward(x)
+    np.testing.assert_allclose(model.inverse(z)[0], x, atol=1e-4)
+    np.testing.assert_allclose(log_prob, model.base.log_prob(z) + log_det, atol=2e-4)
+
+
+def test_a_condition_changes_the_density_and_is_checked() -> None:
+    model = moved(MAFConfig(**SMALL, condition_dim=3))
+    x, condition = jnp.zeros((4, 2)), jax.random.normal(jax.random.key(0), (4, 3))
+    assert len(set(np.asarray(model.log_prob(x, condition=condition)).tolist())) == 4
+    given, log_prob = model.sample_and_log_prob(4, condition=condition, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(model.log_prob(given, condition=condition), log_prob, atol=2e-4)
+    with pytest.raises(InvalidInputError, match=r"got none, expected one of shape \(4, 3\)"):
+        model.log_prob(x)
+    with pytest.raises(InvalidInputError, match="no condition_dim"):
+        moved(CONFIGS["maf"]).log_prob(x, condition=condition)
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (jnp.zeros((4, 3)), r"expected \(batch, 2\)"),
+        (jnp.zeros(2), r"add a batch axis: x\[None\]"),
+        (jnp.zeros((4, 2), jnp.int32), "dequantisation"),
+    ],
+)
+def test_bad_input_is_refused(x: jax.Array, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        create_model(CONFIGS["real_nvp"], rngs=nnx.Rngs(0)).log_prob(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: RealNVPConfig(input_dim=1), "at least 2 elements"),
+        (lambda: NeuralSplineFlowConfig(input_dim=1, layer="coupling"), "use layer 'autoregressive'"),
+        (lambda: NeuralSplineFlowConfig(input_dim=2, bins=-1), "bins"),
+        (lambda: MAFConfig(input_dim=2, activation="rellu"), "relu"),
+        (lambda: UniformConfig(low=1.0, high=0.0), "lower end first"),
+    ],
+)
+def test_bad_configs_are_refused(make, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+@pytest.mark.parametrize("x", [np.full((1, 2), 1e30, np.float32), np.full((1, 2), -3e4, np.float32)])
+@pytest.mark.parametrize("name", ["maf", "maf_student_t", "nsf", "nsf_uniform", "real_nvp"])
+def test_far_out_the_density_is_a_number_or_zero(name: str, x: np.ndarray) -> None:
+    log_prob = moved(CONFIGS[name]).log_prob(jnp.asarray(x))
+    assert np.all(np.isfinite(log_prob) | np.isneginf(log_prob))
+
+
+def test_bases_against_scipy() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3)) * 3
+    log_df, mean, log_scale = np.log([2.0, 5.0, 30.0]), np.array([1.0, 0.0, -2.0]), np.array([0.5, 0.0, -1.0])
+    normal = Normal(NormalConfig(learned=True), (3,), rngs=nnx.Rngs(0))
+    student = StudentT(StudentTConfig(learned=True), (3,), rngs=nnx.Rngs(0))
+    student.log_df[...] = jnp.asarray(log_df, jnp.float32)
+    for base in (normal, student):
+        base.scaling.mean[...], base.scaling.log_scale[...] = jnp.asarray(mean), jnp.asarray(log_scale)
+    scale, z = np.exp(log_scale), jnp.asarray(x, jnp.float32)
+    np.testing.assert_allclose(normal.log_prob(z), scipy.stats.norm.logpdf(x, mean, scale).sum(1), rtol=1e-5)
+    expected = scipy.stats.t.logpdf(x, np.exp(log_df), mean, scale).sum(1)
+    np.testing.assert_allclose(student.log_prob(z), expected, rtol=1e-5)
+    mixture = Mixture(MixtureConfig(components=2), (3,), rngs=nnx.Rngs(0))
+    mixture.logits[...] = jnp.log(jnp.array([0.3, 0.7]))
+    mixture.log_scales[...] = jnp.asarray(np.stack([log_scale, -log_scale]), jnp.float32)
+    parts = [
+        np.log(weight) + scipy.stats.norm.logpdf(x, m, s).sum(1)
+        for weight, m, s in zip((0.3, 0.7), np.asarray(mixture.means[...]), (scale, 1 / scale), strict=True)
+    ]
+    np.testing.assert_allclose(mixture.log_prob(z), np.logaddexp(*parts), rtol=1e-4)
+    uniform = Uniform(UniformConfig(low=-1.0, high=3.0), (3,), rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(uniform.log_prob(z), scipy.stats.uniform.logpdf(x, -1, 4).sum(1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("config", [NormalConfig(), StudentTConfig(degrees_of_freedom=6.0), UniformConfig(low=-1.0, high=3.0)])
+def test_bases_draw_from_their_density(config) -> None:
+    base = {NormalConfig: Normal, StudentTConfig: StudentT, UniformConfig: Uniform}[type(config)](
+        config, (1,), rngs=nnx.Rngs(0)
+    )
+    x = np.sort(np.asarray(base.sample(jax.random.key(0), 4000))[:, 0])
+    grid = np.linspace(-60, 60, 240_001)
+    cumulative = np.cumsum(np.exp(np.asarray(base.log_prob(jnp.asarray(grid, jnp.float32)[:, None])))) * (grid[1] - grid[0])
+    distance = np.max(np.abs(np.interp(x, grid, cumulative) - np.arange(1, 4001) / 4000))
+    assert distance < 1.95 / np.sqrt(4000)  # Kolmogorov-Smirnov: one true sampler in a thousand fails
