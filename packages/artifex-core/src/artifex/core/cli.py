@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from importlib import metadata
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -202,12 +203,11 @@ def doctor() -> None:
     if not registry.plugins and not registry.disabled:
         typer.echo("  none")
     problems = [*map(str, registry.failures), *registry.conflicts(), *damaged()]
-    typer.echo("Devices")
+    typer.echo("Hardware")
     try:
-        from artifex.core.devices import DeviceManager
+        from artifex.core.hardware import HardwareDetector
 
-        device_info = DeviceManager().get_device_info()
-        typer.echo(f"  backend: {device_info['backend']}; devices: {', '.join(map(str, device_info['jax_devices']))}")
+        typer.echo(indent(str(HardwareDetector().detect_hardware()), "  "))
     except Exception as error:  # any fault of a driver is a finding, not a reason to stop
         problems.append(f"devices cannot be read: {type(error).__name__}: {error}")
     typer.echo("Problems" if problems else "No problems found.")
