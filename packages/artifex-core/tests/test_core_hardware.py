@@ -1,4 +1,4 @@
-"""The hardware as it is; memory by the compiler's account, held against the arrays that are there; advice that follows from both."""
+"""The hardware as it is; memory by the compiler's account, held against the arrays; advice that follows from both."""
 
 import subprocess
 import sys
@@ -43,10 +43,8 @@ def test_the_hardware_is_what_jax_and_the_system_say():
 
 def devices_with(limits, monkeypatch):
     """Devices that report these limits of memory."""
-    devices = [
-        SimpleNamespace(device_kind="a kind", memory_stats=lambda limit=limit: None if limit is None else {"bytes_limit": limit})
-        for limit in limits
-    ]
+    stats = [None if limit is None else {"bytes_limit": limit} for limit in limits]
+    devices = [SimpleNamespace(device_kind="a kind", memory_stats=lambda said=said: said) for said in stats]
     for name, value in {"default_backend": "gpu", "devices": devices, "local_devices": devices}.items():
         monkeypatch.setattr(jax, name, lambda value=value: value)
 
@@ -194,5 +192,5 @@ def test_where_memory_is_unknown_nothing_is_decided_about_it():
 
 
 def test_nothing_fits():
-    with pytest.raises(InvalidInputError, match=r"batch_size 24 needs 20\.\d+ GiB on each of 8 devices at the least, .* 10\.00"):
+    with pytest.raises(InvalidInputError, match=r"batch_size 24 needs 20\.\d+ GiB on each of 8 devices at the least, "):
         HardwareDetector().get_optimal_configuration(usage_of(160 * GIB, 1 * GIB), batch_size=24, specs=SPECS)

@@ -107,14 +107,15 @@ class HardwareDetector:
     def detect_hardware(self) -> HardwareSpecs:
         """What JAX's devices and the operating system say."""
         local = jax.local_devices()
-        memory = [(device.memory_stats() or {}).get("bytes_limit") for device in local]
+        limits = [(device.memory_stats() or {}).get("bytes_limit") for device in local]
+        known = [limit for limit in limits if limit]
         return HardwareSpecs(
             platform=jax.default_backend(),
             device_kind=", ".join(dict.fromkeys(device.device_kind for device in jax.devices())),
             device_count=jax.device_count(),
             local_device_count=len(local),
             process_count=jax.process_count(),
-            device_memory=min(memory) if all(memory) else None,
+            device_memory=min(known) if len(known) == len(limits) else None,
             host_memory=host_memory(),
             cores=usable_cores(),
         )
@@ -152,7 +153,7 @@ class HardwareDetector:
         Returns:
             None where the backend's compiler keeps no account.
         """
-        jitted = step if isinstance(step, jax.stages.Wrapped) else jax.jit(step)
+        jitted: Any = step if isinstance(step, jax.stages.Wrapped) else jax.jit(step)
         found = jitted.lower(*arguments).compile().memory_analysis()
         if found is None:
             return None

@@ -21,14 +21,13 @@ def host_memory(root: Path = ROOT) -> int | None:
 
     None where the system tells neither. ``root`` is where the file system begins.
     """
-    limits = [_physical_memory()]
-    for text in (*_settings(root, "memory.max", ""), *_settings(root, "memory.limit_in_bytes", "memory")):
-        limits.append(int(text) if text.isdecimal() else None)  # "max": no limit
-    return min((limit for limit in limits if limit), default=None)
+    texts = (*_settings(root, "memory.max", ""), *_settings(root, "memory.limit_in_bytes", "memory"))
+    limits = [int(text) for text in texts if text.isdecimal()]  # which "max", no limit, is not
+    return min((limit for limit in (_physical_memory(), *limits) if limit), default=None)
 
 
 def usable_cores(root: Path = ROOT) -> float | None:
-    """Cores that this process may keep busy: those it may run on, or the share of time its control groups grant if that is less.
+    """Cores that this process may keep busy: those it may run on, or the time that its control groups grant if that is less.
 
     None where the system does not tell. ``root`` is where the file system begins.
     """
@@ -38,9 +37,9 @@ def usable_cores(root: Path = ROOT) -> float | None:
 
 def _core_quotas(root: Path) -> Iterator[float]:
     """Microseconds of computing over microseconds of time, for each control group that limits it."""
-    pairs = [text.split() for text in _settings(root, "cpu.max", "")]
-    pairs += zip(_settings(root, "cpu.cfs_quota_us", "cpu"), _settings(root, "cpu.cfs_period_us", "cpu"), strict=True)
-    for quota, period in pairs:
+    version_2 = (text.split() for text in _settings(root, "cpu.max", ""))
+    version_1 = zip(_settings(root, "cpu.cfs_quota_us", "cpu"), _settings(root, "cpu.cfs_period_us", "cpu"), strict=True)
+    for quota, period in (*version_2, *version_1):
         if quota.isdecimal():  # neither "max" nor "-1", which mean no limit
             yield int(quota) / int(period)
 
@@ -55,7 +54,7 @@ def _settings(root: Path, file: str, controller: str) -> Iterator[str]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
-            # a container that sees its own part of the tree alone may still be told its path in the whole one: then its root counts
+            # a container that sees only its own part of the tree may be told its path in the whole one: then the root counts
             inner = mount / path.lstrip("/")
             for folder in (inner, *inner.parents):
                 if folder.is_relative_to(mount) and (folder / file).is_file():
