@@ -137,7 +137,7 @@ def test_evaluation_weighs_uneven_batches_and_uses_the_average():
 def test_data_on_the_device_and_batches_from_the_host_are_the_same_training(monkeypatch):
     resident, sent = Autoencoder(), Autoencoder()
     Trainer(resident, config(), seed=0).fit(data())
-    monkeypatch.setattr("artifex.training.trainer.ON_DEVICE_BYTES", 0)
+    monkeypatch.setattr("artifex.training.placement.ON_DEVICE_BYTES", 0)
     Trainer(sent, config(), seed=0).fit(data())
     assert_equal(weights(resident), weights(sent), rtol=1e-6, atol=1e-7)
 

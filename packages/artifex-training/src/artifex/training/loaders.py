@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from artifex.core.errors import DataError, InvalidInputError, RunError
 
-__all__ = ["ArrayLoader", "GrainLoader", "HostBatch", "Loader", "as_loader"]
+__all__ = ["ArrayLoader", "GrainLoader", "HostBatch", "Loader", "as_loader", "batch_shapes"]
 
 HostBatch = dict[str, np.ndarray]
 
@@ -200,6 +201,12 @@ def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
     if hasattr(data, "shape") and hasattr(data, "dtype"):
         return ArrayLoader({"x": np.asarray(data)}, batch_size=batch_size, seed=seed)
     return GrainLoader(data, batch_size=batch_size, seed=seed)
+
+
+def batch_shapes(loader: Loader) -> dict[str, Any]:
+    """Shapes and dtypes (``jax.ShapeDtypeStruct``) of the loader's training batches; its position stays."""
+    first = next(iter(loader.one_pass()))
+    return {key: jax.ShapeDtypeStruct((loader.batch_size, *np.shape(v)[1:]), np.asarray(v).dtype) for key, v in first.items()}
 
 
 def _common_length(arrays: Mapping[str, np.ndarray]) -> int:

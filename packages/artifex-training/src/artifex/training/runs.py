@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 
 from artifex.core import plugins
@@ -30,7 +29,7 @@ from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import run_folder
 from artifex.training.checkpoints import Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
-from artifex.training.loaders import Loader, as_loader
+from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config
 from artifex.training.seeds import key_for
@@ -258,10 +257,7 @@ def _choose_mesh(
 
     The step is traced over shapes alone, before JAX starts; a batch that does not fit the model is found out here.
     """
-    first = next(train.one_pass())
-    size = config.training.batch_size
-    batch = {key: jax.ShapeDtypeStruct((size, *np.shape(value)[1:]), np.asarray(value).dtype) for key, value in first.items()}
-    step, arguments = _abstract_step(config, modality, extensions, batch)
+    step, arguments = _abstract_step(config, modality, extensions, batch_shapes(train))
     try:
         jax.eval_shape(step, *arguments)
     except InvalidInputError as error:
@@ -272,7 +268,7 @@ def _choose_mesh(
     if config.mesh is not None:
         set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
         return config.mesh, ()
-    micro_batch = size // config.training.accumulate
+    micro_batch = config.training.batch_size // config.training.accumulate
     advice = advise(step, *arguments, batch_size=micro_batch)
     set_cpu_devices(advice.devices)
     if jax.default_backend() != "cpu":

@@ -12,29 +12,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLossError, RunError
+from artifex.core.errors import NonFiniteLossError, RunError
 from artifex.core.extensions import ModelExtension
-from artifex.core.mesh import DeviceMeshManager, ShardingConfig
+from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ModalityProtocol
-from artifex.core.sharding import batch_sharding, shard_like_params, shardings as parameter_shardings
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import Checkpoints
-from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader
+from artifex.training.checks import check_config, check_loader, check_objectives, check_parameters
+from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader, batch_shapes
 from artifex.training.objectives import Objective, objectives_of
 from artifex.training.optimizers import learning_rate, make_optimizer
+from artifex.training.placement import Placement
 from artifex.training.rate import Rate
 from artifex.training.seeds import key_for
-from artifex.training.state import Flat, ModelParts, TrainState, dotted
+from artifex.training.state import Flat, ModelParts, TrainState
 from artifex.training.step import Program
 from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["Trainer", "TrainerConfig"]
-
-ON_DEVICE_BYTES = 2**30
-"""Training data in memory are kept on the devices up to this size; larger ones are sent batch by batch."""
 
 
 class Trainer:
@@ -83,55 +81,23 @@ class Trainer:
         objectives: Sequence[Objective] | None = None,
         folder: str | Path | None = None,
     ):
-        if not isinstance(config, TrainerConfig):
-            raise InvalidTypeError(
-                f"Trainer takes a TrainerConfig, got {type(config).__name__}; for example TrainerConfig(steps=1000)"
-            )
+        self._placement = Placement(mesh)
+        self.mesh = self._placement.mesh
+        check_config(config, model, shards=self._placement.shards)
         self.model, self.config, self.seed, self.modality = model, config, seed, modality
         self.folder = None if folder is None else Path(folder)
         self.callbacks = tuple(callbacks)
         self.objectives = (
             tuple(objectives) if objectives is not None else objectives_of(model, extensions, precision=config.precision)
         )
+        check_objectives(config, self.objectives)
         self._all_owned = objectives is None
-        self.sharding = mesh if isinstance(mesh, ShardingConfig) else ShardingConfig(data_parallel_size=1)
-        self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).create_mesh(self.sharding)
         self.step = 0
         self.total_steps = 0
         self.metrics: dict[str, float] = {}
         self.stop_reason: str | None = None
         self.state: TrainState | None = None
         self.loader: Loader | None = None
-        self._check_config()
-
-    def _check_config(self) -> None:
-        unknown = self.config.optimizers.keys() - {o.name for o in self.objectives}
-        if unknown:
-            names = ", ".join(repr(o.name) for o in self.objectives)
-            raise InvalidInputError(f"training.optimizers names {sorted(unknown)}, but the model's objectives are {names}")
-        if any(kind != AxisType.Auto for kind in self.mesh.axis_types):
-            raise InvalidInputError(
-                f"the mesh has axes of the types {self.mesh.axis_types}; make it with axis_types=(AxisType.Auto,) * "
-                f"{len(self.mesh.axis_names)}, or pass a ShardingConfig"
-            )
-        shards = self._shards
-        if self.config.batch_size % (shards * self.config.accumulate):
-            raise InvalidInputError(
-                f"batch_size {self.config.batch_size} does not split over {shards} data-parallel devices"
-                f"{f' in {self.config.accumulate} parts' if self.config.accumulate > 1 else ''}; "
-                f"choose a multiple of {shards * self.config.accumulate}"
-            )
-        dtype = getattr(getattr(self.model, "config", None), "dtype", None)
-        if self.config.precision is not None and dtype is not None:
-            raise InvalidInputError(
-                f"training.precision is {self.config.precision}, but the model's own dtype is {dtype}, which would undo it; "
-                "set one of the two"
-            )
-
-    @property
-    def _shards(self) -> int:
-        """In how many pieces a batch is split."""
-        return self.mesh.shape.get("data", 1) * self.mesh.shape.get("fsdp", 1)
 
     def fit(self, train: Any, evaluation: Any = None, *, resume: str | Path | None = None) -> dict[str, float]:
         """Train to the configured length, or until a callback stops it. Called again, it starts anew from the trained model.
@@ -165,11 +131,7 @@ class Trainer:
 
     def _training_loader(self, train: Any) -> Loader:
         loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
-        if loader.batch_size != self.config.batch_size:
-            raise InvalidInputError(
-                f"the loader's batches have {loader.batch_size} examples, but the Trainer's batch_size is "
-                f"{self.config.batch_size}; make them equal"
-            )
+        check_loader(loader, self.config)
         return loader
 
     def is_sound(self) -> bool:
@@ -220,15 +182,13 @@ class Trainer:
         self.step, self.stop_reason, self._parts = 0, None, ModelParts(self.model)
         self.total_steps = self.config.total_steps(loader.steps_per_epoch)
         self.program = self._make_program()
-        self._check_parameters()
-        batch = _peek(loader)
+        check_parameters(self._parts.params, self.model, self.objectives, all_owned=self._all_owned)
         # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
         with jax.set_mesh(self.mesh):
-            state = self.program.init(batch)
-            self.layout = self._layout(state)
+            state = self.program.init(batch_shapes(loader))
+            self.layout = self._placement.layout(self.model, state)
             self.state = jax.device_put(jax.tree.map(jnp.copy, state), self.layout)
-            self._batch_layout = batch_sharding(self.mesh)
-            self._arrays = self._stage(loader)
+            self._arrays = self._placement.stage(loader)
             step = self.program.step if self._arrays is None else self._step_from_rows
             self._compiled_step = jax.jit(step, donate_argnums=0, out_shardings=self.layout)
             self._compiled_losses = jax.jit(self.program.losses)
@@ -251,64 +211,8 @@ class Trainer:
             remat=config.remat,
         )
 
-    def _layout(self, state: TrainState) -> TrainState:
-        """Where each array lives: parameters by their logical axes, moments and averages beside them, the rest everywhere."""
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
-        placed = dotted(
-            parameter_shardings(
-                nnx.state(self.model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size
-            )
-        )
-        self._check_mesh_is_used(placed)
-        return TrainState(
-            step=everywhere,
-            params=placed,
-            rest=dict.fromkeys(state.rest, everywhere),
-            opt=shard_like_params(state.opt, state.params, placed),
-            ema={name: placed[name] for name in state.ema},
-            sums=dict.fromkeys(state.sums, everywhere),
-            summed=everywhere,
-            bad_step=everywhere,
-        )
-
-    def _check_parameters(self) -> None:
-        """Refuse parameters that could not be trained as the user must think they are."""
-        params = self._parts.params
-        coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
-        if coarse:
-            raise InvalidInputError(
-                f"parameter {coarse[0]} is {params[coarse[0]].dtype}, too coarse to add small steps to; keep parameters in "
-                "float32 (param_dtype) and set training.precision or the model's dtype to compute in less"
-            )
-        unowned = [name for name in params if not any(objective.owns(name) for objective in self.objectives)]
-        if unowned and self._all_owned:
-            raise InvalidInputError(
-                f"no objective of {type(self.model).__name__} trains the parameter {unowned[0]}; move it below one of "
-                f"{', '.join(o.parameters for o in self.objectives)}, or make it another kind of nnx.Variable"
-            )
-
-    def _check_mesh_is_used(self, placed: Flat) -> None:
-        """Refuse a mesh axis over which devices would only repeat each other's work."""
-        used = {"data", "fsdp"} | {axis for s in placed.values() for axis in jax.tree.leaves(tuple(s.spec))}
-        idle = [axis for axis, size in self.mesh.shape.items() if size > 1 and axis not in used]
-        if idle:
-            raise InvalidInputError(
-                f"the mesh has {self.mesh.shape[idle[0]]} devices along {idle[0]!r}, but no parameter of "
-                f"{type(self.model).__name__} is divided over it; set {idle[0]}_parallel_size to 1"
-            )
-
-    def _stage(self, loader: Loader) -> Any:
-        """The training data on the devices, where they fit there: a step then needs to be told row numbers only."""
-        if not isinstance(loader, ArrayLoader):
-            return None
-        copies = self.mesh.size if self.mesh.devices.flat[0].platform == "cpu" else 1
-        if copies * sum(value.nbytes for value in loader.arrays.values()) > ON_DEVICE_BYTES:
-            return None
-        return jax.device_put(loader.arrays, NamedSharding(self.mesh, PartitionSpec()))
-
     def _step_from_rows(self, state: TrainState, arrays: dict[str, jax.Array], rows: jax.Array) -> TrainState:
-        batch = {name: value.at[rows].get(mode="promise_in_bounds") for name, value in arrays.items()}
-        return self.program.step(state, jax.lax.with_sharding_constraint(batch, self._batch_layout))
+        return self.program.step(state, self._placement.gather(arrays, rows))
 
     def _advance(self, loader: Loader) -> TrainState:
         """Start the next step; returns before it is done."""
@@ -319,10 +223,7 @@ class Trainer:
         if self._arrays is not None:
             assert isinstance(loader, ArrayLoader)
             return self._arrays, loader.next_rows()
-        return (self._place(next(loader)),)
-
-    def _place(self, batch: HostBatch) -> Any:
-        return jax.device_put(batch, self._batch_layout)
+        return (self._placement.put(next(loader)),)
 
     def _read_sums(self) -> dict[str, float]:
         """Averages of the logged scalars since they were last read; starts new sums.
@@ -369,11 +270,9 @@ class Trainer:
         params, key = self.state.ema or self.state.params, key_for(self.seed, "evaluate")
         results, sizes = [], []
         for i, batch in enumerate(loader.one_pass()):
-            size = len(batch["x"])
-            even = size % self._shards == 0
-            placed = jax.device_put(batch, self._batch_layout if even else NamedSharding(self.mesh, PartitionSpec()))
+            placed = self._placement.put(batch)
             results.append(self._compiled_losses(params, self.state.rest, placed, jax.random.fold_in(key, i), self.state.step))
-            sizes.append(size)
+            sizes.append(len(batch["x"]))
         results = jax.device_get(results)
         return {name: float(np.average([r[name] for r in results], weights=sizes)) for name in results[0]}
 
@@ -381,7 +280,7 @@ class Trainer:
         """Every scalar of the objective on one batch, with the parameters as they are."""
         assert self.state is not None
         key = key_for(self.seed, "evaluate")
-        found = self._compiled_losses(self.state.params, self.state.rest, self._place(batch), key, self.state.step)
+        found = self._compiled_losses(self.state.params, self.state.rest, self._placement.put(batch), key, self.state.step)
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
     def memory(self, loader: Loader) -> dict[str, int | None]:
@@ -449,14 +348,3 @@ def _all_finite(params: Flat) -> jax.Array:
 def _end(callback: Callback, trainer: Trainer, kind: Any, error: BaseException | None, trace: Any) -> None:
     del kind, trace  # ExitStack hands all three on; the error carries the other two
     callback.on_end(trainer, error)
-
-
-def _devices(mesh: ShardingConfig | None) -> list[Any] | None:
-    """One device when nothing is said; all of them when a sharding is."""
-    return jax.devices()[:1] if mesh is None else None
-
-
-def _peek(loader: Loader) -> Any:
-    """Shapes and dtypes of the loader's batches; its position stays."""
-    first = next(iter(loader.one_pass()))
-    return {key: jax.ShapeDtypeStruct((loader.batch_size, *np.shape(v)[1:]), np.asarray(v).dtype) for key, v in first.items()}

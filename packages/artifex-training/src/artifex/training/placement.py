@@ -1,0 +1,107 @@
+"""Where everything that a run needs lies on the devices: the state, the training data, the batches."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import jax
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from artifex.core.errors import InvalidInputError
+from artifex.core.mesh import DeviceMeshManager, ShardingConfig
+from artifex.core.sharding import batch_sharding, shard_like_params, shardings
+from artifex.training.loaders import ArrayLoader, HostBatch, Loader
+from artifex.training.state import Flat, TrainState, dotted
+
+__all__ = ["ON_DEVICE_BYTES", "Placement"]
+
+ON_DEVICE_BYTES = 2**30
+"""Training data in memory are kept on the devices up to this size; larger ones are sent batch by batch."""
+
+
+class Placement:
+    """A mesh, and what lies where on it.
+
+    Args:
+        mesh: devices and their roles: a mesh, a :class:`ShardingConfig`, or None for one device.
+
+    Raises:
+        InvalidInputError: the mesh's axes are not of the type Auto, or there are too few devices.
+    """
+
+    def __init__(self, mesh: Mesh | ShardingConfig | None):
+        self.sharding = mesh if isinstance(mesh, ShardingConfig) else ShardingConfig(data_parallel_size=1)
+        self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).create_mesh(self.sharding)
+        if any(kind != AxisType.Auto for kind in self.mesh.axis_types):
+            raise InvalidInputError(
+                f"the mesh has axes of the types {self.mesh.axis_types}; make it with axis_types=(AxisType.Auto,) * "
+                f"{len(self.mesh.axis_names)}, or pass a ShardingConfig"
+            )
+
+    @property
+    def shards(self) -> int:
+        """In how many pieces a batch is split."""
+        return self.mesh.shape.get("data", 1) * self.mesh.shape.get("fsdp", 1)
+
+    @cached_property
+    def everywhere(self) -> NamedSharding:
+        """Whole on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @cached_property
+    def split(self) -> NamedSharding:
+        """A batch, its leading axis divided."""
+        return batch_sharding(self.mesh)
+
+    def layout(self, model: Any, state: TrainState) -> TrainState:
+        """Where each array lives: parameters by their logical axes, moments and averages beside them, the rest everywhere."""
+        placed = dotted(
+            shardings(nnx.state(model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size)
+        )
+        self._check_mesh_is_used(model, placed)
+        return TrainState(
+            step=self.everywhere,
+            params=placed,
+            rest=dict.fromkeys(state.rest, self.everywhere),
+            opt=shard_like_params(state.opt, state.params, placed),
+            ema={name: placed[name] for name in state.ema},
+            sums=dict.fromkeys(state.sums, self.everywhere),
+            summed=self.everywhere,
+            bad_step=self.everywhere,
+        )
+
+    def _check_mesh_is_used(self, model: Any, placed: Flat) -> None:
+        """Refuse a mesh axis over which devices would only repeat each other's work."""
+        used = {"data", "fsdp"} | {axis for s in placed.values() for axis in jax.tree.leaves(tuple(s.spec))}
+        idle = [axis for axis, size in self.mesh.shape.items() if size > 1 and axis not in used]
+        if idle:
+            raise InvalidInputError(
+                f"the mesh has {self.mesh.shape[idle[0]]} devices along {idle[0]!r}, but no parameter of "
+                f"{type(model).__name__} is divided over it; set {idle[0]}_parallel_size to 1"
+            )
+
+    def stage(self, loader: Loader) -> dict[str, jax.Array] | None:
+        """The training data on the devices, where they fit there: a step then needs to be told row numbers only."""
+        if not isinstance(loader, ArrayLoader):
+            return None
+        copies = self.mesh.size if self.mesh.devices.flat[0].platform == "cpu" else 1
+        if copies * sum(value.nbytes for value in loader.arrays.values()) > ON_DEVICE_BYTES:
+            return None
+        return jax.device_put(loader.arrays, self.everywhere)
+
+    def gather(self, arrays: dict[str, jax.Array], rows: jax.Array) -> dict[str, jax.Array]:
+        """The batch that ``rows`` of staged arrays make, inside the compiled step."""
+        batch = {name: value.at[rows].get(mode="promise_in_bounds") for name, value in arrays.items()}
+        return jax.lax.with_sharding_constraint(batch, self.split)
+
+    def put(self, batch: HostBatch) -> dict[str, jax.Array]:
+        """A batch on the devices, divided where its size allows."""
+        even = len(batch["x"]) % self.shards == 0
+        return jax.device_put(batch, self.split if even else self.everywhere)
+
+
+def _devices(mesh: Mesh | ShardingConfig | None) -> list[Any] | None:
+    """One device when nothing is said; all of them when a sharding is."""
+    return jax.devices()[:1] if mesh is None else None
