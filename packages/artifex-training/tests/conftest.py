@@ -86,12 +86,13 @@ class Tiny:
 
         return RunConfig.from_dict(self.fields(**{"name": "tiny-run"} | changes))
 
-    def popen(self, *arguments, **options):
+    def popen(self, *arguments, environment=None, **options):
         """The installed ``artifex`` command in a process of its own, seeing this plugin and the engine alone."""
         variables = user_environment() | {
             "PYTHONPATH": str(self.site),
             "ARTIFEX_DISABLE_PLUGINS": "vae,image",
             "COLUMNS": "120",
+            **(environment or {}),
         }
         command = [str(Path(sysconfig.get_path("scripts")) / "artifex"), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

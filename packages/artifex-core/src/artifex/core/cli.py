@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import sys
+import traceback
 import warnings
 from importlib import metadata
 from textwrap import indent
@@ -233,11 +234,18 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="artifex")
     except (Exception, KeyboardInterrupt) as error:
-        if debug:
+        if debug and not _others_wait():
             raise
         text, code = _report(error)
-        print(f"artifex: {text}", file=sys.stderr)
+        print(traceback.format_exc() if debug else f"artifex: {text}", file=sys.stderr, flush=True)
+        if _others_wait():
+            os._exit(code)
         raise SystemExit(code) from None
+
+
+def _others_wait() -> bool:
+    """Whether other processes compute with this one, which failed: JAX would have it wait for them, and they wait for it."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _report(error: BaseException) -> tuple[str, int]:

@@ -31,6 +31,7 @@ from artifex.training.checkpoints import Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
+from artifex.training.processes import ask_first, is_first
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config
 from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts
@@ -64,7 +65,9 @@ class Run:
         self.trainer.folder = folder
         self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
         metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / CHECKPOINTS if resume else None)
-        save_model(self.trainer.evaluation_model(), folder / MODEL)
+        model = self.trainer.evaluation_model()
+        if is_first():
+            save_model(model, folder / MODEL)
         return metrics
 
     def is_finished(self, folder: Path) -> bool:
@@ -75,6 +78,8 @@ class Run:
 
 class _Record(Callback):
     """Writes what the run is, once its state is there: a run that cannot start leaves an earlier record as it was."""
+
+    first_process_only = True
 
     def __init__(self, config: RunConfig):
         self.config = config
@@ -104,9 +109,15 @@ def check_folder(output: Path) -> None:
 def new_folder(name: str, output: Path | None) -> Path:
     """Make the folder of a new run: ``output``, which must be empty or new, or the next free ``runs/<name>-<n>``.
 
+    In several processes the first one makes it, and tells the others.
+
     Raises:
         RunError: it holds something already, or cannot be written.
     """
+    return Path(ask_first(lambda: str(_new_folder(name, output))))
+
+
+def _new_folder(name: str, output: Path | None) -> Path:
     first = Path("runs") / f"{name or 'run'}-1"
     check_folder(first.parent / ".new" if output is None else output)
     try:
@@ -265,9 +276,9 @@ def _choose_mesh(
             f"the data do not fit the model: {error}\n"
             "  Change the shape in 'model', or how 'data.modality' prepares the examples."
         ) from error
-    if config.mesh is not None:
+    if config.mesh is not None or jax.distributed.is_initialized():
         set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
-        return config.mesh, ()
+        return config.mesh or ShardingConfig(), ()
     micro_batch = config.training.batch_size // config.training.accumulate
     advice = advise(step, *arguments, batch_size=micro_batch)
     set_cpu_devices(advice.devices)

@@ -22,10 +22,11 @@ from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import Checkpoints
 from artifex.training.checks import check_config, check_loader, check_objectives, check_parameters
-from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader, batch_shapes
+from artifex.training.loaders import ArrayLoader, GrainLoader, HostBatch, Loader, as_loader, batch_shapes
 from artifex.training.objectives import Objective, objectives_of
 from artifex.training.optimizers import learning_rate, make_optimizer
 from artifex.training.placement import Placement
+from artifex.training.processes import ended_alike, gathered, is_first, lay_out, several
 from artifex.training.rate import Rate
 from artifex.training.seeds import key_for
 from artifex.training.state import Flat, ModelParts, TrainState
@@ -120,9 +121,9 @@ class Trainer:
         self.compile(self.loader)
         if resume is not None:
             self._restore(Path(resume))  # after compile, which says what the state looks like
-        callbacks = (*self.callbacks, StopBetweenSteps())
+        callbacks = (*(c for c in self.callbacks if is_first() or not c.first_process_only), StopBetweenSteps())
         with ExitStack() as ending:  # whatever fails, every callback is told of the end and the model gets what was reached
-            ending.callback(self._hand_back)
+            ending.push(self._hand_back)
             for callback in callbacks:
                 ending.push(partial(_end, callback, self))
                 callback.on_start(self)
@@ -140,10 +141,12 @@ class Trainer:
             return False
         return int(self.state.bad_step) < 0 and bool(_all_finite(self.state.params))
 
-    def _hand_back(self) -> None:
-        """Give the model what was reached, unless its numbers have gone bad."""
-        if self.state is not None and self.is_sound():
-            self._parts.write_back(self.model, self.state.params, self.state.rest)
+    def _hand_back(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Give the model what was reached, unless its numbers have gone bad or this process is the only one to have ended."""
+        del kind, trace
+        if ended_alike(error) and self.state is not None and self.is_sound():
+            reached = self.state.params, self.state.rest
+            self._parts.write_back(self.model, *(_local(reached) if several() else reached))
 
     def _loop(self, loader: Loader, held_out: Loader | None, callbacks: Sequence[Callback]) -> None:
         evaluate_every = self.config.evaluate_every or loader.steps_per_epoch
@@ -187,7 +190,7 @@ class Trainer:
         with jax.set_mesh(self.mesh):
             state = self.program.init(batch_shapes(loader))
             self.layout = self._placement.layout(self.model, state)
-            self.state = jax.device_put(jax.tree.map(jnp.copy, state), self.layout)
+            self.state = lay_out(jax.tree.map(jnp.copy, state), self.layout)
             self._arrays = self._placement.stage(loader)
             step = self.program.step if self._arrays is None else self._step_from_rows
             self._compiled_step = jax.jit(step, donate_argnums=0, out_shardings=self.layout)
@@ -223,6 +226,9 @@ class Trainer:
         if self._arrays is not None:
             assert isinstance(loader, ArrayLoader)
             return self._arrays, loader.next_rows()
+        if several() and isinstance(loader, GrainLoader):
+            size = loader.batch_size
+            return (self._placement.put_share(loader.next_part(self._placement.share(size)), size),)
         return (self._placement.put(next(loader)),)
 
     def _read_sums(self) -> dict[str, float]:
@@ -242,10 +248,10 @@ class Trainer:
             raise NonFiniteLossError(
                 f"the parameters are not finite after step {self.step}, though the loss was: a gradient was not; {advice}"
             )
-        zeros = jax.tree.map(
-            lambda old, place: jax.device_put(np.zeros([], old.dtype), place), self.state.sums, self.layout.sums
+        zeros = {name: np.zeros([], np.float32) for name in self.state.sums}
+        self.state = self.state.replace(
+            sums=lay_out(zeros, self.layout.sums), summed=lay_out(np.zeros([], np.int32), self.layout.summed)
         )
-        self.state = self.state.replace(sums=zeros, summed=jax.device_put(np.zeros([], np.int32), self.layout.summed))
         return {name: float(value) / int(summed) for name, value in sums.items()} | self._current_rates()
 
     def _current_rates(self) -> dict[str, float]:
@@ -298,11 +304,14 @@ class Trainer:
         return max(1, min(self.config.batch_size, size))
 
     def evaluation_model(self) -> Any:
-        """A copy of the model with the variables to evaluate: the moving average of the parameters where there is one."""
+        """A copy of the model with the variables to evaluate: the moving average of the parameters where there is one.
+
+        In several processes all have to ask for it, and each gets a whole copy on one of its devices.
+        """
         model = nnx.clone(self.model)
         if self.state is not None:
-            copies = jax.tree.map(jnp.copy, (self.state.ema or self.state.params, self.state.rest))
-            self._parts.write_back(model, *copies)
+            reached = self.state.ema or self.state.params, self.state.rest
+            self._parts.write_back(model, *(_local(reached) if several() else jax.tree.map(jnp.copy, reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
     def save_checkpoint(self, checkpoints: Checkpoints) -> None:
@@ -338,6 +347,11 @@ class Trainer:
         for name, callback in self._named_callbacks().items():
             if name in extra["callbacks"]:
                 callback.restore(extra["callbacks"][name])
+
+
+def _local(tree: Any) -> Any:
+    """Whole copies on this process's first device; every process has to ask for them."""
+    return jax.device_put(gathered(tree), jax.local_devices()[0])
 
 
 @jax.jit

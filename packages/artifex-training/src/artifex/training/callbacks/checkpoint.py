@@ -10,6 +10,7 @@ from artifex.core.config import Config, config
 from artifex.core.errors import RunError
 from artifex.training.callbacks.base import Callback, run_folder
 from artifex.training.checkpoints import Checkpoints, latest_step
+from artifex.training.processes import ended_alike
 
 if TYPE_CHECKING:
     from artifex.training.trainer import Trainer
@@ -50,6 +51,6 @@ class Checkpoint(Callback):
             return
         with self._checkpoints:
             # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad
-            if trainer.step and trainer.is_sound():
+            if trainer.step and ended_alike(error) and trainer.is_sound():
                 trainer.save_checkpoint(self._checkpoints)
         self._checkpoints = None

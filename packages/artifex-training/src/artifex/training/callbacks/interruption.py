@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from artifex.training.callbacks.base import Callback
+from artifex.training.processes import Interrupted, several
 
 if TYPE_CHECKING:
     from artifex.training.trainer import Trainer
@@ -21,7 +23,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopBetweenSteps(Callback):
     """Turns SIGINT and SIGTERM into a ``KeyboardInterrupt`` between two steps; a second signal acts at once.
 
-    Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint.
+    Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint. In several
+    processes a signal to any of them ends all of them after one and the same step: JAX takes SIGTERM for a notice of preemption
+    and agrees on the step (``multihost_utils.reached_preemption_sync_point``), which takes a second or two.
     """
 
     def __init__(self) -> None:
@@ -30,11 +34,17 @@ class StopBetweenSteps(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         if threading.current_thread() is threading.main_thread():  # nowhere else may handlers be set
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            handled = SIGNALS[:1] if several() else SIGNALS  # JAX has set its own handler for SIGTERM
+            self._before = {number: signal.signal(number, self._ask) for number in handled}
 
     def on_step(self, trainer: Trainer) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
+        if several():
+            from jax.experimental import multihost_utils
+
+            if multihost_utils.reached_preemption_sync_point(trainer.step):
+                raise Interrupted
+        elif self._asked:
+            raise Interrupted
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
         self._restore()
@@ -42,6 +52,8 @@ class StopBetweenSteps(Callback):
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = True
         self._restore()
+        if several():
+            os.kill(os.getpid(), signal.SIGTERM)
         sys.stderr.write("\nstopping after this step; once more stops at once\n")
 
     def _restore(self) -> None:

@@ -20,6 +20,8 @@ class TensorBoardConfig(Config):
 class TensorBoard(Callback):
     """Writes every figure as TensorBoard events into ``tensorboard/``."""
 
+    first_process_only = True
+
     def __init__(self, config: TensorBoardConfig):
         self.config = config
         self._writer: Any = None
