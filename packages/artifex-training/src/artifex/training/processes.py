@@ -86,6 +86,13 @@ def joined(distributed: bool) -> Iterator[None]:
     except _MET_BY_ALL:
         _part(distributed)
         raise
+    except jax.errors.JaxRuntimeError as error:
+        if not distributed:
+            raise
+        raise RunError(
+            f"this process lost the others, or its devices failed: {str(error).splitlines()[0][:300]}\n"
+            "  The process that failed first says why. Go on from the newest checkpoint with artifex train --resume."
+        ) from error
     _part(distributed)
 
 

@@ -47,10 +47,10 @@ class Checkpoint(Callback):
             trainer.save_checkpoint(self._checkpoints)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
-        if self._checkpoints is None:
-            return
+        if self._checkpoints is None or not ended_alike(error):
+            return  # other processes do not come to write with this one, nor to finish what is being written
         with self._checkpoints:
             # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad
-            if trainer.step and ended_alike(error) and trainer.is_sound():
+            if trainer.step and trainer.is_sound():
                 trainer.save_checkpoint(self._checkpoints)
         self._checkpoints = None
