@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -97,8 +97,21 @@ class Trainer:
         self.total_steps = 0
         self.metrics: dict[str, float] = {}
         self.stop_reason: str | None = None
-        self.state: TrainState | None = None
+        self._leaves: tuple[jax.Array, ...] | None = None
         self.loader: Loader | None = None
+
+    # Between steps the state is kept as the plain tuple of its arrays, which is what the compiled step takes and gives: taking
+    # apart and putting together a state of hundreds of arrays at every step would cost more than handing them over.
+
+    @property
+    def state(self) -> TrainState | None:
+        """What the steps change, laid out on the mesh; None before :meth:`compile`."""
+        return None if self._leaves is None else jax.tree.unflatten(self._structure, self._leaves)
+
+    @state.setter
+    def state(self, state: TrainState) -> None:
+        leaves, self._structure = jax.tree.flatten(state)
+        self._leaves = tuple(leaves)
 
     def fit(self, train: Any, evaluation: Any = None, *, resume: str | Path | None = None) -> dict[str, float]:
         """Train to the configured length, or until a callback stops it. Called again, it starts anew from the trained model.
@@ -137,9 +150,10 @@ class Trainer:
 
     def is_sound(self) -> bool:
         """Whether the state can be read (it cannot amid a step) and every loss and parameter in it is a finite number."""
-        if self.state is None or any(leaf.is_deleted() for leaf in jax.tree.leaves(self.state)):
+        state = self.state
+        if state is None or any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
             return False
-        return int(self.state.bad_step) < 0 and bool(_all_finite(self.state.params))
+        return int(state.bad_step) < 0 and bool(_all_finite(state.params))
 
     def _hand_back(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         """Give the model what was reached, unless its numbers have gone bad or this process is the only one to have ended."""
@@ -154,10 +168,10 @@ class Trainer:
         rate = Rate(self.step)
         logged_at = self.step
         while self.step < self.total_steps and self.stop_reason is None:
-            self.state = self._advance(loader)
+            self._leaves = self._advance(loader)
             self.step += 1
             if not rate.started:
-                jax.block_until_ready(self.state.step)  # the first step is compiled, which is no part of the rate
+                jax.block_until_ready(self._leaves)  # the first step is compiled, which is no part of the rate
                 rate.start(self.step)
             last = self.step == self.total_steps
             if self.step % self.config.log_every == 0 or last:
@@ -193,7 +207,8 @@ class Trainer:
             self.state = lay_out(jax.tree.map(jnp.copy, state), self.layout)
             self._arrays = self._placement.stage(loader)
             step = self.program.step if self._arrays is None else self._step_from_rows
-            self._compiled_step = jax.jit(step, donate_argnums=0, out_shardings=self.layout)
+            layout = tuple(jax.tree.leaves(self.layout))
+            self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=0, out_shardings=layout)
             self._compiled_losses = jax.jit(self.program.losses)
 
     def _make_program(self) -> Program:
@@ -217,9 +232,18 @@ class Trainer:
     def _step_from_rows(self, state: TrainState, arrays: dict[str, jax.Array], rows: jax.Array) -> TrainState:
         return self.program.step(state, self._placement.gather(arrays, rows))
 
-    def _advance(self, loader: Loader) -> TrainState:
+    def _leafwise(self, step: Callable[..., TrainState]) -> Callable[..., tuple[jax.Array, ...]]:
+        """``step`` from the state's arrays to the next state's."""
+        structure = self._structure
+
+        def leafwise(leaves: tuple[jax.Array, ...], *batch: Any) -> tuple[jax.Array, ...]:
+            return tuple(jax.tree.leaves(step(jax.tree.unflatten(structure, leaves), *batch)))
+
+        return leafwise
+
+    def _advance(self, loader: Loader) -> tuple[jax.Array, ...]:
         """Start the next step; returns before it is done."""
-        return self._compiled_step(self.state, *self._next_arguments(loader))
+        return self._compiled_step(self._leaves, *self._next_arguments(loader))
 
     def _next_arguments(self, loader: Loader) -> tuple[Any, ...]:
         """What the compiled step takes beside the state."""
@@ -237,9 +261,10 @@ class Trainer:
         Raises:
             NonFiniteLossError: a loss or a parameter is no finite number any more.
         """
-        assert self.state is not None
-        finite = _all_finite(self.state.params)
-        sums, summed, bad_step, finite = jax.device_get((self.state.sums, self.state.summed, self.state.bad_step, finite))
+        state = self.state
+        assert state is not None
+        finite = _all_finite(state.params)
+        sums, summed, bad_step, finite = jax.device_get((state.sums, state.summed, state.bad_step, finite))
         advice = "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
         if bad_step >= 0:
             terms = ", ".join(name for name, value in sums.items() if not np.isfinite(value))
@@ -248,8 +273,8 @@ class Trainer:
             raise NonFiniteLossError(
                 f"the parameters are not finite after step {self.step}, though the loss was: a gradient was not; {advice}"
             )
-        zeros = {name: np.zeros([], np.float32) for name in self.state.sums}
-        self.state = self.state.replace(
+        zeros = {name: np.zeros([], np.float32) for name in state.sums}
+        self.state = state.replace(
             sums=lay_out(zeros, self.layout.sums), summed=lay_out(np.zeros([], np.int32), self.layout.summed)
         )
         return {name: float(value) / int(summed) for name, value in sums.items()} | self._current_rates()
@@ -270,29 +295,30 @@ class Trainer:
         is drawn at every call, so that two evaluations differ by the parameters alone.
         """
         loader = as_loader(data, batch_size=self._evaluation_batch(data), seed=self.seed)
-        if self.state is None:
+        if self._leaves is None:
             self.compile(loader)
-        assert self.state is not None
-        params, key = self.state.ema or self.state.params, key_for(self.seed, "evaluate")
+        state = self.state
+        assert state is not None
+        params, key = state.ema or state.params, key_for(self.seed, "evaluate")
         results, sizes = [], []
         for i, batch in enumerate(loader.one_pass()):
             placed = self._placement.put(batch)
-            results.append(self._compiled_losses(params, self.state.rest, placed, jax.random.fold_in(key, i), self.state.step))
+            results.append(self._compiled_losses(params, state.rest, placed, jax.random.fold_in(key, i), state.step))
             sizes.append(len(batch["x"]))
         results = jax.device_get(results)
         return {name: float(np.average([r[name] for r in results], weights=sizes)) for name in results[0]}
 
     def losses(self, batch: HostBatch) -> dict[str, float]:
         """Every scalar of the objective on one batch, with the parameters as they are."""
-        assert self.state is not None
-        key = key_for(self.seed, "evaluate")
-        found = self._compiled_losses(self.state.params, self.state.rest, self._placement.put(batch), key, self.state.step)
+        state, key = self.state, key_for(self.seed, "evaluate")
+        assert state is not None
+        found = self._compiled_losses(state.params, state.rest, self._placement.put(batch), key, state.step)
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
     def memory(self, loader: Loader) -> dict[str, int | None]:
         """Bytes a device needs for one step, by the compiler's own account: the state and data, and scratch beside them."""
         position = loader.state()
-        analysis = self._compiled_step.lower(self.state, *self._next_arguments(loader)).compile().memory_analysis()
+        analysis = self._compiled_step.lower(self._leaves, *self._next_arguments(loader)).compile().memory_analysis()
         loader.restore(position)
         names = {"state and data": "argument_size_in_bytes", "scratch": "temp_size_in_bytes"}
         return {name: getattr(analysis, attribute, None) for name, attribute in names.items()}

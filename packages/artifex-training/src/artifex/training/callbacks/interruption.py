@@ -29,16 +29,17 @@ class StopBetweenSteps(Callback):
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked, self._several = False, False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_start(self, trainer: Trainer) -> None:
+        self._several = several()
         if threading.current_thread() is threading.main_thread():  # nowhere else may handlers be set
-            handled = SIGNALS[:1] if several() else SIGNALS  # JAX has set its own handler for SIGTERM
+            handled = SIGNALS[:1] if self._several else SIGNALS  # JAX has set its own handler for SIGTERM
             self._before = {number: signal.signal(number, self._ask) for number in handled}
 
     def on_step(self, trainer: Trainer) -> None:
-        if several():
+        if self._several:
             from jax.experimental import multihost_utils
 
             if multihost_utils.reached_preemption_sync_point(trainer.step):
@@ -52,7 +53,7 @@ class StopBetweenSteps(Callback):
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = True
         self._restore()
-        if several():
+        if self._several:
             os.kill(os.getpid(), signal.SIGTERM)
         sys.stderr.write("\nstopping after this step; once more stops at once\n")
 
