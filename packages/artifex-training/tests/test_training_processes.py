@@ -6,27 +6,16 @@ import socket
 import subprocess
 import time
 
-import jax
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec as P
 
-from artifex.core.errors import InvalidInputError, NonFiniteLossError, RunError
-from artifex.core.mesh import ShardingConfig
 from artifex.core.storage import flat_weights, load_model
-from artifex.training import GrainLoader, build_run
+from artifex.training import build_run
 from artifex.training.checkpoints import latest_step
-from artifex.training.placement import Placement
 from artifex.training.processes import (
     ADDRESS,
     COUNT,
     INDEX,
-    Interrupted,
-    ask_first,
-    ended_alike,
-    gathered,
-    lay_out,
-    start_processes,
 )
 
 FIELDS = {

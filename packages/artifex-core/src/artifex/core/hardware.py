@@ -18,7 +18,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.host_limits import host_memory, usable_cores
 from artifex.core.mesh import ShardingConfig
 
-__all__ = ["HardwareDetector", "HardwareSpecs", "MemoryUsage", "Recommendation"]
+__all__ = ["HardwareDetector", "HardwareSpecs", "MemoryUsage", "Recommendation", "in_bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,11 @@ class HardwareSpecs:
 
     def __str__(self) -> str:
         processes = f"{self.process_count} process{'es' if self.process_count > 1 else ''}"
-        own = "part of the host's" if self.platform == "cpu" and self.device_memory is None else _gib(self.device_memory)
+        own = "part of the host's" if self.platform == "cpu" and self.device_memory is None else in_bytes(self.device_memory)
         rows = {
             "devices": f"{self.device_count} × {self.device_kind} ({self.platform}), in {processes}",
             "memory of a device": own,
-            "memory of the host": _gib(self.host_memory),
+            "memory of the host": in_bytes(self.host_memory),
             "cores": "unknown" if self.cores is None else f"{self.cores:g}",
         }
         return "\n".join(f"{name}: {value}" for name, value in rows.items())
@@ -205,8 +205,8 @@ class HardwareDetector:
             least = needed.total if least is None else min(least, needed.total)
         assert least is not None and memory is not None  # noqa: PT018
         raise InvalidInputError(
-            f"a step with batch_size {batch_size} needs {_gib(least)} on each of {devices} devices at the least, and each has "
-            f"{_gib(memory)}. Use more devices, tensor_parallel_size, training.remat, or a smaller model."
+            f"a step with batch_size {batch_size} needs {in_bytes(least)} on each of {devices} devices at the least, and each "
+            f"has {in_bytes(memory)}. Use more devices, tensor_parallel_size, training.remat, or a smaller model."
         )
 
 
@@ -225,10 +225,11 @@ def _by_cost(devices: int, batch_size: int) -> Iterator[tuple[ShardingConfig, in
 def _reason(chosen: Recommendation, devices: int, needed: int, memory: int, least: int | None) -> str:
     kind = "FSDP" if chosen.sharding.fsdp_enabled else "data parallel"
     parts = f", each batch in {chosen.accumulate} parts" if chosen.accumulate > 1 else ""
-    before = "" if least is None else f"; what costs less needs {_gib(least)} or more"
+    before = "" if least is None else f"; what costs less needs {in_bytes(least)} or more"
     where = f"{kind} over {devices}" if devices > 1 else "one device"
-    return f"{where}{parts}: a step needs {_gib(needed)} of the {_gib(memory)} on each device{before}"
+    return f"{where}{parts}: a step needs {in_bytes(needed)} of the {in_bytes(memory)} on each device{before}"
 
 
-def _gib(size: int | None) -> str:
+def in_bytes(size: int | None) -> str:
+    """``size`` for people."""
     return "unknown" if size is None else f"{size / 2**30:.2f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.2f} MiB"

@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from artifex.core.errors import InvalidInputError
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.sharding import batch_sharding, shard_like_params, shardings
-from artifex.training.loaders import ArrayLoader, HostBatch, Loader
+from artifex.training.loaders import ArrayLoader, HostBatch, Loader, batch_shapes
 from artifex.training.processes import lay_out
 from artifex.training.state import Flat, TrainState, dotted
 
@@ -90,14 +90,23 @@ class Placement:
                 f"{type(model).__name__} is divided over it; set {idle[0]}_parallel_size to 1"
             )
 
-    def stage(self, loader: Loader) -> dict[str, jax.Array] | None:
-        """The training data on the devices, where they fit there: a step then needs to be told row numbers only."""
+    def stages(self, loader: Loader) -> bool:
+        """Whether the training data are kept on the devices: they are in memory, and not too large."""
         if not isinstance(loader, ArrayLoader):
-            return None
+            return False
         copies = self.mesh.size if self.mesh.devices.flat[0].platform == "cpu" else 1
-        if copies * sum(value.nbytes for value in loader.arrays.values()) > ON_DEVICE_BYTES:
-            return None
-        return lay_out(loader.arrays, self.everywhere)
+        return copies * sum(value.nbytes for value in loader.arrays.values()) <= ON_DEVICE_BYTES
+
+    def stage(self, loader: Loader) -> dict[str, jax.Array] | None:
+        """The training data on the devices, where they are kept there: a step then needs to be told row numbers only."""
+        return lay_out(loader.arrays, self.everywhere) if isinstance(loader, ArrayLoader) and self.stages(loader) else None
+
+    def step_shapes(self, loader: Loader) -> tuple[Any, ...]:
+        """Shapes and places of what a step is given beside the state."""
+        if isinstance(loader, ArrayLoader) and self.stages(loader):
+            staged = {name: _shape(value, self.everywhere) for name, value in loader.arrays.items()}
+            return staged, jax.ShapeDtypeStruct((loader.batch_size,), np.int32)
+        return ({name: _shape(value, self.split) for name, value in batch_shapes(loader).items()},)
 
     def gather(self, arrays: dict[str, jax.Array], rows: jax.Array) -> dict[str, jax.Array]:
         """The batch that ``rows`` of staged arrays make, inside the compiled step."""
@@ -126,6 +135,10 @@ class Placement:
             return jax.make_array_from_callback((batch_size, *array.shape[1:]), self.split, rows)
 
         return {name: supply(array) for name, array in part.items()}
+
+
+def _shape(array: Any, place: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=place)
 
 
 def _devices(mesh: Mesh | ShardingConfig | None) -> list[Any] | None:

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from artifex.core.errors import NonFiniteLossError, RunError
 from artifex.core.extensions import ModelExtension
+from artifex.core.hardware import HardwareDetector, MemoryUsage
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ModalityProtocol
 from artifex.training.callbacks import Callback
@@ -196,20 +197,32 @@ class Trainer:
 
     def compile(self, loader: Loader) -> None:
         """Lay the state out on the mesh, from the model as it is now, and make the compiled step for the loader's batches."""
-        self.step, self.stop_reason, self._parts = 0, None, ModelParts(self.model)
+        self.step, self.stop_reason = 0, None
+        shapes = self._plan(loader)
+        with jax.set_mesh(self.mesh):
+            # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
+            copies = jax.tree.map(jnp.copy, (self._parts.params, self._parts.rest))
+            variables = lay_out(copies, (self.layout.params, self.layout.rest))
+            blank = partial(self.program.blank, names=shapes.sums)
+            if self.mesh.size > 1:  # compiled, so that each device makes its part of the optimiser's state and never the whole
+                blank = jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))
+            self.state = lay_out(blank(*variables), self.layout)
+            self._arrays = self._placement.stage(loader)
+
+    def _plan(self, loader: Loader) -> TrainState:
+        """Everything about the step but its arrays: what it does, and where what lies. Returns the state's shapes."""
+        self._parts = ModelParts(self.model)
         self.total_steps = self.config.total_steps(loader.steps_per_epoch)
         self.program = self._make_program()
         check_parameters(self._parts.params, self.model, self.objectives, all_owned=self._all_owned)
-        # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
-        with jax.set_mesh(self.mesh):
-            state = self.program.init(batch_shapes(loader))
-            self.layout = self._placement.layout(self.model, state)
-            self.state = lay_out(jax.tree.map(jnp.copy, state), self.layout)
-            self._arrays = self._placement.stage(loader)
-            step = self.program.step if self._arrays is None else self._step_from_rows
-            layout = tuple(jax.tree.leaves(self.layout))
-            self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=0, out_shardings=layout)
-            self._compiled_losses = jax.jit(self.program.losses)
+        shapes = self.program.shapes(batch_shapes(loader))
+        self._structure = jax.tree.structure(shapes)
+        self.layout = self._placement.layout(self.model, shapes)
+        step = self._step_from_rows if self._placement.stages(loader) else self.program.step
+        layout = tuple(jax.tree.leaves(self.layout))
+        self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=0, out_shardings=layout)
+        self._compiled_losses = jax.jit(self.program.losses)
+        return shapes
 
     def _make_program(self) -> Program:
         config = self.config
@@ -315,13 +328,17 @@ class Trainer:
         found = self._compiled_losses(state.params, state.rest, self._placement.put(batch), key, state.step)
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
-    def memory(self, loader: Loader) -> dict[str, int | None]:
-        """Bytes a device needs for one step, by the compiler's own account: the state and data, and scratch beside them."""
-        position = loader.state()
-        analysis = self._compiled_step.lower(self._leaves, *self._next_arguments(loader)).compile().memory_analysis()
-        loader.restore(position)
-        names = {"state and data": "argument_size_in_bytes", "scratch": "temp_size_in_bytes"}
-        return {name: getattr(analysis, attribute, None) for name, attribute in names.items()}
+    def memory(self, loader: Loader) -> MemoryUsage | None:
+        """What a step needs on each device, by the compiler's account: it is compiled for these batches, and nothing allocated.
+
+        None where the compiler keeps no account. To be asked before training: it plans the step anew.
+        """
+        shapes = jax.tree.leaves(self._plan(loader))
+        state = tuple(
+            jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+            for leaf, place in zip(shapes, jax.tree.leaves(self.layout), strict=True)
+        )
+        return HardwareDetector().estimate_memory_usage(self._compiled_step, state, *self._placement.step_shapes(loader))
 
     def _evaluation_batch(self, data: Any) -> int:
         """The configured batch size, or all of a smaller data set."""
