@@ -6,16 +6,27 @@ import socket
 import subprocess
 import time
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
+from artifex.core.errors import InvalidInputError, NonFiniteLossError, RunError
+from artifex.core.mesh import ShardingConfig
 from artifex.core.storage import flat_weights, load_model
-from artifex.training import build_run
+from artifex.training import GrainLoader, build_run
 from artifex.training.checkpoints import latest_step
+from artifex.training.placement import Placement
 from artifex.training.processes import (
     ADDRESS,
     COUNT,
     INDEX,
+    Interrupted,
+    ask_first,
+    ended_alike,
+    gathered,
+    lay_out,
+    start_processes,
 )
 
 FIELDS = {
@@ -104,6 +115,79 @@ def assert_close(left, right):
     assert left.keys() == right.keys()
     for name, value in left.items():  # sums in another order, twenty steps of Adam: some hundred roundings
         np.testing.assert_allclose(value, right[name], atol=1e-4, err_msg=name)
+
+
+def test_what_is_laid_out_comes_back():
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    tree = {"a": np.arange(16.0).reshape(8, 2), "b": np.float32(3)}
+    laid = lay_out(tree, {"a": NamedSharding(mesh, P("data")), "b": NamedSharding(mesh, P())})
+    assert laid["a"].addressable_shards[3].data.tolist() == [[6.0, 7.0]]
+    jax.tree.map(np.testing.assert_array_equal, gathered(laid), tree)
+
+
+def test_a_process_that_has_all_devices_has_all_rows():
+    placement, x = Placement(ShardingConfig(data_parallel_size=4)), np.arange(16.0).reshape(8, 2)
+    assert placement.share(8).tolist() == list(range(8))
+    laid = placement.put_share({"x": x}, 8)["x"]
+    np.testing.assert_array_equal(laid, x)
+    assert laid.sharding == placement.split
+
+
+def test_parts_of_batches_are_those_of_the_whole_batches():
+    source = [{"x": np.full(2, i)} for i in range(12)]
+    whole, part = (GrainLoader(source, batch_size=4, seed=3) for _ in range(2))
+    for _ in range(5):
+        rows = next(whole)["x"]
+        np.testing.assert_array_equal(part.next_part(np.array([1, 3]))["x"], rows[[1, 3]])
+    assert part.state() == whole.state()
+
+
+def test_what_the_first_process_is_asked():
+    def refuse():
+        raise RunError("no")
+
+    assert ask_first(lambda: "hellö") == "hellö"
+    with pytest.raises(RunError, match="no"):
+        ask_first(refuse)
+
+
+def test_which_errors_all_processes_meet(monkeypatch):
+    assert all(ended_alike(error) for error in (None, OSError(), Interrupted()))  # a process that is alone has no other
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert all(ended_alike(error) for error in (None, NonFiniteLossError(), Interrupted()))
+    assert not any(ended_alike(error) for error in (OSError(), KeyboardInterrupt(), RunError()))
+
+
+def test_a_mesh_leaves_no_process_out(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InvalidInputError, match="devices of 1 of 2 processes, and each has to take part"):
+        Placement(None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({COUNT: "2"}, "JAX_NUM_PROCESSES alone will not do; set all three"),
+        ({ADDRESS: "here:1", INDEX: "0"}, "JAX_COORDINATOR_ADDRESS, JAX_PROCESS_ID alone will not do"),
+        ({ADDRESS: "here:1", COUNT: "two", INDEX: "0"}, "whole numbers, got 'two' and '0'"),
+    ],
+)
+def test_an_environment_that_does_not_add_up(monkeypatch, environment, message):
+    for name in (ADDRESS, COUNT, INDEX):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInputError, match=message):
+        start_processes()
+
+
+def test_distributed_where_nothing_tells_of_others(tiny, tmp_path):
+    process = tiny.popen("train", "tiny-run", "--distributed", cwd=tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "--distributed: nothing tells of other processes (coordinator_address should be defined.)" in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_train_as_one(pair, tiny, tmp_path):
