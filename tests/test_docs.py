@@ -1,16 +1,21 @@
-"""Every Python block of the README files and of docs/ runs as it stands, block after block, one process for each file."""
+"""The README files and docs/: Python runs as it stands, run files are valid, scripts parse, what is named exists."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
+import yaml
 
 from artifex.core import plugins
 from artifex.core.testing import user_environment
+from artifex.training import RunConfig
+from artifex.training.run_config import read_run_config
 
 ROOT = Path(__file__).parents[1]
 SKIPPED = {".nox", ".cache", ".venv", "node_modules", "runs"}
@@ -71,8 +76,44 @@ def test_commands_and_hooks_that_are_named_exist(document: Path) -> None:
     registry = plugins.registry()
     commands = {*plugins.index.BUILT_IN_COMMANDS, *registry.names("command")}
     assert set(re.findall(r"(?:^|`)artifex ([a-z]+)", text, re.MULTILINE)) <= commands
-    presets = re.findall(r"artifex train ([a-z][\w-]*)", text)
+    presets = re.findall(r"artifex train ([a-z][\w-]*)(?![\w./-])", text)
     assert set(presets) <= set(registry.names("preset"))
     hooks = {plugins.hook_name(kind) for kind in plugins.KINDS}
     named = set(re.findall(r"(?:def |`)(artifex_[a-z]+)", text)) - {"artifex_launcher"}
     assert named <= hooks
+
+
+def blocks(language: str) -> list[tuple[Path, str]]:
+    """Every fenced block in ``language``, with the document it stands in."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [(path, text) for path in everything for text in pattern.findall(path.read_text(encoding="utf-8"))]
+
+
+def named(block: tuple[Path, str]) -> str:
+    return f"{block[0].relative_to(ROOT)}-{block[1].splitlines()[0]}"
+
+
+@pytest.mark.parametrize("block", blocks("yaml"), ids=named)
+def test_yaml_is_read_and_run_files_are_valid(block: tuple[Path, str]) -> None:
+    """A run file, or sections of one, has to be accepted; other YAML (Kubernetes has apiVersion) has to be well-formed."""
+    for fields in yaml.safe_load_all(block[1]):
+        assert isinstance(fields, dict)
+        if "apiVersion" not in fields:
+            RunConfig.from_dict({**read_run_config("vae-digits").to_dict(), **fields})
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize("block", blocks("(?:ba)?sh"), ids=named)
+def test_scripts_parse(block: tuple[Path, str]) -> None:
+    done = subprocess.run(["bash", "-n"], input=block[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", [*blocks("(?:ba)?sh"), *blocks("yaml")], ids=named)
+def test_options_of_commands_exist(block: tuple[Path, str]) -> None:
+    for name in ("train", "sample"):
+        command = typer.Typer(add_completion=False)
+        command.command()(plugins.resolve(plugins.registry().get("command", name).target))
+        known = {option for parameter in typer.main.get_command(command).params for option in parameter.opts}
+        for line in re.findall(rf"artifex,? {name}\b(.*)", block[1]):
+            assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", line)) <= known, line

@@ -63,7 +63,9 @@ def start_processes() -> None:
         raise InvalidInputError(f"{COUNT} and {INDEX} are whole numbers, got {' and '.join(map(repr, numbers))}")
     count, index = (None if number is None else int(number) for number in numbers)
     try:
-        jax.distributed.initialize(num_processes=count, process_id=index)
+        # with all three given, JAX need not look for a scheduler, whose idea of this process could be another
+        method = None if count is None else "deactivate"
+        jax.distributed.initialize(num_processes=count, process_id=index, cluster_detection_method=method)
     except ValueError as error:  # one of the three is not known
         raise InvalidInputError(
             f"--distributed: nothing tells of other processes ({error}). Start this under SLURM (srun), Open MPI (mpirun) or "
