@@ -238,7 +238,7 @@ def test_a_signal_to_one_process_stops_both_at_one_step(pair, tiny, tmp_path):
 def test_a_process_does_not_wait_for_a_dead_one(pair):
     """It notices within a message between devices; one that died before the first of them is missed after JAX's 100 seconds."""
     callbacks = [{"kind": "metrics_file"}, {"kind": "checkpoint", "every": 10**6}]
-    two = pair(mesh=FSDP, training__epochs=10**6, callbacks=callbacks)
+    two = pair(mesh=FSDP, training__epochs=10**6, training__log_every=100, callbacks=callbacks)
     two.wait_for(lambda folder: (folder / "metrics.jsonl").exists() and len(curve(folder)) > 3)
     two.processes[1].kill()
     assert two.codes(timeout=60) == [2, -signal.SIGKILL]
