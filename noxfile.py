@@ -153,23 +153,28 @@ def template(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory(prefix="artifex-template-") as temporary:
         folder = Path(temporary).resolve() / "stranger-model"
         session.run("copier", "copy", "--quiet", "--defaults", "--data", f"name={folder.name}", "templates/plugin", str(folder))
-        before = installed_files(session)
+        before = installed(session)
         session.install(str(folder))
         with session.chdir(folder):
             shows_the_plugin(session, folder.name, expected=True)
             session.run("artifex", "train", "run.yaml", "--output", "run")
+            if not Path("run/report.html").is_file():
+                session.error("the run has no report.html")
             session.run("artifex", f"{folder.name}-summary", "run")
             session.run("pytest", "-q", "-p", "no:cacheprovider", *session.posargs, env=compilation_cache())
             session.run("uv", "pip", "uninstall", "--quiet", folder.name, external=True)
             shows_the_plugin(session, folder.name, expected=False)
-        if left := sorted(installed_files(session) - before):
+        if left := sorted(installed(session) - before):
             session.error("the plugin is gone and leaves behind " + ", ".join(left))
 
 
-def installed_files(session: nox.Session) -> set[str]:
-    """All that the session's environment holds, but for what Python compiles."""
+def installed(session: nox.Session) -> set[str]:
+    """All files and folders of the session's environment, but for what Python compiles.
+
+    The folders count because an empty one that is left could still be imported.
+    """
     root = Path(session.virtualenv.location)
-    return {str(file.relative_to(root)) for file in root.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    return {str(path.relative_to(root)) for path in root.rglob("*") if "__pycache__" not in path.parts}
 
 
 def shows_the_plugin(session: nox.Session, name: str, *, expected: bool) -> None:

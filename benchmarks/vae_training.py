@@ -1,10 +1,11 @@
-"""Milliseconds a training step of a dense and a convolutional VAE: PyTorch, pythae, bare JAX, and Artifex's trainer.
+"""Milliseconds a training step of dense, convolutional and residual VAEs: PyTorch, pythae, bare JAX, and Artifex's trainer.
 
     python benchmarks/vae_training.py [--quick]
 
 Needs `torch`, `pythae`, `artifex-vae` and `artifex-training` (`nox -s bench` sets them up). About five minutes on two cores.
 
-The models, equal on every side: dense 784-400-20, and 28×28×1 convolutional with widths 32 and 64 of stride 2 and 20 latents;
+The models, equal on every side: dense 784-400-20, and 28×28×1 convolutional with widths 32 and 64 of stride 2 and 20 latents,
+the same with two residual blocks at each width and nearest-neighbour upsampling;
 Bernoulli likelihood, batch 128, Adam. "One batch" rows hold a batch in memory and do nothing but step. The two trainers do what
 they do for a user: they shuffle and slice the data, log, and draw their progress bars. Every row is a process of its own on the
 same cores, and the rows take turns (`rounds.py`).
@@ -20,18 +21,19 @@ from rounds import Contestant, Run, measure, table
 
 BATCH, LATENT_DIM, LEARNING_RATE = 128, 20, 1e-3
 DATA = 200 * BATCH
-HIDDEN = {"dense": (400,), "conv": (32, 64)}
+HIDDEN = {"dense": (400,), "conv": (32, 64), "resnet": (32, 64)}
+STEPS = {"dense": 200, "conv": 20, "resnet": 4}
 
 
 def main() -> None:
     """Time the rows and print one table a model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=sorted(HIDDEN), default=sorted(HIDDEN, reverse=True))
+    parser.add_argument("--models", nargs="+", choices=list(HIDDEN), default=list(HIDDEN))
     parser.add_argument("--threads", type=int, default=2, help="cores that every row may use")
     parser.add_argument("--quick", action="store_true", help="few steps and rounds: shows that it runs, not how fast")
     arguments = parser.parse_args()
     for kind in arguments.models:
-        steps, rounds = (4, 2) if arguments.quick else ({"dense": 200, "conv": 20}[kind], 9)
+        steps, rounds = (4, 2) if arguments.quick else (STEPS[kind], 9)
         timings = measure(_rows(kind, arguments.threads), steps=steps, rounds=rounds, threads=arguments.threads)
         print(f"\n{kind} VAE, batch {BATCH}, {arguments.threads} threads, medians of {rounds} rounds of {steps} steps\n")
         print(table(timings, baseline="torch, compiled, one batch"), flush=True)
@@ -148,18 +150,20 @@ def artifex_vae(kind: str):
 
     from artifex.vae import VAE, DecoderConfig, EncoderConfig, VAEConfig
 
+    activation = "silu" if kind == "resnet" else "relu"
+    sizes = {"input_shape": (28, 28, 1), "latent_dim": LATENT_DIM}
     config = VAEConfig(
-        encoder=EncoderConfig(input_shape=(28, 28, 1), latent_dim=LATENT_DIM, hidden_dims=HIDDEN[kind]),
-        decoder=DecoderConfig(hidden_dims=HIDDEN[kind][::-1]),
+        encoder=EncoderConfig(**sizes, hidden_dims=HIDDEN[kind], activation=activation),
+        decoder=DecoderConfig(hidden_dims=HIDDEN[kind][::-1], activation=activation),
         encoder_type=kind,
     )
     return VAE(config, rngs=nnx.Rngs(0))
 
 
 def _torch_vae(kind: str):
-    from torch_vaes import conv_vae, dense_vae
+    from torch_vaes import conv_vae, dense_vae, resnet_vae
 
-    return {"dense": dense_vae, "conv": conv_vae}[kind]((1, 28, 28), HIDDEN[kind], LATENT_DIM)
+    return {"dense": dense_vae, "conv": conv_vae, "resnet": resnet_vae}[kind]((1, 28, 28), HIDDEN[kind], LATENT_DIM)
 
 
 def _channels_first(x: np.ndarray) -> np.ndarray:

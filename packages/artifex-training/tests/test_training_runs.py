@@ -41,7 +41,8 @@ def test_what_a_run_leaves(start, tmp_path):
     run = start()
     folder = tmp_path / "run"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.yaml", "environment.json", "metrics.jsonl", "checkpoints", "samples", "model"}
+    texts = {"config.yaml", "environment.json", "metrics.jsonl", "report.html", "summary.json"}
+    assert names == {*texts, "checkpoints", "samples", "model"}
     assert read_run_config(str(folder)) == run.config
     assert sorted(path.name for path in (folder / "samples").iterdir()) == [f"step_{s:07d}.txt" for s in (6, 12, 15)]
     assert latest_step(folder / "checkpoints") == 15

@@ -63,7 +63,7 @@ def test_log_prob_given_a_vector_is_the_exact_conditional_density():
     assert np.all(np.abs(np.asarray(drawn).mean(0) - (v @ c[0] + b)) < 5 * error)
 
 
-@pytest.mark.parametrize("kind", ["dense", "conv"])
+@pytest.mark.parametrize("kind", ["dense", "conv", "resnet"])
 def test_the_condition_reaches_encoder_and_decoder(kind: str):
     model = make(kind)
     z = model.encode(X, condition=LABELS).mean

@@ -5,17 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from artifex.core.testing.conformance import conformance
-from artifex.vae import BetaVAEConfig, CapacityConfig, DecoderConfig, EncoderConfig, VAEConfig
+from artifex.vae import (
+    BetaVAEConfig,
+    CapacityConfig,
+    ConditionalVAEConfig,
+    DecoderConfig,
+    EncoderConfig,
+    HierarchicalVAEConfig,
+    KLAutoencoderConfig,
+    VAEConfig,
+    VQVAEConfig,
+)
 
 IMAGES = {"x": (np.random.default_rng(0).integers(0, 17, (8, 8, 8, 1)) / 16).astype(np.float32)}
 PARTS = {
     "encoder": EncoderConfig(input_shape=(8, 8, 1), latent_dim=4, hidden_dims=(16,), activation="silu"),
     "decoder": DecoderConfig(hidden_dims=(16,), activation="silu"),
 }
+BLOCKS = {name: part.replace(hidden_dims=(8,), blocks_per_level=1) for name, part in PARTS.items()}
+CLASSES = {**IMAGES, "condition": np.arange(8, dtype=np.int32) % 4}
 LIKELIHOODS = {
     "gaussian": "gaussian",
     "gaussian_fixed": {"kind": "gaussian", "noise_scale": 0.5},
     "gaussian_predicted": {"kind": "gaussian", "noise_scale": "predicted"},
+    "laplace": "laplace",
     "discretized_logistic": {"kind": "discretized_logistic", "levels": 17},
 }
 
@@ -23,6 +36,7 @@ TestVAE = conformance(
     {
         "dense": (VAEConfig(**PARTS), IMAGES),
         "conv": (VAEConfig(**PARTS, encoder_type="conv"), IMAGES),
+        "resnet": (VAEConfig(**BLOCKS, encoder_type="resnet"), IMAGES),
         **{name: (VAEConfig(**PARTS, likelihood=likelihood), IMAGES) for name, likelihood in LIKELIHOODS.items()},
     }
 )
@@ -30,5 +44,25 @@ TestBetaVAE = conformance(
     {
         "beta": (BetaVAEConfig(**PARTS, beta=4.0), IMAGES),
         "capacity": (BetaVAEConfig(**PARTS, capacity=CapacityConfig(steps=10)), IMAGES, {"step": 3}),
+    }
+)
+TestConditionalVAE = conformance({"classes": (ConditionalVAEConfig(**PARTS, n_classes=4), CLASSES)})
+TestVQVAE = conformance(
+    {"conv": (VQVAEConfig(input_shape=(8, 8, 1), hidden_dims=(8,), activation="silu", codebook_size=16, code_dim=8), IMAGES)}
+)
+TestHierarchicalVAE = conformance(
+    {
+        "two_levels": (
+            HierarchicalVAEConfig(input_shape=(8, 8, 1), latent_dims=(4, 2), hidden_dims=(16, 8), activation="silu"),
+            IMAGES,
+        )
+    }
+)
+TestKLAutoencoder = conformance(
+    {
+        "attention": (
+            KLAutoencoderConfig(input_shape=(8, 8, 1), hidden_dims=(8,), latent_channels=2, blocks_per_level=1),
+            IMAGES,
+        )
     }
 )

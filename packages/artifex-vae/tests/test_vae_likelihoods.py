@@ -10,13 +10,14 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from artifex.core.errors import ArtifexError
-from artifex.vae import BernoulliConfig, DiscretizedLogisticConfig, GaussianConfig
+from artifex.vae import BernoulliConfig, DiscretizedLogisticConfig, GaussianConfig, LaplaceConfig
 from artifex.vae.likelihoods import (
     Likelihood,
     bernoulli_log_prob,
     create_likelihood,
     discretized_logistic_log_prob,
     gaussian_log_prob,
+    laplace_log_prob,
 )
 
 CONFIGS = {
@@ -24,6 +25,8 @@ CONFIGS = {
     "gaussian_fixed": GaussianConfig(noise_scale=0.3),
     "gaussian_learned": GaussianConfig(noise_scale="learned"),
     "gaussian_predicted": GaussianConfig(noise_scale="predicted"),
+    "laplace_fixed": LaplaceConfig(noise_scale=0.3),
+    "laplace_learned": LaplaceConfig(),
     "discretized_logistic": DiscretizedLogisticConfig(levels=17),
     "discretized_logistic_signed": DiscretizedLogisticConfig(levels=5, data_range=(-1.0, 1.0)),
 }
@@ -51,6 +54,23 @@ def test_gaussian_equals_scipy():
     truth = stats.norm.logpdf(x, mean, scale)
     # (x - m) is rounded at 1e-7, squared and divided by 2 s^2 <= 0.02
     assert_allclose(gaussian_log_prob(*map(jnp.float32, (x, mean, scale))), truth, rtol=1e-5, atol=1e-4)
+
+
+def test_laplace_equals_scipy():
+    x, location, scale = np.random.default_rng(0).uniform(0.1, 2.0, size=(3, 20))
+    truth = stats.laplace.logpdf(x, location, scale)
+    assert_allclose(laplace_log_prob(*map(jnp.float32, (x, location, scale))), truth, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.3, "learned"])
+def test_draws_of_a_laplace_lie_its_scale_away(scale: float | str):
+    """The mean absolute deviation of a Laplace density is its scale ``b``, with standard error ``b / sqrt(n)``."""
+    likelihood, n = create_likelihood(LaplaceConfig(noise_scale=scale)), 20_000
+    if scale == "learned":
+        likelihood.log_scale[...] = jnp.log(0.3)
+    deviations = np.abs(likelihood.sample(jnp.full(n, 2.0), jax.random.key(0)) - 2.0)
+    assert abs(deviations.mean() - 0.3) < 5 * 0.3 / np.sqrt(n)
+    assert_allclose(likelihood.log_prob(jnp.array([2.0]), jnp.array([0.5])), stats.laplace.logpdf(2.0, 0.5, 0.3), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("levels", "low", "high"), [(2, 0.0, 1.0), (17, 0.0, 1.0), (256, -1.0, 1.0)])
@@ -137,6 +157,7 @@ def test_log_prob_is_float32_for_half_precision(likelihood: Likelihood):
     [
         (lambda: GaussianConfig(noise_scale=0.0), "noise_scale"),
         (lambda: GaussianConfig(noise_scale="lerned"), "'learned' or 'predicted'"),
+        (lambda: LaplaceConfig(noise_scale="predicted"), "'learned'"),
         (lambda: DiscretizedLogisticConfig(levels=1), "greater than or equal to 2"),
         (lambda: DiscretizedLogisticConfig(data_range=(1.0, 0.0)), "lowest value first"),
     ],

@@ -1,4 +1,4 @@
-"""``artifex train`` and ``artifex sample``. What they need of JAX is imported when they run, not for their help."""
+"""``artifex train``, ``sample`` and ``report``. What they need of JAX is imported when they run, not for their help."""
 
 from __future__ import annotations
 
@@ -139,3 +139,10 @@ def sample(
     if output is not None and output.suffix and path.name == output.name + output.suffix:
         path = path.replace(output)  # the suffix was given
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
+
+
+def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:
+    """Make report.html of a run anew: a run that ends makes it by itself, one that goes on or was killed does not."""
+    from artifex.training.report import write_report
+
+    typer.echo(str(write_report(run)))

@@ -33,5 +33,6 @@ def artifex_callbacks():
 def artifex_commands():
     return [
         CommandEntry(name="train", target="artifex.training.commands:train", summary="Train a model into a run folder."),
+        CommandEntry(name="report", target="artifex.training.commands:report", summary="Make report.html of a run."),
         CommandEntry(name="sample", target="artifex.training.commands:sample", summary="Draw samples from a trained run."),
     ]

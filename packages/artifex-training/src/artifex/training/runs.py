@@ -32,6 +32,7 @@ from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
 from artifex.training.processes import ask_first, is_first
+from artifex.training.report import RunReport
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config
 from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts
@@ -210,7 +211,7 @@ def build_run(config: RunConfig) -> Run:
         raise RunError(
             "the early_stop callback needs held-out data, but the data set has no split for it; leave the callback out"
         )
-    callbacks = [_build("callback", c) for c in config.callbacks]
+    callbacks = [RunReport(notes), *(_build("callback", c) for c in config.callbacks)]
     trainer = Trainer(
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
     )

@@ -8,17 +8,24 @@ if TYPE_CHECKING:
     from artifex.vae import likelihoods as likelihoods, losses as losses, metrics as metrics
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig, CapacityConfig as CapacityConfig
     from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
-    from artifex.vae.decoders import ConvDecoder as ConvDecoder, DecoderConfig as DecoderConfig, DenseDecoder as DenseDecoder
+    from artifex.vae.decoders import (
+        ConvDecoder as ConvDecoder,
+        DecoderConfig as DecoderConfig,
+        DenseDecoder as DenseDecoder,
+        ResNetDecoder as ResNetDecoder,
+    )
     from artifex.vae.encoders import (
         ConvEncoder as ConvEncoder,
         DenseEncoder as DenseEncoder,
         DiagonalGaussian as DiagonalGaussian,
         EncoderConfig as EncoderConfig,
+        ResNetEncoder as ResNetEncoder,
     )
     from artifex.vae.hierarchical import (
         HierarchicalVAE as HierarchicalVAE,
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
+    from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.likelihoods import (
         Bernoulli as Bernoulli,
         BernoulliConfig as BernoulliConfig,
@@ -26,6 +33,8 @@ if TYPE_CHECKING:
         DiscretizedLogisticConfig as DiscretizedLogisticConfig,
         Gaussian as Gaussian,
         GaussianConfig as GaussianConfig,
+        Laplace as Laplace,
+        LaplaceConfig as LaplaceConfig,
     )
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
     from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
@@ -53,6 +62,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "GaussianConfig": "artifex.vae.likelihoods",
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
+        "KLAutoencoder": "artifex.vae.kl_autoencoder",
+        "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",
+        "Laplace": "artifex.vae.likelihoods",
+        "LaplaceConfig": "artifex.vae.likelihoods",
+        "ResNetDecoder": "artifex.vae.decoders",
+        "ResNetEncoder": "artifex.vae.encoders",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
         "VQVAE": "artifex.vae.vqvae",

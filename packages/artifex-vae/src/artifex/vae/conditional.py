@@ -8,7 +8,7 @@ latent independent of the condition ``c``, as in Kingma et al. 2014 (arXiv:1406.
     log p(x | c) >= E_q[log p(x | z, c)] - KL(q(z | x, c) || p(z))   the conditional ELBO
 
 The condition, a one-hot class or a vector, is put beside the flattened example (dense) or beside an image as constant channels
-(conv), and beside the latent.
+(conv, resnet), and beside the latent.
 
 Shapes: ``B = batch, C = width of the condition, L = latent, ... = one example, T = steps of an interpolation``.
 """
@@ -19,6 +19,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
@@ -32,7 +33,7 @@ from artifex.vae.vae import VAE, Given, VAEConfig, check_at_least, checked
 
 __all__ = ["Condition", "ConditionalVAE", "ConditionalVAEConfig"]
 
-Condition = Int[Array, "B"] | Float[Array, "B C"] | int
+Condition = Int[Array, "B"] | Float[Array, "B C"] | np.ndarray | int
 """Class labels, one for each example or one for all; or vectors."""
 
 
@@ -103,11 +104,11 @@ class ConditionalVAE(VAE):
         assert isinstance(config, ConditionalVAEConfig)
         shape, latent_dim = config.encoder.sizes()
         width = config.condition_width
-        wider = (*shape[:-1], shape[-1] + width) if config.encoder_type == "conv" else (math.prod(shape) + width,)
+        wider = (*shape[:-1], shape[-1] + width) if config.encoder_type != "dense" else (math.prod(shape) + width,)
         return config.encoder.replace(input_shape=wider), config.decoder.replace(latent_dim=latent_dim + width)
 
     def _posterior(self, x: Float[Array, "B ..."], given: Given) -> DiagonalGaussian:
-        (c,) = given
+        c = self._vectors(given)
         x = checked(x, self.shape, "x")
         if self.config.encoder_type == "dense":
             return self.encoder(jnp.concatenate([x.reshape(len(x), -1), c.astype(x.dtype)], axis=-1))
@@ -115,7 +116,7 @@ class ConditionalVAE(VAE):
         return self.encoder(jnp.concatenate([x, channels.astype(x.dtype)], axis=-1))
 
     def _parameters(self, z: Float[Array, "B L"], given: Given) -> Float[Array, "B ..."]:
-        (c,) = given
+        c = self._vectors(given)
         return self.decoder(jnp.concatenate([z, c.astype(z.dtype)], axis=-1))
 
     def __call__(
@@ -171,7 +172,7 @@ class ConditionalVAE(VAE):
         """
         check_at_least(1, n_samples=n_samples)
         if condition is None and self.config.n_classes is not None:
-            condition = jnp.arange(n_samples) % self.config.n_classes
+            condition = np.arange(n_samples) % self.config.n_classes
         return self._generate(n_samples, self._given(condition, n_samples), observation_noise=observation_noise, rngs=rngs)
 
     @compiled_method(static=("n_samples", "observation_noise"))
@@ -251,12 +252,12 @@ class ConditionalVAE(VAE):
         return self._importance_weighted(x, given, draw_key(self, rngs), num_samples, chunk_size)
 
     def _given(self, condition: Condition | None, n: int) -> Given:
-        """The condition of ``n`` examples as vectors ``(n, C)``, alone in a tuple."""
+        """The condition of ``n`` examples, labels ``(n,)`` or vectors ``(n, C)``, alone in a tuple; nothing is computed yet."""
         n_classes, width = self.config.n_classes, self.config.condition_width
         kind = f"class labels below {n_classes} of shape ({n},)" if n_classes else f"vectors of shape ({n}, {width})"
         if condition is None:
             raise InvalidInputError(f"no condition is given; pass condition=... with {kind}")
-        c = jnp.asarray(condition)
+        c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
         if n_classes is None:
             if c.shape != (n, width) or not jnp.issubdtype(c.dtype, jnp.floating):
                 raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected floating-point {kind}")
@@ -264,6 +265,14 @@ class ConditionalVAE(VAE):
         if c.shape not in ((), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
             raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected integer {kind}, or one for all")
         # inside a compiled program the values are not known yet; a class that is none is then a vector of zeros
-        if not isinstance(c, Tracer) and c.size and (int(c.min()) < 0 or int(c.max()) >= n_classes):
-            raise InvalidInputError(f"condition holds classes from {c.min()} to {c.max()}, expected 0 to {n_classes - 1}")
-        return (jax.nn.one_hot(jnp.broadcast_to(c, (n,)), n_classes),)
+        if not isinstance(c, Tracer) and c.size and not np.isin(c, np.arange(n_classes)).all():
+            low, high = np.min(c), np.max(c)
+            raise InvalidInputError(f"condition holds classes from {low} to {high}, expected 0 to {n_classes - 1}")
+        if c.shape == (n,):
+            return (c,)
+        return (jnp.broadcast_to(c, (n,)) if isinstance(c, Tracer) else np.broadcast_to(np.asarray(c), (n,)),)
+
+    def _vectors(self, given: Given) -> Float[Array, "n C"]:
+        """The condition as vectors: one-hot classes, or what was given."""
+        (c,) = given
+        return jnp.asarray(c) if self.config.n_classes is None else jax.nn.one_hot(c, self.config.n_classes)

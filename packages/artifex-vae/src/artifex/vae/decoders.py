@@ -18,13 +18,14 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP, ConvTranspose, activation as activation_named
 from artifex.vae.encoders import PositiveInt, Shape, halvings
+from artifex.vae.layers import BLOCKS_PER_LEVEL, Upward
 
-__all__ = ["ConvDecoder", "DecoderConfig", "DenseDecoder"]
+__all__ = ["ConvDecoder", "DecoderConfig", "DenseDecoder", "ResNetDecoder"]
 
 
 @config
 class DecoderConfig(Config):
-    """A decoder, dense or convolutional as the encoder is. What is left out here is taken from the encoder or the VAE."""
+    """A decoder, of the encoder's type. What is left out here is taken from the encoder or the VAE."""
 
     latent_dim: PositiveInt | None = None
     """Number of latent variables."""
@@ -32,9 +33,11 @@ class DecoderConfig(Config):
     """Shape of one example, equal to the encoder's `input_shape`. Also accepted as `output_dim`."""
     hidden_dims: tuple[PositiveInt, ...]
     """Dense: the width of each hidden layer (none makes a linear decoder). Conv: the channels at each stage, from the smallest
-    image upwards; each stage ends by doubling height and width."""
+    image upwards; each stage ends by doubling height and width. ResNet: the channels of each level, likewise."""
     activation: str = "relu"
-    """Name of the nonlinearity after each hidden layer."""
+    """Name of the nonlinearity after each hidden layer; before each convolution of a ResNet, for which `silu` is usual."""
+    blocks_per_level: PositiveInt | None = None
+    """Residual blocks of each level of a ResNet, 2 unless given; the other types have none."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
@@ -88,3 +91,25 @@ class ConvDecoder(nnx.Module):
         for layer, (height, width) in zip(self.layers, reversed(self.sizes), strict=True):
             h = layer(self.activation(h))[:, :height, :width]
         return h
+
+
+class ResNetDecoder(nnx.Module):
+    """A dense layer to the smallest image, then levels of residual blocks (:mod:`artifex.vae.layers`), each doubling the image.
+
+    Cropped after each doubling to the sizes that the encoder had: 4, 7, 14, 28.
+    """
+
+    def __init__(
+        self, config: DecoderConfig, *, n_parameters: int, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs
+    ):
+        kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        shape, latent_dim = config.sizes()
+        widths, blocks = config.hidden_dims, config.blocks_per_level or BLOCKS_PER_LEVEL
+        *sizes, smallest = halvings(shape, len(widths))
+        self.smallest = (*smallest, widths[0])
+        self.stem = MLP(latent_dim, (), math.prod(self.smallest), **kinds)
+        activation = activation_named(config.activation)
+        self.trunk = Upward(widths, n_parameters * shape[-1], blocks, sizes=sizes[::-1], activation=activation, **kinds)
+
+    def __call__(self, z: Float[Array, "B L"]) -> Float[Array, "B H W P*C"]:
+        return self.trunk(self.stem(z).reshape(z.shape[0], *self.smallest))

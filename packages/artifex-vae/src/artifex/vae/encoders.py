@@ -18,9 +18,10 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP, Conv, activation as activation_named
+from artifex.vae.layers import BLOCKS_PER_LEVEL, Downward, GroupedActivation
 from artifex.vae.likelihoods import accumulated
 
-__all__ = ["ConvEncoder", "DenseEncoder", "DiagonalGaussian", "EncoderConfig", "PositiveInt", "Shape"]
+__all__ = ["ConvEncoder", "DenseEncoder", "DiagonalGaussian", "EncoderConfig", "PositiveInt", "ResNetEncoder", "Shape"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -36,9 +37,11 @@ class EncoderConfig(Config):
     """Number of latent variables."""
     hidden_dims: tuple[PositiveInt, ...]
     """Dense: the width of each hidden layer (none makes a linear encoder). Conv: the channels of each convolution, each of
-    which halves height and width."""
+    which halves height and width. ResNet: the channels of each level, each of which begins by halving height and width."""
     activation: str = "relu"
-    """Name of the nonlinearity after each hidden layer."""
+    """Name of the nonlinearity after each hidden layer; before each convolution of a ResNet, for which `silu` is usual."""
+    blocks_per_level: PositiveInt | None = None
+    """Residual blocks of each level of a ResNet, 2 unless given; the other types have none."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
@@ -55,10 +58,10 @@ class EncoderConfig(Config):
 class DiagonalGaussian(NamedTuple):
     """``N(mean, diag(exp(log_variance)))``, a batch of them."""
 
-    mean: Float[Array, "B L"]
-    log_variance: Float[Array, "B L"]
+    mean: Float[Array, "B *L"]
+    log_variance: Float[Array, "B *L"]
 
-    def reparameterize(self, noise: Float[Array, "K L"]) -> Float[Array, "K L"]:
+    def reparameterize(self, noise: Float[Array, "K *L"]) -> Float[Array, "K *L"]:
         """``z = mean + exp(log_variance / 2) * noise``: a differentiable draw when ``noise ~ N(0, I)``.
 
         ``K`` is the batch, or any number of draws from a batch of one. Not rounded to the mean's type where that has less
@@ -68,7 +71,7 @@ class DiagonalGaussian(NamedTuple):
         scale = jnp.exp(0.5 * accumulated(self.log_variance))
         return accumulated(self.mean) + scale * noise
 
-    def sample(self, key: Array) -> Float[Array, "B L"]:
+    def sample(self, key: Array) -> Float[Array, "B *L"]:
         """One draw of each, of the mean's type, differentiable in mean and log variance."""
         return self.reparameterize(jax.random.normal(key, self.mean.shape)).astype(self.mean.dtype)
 
@@ -80,7 +83,7 @@ class DenseEncoder(nnx.Module):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         shape, latent_dim = config.sizes()
         self.mlp = MLP(math.prod(shape), config.hidden_dims, 2 * latent_dim, activation=config.activation, **kinds)
-        _start_at_unit_variance(self.mlp, latent_dim)
+        start_at_unit_variance(self.mlp.layers[-1].kernel, latent_dim)
 
     def __call__(self, x: Float[Array, "B ..."]) -> DiagonalGaussian:
         return DiagonalGaussian(*jnp.split(self.mlp(x.reshape(x.shape[0], -1)), 2, axis=-1))
@@ -101,7 +104,7 @@ class ConvEncoder(nnx.Module):
         # a zero on every side, as in PyTorch's VAEs, not "SAME" (all zeros at the end of an even side): weights carry over
         self.layers = nnx.List([Conv(i, o, (3, 3), strides=2, padding=1, **kinds) for i, o in pairwise(widths)])
         self.head = MLP(height * width * config.hidden_dims[-1], (), 2 * latent_dim, **kinds)
-        _start_at_unit_variance(self.head, latent_dim)
+        start_at_unit_variance(self.head.layers[-1].kernel, latent_dim)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
         for layer in self.layers:
@@ -109,10 +112,31 @@ class ConvEncoder(nnx.Module):
         return DiagonalGaussian(*jnp.split(self.head(x.reshape(x.shape[0], -1)), 2, axis=-1))
 
 
-def _start_at_unit_variance(network: MLP, latent_dim: int) -> None:
+class ResNetEncoder(nnx.Module):
+    """Levels of residual blocks (:mod:`artifex.vae.layers`), then a linear map of the flattened features.
+
+    Height and width halve before each level, rounded up: 28, 14, 7, 4.
+    """
+
+    def __init__(self, config: EncoderConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
+        kinds = {"dtype": dtype, "param_dtype": param_dtype}
+        shape, latent_dim = config.sizes()
+        widths, blocks = config.hidden_dims, config.blocks_per_level or BLOCKS_PER_LEVEL
+        height, width = halvings(shape, len(widths))[-1]
+        activation = activation_named(config.activation)
+        self.trunk = Downward(shape[-1], widths, blocks, stem_stride=2, activation=activation, rngs=rngs, **kinds)
+        self.norm = GroupedActivation(widths[-1], activation=activation, **kinds)
+        self.head = MLP(height * width * widths[-1], (), 2 * latent_dim, rngs=rngs, **kinds)
+        start_at_unit_variance(self.head.layers[-1].kernel, latent_dim)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
+        h = self.norm(self.trunk(x))
+        return DiagonalGaussian(*jnp.split(self.head(h.reshape(h.shape[0], -1)), 2, axis=-1))
+
+
+def start_at_unit_variance(kernel: nnx.Param, latent_dim: int) -> None:
     """Scale the weights that make log variances down: ``exp`` of a large first guess would swamp the first steps."""
-    kernel = network.layers[-1].kernel
-    kernel[...] = kernel[...].at[:, latent_dim:].multiply(0.01)
+    kernel[...] = kernel[...].at[..., latent_dim:].multiply(0.01)
 
 
 def halvings(shape: tuple[int, ...], times: int) -> list[tuple[int, int]]:

@@ -30,6 +30,8 @@ __all__ = [
     "DiscretizedLogisticConfig",
     "Gaussian",
     "GaussianConfig",
+    "Laplace",
+    "LaplaceConfig",
     "Likelihood",
     "LikelihoodConfig",
     "LikelihoodField",
@@ -38,6 +40,7 @@ __all__ = [
     "create_likelihood",
     "discretized_logistic_log_prob",
     "gaussian_log_prob",
+    "laplace_log_prob",
 ]
 
 NOISE_FLOOR = 1e-3
@@ -85,6 +88,25 @@ def gaussian_log_prob(x: Float[Array, "..."], mean: Float[Array, "..."], scale: 
     """
     x, mean, scale = accumulated(x), accumulated(mean), accumulated(scale)
     return -0.5 * jnp.square((x - mean) / scale) - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
+
+
+def laplace_log_prob(x: Float[Array, "..."], location: Float[Array, "..."], scale: Float[Array, "..."]) -> Float[Array, "..."]:
+    r"""``log p(x) = -|x - m| / b - log 2b`` elementwise: the absolute error in units of ``b``, and what keeps ``b`` small.
+
+    Args:
+        x: data.
+        location: ``m``, mean and median.
+        scale: ``b > 0``, a scalar or of the shape of ``x``; the standard deviation is ``sqrt(2) b``.
+
+    Returns:
+        nats, elementwise.
+
+    Example:
+        >>> round(float(laplace_log_prob(jnp.array(1.0), jnp.array(3.0), jnp.array(0.5))), 4)
+        -4.0
+    """
+    x, location, scale = accumulated(x), accumulated(location), accumulated(scale)
+    return -jnp.abs(x - location) / scale - jnp.log(2 * scale)
 
 
 def discretized_logistic_log_prob(
@@ -210,6 +232,41 @@ class Gaussian(nnx.Module):
     def sample(self, parameters: Float[Array, "... P*C"], key: Array) -> Float[Array, "... C"]:
         mean, scale = self.mean_and_scale(parameters)
         return (mean + scale * jax.random.normal(key, mean.shape, mean.dtype)).astype(parameters.dtype)
+
+
+@config
+class LaplaceConfig(LikelihoodConfig):
+    """Real-valued data, judged by its absolute error."""
+
+    noise_scale: Annotated[float, Field(gt=0)] | Literal["learned"] = "learned"
+    """Scale `b` of the noise, whose standard deviation is sqrt(2) b: a fixed number, or `learned`, one number for all elements,
+    a parameter of the model that starts at 1."""
+
+
+class Laplace(nnx.Module):
+    """``x ~ Laplace(location, noise_scale)``. A learned scale is ``exp(log_scale)``."""
+
+    n_parameters = 1
+
+    def __init__(self, config: LaplaceConfig, *, param_dtype: Any = jnp.float32):
+        self.noise_scale = config.noise_scale
+        if config.noise_scale == "learned":
+            self.log_scale = nnx.Param(jnp.zeros((), param_dtype), logical_axes=())
+
+    @property
+    def scale(self) -> Float[Array, ""]:
+        """``b``, in float32."""
+        return jnp.exp(accumulated(self.log_scale[...])) if self.noise_scale == "learned" else jnp.float32(self.noise_scale)
+
+    def log_prob(self, x: Float[Array, "... C"], parameters: Float[Array, "... C"]) -> Float[Array, "... C"]:
+        return laplace_log_prob(x, parameters, self.scale)
+
+    def mean(self, parameters: Float[Array, "... C"]) -> Float[Array, "... C"]:
+        return parameters
+
+    def sample(self, parameters: Float[Array, "... C"], key: Array) -> Float[Array, "... C"]:
+        noise = self.scale * jax.random.laplace(key, parameters.shape)
+        return (accumulated(parameters) + noise).astype(parameters.dtype)
 
 
 @config

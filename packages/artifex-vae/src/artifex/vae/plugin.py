@@ -20,7 +20,7 @@ def artifex_models() -> list[ModelEntry]:
             family="vae",
             capabilities=CAPABILITIES,
             paper="Kingma & Welling 2013, arXiv:1312.6114",
-            summary="Variational autoencoder, dense or convolutional.",
+            summary="Variational autoencoder, dense, convolutional or residual.",
         ),
         ModelEntry(
             name="beta_vae",
@@ -38,7 +38,7 @@ def artifex_models() -> list[ModelEntry]:
             family="vae",
             capabilities=CAPABILITIES,
             paper="Sohn et al. 2015 (NIPS); Kingma et al. 2014, arXiv:1406.5298",
-            summary="VAE given a class or a vector, dense or convolutional.",
+            summary="VAE given a class or a vector, dense, convolutional or residual.",
         ),
         ModelEntry(
             name="vqvae",
@@ -58,6 +58,15 @@ def artifex_models() -> list[ModelEntry]:
             paper="Sønderby et al. 2016, arXiv:1602.02282",
             summary="VAE of several stochastic levels with top-down inference and free bits.",
         ),
+        ModelEntry(
+            name="kl_autoencoder",
+            model="artifex.vae.kl_autoencoder:KLAutoencoder",
+            config="artifex.vae.kl_autoencoder:KLAutoencoderConfig",
+            family="vae",
+            capabilities=("encode", "decode", "reconstruct"),
+            paper="Rombach et al. 2022, arXiv:2112.10752",
+            summary="Autoencoder of images with latents for diffusion: the first stage of latent diffusion.",
+        ),
     ]
 
 
@@ -67,6 +76,7 @@ def artifex_components() -> list[ComponentEntry]:
     kinds = {
         "bernoulli": ("Bernoulli", "Binary data, or grey values in [0, 1]."),
         "gaussian": ("Gaussian", "Real data; the noise is fixed, learned or predicted."),
+        "laplace": ("Laplace", "Real data judged by its absolute error; the noise is fixed or learned."),
         "discretized_logistic": ("DiscretizedLogistic", "Data on evenly spaced levels, such as 8-bit images."),
     }
     home = "artifex.vae.likelihoods"

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
@@ -27,16 +28,27 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.protocols import Batch
 from artifex.vae import losses
-from artifex.vae.decoders import ConvDecoder, DecoderConfig, DenseDecoder
-from artifex.vae.encoders import ConvEncoder, DenseEncoder, DiagonalGaussian, EncoderConfig, PositiveInt
+from artifex.vae.decoders import ConvDecoder, DecoderConfig, DenseDecoder, ResNetDecoder
+from artifex.vae.encoders import (
+    ConvEncoder,
+    DenseEncoder,
+    DiagonalGaussian,
+    EncoderConfig,
+    PositiveInt,
+    ResNetEncoder,
+)
 from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, create_likelihood
 
 __all__ = ["VAE", "VAEConfig"]
 
-Given = tuple[Array, ...]
+Given = tuple[Array | np.ndarray, ...]
 """What a conditional model is given beside ``x``, one row for each example; empty for any other."""
 
-NETWORKS: dict[str, tuple[Any, Any]] = {"dense": (DenseEncoder, DenseDecoder), "conv": (ConvEncoder, ConvDecoder)}
+NETWORKS: dict[str, tuple[Any, Any]] = {
+    "dense": (DenseEncoder, DenseDecoder),
+    "conv": (ConvEncoder, ConvDecoder),
+    "resnet": (ResNetEncoder, ResNetDecoder),
+}
 
 
 @config
@@ -58,8 +70,8 @@ class VAEConfig(Config):
     """From a latent to the parameters of the likelihood."""
     latent_dim: PositiveInt | None = None
     """Number of latent variables."""
-    encoder_type: Literal["dense", "conv"] = "dense"
-    """Multilayer perceptrons, or convolutions; for encoder and decoder."""
+    encoder_type: Literal["dense", "conv", "resnet"] = "dense"
+    """Multilayer perceptrons, convolutions, or convolutions in residual blocks; for encoder and decoder."""
     likelihood: LikelihoodField = BernoulliConfig()
     """What the decoder's output means: `bernoulli`, `gaussian`, `discretized_logistic`, or a dict of its `kind` and fields."""
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -75,8 +87,11 @@ class VAEConfig(Config):
         latent_dim = _agreed(
             {"latent_dim": self.latent_dim, "encoder.latent_dim": encoder.latent_dim, "decoder.latent_dim": decoder.latent_dim}
         )
-        if self.encoder_type == "conv":
-            _check_convolutional(shape, {"encoder": encoder.hidden_dims, "decoder": decoder.hidden_dims})
+        if self.encoder_type != "dense":
+            hidden_dims = {"encoder": encoder.hidden_dims, "decoder": decoder.hidden_dims}
+            _check_convolutional(self.encoder_type, shape, hidden_dims)
+        if self.encoder_type != "resnet":
+            _check_no_blocks(self.encoder_type, {"encoder": encoder.blocks_per_level, "decoder": decoder.blocks_per_level})
         object.__setattr__(self, "latent_dim", latent_dim)
         object.__setattr__(self, "encoder", encoder.replace(input_shape=shape, latent_dim=latent_dim))
         object.__setattr__(self, "decoder", decoder.replace(output_shape=shape, latent_dim=latent_dim))
@@ -93,14 +108,24 @@ def _agreed(given: Mapping[str, Any]) -> Any:
     return next(iter(known.values()))
 
 
-def _check_convolutional(shape: tuple[int, ...], hidden_dims: Mapping[str, tuple[int, ...]]) -> None:
+def _check_convolutional(kind: str, shape: tuple[int, ...], hidden_dims: Mapping[str, tuple[int, ...]]) -> None:
     if len(shape) != 3:
         raise ValueError(
-            f"encoder_type 'conv' takes images, (height, width, channels), but the shape of one example is {shape}; use 'dense'"
+            f"encoder_type {kind!r} takes images, (height, width, channels), but the shape of one example is {shape}; "
+            "use 'dense'"
         )
     for part, widths in hidden_dims.items():
         if not widths:
-            raise ValueError(f"encoder_type 'conv' needs an entry in {part}.hidden_dims, got none; add one, or use 'dense'")
+            raise ValueError(f"encoder_type {kind!r} needs an entry in {part}.hidden_dims, got none; add one, or use 'dense'")
+
+
+def _check_no_blocks(kind: str, blocks: Mapping[str, int | None]) -> None:
+    for part, given in blocks.items():
+        if given is not None:
+            raise ValueError(
+                f"{part}.blocks_per_level is {given}, but encoder_type {kind!r} has no residual blocks; leave it out, or "
+                "use 'resnet'"
+            )
 
 
 class VAE(nnx.Module):

@@ -178,6 +178,9 @@ class VQVAE(nnx.Module):
 
     @compiled_method()
     def _decode(self, indices: Int[Array, "B h w"]) -> Float[Array, "B H W C"]:
+        return self._decoded(indices)
+
+    def _decoded(self, indices: Int[Array, "B h w"]) -> Float[Array, "B H W C"]:
         return self.likelihood.mean(self.decoder(self.codebook.look_up(indices)))
 
     @compiled_method()
@@ -202,11 +205,14 @@ class VQVAE(nnx.Module):
         """
         check_at_least(1, n_samples=n_samples)
         if prior is None:
-            return self._decode(self._independent_codes(n_samples, rngs=rngs))
+            return self._generate(n_samples, rngs=rngs)
         codes, shape = jnp.asarray(prior.generate(n_samples, rngs=rngs)), (n_samples, *self.config.code_shape)
         return self.decode(codes.reshape(shape) if codes.shape == (n_samples, shape[1] * shape[2]) else codes)
 
     @compiled_method(static=("n_samples",))
+    def _generate(self, n_samples: int, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples H W C"]:
+        return self._decoded(self._independent_codes(n_samples, rngs=rngs))
+
     def _independent_codes(self, n_samples: int, *, rngs: nnx.Rngs | None = None) -> Int[Array, "n_samples h w"]:
         logits = jnp.log(self.codebook.frequencies[...])  # (P, K)
         codes = jax.random.categorical(draw_key(self, rngs), logits, shape=(n_samples, len(logits)))

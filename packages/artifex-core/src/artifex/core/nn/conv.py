@@ -10,8 +10,9 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from artifex.core.nn.convolution import Padding, as_pairs, conv, conv_transpose
+from artifex.core.nn.upsampling import upsample_conv
 
-__all__ = ["Conv", "ConvTranspose"]
+__all__ = ["Conv", "ConvTranspose", "UpsampleConv"]
 
 Sizes = int | Sequence[int]
 LECUN_NORMAL = nnx.initializers.lecun_normal()
@@ -92,6 +93,37 @@ class ConvTranspose(nnx.Module):
         """``(B, *S, C)`` to ``(B, *S', O)``."""
         x, kernel, bias = _in_dtype(self.dtype, x, self.kernel, self.bias)
         return _add_bias(conv_transpose(x, kernel, self.strides, self.padding), bias)
+
+
+class UpsampleConv(nnx.Module):
+    """Nearest-neighbour upsampling by two, then a convolution (:func:`artifex.core.nn.upsampling.upsample_conv`).
+
+    Arguments as in :class:`Conv`; the sizes of the kernel are odd.
+
+    >>> UpsampleConv(8, 3, rngs=nnx.Rngs(params=0))(jnp.ones((4, 7, 7, 8))).shape
+    (4, 14, 14, 3)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: Sizes = (3, 3),
+        *,
+        use_bias: bool = True,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+        kernel_init: nnx.Initializer = LECUN_NORMAL,
+        rngs: nnx.Rngs,
+    ) -> None:
+        sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.dtype = dtype
+        self.kernel, self.bias = _parameters(sizes, in_features, out_features, use_bias, param_dtype, kernel_init, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``(B, *S, C)`` to ``(B, *2S, O)``."""
+        x, kernel, bias = _in_dtype(self.dtype, x, self.kernel, self.bias)
+        return _add_bias(upsample_conv(x, kernel), bias)
 
 
 def _parameters(

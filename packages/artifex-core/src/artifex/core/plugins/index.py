@@ -7,8 +7,8 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-vae": {
-        "model": ("vae", "beta_vae", "conditional_vae", "vqvae", "hierarchical_vae"),
-        "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/discretized_logistic"),
+        "model": ("vae", "beta_vae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
+        "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/laplace", "likelihood/discretized_logistic"),
         "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "iwae_bound"),
         "metric": ("active_units",),
         "preset": ("vae-digits",),
@@ -45,6 +45,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "EncoderConfig": ("artifex.vae", "artifex-vae"),
     "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "HierarchicalVAEConfig": ("artifex.vae.hierarchical", "artifex-vae"),
+    "KLAutoencoderConfig": ("artifex.vae.kl_autoencoder", "artifex-vae"),
+    "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),

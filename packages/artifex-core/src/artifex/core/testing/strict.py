@@ -7,6 +7,8 @@ It speaks to JAX through the environment alone, so that tests which never import
 - what is compiled once is kept on disk (in ``JAX_COMPILATION_CACHE_DIR``, or else in the user's cache folder);
 - the user's own ``ARTIFEX_*`` settings are out of reach.
 
+The report ends with the conformance checks that were waived, and why.
+
 Tests run on the CPU unless ``JAX_PLATFORMS`` says otherwise. A test that starts a process as a user would passes
 ``env=user_environment()``:
 
@@ -19,12 +21,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from artifex.core.host_threads import POOL_SIZE, enough_threads
 
 DEVICES = 8
 NUMERICS = {"JAX_NUM_CPU_DEVICES": str(DEVICES), "JAX_NUMPY_RANK_PROMOTION": "raise"}
 """What makes the tests strict."""
+WAIVED = "waived: "
+"""What the reason of a waived conformance check begins with."""
 
 
 def _settings() -> dict[str, str]:
@@ -58,3 +63,13 @@ def pytest_addoption() -> None:
     flags = os.environ.pop("XLA_FLAGS", "").split()
     os.environ["XLA_FLAGS"] = " ".join(flag for flag in flags if "host_platform_device_count" not in flag)
     os.environ.update(settings)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name every waived conformance check and its reason, whatever ``-r`` says."""
+    failed = terminalreporter.stats.get("xfailed", [])
+    waived = [f"{report.nodeid}: {report.wasxfail}" for report in failed if report.wasxfail.startswith(WAIVED)]
+    if waived:
+        terminalreporter.section("waived conformance checks", sep="-")
+        for line in waived:
+            terminalreporter.line(line)

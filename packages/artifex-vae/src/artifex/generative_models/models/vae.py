@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         HierarchicalVAE as HierarchicalVAE,
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
+    from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
     from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
 
@@ -27,6 +28,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "EncoderConfig": "artifex.vae.encoders",
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
+        "KLAutoencoder": "artifex.vae.kl_autoencoder",
+        "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",
         "VAE": "artifex.vae.vae",
         "VAEConfig": "artifex.vae.vae",
         "VQVAE": "artifex.vae.vqvae",

@@ -1,23 +1,26 @@
 """The conformance kit: every check that a model of ours has to pass, for anybody's model.
 
-A table names cases: a registered model's config and a batch. One line makes each check a pytest case of its own:
+A registered model's config and a batch are all it takes: one line makes each check a pytest case of its own.
 
 .. code-block:: python
 
     from artifex.core.testing.conformance import Case, conformance
 
-    TestMine = conformance({"small": (MineConfig(width=8), {"x": images})})
+    TestMine = conformance(MineConfig(width=8), {"x": images})
 
-or, as a class that may have further tests:
+For several, a table names cases, as an argument or in a class that may have further tests:
 
 .. code-block:: python
 
     class TestMine(ModelConformance):
-        cases = {"small": Case(MineConfig(width=8), {"x": images}, waive={"bfloat16": "Cholesky has no bfloat16 form"})}
+        cases = {
+            "small": (MineConfig(width=8), {"x": images}),
+            "exact": Case(MineConfig(width=9), {"x": images}, waive={"bfloat16": "Cholesky has no bfloat16 form"}),
+        }
 
 Run pytest with ``-p artifex.core.testing.strict``, which gives the eight virtual devices that the sharding checks need.
-A waived check still runs and is reported as an expected failure with its reason; one that passes after all fails, so that no
-waiver outlives its cause. :data:`CHECKS` has the names.
+A waived check still runs and counts as an expected failure; the report ends with the waivers and the reason of each. One that
+passes after all fails, so that no waiver outlives its cause. :data:`CHECKS` has the names.
 """
 
 from artifex.core.testing.conformance.case import Case, Space, box, lattice

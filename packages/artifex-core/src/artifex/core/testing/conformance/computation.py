@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from artifex.core.protocols import Batch, GenerativeModelProtocol
+from artifex.core.protocols import AdversarialModelProtocol, GenerativeModelProtocol
 from artifex.core.storage import load_model, save_model
-from artifex.core.testing.conformance.subject import Subject, by_path, close
+from artifex.core.testing.conformance.subject import Subject, by_path, close, finite
 
 DRAWS = 16
 BFLOAT16_TOLERANCE = 0.05
 
 
 def outputs(subject: Subject) -> None:
-    """The forward pass gives a dict of finite arrays."""
+    """The forward pass gives a dict of finite arrays, the same names, types and shapes however many examples there are."""
     model = subject.model()
     if not isinstance(model, GenerativeModelProtocol):
         pytest.skip("not applicable: the model has no forward pass")
@@ -31,17 +31,37 @@ def outputs(subject: Subject) -> None:
     for name, value in made.items():
         assert isinstance(name, str), f"{name!r}: outputs have strings for names"
         assert isinstance(value, jax.Array), f"output {name!r} is a {type(value).__name__} instead of a jax.Array"
-        assert bool(jnp.all(jnp.isfinite(value))), f"output {name!r} has values that are not finite"
+        assert finite(value), f"output {name!r} has values that are not finite"
+    _follow_the_batch(subject, made)
+
+
+def _follow_the_batch(subject: Subject, made: dict[str, jax.Array]) -> None:
+    """An output has the batch's axis first, or none: nothing else can be divided over devices, or joined from parts."""
+    n = len(subject.batch["x"])
+    graph, *state = subject.parts()
+
+    def run(state: Any, batch: Any, key: jax.Array) -> Any:
+        return subject.forward(nnx.merge(graph, *state), batch, nnx.Rngs(key))
+
+    twice = jax.eval_shape(run, state, subject.rows(np.arange(2 * n) % n), subject.key())
+    assert twice.keys() == made.keys(), f"outputs {sorted(made)} become {sorted(twice)} with a batch of another size"
+    for name, value in made.items():
+        wanted = {value.shape, (2 * n, *value.shape[1:])} if value.shape[:1] == (n,) else {value.shape}
+        shape, dtype = twice[name].shape, twice[name].dtype
+        assert shape in wanted, (
+            f"output {name!r} has shape {value.shape} for {n} examples and {shape} for {2 * n}; the batch's axis comes first"
+        )
+        assert dtype == value.dtype, f"output {name!r} is {value.dtype} for {n} examples and {dtype} for {2 * n}"
 
 
 def loss_is_finite(subject: Subject) -> None:
     """Every objective gives named, finite float32 scalars, ``loss`` among them."""
-    for name, objective in subject.objectives.items():
-        terms = objective(subject.model(), subject.batch, nnx.Rngs(subject.key()))
+    for name in subject.objectives:
+        terms = subject.objective(name, subject.model())
         assert "loss" in terms, f"{_label(name)} has no 'loss' among {sorted(terms)}"
         for term, value in terms.items():
             assert jnp.shape(value) == (), f"{term!r} of {_label(name)} has shape {jnp.shape(value)} instead of being a scalar"
-            assert bool(jnp.isfinite(value)), f"{term!r} of {_label(name)} is {float(value)}"
+            assert finite(value), f"{term!r} of {_label(name)} is {float(value)}"
         assert jnp.result_type(terms["loss"]) == jnp.float32, f"{_label(name)} adds up in {jnp.result_type(terms['loss'])}"
 
 
@@ -54,58 +74,61 @@ def gradient_reaches_every_parameter(subject: Subject) -> None:
     reached: set[str] = set()
     for name in subject.objectives:
         for i, at in enumerate((params, subject.moved(params))):
-            gradients = by_path(subject.gradient(name)(at, rest, subject.batch, subject.key(i))[1])
-            bad = sorted(path for path, g in gradients.items() if not np.all(np.isfinite(g)))
-            assert not bad, f"the gradient of {_label(name)} is not finite for {bad}"
+            gradients = by_path(subject.step(name)(at, rest, subject.batch, subject.key(i)).gradients)
+            _all_finite(gradients, name)
             below = f"{name}." if name else ""
             reached |= {path for path, g in gradients.items() if np.any(g) and path.startswith(below)}
     missed = sorted(by_path(params).keys() - reached)
     assert not missed, f"no gradient reaches {', '.join(missed)}"
 
 
+def _all_finite(gradients: dict[str, np.ndarray], name: str, where: str = "") -> None:
+    bad = sorted(path for path, g in gradients.items() if not finite(g))
+    assert not bad, f"the gradient of {_label(name)} is not finite{where} for {bad}"
+
+
 def jit_equals_eager(subject: Subject) -> None:
     """Compiled and uncompiled, the objectives and the forward pass give the same."""
-    graph, state = nnx.split(subject.model())
-    functions: dict[str, Any] = {_label(name): objective for name, objective in subject.objectives.items()}
-    if isinstance(subject.model(), GenerativeModelProtocol):
-        functions["the forward pass"] = subject.forward
+    what = "compiled against uncompiled"
+    for name, objective in subject.objectives.items():
+        terms, outputs = objective(subject.model(), subject.batch, subject.batch, nnx.Rngs(subject.key()))
+        compiled = subject.stepped(name)
+        close({_label(name): compiled.terms}, {_label(name): dict(terms)}, what)
+        close({"the forward pass": compiled.outputs}, {"the forward pass": dict(outputs)}, what)
+    model = subject.model()
+    if isinstance(model, AdversarialModelProtocol) and isinstance(model, GenerativeModelProtocol):
+        graph, *state = subject.parts()
 
-    def run(state: Any, batch: Batch, key: jax.Array) -> dict[str, Any]:
-        return {label: dict(f(nnx.merge(graph, state), batch, nnx.Rngs(key))) for label, f in functions.items()}
+        def run(state: Any, key: jax.Array) -> Any:
+            return subject.forward(nnx.merge(graph, *state), subject.batch, nnx.Rngs(key))
 
-    arguments = (nnx.as_pure(state), subject.batch, subject.key())
-    close(jax.jit(run)(*arguments), run(*arguments), "compiled against uncompiled")
+        arguments = (state, subject.key())
+        close({"the forward pass": jax.jit(run)(*arguments)}, {"the forward pass": run(*arguments)}, what)
 
 
 def traced_once(subject: Subject) -> None:
     """Further batches of one shape, with the state that the last one left, need no further trace; calls keep the structure."""
-    for name, objective in subject.objectives.items():
+    graph, params, rest = subject.parts()
+    for name in subject.objectives:
         model = subject.model()
-        before = nnx.graphdef(model)
-        objective(model, subject.batch, nnx.Rngs(subject.key()))
-        assert nnx.graphdef(model) == before, f"{_label(name)} changes the model's structure: a Python attribute, say"
-        traces = []
-
-        @partial(jax.jit, static_argnums=0)
-        def run(graph: Any, state: Any, batch: Batch, key: jax.Array, objective: Any = objective, traces: Any = traces) -> Any:
-            traces.append(graph)
-            model = nnx.merge(graph, state)
-            return objective(model, batch, nnx.Rngs(key))["loss"], nnx.as_pure(nnx.state(model))
-
-        state: Any = nnx.as_pure(nnx.state(subject.model()))
-        for i in range(3):
-            batch = {key: jnp.roll(value, i, axis=0) for key, value in subject.batch.items()}
-            _, state = run(before, state, batch, subject.key(i))
-        assert len(traces) == 1, f"{_label(name)} is traced {len(traces)} times for three batches of one shape"
+        subject.objective(name, model)
+        assert nnx.graphdef(model) == graph, f"{_label(name)} changes the model's structure: a Python attribute, say"
+        step = subject.step(name)
+        left = step(params, rest, subject.batch, subject.key()).rest  # traced here, if no check before has done it
+        before, n = step.traces, len(subject.batch["x"])
+        for i in (1, 2):
+            left = step(params, left, subject.rows((np.arange(n) + i) % len(subject.case.batch["x"])), subject.key(i)).rest
+        traces = 1 + step.traces - before
+        assert traces == 1, f"{_label(name)} is traced {traces} times for three batches of one shape"
 
 
 def same_seed_same_result(subject: Subject) -> None:
     """Two models of one seed have equal parameters, losses, and samples, from given streams and from their own."""
-    one, other = subject.model(), subject.model()
+    one, other = subject.build(), subject.build()
     _same(nnx.as_pure(nnx.state(one)), nnx.as_pure(nnx.state(other)), "parameters")
-    for name, objective in subject.objectives.items():
-        terms = [dict(objective(m, subject.batch, nnx.Rngs(subject.key()))) for m in (one, other)]
-        _same(terms[0], terms[1], f"terms of {_label(name)}")
+    for name in subject.objectives:
+        a, b = (subject.objective(name, model) for model in (one, other))
+        _same(a, b, f"terms of {_label(name)}")
     a, b = (subject.generate(m, rngs=nnx.Rngs(subject.key())) for m in (one, other))
     _same(a, b, "samples from given streams")
     _same(subject.generate(one), subject.generate(other), "samples from the models' own streams")
@@ -116,10 +139,10 @@ def calls_differ(subject: Subject) -> None:
     model, rngs = subject.moved_model(), nnx.Rngs(subject.key())
     _different(subject.generate(model), subject.generate(model), "two calls of generate without rngs")
     _different(subject.generate(model, rngs=rngs), subject.generate(model, rngs=rngs), "two calls with one nnx.Rngs")
-    x, y = (subject.generate(model, rngs=nnx.Rngs(subject.key(i))) for i in (1, 2))
+    x, y = (np.asarray(subject.generate(model, rngs=nnx.Rngs(subject.key(i)))) for i in (1, 2))
     _different(x, y, "two seeds")
     if not subject.case.sampling and subject.case.n_samples > 1:
-        assert bool(jnp.any(x != x[:1])), f"all {subject.case.n_samples} samples of one call are equal"
+        assert np.any(x != x[:1]), f"all {subject.case.n_samples} samples of one call are equal"
 
 
 def saved_and_restored(subject: Subject) -> None:
@@ -128,9 +151,9 @@ def saved_and_restored(subject: Subject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         loaded = load_model(save_model(model, folder), rngs=nnx.Rngs(subject.case.seed + 1))
     assert type(loaded) is type(model), f"a {type(model).__name__} came back as a {type(loaded).__name__}"
-    for name, objective in subject.objectives.items():
-        terms = [dict(objective(_evaluated(m), subject.batch, nnx.Rngs(subject.key()))) for m in (model, loaded)]
-        _same(terms[0], terms[1], f"terms of {_label(name)} before saving and after loading")
+    for name in subject.objectives:
+        a, b = (subject.objective(name, _evaluated(m)) for m in (model, loaded))
+        _same(a, b, f"terms of {_label(name)} before saving and after loading")
     a, b = (subject.generate(_evaluated(m), rngs=nnx.Rngs(subject.key())) for m in (model, loaded))
     _same(a, b, "samples before saving and after loading")
 
@@ -141,38 +164,42 @@ def _evaluated(model: Any) -> Any:
 
 
 def bfloat16(subject: Subject) -> None:
-    """With parameters and inputs in bfloat16 the loss is float32, finite, and near that of float32.
+    """With parameters and inputs in bfloat16 the loss is float32, near that of float32, and its gradients are finite.
 
     As in training, scalar parameters stay as they are. A rounding to bfloat16 is one part in 512; the tolerance of one in 20 of
     the largest term lets two dozen of them fall one way. Noise may be drawn in either type, so that the draws may differ:
     averages over 16 are compared, and four standard errors of each are allowed on top.
     """
-    graph, params, rest = subject.parts()
-    keys = jax.vmap(subject.key)(jnp.arange(DRAWS))
-    for name, objective in subject.objectives.items():
-
-        def losses(params: Any, inputs: Batch, objective: Any = objective) -> Any:
-            def one(key: jax.Array) -> Any:
-                return dict(objective(nnx.merge(graph, params, rest), subject.batch, nnx.Rngs(key), inputs))
-
-            return jax.lax.map(one, keys)
-
-        compiled = jax.jit(losses)
-        full = compiled(params, subject.batch)
-        half = compiled(jax.tree.map(_halved, params), jax.tree.map(_halved, subject.batch))
-        assert half["loss"].dtype == jnp.float32, f"{_label(name)} adds up in {half['loss'].dtype}: convert before summing"
-        assert bool(jnp.all(jnp.isfinite(half["loss"]))), f"{_label(name)} is not finite in bfloat16"
-        scale = max(float(jnp.max(jnp.abs(value))) for value in full.values())
-        error = sum(4 * float(jnp.std(value["loss"])) / DRAWS**0.5 for value in (full, half))
-        a, b = float(jnp.mean(half["loss"])), float(jnp.mean(full["loss"]))
-        assert abs(a - b) <= BFLOAT16_TOLERANCE * scale + error, f"{_label(name)} is {a:.5g} in bfloat16 and {b:.5g} in float32"
+    _, params, rest = subject.parts()
+    kinds = [(params, subject.batch), (jax.tree.map(_halved, params), jax.tree.map(_halved, subject.batch))]
+    for name in subject.objectives:
+        step = subject.step(name)
+        full, half = ([step(at, rest, subject.batch, subject.key(i), inputs) for i in range(DRAWS)] for at, inputs in kinds)
+        made = half[0].terms["loss"].dtype
+        assert made == jnp.float32, f"{_label(name)} adds up in {made}: convert before summing"
+        for stepped in half:
+            assert finite(stepped.terms["loss"]), f"{_label(name)} is not finite in bfloat16"
+            _all_finite(by_path(stepped.gradients), name, " in bfloat16")
+        scale = max(float(np.max(np.abs(value))) for stepped in full for value in stepped.terms.values())
+        losses = [np.array([stepped.terms["loss"] for stepped in kind], np.float64) for kind in (full, half)]
+        a, b = (float(np.mean(loss)) for loss in losses)
+        error = sum(4 * float(np.std(loss)) / DRAWS**0.5 for loss in losses)
+        assert abs(a - b) <= BFLOAT16_TOLERANCE * scale + error, f"{_label(name)} is {b:.5g} in bfloat16 and {a:.5g} in float32"
 
 
 def likelihood_adds_up_to_one(subject: Subject) -> None:
-    """``sum_x w(x) p(x) = 1`` over the case's small space, to a thousandth: the midpoint rule's error, and float32's."""
+    """``sum_x w(x) p(x) = 1`` over the case's small space, to a thousandth: the midpoint rule's error, and float32's.
+
+    A ``log_prob`` that takes no ``rngs`` draws nothing, and so is no estimate: such a model's case has to give the space.
+    """
+    declared = "log_prob" in subject.entry.capabilities
     if subject.case.exact is None:
-        pytest.skip("not applicable: the case gives no space ('exact') over which log_prob would add up to one")
-    assert "log_prob" in subject.entry.capabilities, "the case gives a space, but the entry declares no capability 'log_prob'"
+        assert not declared or "rngs" in inspect.signature(subject.model().log_prob).parameters, (
+            "log_prob takes no rngs and so has to be exact: give the case a small space that holds all the mass, "
+            "exact=box(...) or exact=lattice(...), and a config small enough for it"
+        )
+        pytest.skip("not applicable: the model has no exact log_prob")
+    assert declared, "the case gives a space, but the entry declares no capability 'log_prob'"
     points, weights = subject.case.exact
     log_probs = np.asarray(subject.model().log_prob(jnp.asarray(points)), np.float64)
     assert log_probs.shape == weights.shape, f"log_prob of {len(points)} points has shape {log_probs.shape}"
@@ -181,7 +208,8 @@ def likelihood_adds_up_to_one(subject: Subject) -> None:
 
 
 def _halved(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.bfloat16) if jnp.ndim(x) and jnp.issubdtype(x.dtype, jnp.floating) else x
+    floats = jnp.ndim(x) and jnp.issubdtype(x.dtype, jnp.floating)
+    return jax.device_put(np.asarray(x).astype(jnp.bfloat16)) if floats else x
 
 
 def _label(name: str) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from artifex.core import plugins, protocols as known
 from artifex.core.config import Config
-from artifex.core.testing.conformance.subject import Subject
+from artifex.core.testing.conformance.subject import Subject, finite, taken
 
 CAPABILITIES: dict[str, type] = {
     "decode": known.Decodes,
@@ -27,6 +28,12 @@ CAPABILITIES: dict[str, type] = {
     "reconstruct": known.Reconstructs,
     "score": known.HasScore,
 }
+PROTOCOLS = (
+    known.GenerativeModelProtocol,
+    known.TrainableGenerativeModelProtocol,
+    known.AdversarialModelProtocol,
+    *CAPABILITIES.values(),
+)
 STEPS = 3
 
 
@@ -66,20 +73,22 @@ def capabilities(subject: Subject) -> None:
     assert present <= declared, f"methods of the model that the entry does not declare: {sorted(present - declared)}"
     x = subject.batch["x"]
     n, shape = len(x), subject.example_shape
+    order = np.arange(n)[::-1] % len(subject.case.batch["x"])
     calls: dict[str, tuple[tuple[Any, ...], tuple[int, ...]]] = {
         "energy": ((x,), (n,)),
-        "interpolate": ((x, x[::-1], STEPS), (n, STEPS, *shape)),
+        "interpolate": ((x, subject.rows(order)["x"], STEPS), (n, STEPS, *shape)),
         "log_prob": ((x,), (n,)),
         "reconstruct": ((x,), x.shape),
         "score": ((x,), x.shape),
     }
     for name in sorted(declared & calls.keys()):
         arguments, wanted = calls[name]
-        value = getattr(model, name)(*arguments)
+        method = getattr(model, name)
+        value = method(*arguments, **taken(method, subject.batch))
         assert jnp.shape(value) == wanted, f"{name} of x with shape {x.shape} has shape {jnp.shape(value)} instead of {wanted}"
-        assert bool(jnp.all(jnp.isfinite(value))), f"{name} gives values that are not finite"
+        assert finite(value), f"{name} gives values that are not finite"
     if "encode" in declared:
-        assert jax.tree.leaves(model.encode(x)), "encode gives no array"
+        assert jax.tree.leaves(model.encode(x, **taken(model.encode, subject.batch))), "encode gives no array"
 
 
 def registered(subject: Subject) -> None:
@@ -95,16 +104,37 @@ def registered(subject: Subject) -> None:
 
 
 def documented(subject: Subject) -> None:
-    """The class has a docstring of its own; the entry names a paper with its year, and the docstrings cite it."""
-    cls, paper = subject.model_class, subject.entry.paper
-    own = (cls.__dict__.get("__doc__") or "").strip()
+    """Model, config and every method that no protocol describes have docstrings; they cite the entry's paper, with its year."""
+    cls, made_from, paper = subject.model_class, type(subject.case.config), subject.entry.paper
+    own = _docstring(cls)
     assert own, f"{cls.__name__} has no docstring of its own"
+    assert _docstring(made_from), f"{made_from.__name__} has no docstring of its own"
+    silent = sorted(name for name in _methods(cls) if not (inspect.getdoc(getattr(cls, name)) or "").strip())
+    assert not silent, f"methods of {cls.__name__} without a docstring: {', '.join(silent)}"
     assert re.search(r"\b(1[6-9]|20)\d\d\b", paper), (
         f"the entry of {subject.entry.name!r} names no paper with a year: {paper!r}"
     )
     author = re.split(r"[\s,;&]+", paper.strip())[0]
     text = f"{own}\n{sys.modules[cls.__module__].__doc__ or ''}"
     assert author in text, f"neither {cls.__name__}'s docstring nor its module's cites {paper!r}"
+
+
+def _docstring(cls: type) -> str:
+    """The class's own docstring; the signature that a dataclass gets in the place of one is none."""
+    text = (cls.__dict__.get("__doc__") or "").strip()
+    return "" if text.startswith(f"{cls.__name__}(") else text
+
+
+def _methods(cls: type) -> set[str]:
+    """Public methods of a model, but for those that Flax or a protocol of ours describes."""
+    models = [base for base in cls.__mro__ if issubclass(base, nnx.Module) and base is not nnx.Module]
+    described = {name for protocol in PROTOCOLS for name in vars(protocol)}
+    return {
+        name
+        for base in models
+        for name, value in vars(base).items()
+        if inspect.isfunction(value) and not name.startswith("_") and name not in described
+    }
 
 
 def config_round_trip(subject: Subject) -> None:

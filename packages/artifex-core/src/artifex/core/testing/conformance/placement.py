@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import pytest
 from flax import nnx
 
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.sharding import batch_sharding, shardings
-from artifex.core.testing.conformance.subject import N_DEVICES, Subject, close
+from artifex.core.testing.conformance.subject import N_DEVICES, Subject, close, host
 
 
 def sharded_data(subject: Subject) -> None:
-    """The batch divided over eight devices, the parameters on each: loss and gradients are those of one device."""
+    """The batch divided over eight devices, the parameters on each: a step makes what it makes on one."""
     _compare(subject, ShardingConfig(data_parallel_size=N_DEVICES))
 
 
 def sharded_fsdp(subject: Subject) -> None:
-    """Batch and parameters divided over eight devices: loss and gradients are those of one device."""
+    """Batch and parameters divided over eight devices: a step makes what it makes on one."""
     if not _compare(subject, ShardingConfig(data_parallel_size=N_DEVICES, fsdp_enabled=True, fsdp_min_weight_size=0)):
         pytest.skip(f"not applicable: no axis of any parameter is a multiple of {N_DEVICES}")
 
 
 def sharded_tensor(subject: Subject) -> None:
-    """Parameters divided in two by their logical axes, the batch in four: loss and gradients are those of one device."""
+    """Parameters divided in two by their logical axes, the batch in four: a step makes what it makes on one."""
     if not _compare(subject, ShardingConfig(data_parallel_size=N_DEVICES // 2, tensor_parallel_size=2)):
         pytest.skip("not applicable: no parameter has an even axis with a logical name that a rule divides")
 
@@ -40,10 +38,12 @@ def _compare(subject: Subject, config: ShardingConfig) -> bool:
         shardings(nnx.state(model, kind), mesh, fsdp_min_weight_size=config.fsdp_min_weight_size)
         for kind in (nnx.Param, nnx.Not(nnx.Param))
     ]
-    _, params, rest = subject.parts()
-    params, rest = jax.device_put(params, places[0]), jax.device_put(rest, places[1])
-    batch = jax.device_put(subject.batch, batch_sharding(mesh))
-    for name, unsharded in subject.unsharded.items():
-        sharded: Any = subject.gradient(name)(params, rest, batch, subject.key())
-        close(sharded, unsharded, f"eight devices against one, {name or 'loss'} and gradients")
+    _, *parts = subject.parts()
+    # From the host: dividing an array that is on a device already would be one more program for each shape.
+    params, rest = jax.device_put(host(parts), places)
+    batch = jax.device_put(host(subject.batch), batch_sharding(mesh))
+    for name in subject.objectives:
+        sharded, unsharded = subject.step(name)(params, rest, batch, subject.key()), subject.stepped(name)
+        what = f"eight devices against one, {f'the {name}' if name else 'the model'}"
+        close(sharded._asdict(), unsharded._asdict(), what)
     return not all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(params))

@@ -1,11 +1,16 @@
-"""The model under test, and the ways in which the checks call it."""
+"""The model under test, and the ways in which the checks call it.
+
+Nearly all of a suite's time is compilation, so the checks share what they compile: one training step for each objective serves
+whatever looks at losses, gradients, the state that a step leaves, precision and placement. What the checks need beside the
+model is done by NumPy, which compiles nothing.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +22,54 @@ from artifex.core.factory import create_model
 from artifex.core.protocols import AdversarialModelProtocol, Batch, TrainableGenerativeModelProtocol
 from artifex.core.testing.conformance.case import Case
 
-__all__ = ["N_DEVICES", "Objective", "Subject", "by_path", "close"]
+__all__ = ["N_DEVICES", "Objective", "Step", "Stepped", "Subject", "by_path", "close", "finite", "host", "taken"]
 
 N_DEVICES = 8
 """How many devices the sharding checks use."""
 
-Objective = Callable[..., Mapping[str, jax.Array]]
-"""``objective(model, batch, rngs, inputs=batch)``: the scalars of one loss. ``inputs`` is the batch that the network is given,
-where that is not the one which its outputs are measured against."""
+Objective = Callable[[Any, Batch, Batch, nnx.Rngs], tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]]
+"""``objective(model, batch, inputs, rngs)``: the scalars of one loss, and the outputs of the forward pass if there was one. The
+network is given ``inputs``; its outputs are measured against ``batch``."""
+
+
+class Stepped(NamedTuple):
+    """What a training step makes."""
+
+    terms: Mapping[str, jax.Array]
+    """Scalars of the objective."""
+    outputs: Mapping[str, jax.Array]
+    """Of the forward pass, if there was one."""
+    rest: Any
+    """Everything of the model that is no parameter, as the step leaves it."""
+    gradients: Any
+    """Of the loss with respect to the parameters."""
+
+
+class Step:
+    """One objective with its gradients, compiled.
+
+    Args:
+        graph: the model's structure.
+        objective: what to descend.
+    """
+
+    def __init__(self, graph: Any, objective: Objective) -> None:
+        self.traces = 0
+        """How often the step was traced."""
+
+        def loss(params: Any, rest: Any, batch: Batch, inputs: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+            self.traces += 1
+            model = nnx.merge(graph, params, rest)
+            terms, outputs = objective(model, batch, inputs, nnx.Rngs(key))
+            return terms["loss"], (dict(terms), dict(outputs), nnx.as_pure(nnx.state(model, nnx.Not(nnx.Param))))
+
+        self._compiled = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=_quickly())
+
+    def __call__(self, params: Any, rest: Any, batch: Batch, key: jax.Array, inputs: Batch | None = None) -> Stepped:
+        """Loss and gradients; the network is given ``inputs``, by default the batch."""
+        made = self._compiled(params, rest, batch, batch if inputs is None else inputs, key)
+        (_, (terms, outputs, left)), gradients = made
+        return Stepped(terms, outputs, left, gradients)
 
 
 class Subject:
@@ -36,6 +81,7 @@ class Subject:
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        self._steps: dict[str, Step] = {}
 
     @cached_property
     def entry(self) -> Any:
@@ -47,20 +93,36 @@ class Subject:
         """The model's class."""
         return plugins.resolve(self.entry.model)
 
-    def model(self) -> Any:
-        """A new model, always with the same parameters and streams."""
+    def build(self) -> Any:
+        """A model made from the config, always of the same seed."""
         return create_model(self.case.config, rngs=nnx.Rngs(self.case.seed))
 
-    def key(self, i: int | jax.Array = 0) -> jax.Array:
+    def model(self) -> Any:
+        """A new model as :meth:`build` makes it: a copy of the first one, which takes no time."""
+        return nnx.merge(*self.parts())
+
+    def parts(self) -> tuple[Any, Any, Any]:
+        """Structure, parameters and everything else of a new model."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        graph, params, rest = nnx.split(self.build(), nnx.Param, ...)
+        return graph, nnx.as_pure(params), nnx.as_pure(rest)
+
+    def key(self, i: int = 0) -> jax.Array:
         """The ``i``-th key of noise, none of them the model's own."""
-        return jax.random.fold_in(jax.random.key(self.case.seed), i + 1)
+        return jax.random.key((1_000_003 * (self.case.seed + 1) + i) % 2**31)
 
     @cached_property
     def batch(self) -> dict[str, jax.Array]:
         """The case's batch, repeated until every device can have an equal share."""
         n = len(self.case.batch["x"])
-        wanted = -(-n // N_DEVICES) * N_DEVICES
-        return {key: value[np.arange(wanted) % n] for key, value in self.case.batch.items()}
+        return self.rows(np.arange(-(-n // N_DEVICES) * N_DEVICES) % n)
+
+    def rows(self, which: np.ndarray) -> dict[str, jax.Array]:
+        """Some examples of the case's batch."""
+        return {key: jnp.asarray(np.asarray(value)[which]) for key, value in self.case.batch.items()}
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -76,65 +138,68 @@ class Subject:
         assert isinstance(model, TrainableGenerativeModelProtocol), "the model has no objective: see the check 'protocols'"
         return {"": partial(_descended, self)}
 
+    def objective(self, name: str, model: Any) -> dict[str, jax.Array]:
+        """The scalars of an objective for the batch, not compiled."""
+        return dict(self.objectives[name](model, self.batch, self.batch, nnx.Rngs(self.key()))[0])
+
     def forward(self, model: Any, batch: Batch, rngs: nnx.Rngs) -> Any:
         """``model(x)``, with those arrays of the batch that it takes."""
-        names = _parameters(type(model).__call__)
-        return model(batch["x"], rngs=rngs, **{key: value for key, value in batch.items() if key != "x" and key in names})
+        return model(batch["x"], rngs=rngs, **taken(model.__call__, batch))
 
     def generate(self, model: Any, *, rngs: nnx.Rngs | None = None) -> jax.Array:
         """Some samples; without ``rngs`` the model's own streams serve."""
         streams = {} if rngs is None else {"rngs": rngs}
         return model.generate(self.case.n_samples, **streams, **self.case.sampling)
 
-    def gradient(self, name: str) -> Callable[..., Any]:
-        """``f(params, rest, batch, key) -> ((loss, terms), gradients)`` of an objective, compiled; see :meth:`parts`."""
-        if name not in self._gradients:
-            graph, objective = self.parts()[0], self.objectives[name]
+    def step(self, name: str) -> Step:
+        """The step of an objective, the same at every call."""
+        if name not in self._steps:
+            self._steps[name] = Step(self.parts()[0], self.objectives[name])
+        return self._steps[name]
 
-            def loss(params: Any, rest: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
-                terms = dict(objective(nnx.merge(graph, params, rest), batch, nnx.Rngs(key)))
-                return terms["loss"], terms
-
-            self._gradients[name] = jax.jit(jax.value_and_grad(loss, has_aux=True))
-        return self._gradients[name]
-
-    @cached_property
-    def _gradients(self) -> dict[str, Callable[..., Any]]:
-        return {}
-
-    def parts(self) -> tuple[Any, Any, Any]:
-        """Structure, parameters and everything else of a new model."""
-        graph, params, rest = nnx.split(self.model(), nnx.Param, ...)
-        return graph, nnx.as_pure(params), nnx.as_pure(rest)
+    def stepped(self, name: str) -> Stepped:
+        """One step of an objective from where the model starts."""
+        _, params, rest = self.parts()
+        return self.step(name)(params, rest, self.batch, self.key())
 
     def moved(self, params: Any) -> Any:
         """``params`` a small random step away: a layer that starts at zero hides what comes before it."""
-        leaves, structure = jax.tree.flatten(params)
-        keys = jax.random.split(self.key(100), len(leaves))
-        away = [p + 0.05 * jax.random.normal(k, jnp.shape(p), p.dtype) for p, k in zip(leaves, keys, strict=True)]
-        return jax.tree.unflatten(structure, away)
+        noise = np.random.default_rng((self.case.seed, 1))
+        away = jax.tree.map(lambda p: np.asarray(p + 0.05 * noise.normal(size=p.shape), p.dtype), host(params))
+        return jax.device_put(away)
 
     def moved_model(self) -> Any:
         """A new model with its parameters moved."""
         graph, params, rest = self.parts()
         return nnx.merge(graph, self.moved(params), rest)
 
-    @cached_property
-    def unsharded(self) -> dict[str, Any]:
-        """``((loss, terms), gradients)`` of each objective on one device."""
-        _, params, rest = self.parts()
-        return {name: self.gradient(name)(params, rest, self.batch, self.key()) for name in self.objectives}
+
+def _quickly() -> dict[str, Any] | None:
+    """Have the CPU's compiler leave out what only makes a program faster: a third of the time, for a program that runs once.
+
+    What XLA does (differentiated, divided, fused) is the same.
+    """
+    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
 def _descended(
-    subject: Subject, model: Any, batch: Batch, rngs: nnx.Rngs, inputs: Batch | None = None
-) -> Mapping[str, jax.Array]:
+    subject: Subject, model: Any, batch: Batch, inputs: Batch, rngs: nnx.Rngs
+) -> tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]:
     step = {"step": jnp.asarray(subject.case.step)} if "step" in _parameters(type(model).loss_fn) else {}
-    return model.loss_fn(batch, subject.forward(model, batch if inputs is None else inputs, rngs), **step)
+    outputs = subject.forward(model, inputs, rngs)
+    return model.loss_fn(batch, outputs, **step), outputs
 
 
-def _adversarial(method: str, model: Any, batch: Batch, rngs: nnx.Rngs, inputs: Batch | None = None) -> Mapping[str, jax.Array]:
-    return getattr(model, method)(batch if inputs is None else inputs, rngs=rngs)
+def _adversarial(
+    method: str, model: Any, batch: Batch, inputs: Batch, rngs: nnx.Rngs
+) -> tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]:
+    del batch
+    return getattr(model, method)(inputs, rngs=rngs), {}
+
+
+def taken(method: Any, batch: Batch) -> dict[str, jax.Array]:
+    """Those arrays of the batch beside ``x`` that a method takes: a condition, say."""
+    return {key: value for key, value in batch.items() if key != "x" and key in _parameters(method)}
 
 
 def _parameters(method: Any) -> Mapping[str, inspect.Parameter]:
@@ -149,8 +214,23 @@ def by_path(tree: Any) -> dict[str, np.ndarray]:
     }
 
 
+def host(tree: Any) -> Any:
+    """A tree's arrays as NumPy has them, but for keys of random streams."""
+    return jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), tree)
+
+
+def finite(value: Any) -> bool:
+    """Whether every element of an array is a finite number."""
+    array = np.asarray(_bits(value))
+    return bool(np.all(np.isfinite(array)))
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
+
+
 def _bits(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key) else leaf
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
 def close(got: Any, wanted: Any, what: str, *, tolerance: float = 1e-4) -> None:

@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from artifex.core.errors import InvalidInputError, UnknownNameError
+from artifex.core.config import Config
+from artifex.core.errors import InvalidInputError, InvalidTypeError, UnknownNameError
+from artifex.core.protocols import Batch
 from artifex.core.testing.conformance import computation, declarations, generation, placement
 from artifex.core.testing.conformance.case import Case
 from artifex.core.testing.conformance.subject import Subject
+from artifex.core.testing.strict import WAIVED
 
 __all__ = ["CHECKS", "ModelConformance", "conformance"]
 
@@ -103,19 +106,27 @@ def _check_waivers(where: str, waive: Mapping[str, str]) -> None:
 
 
 def _waiver(check: str, waive: Mapping[str, str]) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason=f"waived: {waive[check]}", strict=True)] if check in waive else []
+    return [pytest.mark.xfail(reason=f"{WAIVED}{waive[check]}", strict=True)] if check in waive else []
 
 
-def conformance(cases: Mapping[str, Any]) -> type[ModelConformance]:
-    """A test class for a table of cases.
+def conformance(cases: Config | Mapping[str, Any], batch: Batch | None = None, **options: Any) -> type[ModelConformance]:
+    """A test class for one config, or for a table of cases.
 
-    In a test module, ``TestMine = conformance({"small": (config, batch)})``.
+    In a test module, ``TestMine = conformance(MineConfig(width=8), {"x": images})``, or for a table
+    ``TestMine = conformance({"small": (config, batch), "deep": (config, batch)})``.
 
     Args:
-        cases: name to :class:`Case`, or to ``(config, batch)`` or ``(config, batch, options)``, with options as a dict.
+        cases: a config; or name to :class:`Case`, or to ``(config, batch)`` or ``(config, batch, options)``, options as a dict.
+        batch: of the one config.
+        options: of the one config: further fields of :class:`Case`.
 
     Raises:
         UnknownNameError: a waiver names no check.
         InvalidInputError: the table is empty, a waiver has no reason, or a batch lacks ``x``.
+        InvalidTypeError: a table is given and a batch or options beside it.
     """
+    if isinstance(cases, Config):
+        cases = {type(cases).__name__: (cases, batch, options)}
+    elif batch is not None or options:
+        raise InvalidTypeError("a table has a batch and options for each of its cases; give them there, or give one config")
     return type("TestConformance", (ModelConformance,), {"cases": cases, "__module__": __name__})
