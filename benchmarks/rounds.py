@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 Run = Callable[[int], None]
@@ -31,10 +31,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured: seconds of the first step (tracing and compiling), and milliseconds a step in every round."""
+    """What was measured: seconds of the first step (tracing and compiling), and milliseconds a step in every round.
+
+    Time of the processor is that of all cores together; on a machine that others use too it says more than the clock.
+    """
 
     first_step_s: float
     rounds_ms: tuple[float, ...]
+    processor_rounds_ms: tuple[float, ...]
 
     @property
     def median_ms(self) -> float:
@@ -44,12 +48,15 @@ class Timing:
 def measure(contestants: Sequence[Contestant], *, steps: int, rounds: int, threads: int) -> dict[str, Timing]:
     """Time ``rounds`` times ``steps`` training steps of every contestant, in turn."""
     with _processes(contestants, threads) as pipes:
-        first = {label: _answer(label, pipe) for label, pipe in pipes.items()}
-        taken: dict[str, list[float]] = {label: [] for label in pipes}
+        first = {label: _answer(label, pipe)[0] for label, pipe in pipes.items()}
+        taken: dict[str, list[tuple[float, float]]] = {label: [] for label in pipes}
         for label in (label for _ in range(rounds + 1) for label in pipes):  # the first round warms up and is dropped
             pipes[label].send(steps)
-            taken[label].append(1e3 * _answer(label, pipes[label]) / steps)
-        return {label: Timing(first[label], tuple(taken[label][1:])) for label in pipes}
+            taken[label].append(_answer(label, pipes[label]))
+        a_step = {
+            label: [(1e3 * wall / steps, 1e3 * processor / steps) for wall, processor in taken[label][1:]] for label in pipes
+        }
+        return {label: Timing(first[label], *zip(*a_step[label], strict=True)) for label in pipes}
 
 
 def table(timings: Mapping[str, Timing], *, baseline: str) -> str:
@@ -86,16 +93,16 @@ def _serve(pipe: Connection, contestant: Contestant, threads: int) -> None:
     run = contestant.build(threads=threads, **contestant.options)
     steps = 1
     while True:
-        start = perf_counter()
+        start, processor = perf_counter(), process_time()
         run(steps)
-        pipe.send(perf_counter() - start)
+        pipe.send((perf_counter() - start, process_time() - processor))
         try:
             steps = pipe.recv()
         except EOFError:
             return
 
 
-def _answer(label: str, pipe: Connection) -> float:
+def _answer(label: str, pipe: Connection) -> tuple[float, float]:
     try:
         return pipe.recv()
     except EOFError:

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -51,14 +52,24 @@ class Turnstile(Callback):
             self._go.acquire()
 
 
-def trainer_loop(model: Any, data: np.ndarray, *, batch_size: int, learning_rate: float, devices: int = 1) -> Run:
+def trainer_loop(
+    model: Any,
+    data: np.ndarray,
+    *,
+    batch_size: int,
+    learning_rate: float,
+    devices: int = 1,
+    more_callbacks: Sequence[Callback] = (),
+    folder: str | None = None,
+) -> Run:
     """``run(steps)`` on a trainer that never ends of itself; it dies with the process."""
     sys.stderr = _terminal()
     turnstile = Turnstile()
-    callbacks = [MetricsFile(MetricsFileConfig()), TensorBoard(TensorBoardConfig()), Progress(ProgressConfig()), turnstile]
+    usual = [MetricsFile(MetricsFileConfig()), TensorBoard(TensorBoardConfig()), Progress(ProgressConfig())]
+    callbacks = [*usual, *more_callbacks, turnstile]
     config = TrainerConfig(steps=FOREVER, batch_size=batch_size, optimizer={"learning_rate": learning_rate}, log_every=50)
     sharding = ShardingConfig(data_parallel_size=devices)
-    trainer = Trainer(model, config, seed=0, mesh=sharding, callbacks=callbacks, folder=tempfile.mkdtemp())
+    trainer = Trainer(model, config, seed=0, mesh=sharding, callbacks=callbacks, folder=folder or tempfile.mkdtemp())
     threading.Thread(target=trainer.fit, args=({"x": data},), daemon=True).start()
     return turnstile.run
 

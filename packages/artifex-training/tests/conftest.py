@@ -86,15 +86,20 @@ class Tiny:
 
         return RunConfig.from_dict(self.fields(**{"name": "tiny-run"} | changes))
 
-    def popen(self, *arguments, environment=None, **options):
-        """The installed ``artifex`` command in a process of its own, seeing this plugin and the engine alone."""
+    def popen(self, *arguments, before=(), devices=None, environment=None, **options):
+        """The installed ``artifex`` command in a process of its own, seeing this plugin and the engine alone.
+
+        ``before`` is put before the command; the CPU poses as ``devices``, if that is given.
+        """
         variables = user_environment() | {
             "PYTHONPATH": str(self.site),
             "ARTIFEX_DISABLE_PLUGINS": "vae,image",
             "COLUMNS": "120",
             **(environment or {}),
         }
-        command = [str(Path(sysconfig.get_path("scripts")) / "artifex"), *arguments]
+        if devices is not None:
+            variables["JAX_NUM_CPU_DEVICES"] = str(devices)
+        command = [*before, str(Path(sysconfig.get_path("scripts")) / "artifex"), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, env=variables, text=True, **(pipes | options))
 

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import masked_crc32c
 
 from artifex.core import plugins
 from artifex.core.errors import InvalidInputError
@@ -112,14 +113,17 @@ def test_a_resumed_run_drops_the_lines_that_it_writes_again(tmp_path):
 
 def events(folder):
     """Every scalar as ``(step, tag, value)``, from the record format: length, its checksum, the event, its checksum."""
-    found = []
-    for path in sorted((folder / "tensorboard").iterdir()):
-        data = io.BytesIO(path.read_bytes())
-        while head := data.read(12):
-            event = Event.FromString(data.read(struct.unpack("<Q", head[:8])[0]))
-            data.read(4)
-            found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
-    return found
+    paths = sorted((folder / "tensorboard").iterdir())
+    return [(e.step, value.tag, value.simple_value) for path in paths for e in records(path) for value in e.summary.value]
+
+
+def records(path):
+    data = io.BytesIO(path.read_bytes())
+    while head := data.read(12):
+        event = data.read(struct.unpack("<Q", head[:8])[0])
+        assert struct.unpack("<I", head[8:])[0] == masked_crc32c(head[:8])
+        assert struct.unpack("<I", data.read(4))[0] == masked_crc32c(event)
+        yield Event.FromString(event)
 
 
 def test_tensorboard_events_can_be_read(tmp_path):
@@ -129,6 +133,15 @@ def test_tensorboard_events_can_be_read(tmp_path):
     callback.on_evaluate(where, {"eval/loss": 0.25})
     callback.on_end(where, None)
     assert events(tmp_path) == [(10, "train/loss", 0.5), (10, "generator/loss", 2.0), (10, "eval/loss", 0.25)]
+
+
+def test_a_resumed_run_hides_the_events_that_it_writes_again(tmp_path):
+    log(TensorBoard(TensorBoardConfig()), trainer(tmp_path), 10, 20, 30)
+    log(TensorBoard(TensorBoardConfig()), trainer(tmp_path, step=20), 25)  # within the same second
+    assert [step for step, tag, _ in events(tmp_path) if tag == "train/loss"] == [10, 20, 30, 25]
+    first, second = sorted((tmp_path / "tensorboard").iterdir())
+    assert [event.step for event in records(second) if event.session_log.status == SessionLog.START] == [21]
+    assert not [event for event in records(first) if event.session_log.status == SessionLog.START]
 
 
 # early stop

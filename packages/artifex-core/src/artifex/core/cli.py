@@ -20,7 +20,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from artifex.core import plugins
-from artifex.core.errors import ArtifexError, InvalidInputError, PluginConflictError, PluginError, UnknownNameError
+from artifex.core.errors import (
+    ArtifexError,
+    InvalidInputError,
+    PluginConflictError,
+    PluginError,
+    RunWarning,
+    UnknownNameError,
+)
 from artifex_launcher import damaged
 
 EXIT_USER, EXIT_INTERNAL = 2, 1
@@ -191,7 +198,7 @@ def doctor() -> None:
         warnings.simplefilter("ignore", plugins.PluginWarning)  # the same problems are listed below
         registry = plugins.registry()
     typer.echo(f"Python {sys.version.split()[0]} on {sys.platform}")
-    for distribution in ("artifex-core", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "pydantic", "pluggy"):
+    for distribution in ("artifex-core", "jax", "jaxlib", "flax", "optax", "safetensors", "grain", "pydantic", "pluggy"):
         try:
             typer.echo(f"  {distribution} {metadata.version(distribution)}")
         except metadata.PackageNotFoundError:
@@ -219,7 +226,7 @@ def doctor() -> None:
 
 
 def _warn_in_one_line(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    if issubclass(category, plugins.PluginWarning):
+    if issubclass(category, (plugins.PluginWarning, RunWarning)):
         print(f"artifex: warning: {message}", file=sys.stderr)
     else:
         print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
@@ -230,7 +237,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or os.environ.get("ARTIFEX_DEBUG", "") not in ("", "0")
     warnings.showwarning = _warn_in_one_line
-    warnings.simplefilter("always", plugins.PluginWarning)  # never an error: a broken plugin stops nobody, even under -W error
+    for category in (plugins.PluginWarning, RunWarning):
+        warnings.simplefilter("always", category)  # never an error: a broken plugin stops nobody, even under -W error
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="artifex")
     except (Exception, KeyboardInterrupt) as error:

@@ -35,5 +35,13 @@ class RunError(ArtifexError, RuntimeError):
     """A run folder, checkpoint or run file that cannot be used."""
 
 
+class RunInUseError(RunError):
+    """A run folder that another process works in."""
+
+
+class RunWarning(UserWarning):
+    """Something of a run that was mended without asking, and that its user should know of."""
+
+
 class NonFiniteLossError(ArtifexError, FloatingPointError):
     """Training met a loss that is not a finite number."""

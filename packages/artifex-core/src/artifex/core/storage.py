@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError
 from artifex.core.factory import model_class
 from artifex.core.yamlio import dump_yaml, load_yaml
 
-__all__ = ["flat_weights", "load_model", "save_model", "set_weights", "write_atomically"]
+__all__ = ["flat_weights", "load_model", "naming_file", "save_model", "set_weights", "write_atomically"]
 
 FORMAT = "1"
 CONFIG_FILE = "config.yaml"
@@ -39,9 +40,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; the error names ``path``.
     """
-    try:
+    with naming_file(path):  # not the temporary file, unknown to whoever asked
         _write_and_replace(path, data)
-    except OSError as error:  # which names the temporary file, unknown to whoever asked
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Have every ``OSError`` name ``path``. Of itself that of opening a file names one, that of writing to it does not."""
+    try:
+        yield
+    except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 

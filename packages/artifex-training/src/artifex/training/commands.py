@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import InvalidInputError, RunInUseError
 
 if TYPE_CHECKING:
     from artifex.training.runs import Run
@@ -32,20 +35,26 @@ def train(
         bool, typer.Option("--distributed", help="This is one of several processes that train together (jax.distributed).")
     ] = False,
 ) -> None:
-    """Train a model as a run file or preset says, into a run folder."""
+    """Train a model as a run file or preset says, into a run folder.
+
+    Ctrl-C and SIGTERM end it after the step at hand, with a checkpoint to resume from; the exit code is then 130 or 143.
+    """
     if resume and output is not None:
         raise InvalidInputError("--resume goes on in the run's own folder; leave --output out")
-    from artifex.training.checkpoints import latest_step
+    from artifex.training.checkpoints import CHECKPOINTS, latest_step
     from artifex.training.processes import joined
     from artifex.training.run_config import read_run_config
-    from artifex.training.runs import CHECKPOINTS, build_run, check_folder, new_folder
+    from artifex.training.runs import build_run, check_folder, new_folder
 
-    if resume and latest_step(Path(run) / CHECKPOINTS) is None:
-        raise InvalidInputError(
-            f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
-        )
+    if resume:
+        if latest_step(Path(run) / CHECKPOINTS) is None:
+            raise InvalidInputError(
+                f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
+            )
+        if not dry and not distributed:
+            _check_is_free(Path(run))  # before the long work; it is held from the start of training on
     config = read_run_config(run, settings or ())
-    with joined(distributed):
+    with _exit_code_of_a_signal(), joined(distributed):
         if output is not None and not distributed:
             check_folder(output)  # before the long work; it is made after it
         built = build_run(config)
@@ -60,6 +69,28 @@ def train(
         else:
             existed = output is not None and output.is_dir()
             _start(built, new_folder(config.name, output), existed=existed)
+
+
+def _check_is_free(folder: Path) -> str:
+    """Raise where another process works in ``folder``."""
+    from artifex.training.full_disk import explaining_a_full_disk
+    from artifex.training.run_lock import hold
+
+    with explaining_a_full_disk(folder), hold(folder):
+        return ""
+
+
+@contextmanager
+def _exit_code_of_a_signal() -> Iterator[None]:
+    """End as shells have it: with 128 and the signal's number, once all processes have parted."""
+    from artifex.training.processes import ended_alike
+
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not ended_alike(stop):
+            raise  # the others still wait for this process
+        raise typer.Exit(128 + next(iter(stop.args), signal.SIGINT)) from stop
 
 
 def _say(text: str, *, err: bool = False) -> None:
@@ -77,6 +108,8 @@ def _start(built: Run, folder: Path, *, existed: bool) -> None:
     _say(f"run folder: {folder}", err=True)
     try:
         _train(built, folder, resume=False)
+    except RunInUseError:
+        raise  # what is in the folder is the other's
     except BaseException:
         if built.trainer.step == 0 and is_first():
             shutil.rmtree(folder)
@@ -86,20 +119,25 @@ def _start(built: Run, folder: Path, *, existed: bool) -> None:
 
 
 def _resume(built: Run, folder: Path) -> None:
+    from artifex.training.processes import ask_first
+
     if built.is_finished(folder):
         length = "epochs" if built.config.training.steps is None else "steps"
         now = getattr(built.config.training, length)
         _say(f"{folder} is finished ({now} {length}); to train it longer, add --set training.{length}={2 * now}")
         return
+    ask_first(lambda: _check_is_free(folder))
     _train(built, folder, resume=True)
 
 
 def _train(built: Run, folder: Path, *, resume: bool) -> None:
+    from artifex.training.checkpoints import CHECKPOINTS, latest_step
+
     trainer = built.trainer
     try:
         metrics = built.start(folder, resume=resume)
     except KeyboardInterrupt:
-        kept = trainer.step and (folder / "checkpoints").is_dir()
+        kept = latest_step(folder / CHECKPOINTS)
         _say(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
         raise
     if trainer.stop_reason is not None:
@@ -128,6 +166,7 @@ def sample(
 
     from flax import nnx
 
+    from artifex.training.full_disk import explaining_a_full_disk
     from artifex.training.runs import load_run
     from artifex.training.samples import save_samples
     from artifex.training.seeds import key_for
@@ -135,7 +174,8 @@ def sample(
     chosen = secrets.randbelow(2**32) if seed is None else seed
     _, model, modality = load_run(run)
     samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")))
-    path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
+    with explaining_a_full_disk(run if output is None else output.absolute().parent):
+        path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
     if output is not None and output.suffix and path.name == output.name + output.suffix:
         path = path.replace(output)  # the suffix was given
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")

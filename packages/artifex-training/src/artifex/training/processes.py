@@ -38,7 +38,7 @@ processes there are, and which one this is, from 0."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was ended by a signal between two steps, at the same step in every process."""
+    """Training was ended by the signal that it carries, between two steps, at the same step in every process."""
 
 
 _MET_BY_ALL = (Interrupted, NonFiniteLossError)

@@ -20,14 +20,14 @@ from flax import nnx
 from artifex.core import plugins
 from artifex.core.config import Config
 from artifex.core.devices import DeviceManager
-from artifex.core.errors import DataError, InvalidInputError, RunError
+from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import run_folder
-from artifex.training.checkpoints import Checkpoints, latest_step
+from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
@@ -40,8 +40,8 @@ from artifex.training.trainer import Trainer
 
 __all__ = ["Run", "build_run", "check_folder", "load_run", "new_folder"]
 
-CHECKPOINTS, MODEL = "checkpoints", "model"
-"""Sub-folders of a run."""
+MODEL = "model"
+"""Sub-folder of a run."""
 
 
 @dataclass(slots=True)
@@ -61,15 +61,27 @@ class Run:
         SIGINT and SIGTERM end it between two steps, with a checkpoint where the run keeps any.
 
         Raises:
-            KeyboardInterrupt: it was ended by a signal.
+            KeyboardInterrupt: it was ended by a signal, which it carries.
+            RunInUseError: another process works in ``folder``.
+            RunError: the disk is full, or there is nothing that can be gone on from.
+            NonFiniteLossError: the numbers went bad; the message tells how to go on.
         """
         self.trainer.folder = folder
         self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
-        metrics = self.trainer.fit(self.train, self.evaluation, resume=folder / CHECKPOINTS if resume else None)
-        model = self.trainer.evaluation_model()
-        if is_first():
-            save_model(model, folder / MODEL)
-        return metrics
+        checkpoints = folder / CHECKPOINTS
+        try:
+            return self.trainer.fit(self.train, self.evaluation, resume=checkpoints if resume else None)
+        except NonFiniteLossError as error:
+            if latest_step(checkpoints) is None:
+                raise
+            raise NonFiniteLossError(f"{error}; with a lower rate, for example:\n  {self._more_slowly(folder)}") from error
+
+    def _more_slowly(self, folder: Path) -> str:
+        """The command that goes on with a tenth of the learning rate."""
+        training = self.config.training
+        optimizers = {f"optimizers.{name}": o for name, o in training.optimizers.items()} or {"optimizer": training.optimizer}
+        settings = (f"--set training.{name}.learning_rate={o.learning_rate / 10:g}" for name, o in optimizers.items())
+        return f"artifex train --resume {folder} {' '.join(settings)}"
 
     def is_finished(self, folder: Path) -> bool:
         """Whether ``folder`` holds this run at or past its last step."""
@@ -78,18 +90,28 @@ class Run:
 
 
 class _Record(Callback):
-    """Writes what the run is, once its state is there: a run that cannot start leaves an earlier record as it was."""
+    """Writes what the run is, once its state is there, and at its end the model.
 
-    first_process_only = True
+    A run that cannot start leaves an earlier record as it was.
+    """
 
     def __init__(self, config: RunConfig):
         self.config = config
 
     def on_start(self, trainer: Trainer) -> None:
+        if not is_first():
+            return
         folder = run_folder(trainer, "run")
         write_atomically(folder / CONFIG_FILE, self.config.to_yaml().encode())
         write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
         shutil.rmtree(folder / MODEL, ignore_errors=True)  # of the part that is now gone on from
+
+    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+        if error is not None:
+            return
+        model = trainer.evaluation_model()  # which takes all processes
+        if is_first():
+            save_model(model, run_folder(trainer, "run") / MODEL)
 
 
 def check_folder(output: Path) -> None:
@@ -143,7 +165,7 @@ def _new_folder(name: str, output: Path | None) -> Path:
 def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     """The config, the trained model and the modality of a run, from nothing but its folder.
 
-    A run that was cut off before its end has no saved model yet; the weights of its newest checkpoint serve.
+    A run that goes on, or was cut off before its end, has no saved model yet; the weights of its newest whole checkpoint serve.
 
     Raises:
         RunError: it is no run folder, or there are no weights in it.
@@ -158,8 +180,7 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    with Checkpoints(folder / CHECKPOINTS) as checkpoints:
-        set_weights(model, evaluation_weights(checkpoints.arrays("params", "rest", "ema")[1]))
+    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "rest", "ema")[1]))
     return run_config, _evaluating(model), modality
 
 
@@ -185,7 +206,7 @@ def _environment() -> dict[str, Any]:
     """What the run ran on, for whoever has to repeat it."""
     info = DeviceManager().get_device_info()
     ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", *ours]}
+    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "safetensors", "numpy", *ours]}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

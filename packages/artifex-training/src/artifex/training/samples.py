@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 
 from artifex.core.protocols import ModalityProtocol
+from artifex.core.storage import naming_file
 
 __all__ = ["save_samples"]
 
 
 def save_samples(modality: ModalityProtocol | None, samples: Any, stem: Path) -> Path:
     """Write samples the way their modality shows them, or as ``.npy`` when there is none. Returns the file."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
     array = np.asarray(samples)
-    if modality is not None:
-        return modality.save_samples(array, stem)
-    if array.dtype.kind == "V":  # bfloat16 and its like, which .npy would hold as nameless bytes
-        array = array.astype(np.float32)
-    path = stem.with_name(f"{stem.name}.npy")
-    np.save(path, array)
+    with naming_file(stem):
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        if modality is not None:
+            return modality.save_samples(array, stem)
+        if array.dtype.kind == "V":  # bfloat16 and its like, which .npy would hold as nameless bytes
+            array = array.astype(np.float32)
+        path = stem.with_name(f"{stem.name}.npy")
+        np.save(path, array)
     return path

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
-from artifex.training.checkpoints import Checkpoints
+from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, naming_last_good
 from artifex.training.checks import check_config, check_loader, check_objectives, check_parameters
+from artifex.training.full_disk import explaining_a_full_disk
 from artifex.training.loaders import ArrayLoader, GrainLoader, HostBatch, Loader, as_loader, batch_shapes
 from artifex.training.objectives import Objective, objectives_of
 from artifex.training.optimizers import learning_rate, make_optimizer
 from artifex.training.placement import Placement
 from artifex.training.processes import ended_alike, gathered, is_first, lay_out, several
 from artifex.training.rate import Rate
+from artifex.training.run_lock import hold
 from artifex.training.seeds import key_for
 from artifex.training.state import Flat, ModelParts, TrainState
 from artifex.training.step import Program
@@ -126,23 +128,35 @@ class Trainer:
             The last metrics: ``loss`` … averaged over the last steps, ``eval/loss`` … of the last evaluation.
 
         Raises:
-            NonFiniteLossError: the loss stopped being a finite number; the message names the step.
+            NonFiniteLossError: the loss stopped being a finite number; the message names the step and the last good checkpoint.
+            RunInUseError: another process trains in ``folder``.
+            RunError: the disk is full, or what ``resume`` names cannot be gone on from.
+            KeyboardInterrupt: SIGINT or SIGTERM came; it is raised between two steps and carries the signal.
         """
         self.loader = self._training_loader(train)
         held_out = (
             None if evaluation is None else as_loader(evaluation, batch_size=self._evaluation_batch(evaluation), seed=self.seed)
         )
-        self.compile(self.loader)
-        if resume is not None:
-            self._restore(Path(resume))  # after compile, which says what the state looks like
-        callbacks = (*(c for c in self.callbacks if is_first() or not c.first_process_only), StopBetweenSteps())
+        checkpoints = self._checkpoint_folder if resume is None else Path(resume)
+        callbacks = [c for c in self.callbacks if is_first() or not c.first_process_only]
         with ExitStack() as ending:  # whatever fails, every callback is told of the end and the model gets what was reached
+            if self.folder is not None:
+                ending.enter_context(_at_work_in(self.folder))
+            ending.enter_context(naming_last_good(checkpoints))
+            self.compile(self.loader)
+            if resume is not None:
+                self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)  # into what compile laid out
             ending.push(self._hand_back)
-            for callback in callbacks:
+            stopper = StopBetweenSteps()  # asked last at each step, and the last to end: nothing else is cut off by a signal
+            for callback in (stopper, *callbacks):
                 ending.push(partial(_end, callback, self))
                 callback.on_start(self)
-            self._loop(self.loader, held_out, callbacks)
+            self._loop(self.loader, held_out, (*callbacks, stopper))
         return dict(self.metrics)
+
+    @property
+    def _checkpoint_folder(self) -> Path | None:
+        return None if self.folder is None else self.folder / CHECKPOINTS
 
     def _training_loader(self, train: Any) -> Loader:
         loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
@@ -381,19 +395,21 @@ class Trainer:
         """Take the state of the newest checkpoint in ``folder``, as :meth:`fit` does to resume, without training."""
         self.loader = self._training_loader(train)
         self.compile(self.loader)
-        self._restore(Path(folder))
+        self._restore(Path(folder), set_aside=False)
 
-    def _restore(self, folder: Path) -> None:
+    def _restore(self, folder: Path, *, set_aside: bool) -> None:
         assert self.state is not None
         assert self.loader is not None
-        with Checkpoints(folder) as checkpoints:
-            self.step, self.state, extra = checkpoints.restore(self.state, self.layout)
+        checkpoints = Checkpoints(folder)
+        self.step, self.state, extra = checkpoints.restore(self.state, self.layout)
         if extra["seed"] != self.seed:
             raise RunError(f"{folder} was written with seed {extra['seed']}, this Trainer has seed {self.seed}; use the same")
         self.loader.restore(extra["loader"])
         for name, callback in self._named_callbacks().items():
             if name in extra["callbacks"]:
                 callback.restore(extra["callbacks"][name])
+        if set_aside:
+            checkpoints.set_damaged_aside()
 
 
 def _local(tree: Any) -> Any:
@@ -404,6 +420,14 @@ def _local(tree: Any) -> Any:
 @jax.jit
 def _all_finite(params: Flat) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(p)) for p in params.values()]))
+
+
+@contextmanager
+def _at_work_in(folder: Path) -> Iterator[None]:
+    """Hold the folder for this run, and put a full disk into words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with explaining_a_full_disk(folder), hold(folder) if jax.process_index() == 0 else nullcontext():
+        yield
 
 
 def _end(callback: Callback, trainer: Trainer, kind: Any, error: BaseException | None, trace: Any) -> None:

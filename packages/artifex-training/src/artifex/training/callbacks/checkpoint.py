@@ -9,7 +9,8 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.core.errors import RunError
 from artifex.training.callbacks.base import Callback, run_folder
-from artifex.training.checkpoints import Checkpoints, latest_step
+from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
+from artifex.training.full_disk import is_full_disk
 from artifex.training.processes import ended_alike
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ class CheckpointConfig(Config):
 
 
 class Checkpoint(Callback):
-    """Writes the training state to ``checkpoints/`` in the background."""
+    """Writes the training state to ``checkpoints/`` in the background: at the step itself only a copy is made in memory."""
 
     def __init__(self, config: CheckpointConfig):
         self.config = config
         self._checkpoints: Checkpoints | None = None
 
     def on_start(self, trainer: Trainer) -> None:
-        folder = run_folder(trainer, "checkpoint") / "checkpoints"
+        folder = run_folder(trainer, "checkpoint") / CHECKPOINTS
         if (reached := latest_step(folder) or 0) > trainer.step:
             raise RunError(
                 f"{folder} has a checkpoint of step {reached}, and this run is at step {trainer.step}; "
@@ -43,14 +44,18 @@ class Checkpoint(Callback):
         self._checkpoints = Checkpoints(folder, keep=self.config.keep)
 
     def on_step(self, trainer: Trainer) -> None:
-        if trainer.step % self.config.every == 0 and self._checkpoints is not None and trainer.is_sound():
+        if self._checkpoints is None:
+            return
+        self._checkpoints.check()
+        if trainer.step % self.config.every == 0 and trainer.is_sound():
             trainer.save_checkpoint(self._checkpoints)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
         if self._checkpoints is None or not ended_alike(error):
             return  # other processes do not come to write with this one, nor to finish what is being written
-        with self._checkpoints:
-            # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad
-            if trainer.step and trainer.is_sound():
-                trainer.save_checkpoint(self._checkpoints)
-        self._checkpoints = None
+        checkpoints, self._checkpoints = self._checkpoints, None
+        with checkpoints:
+            # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad;
+            # and where the disk is full there is no room for it
+            if trainer.step and trainer.is_sound() and not is_full_disk(error):
+                trainer.save_checkpoint(checkpoints)

@@ -21,7 +21,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopBetweenSteps(Callback):
-    """Turns SIGINT and SIGTERM into a ``KeyboardInterrupt`` between two steps; a second signal acts at once.
+    """Turns SIGINT and SIGTERM into a ``KeyboardInterrupt(signal)`` between two steps; a second signal acts at once.
 
     Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint. In several
     processes a signal to any of them ends all of them after one and the same step: JAX takes SIGTERM for a notice of preemption
@@ -29,7 +29,8 @@ class StopBetweenSteps(Callback):
     """
 
     def __init__(self) -> None:
-        self._asked, self._several = False, False
+        self._asked: signal.Signals | None = None
+        self._several = False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_start(self, trainer: Trainer) -> None:
@@ -43,15 +44,15 @@ class StopBetweenSteps(Callback):
             from jax.experimental import multihost_utils
 
             if multihost_utils.reached_preemption_sync_point(trainer.step):
-                raise Interrupted
-        elif self._asked:
-            raise Interrupted
+                raise Interrupted(self._asked or signal.SIGTERM)
+        elif self._asked is not None:
+            raise Interrupted(self._asked)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
         self._restore()
 
     def _ask(self, number: int, frame: Any) -> None:
-        self._asked = True
+        self._asked = signal.Signals(number)
         self._restore()
         if self._several:
             os.kill(os.getpid(), signal.SIGTERM)

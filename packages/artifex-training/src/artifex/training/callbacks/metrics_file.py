@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from artifex.core.config import Config, config
-from artifex.core.storage import write_atomically
+from artifex.core.storage import naming_file, write_atomically
 from artifex.training.callbacks.base import Callback, run_folder
 
 if TYPE_CHECKING:
@@ -42,15 +42,17 @@ class MetricsFile(Callback):
         self._write(trainer.step, metrics)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with naming_file(Path(file.name)):  # what could not be written before is tried once more
+                file.close()
 
     def _write(self, step: int, metrics: Mapping[str, float]) -> None:
         assert self._file is not None
         plain = {name: value if math.isfinite(value) else None for name, value in metrics.items()}  # JSON knows no NaN
-        self._file.write(json.dumps({"step": step, **plain}) + "\n")
-        self._file.flush()
+        with naming_file(Path(self._file.name)):
+            self._file.write(json.dumps({"step": step, **plain}) + "\n")
+            self._file.flush()
 
 
 def _forget_after(path: Path, step: int) -> None:
