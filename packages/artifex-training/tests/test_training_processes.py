@@ -203,7 +203,10 @@ def test_two_processes_train_as_one(pair, tiny, tmp_path):
     assert_close(weights(load_model(folder / "model")), weights(load_model(tmp_path / "one" / "model")))
 
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.yaml", "environment.json", "metrics.jsonl", "checkpoints", "samples", "model"}
+    assert names == {
+        *("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "report.html"),
+        *("checkpoints", "samples", "model"),
+    }
     assert len(json.loads((folder / "environment.json").read_text())["devices"]) == 8
     first, second = two.outputs()
     assert "done: step 20" in first
@@ -216,13 +219,30 @@ def test_two_processes_train_as_one(pair, tiny, tmp_path):
     assert_close(weights(restored.trainer.evaluation_model()), weights(load_model(folder / "model")))
 
 
+def test_processes_run_ahead_of_their_devices(pair, tiny, tmp_path):
+    """Nothing waits for a step before the sixtieth; the devices need threads for each other and for the steps that wait."""
+    changes = {
+        "model__depth": 6,
+        "data__dataset__held_out_size": None,
+        "training__epochs": 15,
+        "training__log_every": 60,
+        "callbacks": [{"kind": "metrics_file"}],
+    }
+    two = pair(**changes)
+    one = build_run(tiny.config(**FIELDS | changes | {"mesh": {}}))
+    (tmp_path / "one").mkdir()
+    one.start(tmp_path / "one")
+    assert two.codes() == [0, 0], two.outputs()
+    assert_one_curve(curve(two.folder / "run"), curve(tmp_path / "one"))
+
+
 def test_a_signal_to_one_process_stops_both_at_one_step(pair, tiny, tmp_path):
     """Each reads its own part of every batch; what they reached together, one process goes on from."""
     changes = {"data__dataset__read_singly": True, "training__evaluate_every": 10**9}
     two = pair(**changes, training__epochs=10**6)
     two.wait_for(lambda folder: latest_step(folder / "checkpoints") is not None)
     two.processes[1].send_signal(signal.SIGTERM)
-    assert two.codes() == [130, 130], two.outputs()
+    assert two.codes() == [143, 143], two.outputs()
     folder = two.folder / "run"
     step = latest_step(folder / "checkpoints")
     assert f"stopped at step {step}; go on: artifex train --resume run" in two.outputs()[0]

@@ -61,8 +61,6 @@ def start_processes() -> None:
         raise InvalidInputError(f"{', '.join(given)} alone will not do; set all three of {ADDRESS}, {COUNT} and {INDEX}")
     if not all(number is None or number.isdecimal() for number in numbers):
         raise InvalidInputError(f"{COUNT} and {INDEX} are whole numbers, got {' and '.join(map(repr, numbers))}")
-    # on CPUs, steps that wait for their turn can take the threads that another process's collective waits for
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
     count, index = (None if number is None else int(number) for number in numbers)
     try:
         # with all three given, JAX need not look for a scheduler, whose idea of this process could be another

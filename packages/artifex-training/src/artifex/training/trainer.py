@@ -182,13 +182,9 @@ class Trainer:
         on_step = [c for c in callbacks if type(c).on_step is not Callback.on_step]
         rate = Rate(self.step)
         logged_at = self.step
-        # on CPUs, steps that are queued can take the threads that a collective with another process waits for
-        one_at_a_time = several() and self.mesh.devices.flat[0].platform == "cpu"
         while self.step < self.total_steps and self.stop_reason is None:
             self._leaves = self._advance(loader)
             self.step += 1
-            if one_at_a_time:
-                jax.block_until_ready(self._leaves)
             if not rate.started:
                 jax.block_until_ready(self._leaves)  # the first step is compiled, which is no part of the rate
                 rate.start(self.step)
