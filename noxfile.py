@@ -211,8 +211,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run every Python block of README.md, of each distribution's README and of docs/."""
-    install(session, *group("tests"))
+    """Build the documentation into .cache/site and run what it shows, block after block."""
+    install(session, *group("tests"), *group("docs"))
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("pytest", "tests/test_docs.py", *session.posargs, env=compilation_cache())
 
 
@@ -220,7 +221,7 @@ def docs(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Remake constraints.txt from what the distributions and the tools ask for, for every Python that is supported."""
     inputs = [str((folder / "pyproject.toml").relative_to(ROOT)) for folder in DISTRIBUTIONS.values()]
-    groups = [part for name in ("tests", "lint", "types", "build", "template") for part in ("--group", name)]
+    groups = [part for name in ("tests", "lint", "types", "build", "template", "docs") for part in ("--group", name)]
     options = ("--universal", "--python-version", PYTHONS[0], "--upgrade", "--no-header", "--no-annotate", "--quiet")
     output = session.run("uv", "pip", "compile", *options, *groups, *inputs, silent=True)
     pins = [line for line in str(output).splitlines() if "==" in line and not line.startswith(("#", "-", "artifex"))]

@@ -76,22 +76,22 @@ def digits(order: str) -> Splits:
     return {split: (x >= 0.5).astype(np.float32) for split, x in images.items()}
 
 
-def iwae_nll(encode: Encode, decode: Decode, x: np.ndarray) -> tuple[float, float]:
-    """Minus the importance-weighted bound at ``SAMPLES`` samples, and minus the ELBO, in nats an image; in float64.
+def iwae_nll(encode: Encode, decode: Decode, x: np.ndarray, samples: int = SAMPLES) -> tuple[float, float]:
+    """Minus the importance-weighted bound at ``samples`` samples, and minus the ELBO, in nats an image; in float64.
 
     ``encode`` gives mean and log variance ``(N, L)``, ``decode`` logits of the shape of ``x``.
     """
     rng = np.random.default_rng(0)
     mean, log_variance = (a.astype(np.float64) for a in encode(x))
     log_weights = []
-    for _ in range(SAMPLES):
+    for _ in range(samples):
         noise = rng.standard_normal(mean.shape)
         z = mean + np.exp(log_variance / 2) * noise
         logits = decode(z.astype(np.float32)).astype(np.float64)
         log_likelihood = np.sum(x * logits - np.logaddexp(0, logits), axis=(1, 2, 3))
         log_ratio = 0.5 * np.sum(noise**2 - z**2 + log_variance, axis=1)  # log p(z) - log q(z | x)
         log_weights.append(log_likelihood + log_ratio)
-    bound = logsumexp(log_weights, axis=0) - np.log(SAMPLES)
+    bound = logsumexp(log_weights, axis=0) - np.log(samples)
     return -float(bound.mean()), -float(np.mean(log_weights))
 
 

@@ -197,7 +197,7 @@ IDX = "data.dataset={kind: idx, folder: nowhere}"
         (["vae-digits", "--set", "model.encoder.latent_dmi=3"], ["model.encoder.latent_dmi", "did you mean 'latent_dim'?"]),
         (["vae-digits", "--set", "model.encoder.latent_dim=wide"], ["model.encoder.latent_dim", "integer", "'wide'"]),
         (["vae-digits", "--set", "training.epochs=true"], ["training.epochs", "number"]),
-        (["vae-digit"], ["'vae-digit'", "did you mean 'vae-digits'?"]),
+        (["vae-digit"], ["'vae-digit'", "did you mean 'vae-digits' or"]),
         (["vae-digits", "--set", IDX], ["nowhere"]),
         (["vae-digits", "--output", "file"], ["file is a file", "--output"]),
         (["vae-digits", "--output", "file/run"], ["file is a file", "--output"]),

@@ -33,6 +33,9 @@ def test_train_sample_resume_and_longer(artifex, tmp_path):
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "mine.txt"), first)
     assert (tmp_path / "v1.5.txt").exists()
     assert not (tmp_path / "mine.txt.txt").exists()
+    refused = artifex("sample", folder, "--prior", folder)
+    assert refused.code == 2
+    assert "Tiny has a prior of its own and takes no other; leave --prior out" in refused.err
     artifex("sample", folder, "-n", "5", "--seed", "4", "-o", tmp_path / "other")
     assert not np.array_equal(np.loadtxt(tmp_path / "other.txt"), first)
 
@@ -135,7 +138,7 @@ def test_ctrl_c_ends_a_run_between_two_steps_with_130(artifex, tmp_path, monkeyp
 def test_help_names_every_option(artifex, tmp_path):
     for command, options in [
         ("train", ("--set", "--output", "--resume", "--dry-run", "NAME|FILE|RUN")),
-        ("sample", ("--n-samples", "--seed", "--output", "RUN")),
+        ("sample", ("--n-samples", "--seed", "--output", "--prior", "RUN")),
     ]:
         shown = artifex(command, "--help")
         assert shown.code == 0

@@ -119,6 +119,19 @@ def test_a_condition_that_does_not_fit_is_refused(condition, message: str):
         make().encode(X, condition=condition)
 
 
+def test_a_class_that_is_none_does_not_train_in_silence():
+    """Labels from 1, as EMNIST's letters have them: inside the compiled step, where no error can be raised, the loss is NaN."""
+    model = make()
+
+    @jax.jit
+    def loss(labels: jax.Array) -> jax.Array:
+        return model.loss_fn({"x": X}, model(X, label=labels, rngs=nnx.Rngs(0)))["loss"]
+
+    assert jnp.isfinite(loss(LABELS))
+    assert jnp.isnan(loss(LABELS.at[0].set(4)))
+    assert jnp.isnan(loss(LABELS.at[0].set(-1)))
+
+
 def test_a_model_given_vectors_refuses_labels():
     model = make(condition_dim=2)
     with pytest.raises(InvalidInputError, match=r"int32 of shape \(4,\), expected floating-point vectors of shape \(4, 2\)"):

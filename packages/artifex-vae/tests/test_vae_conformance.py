@@ -6,12 +6,14 @@ import numpy as np
 
 from artifex.core.testing.conformance import conformance
 from artifex.vae import (
+    BetaTCVAEConfig,
     BetaVAEConfig,
     CapacityConfig,
     ConditionalVAEConfig,
     DecoderConfig,
     EncoderConfig,
     HierarchicalVAEConfig,
+    IWAEConfig,
     KLAutoencoderConfig,
     VAEConfig,
     VQVAEConfig,
@@ -44,6 +46,12 @@ TestBetaVAE = conformance(
     {
         "beta": (BetaVAEConfig(**PARTS, beta=4.0), IMAGES),
         "capacity": (BetaVAEConfig(**PARTS, capacity=CapacityConfig(steps=10)), IMAGES, {"step": 3}),
+    }
+)
+TestObjectives = conformance(
+    {
+        "beta_tc": (BetaTCVAEConfig(**PARTS, dataset_size=100), IMAGES),
+        "iwae": (IWAEConfig(**PARTS, num_samples=3), IMAGES),
     }
 )
 TestConditionalVAE = conformance({"classes": (ConditionalVAEConfig(**PARTS, n_classes=4), CLASSES)})

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -160,6 +160,10 @@ def sample(
         Path | None,
         typer.Option("--output", "-o", help="File to write; by default one in RUN/samples. The suffix may be left out."),
     ] = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option("--prior", metavar="RUN", help="Run folder of the model that draws the latents, where RUN's takes one."),
+    ] = None,
 ) -> None:
     """Draw samples from a trained run."""
     import secrets
@@ -173,12 +177,24 @@ def sample(
 
     chosen = secrets.randbelow(2**32) if seed is None else seed
     _, model, modality = load_run(run)
-    samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")))
+    given = {} if prior is None else {"prior": _prior_of(model, prior)}
+    samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")), **given)
     with explaining_a_full_disk(run if output is None else output.absolute().parent):
         path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
     if output is not None and output.suffix and path.name == output.name + output.suffix:
         path = path.replace(output)  # the suffix was given
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
+
+
+def _prior_of(model: Any, folder: Path) -> Any:
+    """The trained model in ``folder``, for ``model.generate`` to draw latents from."""
+    import inspect
+
+    from artifex.training.runs import load_run
+
+    if "prior" not in inspect.signature(model.generate).parameters:
+        raise InvalidInputError(f"{type(model).__name__} has a prior of its own and takes no other; leave --prior out")
+    return load_run(folder)[1]
 
 
 def report(run: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:

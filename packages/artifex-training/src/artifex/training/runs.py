@@ -66,6 +66,7 @@ class Run:
             RunError: the disk is full, or there is nothing that can be gone on from.
             NonFiniteLossError: the numbers went bad; the message tells how to go on.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         self.trainer.folder = folder
         self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
         checkpoints = folder / CHECKPOINTS

@@ -219,8 +219,9 @@ class Trainer:
             variables = lay_out(copies, (self.layout.params, self.layout.rest))
             blank = partial(self.program.blank, names=shapes.sums)
             if self.mesh.size > 1:  # compiled, so that each device makes its part of the optimiser's state and never the whole
-                blank = jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))
-            self.state = lay_out(blank(*variables), self.layout)
+                self.state = jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))(*variables)
+            else:
+                self.state = jax.device_put(blank(*variables), self.layout)
             self._arrays = self._placement.stage(loader)
 
     def _plan(self, loader: Loader) -> TrainState:

@@ -7,6 +7,8 @@ from artifex.core import _lazy
 if TYPE_CHECKING:
     from artifex.vae import likelihoods as likelihoods, losses as losses, metrics as metrics
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig, CapacityConfig as CapacityConfig
+    from artifex.vae.beta_tc import BetaTCVAE as BetaTCVAE, BetaTCVAEConfig as BetaTCVAEConfig
+    from artifex.vae.codes import Codes as Codes, CodesConfig as CodesConfig
     from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
     from artifex.vae.decoders import (
         ConvDecoder as ConvDecoder,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         HierarchicalVAE as HierarchicalVAE,
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
+    from artifex.vae.iwae import IWAE as IWAE, IWAEConfig as IWAEConfig
     from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.likelihoods import (
         Bernoulli as Bernoulli,
@@ -44,9 +47,13 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     {
         "Bernoulli": "artifex.vae.likelihoods",
         "BernoulliConfig": "artifex.vae.likelihoods",
+        "BetaTCVAE": "artifex.vae.beta_tc",
+        "BetaTCVAEConfig": "artifex.vae.beta_tc",
         "BetaVAE": "artifex.vae.beta",
         "BetaVAEConfig": "artifex.vae.beta",
         "CapacityConfig": "artifex.vae.beta",
+        "Codes": "artifex.vae.codes",
+        "CodesConfig": "artifex.vae.codes",
         "ConditionalVAE": "artifex.vae.conditional",
         "ConditionalVAEConfig": "artifex.vae.conditional",
         "ConvDecoder": "artifex.vae.decoders",
@@ -62,6 +69,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "GaussianConfig": "artifex.vae.likelihoods",
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
+        "IWAE": "artifex.vae.iwae",
+        "IWAEConfig": "artifex.vae.iwae",
         "KLAutoencoder": "artifex.vae.kl_autoencoder",
         "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",
         "Laplace": "artifex.vae.likelihoods",

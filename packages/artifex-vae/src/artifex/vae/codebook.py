@@ -2,7 +2,7 @@ r"""The codebook of a VQ-VAE: nearest codes, the straight-through gradient, and 
 
 van den Oord et al. 2017 (arXiv:1711.00937), sections 3.1-3.2 and appendix A.1:
 
-    k = argmin_j |z - e_j|^2,   z_q = z + stop_gradient(e_k - z)          the nearest code; its gradient goes to z unchanged
+    k = argmin_j |z - e_j|^2,   z_q = e_k,   d z_q / d z := 1              the nearest code; its gradient goes to z unchanged
     N_j <- g N_j + (1 - g) n_j,   m_j <- g m_j + (1 - g) sum z,   e_j = m_j / N_j       over the n_j vectors z nearest to e_j
 
 A code whose ``N_j`` has fallen far below the average use starts again at a vector of the batch (Dhariwal et al. 2020, Jukebox,
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 COUNT_FLOOR = 1e-5
-"""Least ``N_j`` that a sum is divided by: a code that nothing is ever near to keeps a finite value."""
+"""Least ``N_j``: the averages of a code that nothing is near to shrink alike, and stop here, their quotient still good."""
 
 
 class CodeAverages(NamedTuple):
@@ -46,7 +46,7 @@ class CodeAverages(NamedTuple):
 
     def codes(self) -> Float[Array, "K D"]:
         """``e = m / N``."""
-        return self.sums / jnp.maximum(self.counts, COUNT_FLOOR)[:, None]
+        return self.sums / self.counts[:, None]
 
 
 def nearest_code(z: Float[Array, "... D"], codes: Float[Array, "K D"]) -> Int[Array, "..."]:
@@ -57,23 +57,31 @@ def nearest_code(z: Float[Array, "... D"], codes: Float[Array, "K D"]) -> Int[Ar
         [1, 0]
     """
     z, codes = accumulated(z), accumulated(codes)
+    centre = jnp.mean(codes, axis=0)  # taken off: far from the origin the squares would swallow the distances between codes
+    codes, z = codes - centre[None], z - centre.reshape((1,) * (z.ndim - 1) + (-1,))
     products = jnp.matmul(z, codes.T, precision="highest")
     lengths = jnp.sum(jnp.square(codes), axis=-1).reshape((1,) * (z.ndim - 1) + (-1,))
     return jnp.argmin(lengths - 2 * products, axis=-1)  # |z|^2 is the same for all
 
 
 def straight_through(z: Float[Array, "... D"], quantized: Float[Array, "... D"]) -> Float[Array, "... D"]:
-    """``z + stop_gradient(z_q - z)``: the value of ``z_q``, the gradient of ``z``."""
-    return z + jax.lax.stop_gradient(quantized.astype(z.dtype) - z)
+    """``stop_gradient(z_q) + (z - stop_gradient(z))``: the value of ``z_q`` to the last bit, the gradient of ``z``.
+
+    The paper's ``z + stop_gradient(z_q - z)`` is the same but for rounding: it loses digits of ``z_q`` where ``z`` is larger.
+    """
+    return jax.lax.stop_gradient(quantized.astype(z.dtype)) + (z - jax.lax.stop_gradient(z))
 
 
 def moved_averages(averages: CodeAverages, z: Float[Array, "N D"], indices: Int[Array, "N"], decay: float) -> CodeAverages:
-    """One step of the averages, ``g = decay``, for vectors ``z`` and their nearest codes."""
+    """One step of the averages, ``g = decay``, for vectors ``z`` and their nearest codes.
+
+    A code that nothing is near to stays where it is, however long: ``N`` stops at a floor, and ``m`` with it.
+    """
     chosen = jax.nn.one_hot(indices, len(averages.counts), dtype=averages.sums.dtype)  # (N, K)
-    sums = jnp.matmul(chosen.T, accumulated(z), precision="highest")
-    return CodeAverages(
-        decay * averages.counts + (1 - decay) * jnp.sum(chosen, axis=0), decay * averages.sums + (1 - decay) * sums
-    )
+    counts = decay * averages.counts + (1 - decay) * jnp.sum(chosen, axis=0)
+    sums = decay * averages.sums + (1 - decay) * jnp.matmul(chosen.T, accumulated(z), precision="highest")
+    floored = (counts < COUNT_FLOOR)[:, None]
+    return CodeAverages(jnp.maximum(counts, COUNT_FLOOR), jnp.where(floored, COUNT_FLOOR * averages.codes(), sums))
 
 
 def restart_dead_codes(averages: CodeAverages, z: Float[Array, "N D"], key: Array, *, below: float) -> CodeAverages:

@@ -264,7 +264,7 @@ class ConditionalVAE(VAE):
             return (c,)
         if c.shape not in ((), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
             raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected integer {kind}, or one for all")
-        # inside a compiled program the values are not known yet; a class that is none is then a vector of zeros
+        # inside a compiled program the values are not known yet: there, `_vectors` sees to them
         if not isinstance(c, Tracer) and c.size and not np.isin(c, np.arange(n_classes)).all():
             low, high = np.min(c), np.max(c)
             raise InvalidInputError(f"condition holds classes from {low} to {high}, expected 0 to {n_classes - 1}")
@@ -275,4 +275,8 @@ class ConditionalVAE(VAE):
     def _vectors(self, given: Given) -> Float[Array, "n C"]:
         """The condition as vectors: one-hot classes, or what was given."""
         (c,) = given
-        return jnp.asarray(c) if self.config.n_classes is None else jax.nn.one_hot(c, self.config.n_classes)
+        if self.config.n_classes is None:
+            return jnp.asarray(c)
+        # a class that is none is NaN, at which training stops, and not a vector of zeros, on which it would go on
+        known = (c >= 0) & (c < self.config.n_classes)
+        return jnp.where(known[:, None], jax.nn.one_hot(c, self.config.n_classes), jnp.nan)

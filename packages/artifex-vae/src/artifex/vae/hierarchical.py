@@ -195,7 +195,8 @@ class HierarchicalVAE(nnx.Module):
         return losses.importance_weighted(self._log_weights, x, key, num_samples=num_samples, chunk_size=chunk_size)
 
     def _log_weights(self, x: Float[Array, "..."], key: Array, n: int) -> Float[Array, "K"]:
-        features = [jnp.repeat(h, n, axis=0) for h in self._features(x[None])]
+        # in float32 from here on: the densities are those of the very z that was drawn
+        features = [accumulated(jnp.repeat(h, n, axis=0)) for h in self._features(x[None])]
         levels = self._descend(features, key)
         ratios = [_log_density(p, z) - _log_density(q, z) for q, p, z in levels]
         return self._log_likelihood(x[None], self._decode(levels[0][2])) + sum(ratios)
@@ -210,15 +211,19 @@ class HierarchicalVAE(nnx.Module):
         return features
 
     def _descend(self, features: list[Array], key: Array | None) -> list[tuple[DiagonalGaussian, DiagonalGaussian, Array]]:
-        """Posterior, prior and ``z`` of each level, drawn from the top downwards; the means where there is no ``key``."""
+        """Posterior, prior and ``z`` of each level, drawn from the top downwards; the means where there is no ``key``.
+
+        Every ``z`` has the features' type, so that the way down is computed in what the way up was.
+        """
+        dtype = features[0].dtype
         keys = [None] * len(features) if key is None else list(jax.random.split(key, len(features)))
         top = gaussian_of(self.posteriors[-1](features[-1]))
         normal = DiagonalGaussian(jnp.zeros_like(top.mean), jnp.zeros_like(top.log_variance))
-        levels = [(top, normal, _drawn(top, keys[-1]))]
+        levels = [(top, normal, _drawn(top, keys[-1], dtype))]
         for i in reversed(range(len(features) - 1)):
             prior = gaussian_of(self.priors[i](levels[0][2]))
             posterior = precision_weighted(gaussian_of(self.posteriors[i](features[i])), prior)
-            levels.insert(0, (posterior, prior, _drawn(posterior, keys[i])))
+            levels.insert(0, (posterior, prior, _drawn(posterior, keys[i], dtype)))
         return levels
 
     def _decode(self, z: Float[Array, "B L"]) -> Float[Array, "B ..."]:
@@ -233,8 +238,10 @@ def gaussian_of(parameters: Float[Array, "B 2*L"]) -> DiagonalGaussian:
     return DiagonalGaussian(*jnp.split(parameters, 2, axis=-1))
 
 
-def _drawn(gaussian: DiagonalGaussian, key: Array | None) -> Array:
-    return gaussian.mean if key is None else gaussian.sample(key)
+def _drawn(gaussian: DiagonalGaussian, key: Array | None, dtype: Any) -> Array:
+    if key is None:
+        return gaussian.mean.astype(dtype)
+    return gaussian.reparameterize(jax.random.normal(key, gaussian.mean.shape)).astype(dtype)
 
 
 def _log_density(gaussian: DiagonalGaussian, z: Float[Array, "K L"]) -> Float[Array, "K"]:

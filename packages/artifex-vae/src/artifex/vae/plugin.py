@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -30,6 +30,24 @@ def artifex_models() -> list[ModelEntry]:
             capabilities=CAPABILITIES,
             paper="Higgins et al. 2017; Burgess et al. 2018, arXiv:1804.03599",
             summary="VAE with a weighted divergence or an annealed capacity.",
+        ),
+        ModelEntry(
+            name="beta_tc_vae",
+            model="artifex.vae.beta_tc:BetaTCVAE",
+            config="artifex.vae.beta_tc:BetaTCVAEConfig",
+            family="vae",
+            capabilities=CAPABILITIES,
+            paper="Chen et al. 2018, arXiv:1802.04942",
+            summary="VAE with a weighted total correlation of its latents.",
+        ),
+        ModelEntry(
+            name="iwae",
+            model="artifex.vae.iwae:IWAE",
+            config="artifex.vae.iwae:IWAEConfig",
+            family="vae",
+            capabilities=CAPABILITIES,
+            paper="Burda et al. 2015, arXiv:1509.00519",
+            summary="VAE trained on the importance-weighted bound.",
         ),
         ModelEntry(
             name="conditional_vae",
@@ -89,35 +107,73 @@ def artifex_components() -> list[ComponentEntry]:
 @hookimpl
 def artifex_losses() -> list[LossEntry]:
     """The losses."""
-    papers = {
-        "gaussian_kl": ("Kingma & Welling 2013, arXiv:1312.6114", "Divergence of a Gaussian from the standard normal."),
-        "beta_objective": ("Higgins et al. 2017", "Minus the ELBO, its divergence weighted."),
-        "capacity_objective": ("Burgess et al. 2018, arXiv:1804.03599", "Divergence held at a capacity."),
-        "iwae_bound": ("Burda et al. 2015, arXiv:1509.00519", "Importance-weighted bound of the log likelihood."),
+    own, apart = "artifex.vae.losses", "artifex.vae.total_correlation"
+    losses = {
+        f"{own}:gaussian_kl": ("Kingma & Welling 2013, arXiv:1312.6114", "Divergence of a Gaussian from the standard normal."),
+        f"{own}:beta_objective": ("Higgins et al. 2017", "Minus the ELBO, its divergence weighted."),
+        f"{own}:capacity_objective": ("Burgess et al. 2018, arXiv:1804.03599", "Divergence held at a capacity."),
+        f"{own}:iwae_bound": ("Burda et al. 2015, arXiv:1509.00519", "Importance-weighted bound of the log likelihood."),
+        f"{apart}:beta_tc_objective": ("Chen et al. 2018, arXiv:1802.04942", "Minus the ELBO, its total correlation weighted."),
     }
     return [
-        LossEntry(name=name, loss=f"artifex.vae.losses:{name}", family="vae", paper=paper, summary=summary)
-        for name, (paper, summary) in papers.items()
+        LossEntry(name=loss.partition(":")[2], loss=loss, family="vae", paper=paper, summary=summary)
+        for loss, (paper, summary) in losses.items()
     ]
 
 
 @hookimpl
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
+    burda, alemi = "Burda et al. 2015, arXiv:1509.00519", "Alemi et al. 2018, arXiv:1711.00464"
+    data, labelled = ("model", "references"), ("model", "references", "labels")
+    metrics = {
+        "elbo": (data, True, "Kingma & Welling 2013, arXiv:1312.6114", "Evidence lower bound, nats an example."),
+        "distortion": (data, False, alemi, "Minus the ELBO's log likelihood, nats an example."),
+        "rate": (data, False, alemi, "The ELBO's divergence, nats an example."),
+        "log_likelihood": (data, True, burda, "Importance-weighted log likelihood, nats an example."),
+        "bits_per_dimension": (("log_prob", "references"), False, "", "Bits that coding an element of the data costs."),
+        "active_units": (data, True, burda, "How many latents say anything about the data."),
+        "mutual_information_gap": (
+            labelled,
+            True,
+            "Chen et al. 2018, arXiv:1802.04942",
+            "How much better one latent knows a factor than all others.",
+        ),
+        "codebook_perplexity": (data, True, "van den Oord et al. 2017, arXiv:1711.00937", "How many codes are in use."),
+    }
     return [
         MetricEntry(
-            name="active_units",
-            metric="artifex.vae.metrics:active_units",
-            needs=("model", "references"),
-            higher_is_better=True,
-            paper="Burda et al. 2015, arXiv:1509.00519",
-            summary="How many latents say anything about the data.",
+            name=name,
+            metric=f"artifex.vae.metrics:{name}",
+            needs=needs,
+            higher_is_better=higher,
+            paper=paper,
+            summary=summary,
         )
+        for name, (needs, higher, paper, summary) in metrics.items()
+    ]
+
+
+@hookimpl
+def artifex_datasets() -> list[DatasetEntry]:
+    """The data sets."""
+    summary = "The codes of a trained VQ-VAE, to train their prior on."
+    return [
+        DatasetEntry(name="codes", dataset="artifex.vae.codes:Codes", config="artifex.vae.codes:CodesConfig", summary=summary)
     ]
 
 
 @hookimpl
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
-    file = "artifex.vae:presets/digits.yaml"
-    return [PresetEntry(name="vae-digits", file=file, summary="A VAE on scikit-learn's handwritten digits.")]
+    summaries = {
+        "vae-digits": "A VAE on scikit-learn's handwritten digits.",
+        "beta-vae-digits": "A beta-VAE, held at a capacity, on the digits.",
+        "conditional-vae-digits": "A VAE of the digits given their class.",
+        "hierarchical-vae-digits": "A VAE of three stochastic levels on the digits.",
+        "vqvae-digits": "A VQ-VAE on the digits.",
+        "vae-fashion-mnist": "A VAE on Fashion-MNIST.",
+    }
+    return [
+        PresetEntry(name=name, file=f"artifex.vae:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
+    ]

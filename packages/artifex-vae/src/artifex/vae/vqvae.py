@@ -18,7 +18,9 @@ from typing import Annotated, Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
@@ -77,13 +79,16 @@ class VQVAEConfig(Config):
 
 
 class CodePrior(Protocol):
-    """What draws codes: any model of integers, shape ``(n, h, w)`` or flattened, ``(n, h * w)``."""
+    """What draws codes: any model of integers, ``(n, h, w)``, with a channel ``(n, h, w, 1)``, or in rows ``(n, h * w)``."""
 
     def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> jax.Array: ...
 
 
 class VQVAE(nnx.Module):
     """A VQ-VAE.
+
+    It is built for evaluation. The trainer sees to the rest; a loop of one's own calls ``model.train()`` first, without which
+    the codebook would stand still.
 
     Args:
         config: what to build.
@@ -166,15 +171,23 @@ class VQVAE(nnx.Module):
         """``E[x | z_q]`` from indices of codes, in data space.
 
         Raises:
-            InvalidInputError: ``indices`` are not integers of shape ``(B, h, w)``.
+            InvalidInputError: ``indices`` are not integers of shape ``(B, h, w)``, or no codes.
         """
-        indices, shape = jnp.asarray(indices), self.config.code_shape
+        return self._decode(self._checked_codes(indices, "indices"))
+
+    def _checked_codes(self, indices: Array, what: str) -> Int[Array, "B h w"]:
+        indices, shape, size = jnp.asarray(indices), self.config.code_shape, self.config.codebook_size
         if indices.shape[1:] != shape or not jnp.issubdtype(indices.dtype, jnp.integer):
             raise InvalidInputError(
-                f"indices are {indices.dtype} of shape {indices.shape}, expected integers below {self.config.codebook_size} "
+                f"{what} are {indices.dtype} of shape {indices.shape}, expected integers below {size} "
                 f"of shape (batch, {', '.join(map(str, shape))})"
             )
-        return self._decode(indices)
+        # inside a compiled program the values are not known yet
+        if not isinstance(indices, Tracer) and indices.size:
+            low, high = np.min(indices), np.max(indices)
+            if low < 0 or high >= size:
+                raise InvalidInputError(f"{what} hold codes from {low} to {high}, expected 0 to {size - 1}")
+        return indices
 
     @compiled_method()
     def _decode(self, indices: Int[Array, "B h w"]) -> Float[Array, "B H W C"]:
@@ -196,18 +209,22 @@ class VQVAE(nnx.Module):
 
         Args:
             n_samples: how many.
-            prior: a model of the codes that :meth:`encode` gives. Without one, each position's code is drawn on its own, by its
-                frequency in training: images from this baseline do not hang together.
-            rngs: stream ``sample``; the model's own by default.
+            prior: a model of the codes that :meth:`encode` gives, trained on them like any other model on its data. Without
+                one, each position's code is drawn on its own, by its frequency in training: images from this baseline do not
+                hang together.
+            rngs: stream ``sample``; the model's own, and the prior's own, by default.
 
         Raises:
-            InvalidInputError: the prior's samples are not ``n_samples`` times ``(h, w)`` integers.
+            InvalidInputError: the prior's samples are not ``n_samples`` times ``h * w`` integers, or no codes.
         """
         check_at_least(1, n_samples=n_samples)
         if prior is None:
             return self._generate(n_samples, rngs=rngs)
-        codes, shape = jnp.asarray(prior.generate(n_samples, rngs=rngs)), (n_samples, *self.config.code_shape)
-        return self.decode(codes.reshape(shape) if codes.shape == (n_samples, shape[1] * shape[2]) else codes)
+        codes, (h, w) = jnp.asarray(prior.generate(n_samples, rngs=rngs)), self.config.code_shape
+        if codes.shape in ((n_samples, h * w), (n_samples, h, w, 1)):
+            codes = codes.reshape(n_samples, h, w)
+        codes = self._checked_codes(codes, f"{type(prior).__name__}'s samples")
+        return self._decode(codes)
 
     @compiled_method(static=("n_samples",))
     def _generate(self, n_samples: int, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples H W C"]:

@@ -74,11 +74,15 @@ class ModelEntry(Entry):
     """A model and the config it is built from: ``model(config, *, rngs)``."""
 
     model: str
+    """Target of the module: ``package.module:Name``."""
     config: str
+    """Target of its config, which belongs to this model alone."""
     family: str
+    """What it is listed under: ``vae``, ``flow`` …"""
     capabilities: tuple[str, ...] = ()
     """Names of the capability protocols it follows (``log_prob``, ``encode`` …)."""
     paper: str = ""
+    """Authors and year, and where to find it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +90,14 @@ class LossEntry(Entry):
     """A loss: a pure function."""
 
     loss: str
+    """Target of the function."""
     family: str
+    """What it is listed under."""
     paper: str = ""
+    """Authors and year, and where to find it."""
 
 
-Need = Literal["samples", "references", "log_prob", "model"]
+Need = Literal["samples", "references", "labels", "log_prob", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +105,15 @@ class MetricEntry(Entry):
     """A metric: a pure function, with what it has to be given and which way is better."""
 
     metric: str
+    """Target of the function, which is given what ``needs`` lists, in that order."""
     needs: tuple[Need, ...]
+    """Among ``samples``, ``references``, ``log_prob`` and ``model``."""
     higher_is_better: bool
+    """Which way is better."""
     modality: str = ""
     """The kind of data it measures; empty where any will do."""
     paper: str = ""
+    """Authors and year, and where to find it."""
 
     def __post_init__(self) -> None:
         Entry.__post_init__(self)
@@ -117,7 +128,9 @@ class ModalityEntry(Entry):
     """A kind of data: ``modality(config)`` prepares batches for a model and turns samples into files."""
 
     modality: str
+    """Target of the modality's class."""
     config: str
+    """Target of its config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +138,11 @@ class DatasetEntry(Entry):
     """A data set: ``dataset(config)`` gives arrays or a random-access source for each split."""
 
     dataset: str
+    """Target of the data set's class."""
     config: str
+    """Target of its config."""
     modality: str = ""
+    """The kind of data it holds, by the name of its modality."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +150,9 @@ class ExtensionEntry(Entry):
     """An extension: ``extension(config)`` reads a model's outputs and may add a loss term."""
 
     extension: str
+    """Target of the extension's class."""
     config: str
+    """Target of its config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +160,9 @@ class CallbackEntry(Entry):
     """A training callback: ``callback(config)``."""
 
     callback: str
+    """Target of the callback's class."""
     config: str
+    """Target of its config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +170,11 @@ class ComponentEntry(Entry):
     """Something that fills an open field of another config (a backbone, say), found under ``kind`` in its slot."""
 
     slot: str
+    """Which open field it fills, by the name given to ``Registered``."""
     component: str
+    """Target of its class."""
     config: str
+    """Target of its config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +182,7 @@ class PresetEntry(Entry):
     """A whole run, named: ``file="artifex.vae:presets/digits.yaml"`` is package data."""
 
     file: str
+    """Package and file of the run file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +190,4 @@ class CommandEntry(Entry):
     """A sub-command of ``artifex``: ``target`` is a function with typer annotations, or a ``typer.Typer``."""
 
     target: str
+    """Target of the function or application."""

@@ -25,6 +25,7 @@ from artifex.core.plugins.entries import (
 
 hookspec = pluggy.HookspecMarker("artifex")
 hookimpl = pluggy.HookimplMarker("artifex")
+"""Decorator of a plugin's hooks."""
 
 KINDS: dict[str, type[Entry]] = {
     "model": ModelEntry,

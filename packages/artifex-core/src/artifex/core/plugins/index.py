@@ -7,15 +7,32 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-vae": {
-        "model": ("vae", "beta_vae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
+        "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
         "component": ("likelihood/bernoulli", "likelihood/gaussian", "likelihood/laplace", "likelihood/discretized_logistic"),
-        "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "iwae_bound"),
-        "metric": ("active_units",),
-        "preset": ("vae-digits",),
+        "loss": ("gaussian_kl", "beta_objective", "capacity_objective", "beta_tc_objective", "iwae_bound"),
+        "dataset": ("codes",),
+        "metric": (
+            "elbo",
+            "distortion",
+            "rate",
+            "log_likelihood",
+            "bits_per_dimension",
+            "active_units",
+            "mutual_information_gap",
+            "codebook_perplexity",
+        ),
+        "preset": (
+            "vae-digits",
+            "beta-vae-digits",
+            "conditional-vae-digits",
+            "hierarchical-vae-digits",
+            "vqvae-digits",
+            "vae-fashion-mnist",
+        ),
     },
     "artifex-training": {
         "callback": ("checkpoint", "early_stop", "metrics_file", "mlflow", "progress", "sample_grid", "tensorboard", "wandb"),
-        "command": ("train", "sample"),
+        "command": ("train", "sample", "report"),
     },
     "artifex-modalities-image": {
         "modality": ("image",),
@@ -37,14 +54,17 @@ COMMANDS = frozenset(name for kind, name in DISTRIBUTION_OF if kind == "command"
 
 CONFIG_HOME: dict[str, tuple[str, str]] = {
     "BernoulliConfig": ("artifex.vae.likelihoods", "artifex-vae"),
+    "BetaTCVAEConfig": ("artifex.vae.beta_tc", "artifex-vae"),
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
     "CapacityConfig": ("artifex.vae.beta", "artifex-vae"),
+    "CodesConfig": ("artifex.vae.codes", "artifex-vae"),
     "ConditionalVAEConfig": ("artifex.vae.conditional", "artifex-vae"),
     "DecoderConfig": ("artifex.vae", "artifex-vae"),
     "DiscretizedLogisticConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "EncoderConfig": ("artifex.vae", "artifex-vae"),
     "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "HierarchicalVAEConfig": ("artifex.vae.hierarchical", "artifex-vae"),
+    "IWAEConfig": ("artifex.vae.iwae", "artifex-vae"),
     "KLAutoencoderConfig": ("artifex.vae.kl_autoencoder", "artifex-vae"),
     "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),

@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.vae.beta import BetaVAE as BetaVAE, BetaVAEConfig as BetaVAEConfig
+    from artifex.vae.beta_tc import BetaTCVAE as BetaTCVAE, BetaTCVAEConfig as BetaTCVAEConfig
     from artifex.vae.conditional import ConditionalVAE as ConditionalVAE, ConditionalVAEConfig as ConditionalVAEConfig
     from artifex.vae.decoders import DecoderConfig as DecoderConfig
     from artifex.vae.encoders import EncoderConfig as EncoderConfig
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
         HierarchicalVAE as HierarchicalVAE,
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
+    from artifex.vae.iwae import IWAE as IWAE, IWAEConfig as IWAEConfig
     from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.vae import VAE as VAE, VAEConfig as VAEConfig
     from artifex.vae.vqvae import VQVAE as VQVAE, VQVAEConfig as VQVAEConfig
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
+        "BetaTCVAE": "artifex.vae.beta_tc",
+        "BetaTCVAEConfig": "artifex.vae.beta_tc",
         "BetaVAE": "artifex.vae.beta",
         "BetaVAEConfig": "artifex.vae.beta",
         "ConditionalVAE": "artifex.vae.conditional",
@@ -28,6 +32,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "EncoderConfig": "artifex.vae.encoders",
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
+        "IWAE": "artifex.vae.iwae",
+        "IWAEConfig": "artifex.vae.iwae",
         "KLAutoencoder": "artifex.vae.kl_autoencoder",
         "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",
         "VAE": "artifex.vae.vae",

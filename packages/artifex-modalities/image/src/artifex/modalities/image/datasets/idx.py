@@ -89,7 +89,10 @@ class Idx:
     def _find(self, part: str, content: str, axes: int) -> Path:
         folder = self.config.folder.expanduser()
         if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}; set 'folder' to the one that holds the IDX files")
+            raise DataError(
+                f"there is no folder {folder}; set 'folder' (data.dataset.folder in a run) to the one with the IDX files. "
+                "Those of Fashion-MNIST: `apt-get install dataset-fashion-mnist`, or github.com/zalandoresearch/fashion-mnist"
+            )
         if self.config.emnist is None:
             stem = f"{'t10k' if part == 'test' else 'train'}-{content}"
         else:
