@@ -213,19 +213,19 @@ def test_commands_and_hooks_that_are_named_exist(name: str) -> None:
     assert named <= hooks
 
 
-def blocks(language: str) -> list[tuple[str, str]]:
+def fenced(language: str) -> list[tuple[str, str]]:
     """Every fenced block in ``language``, with the name of the document it stands in."""
     pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
     return [(name, block) for name, text in contents.items() for block in pattern.findall(text)]
 
 
-@pytest.mark.parametrize(("name", "block"), blocks("yaml"))
+@pytest.mark.parametrize(("name", "block"), fenced("yaml"))
 def test_yaml_is_well_formed(name: str, block: str) -> None:
     assert all(isinstance(document, (dict, list)) for document in yaml.safe_load_all(block)), name
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-@pytest.mark.parametrize(("name", "block"), blocks("(?:ba)?sh"))
+@pytest.mark.parametrize(("name", "block"), fenced("(?:ba)?sh"))
 def test_scripts_parse(name: str, block: str) -> None:
     done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{name}: {done.stderr}"

@@ -3,8 +3,8 @@
 XLA's CPU client runs the programs of all its devices in one pool of max(cores, devices) threads, and three things share it. A
 device that reaches an all-reduce blocks its thread until the others arrive, those of other processes included. A program is
 handed to each device by a thread, which blocks while the device has 32 programs waiting: a loop that runs ahead of its devices
-blocks a thread a device that way. And matrix products hand pieces of their work to the pool and wait for them. When every thread
-is blocked, the one that the others wait for never runs: within a process XLA gives up after 40 seconds and aborts it, processes
+blocks a thread a device that way. And matrix products hand pieces of work to the pool and wait for them. When every thread is
+blocked, the one that the others wait for never runs: within a process XLA gives up after 40 seconds and aborts it, processes
 that wait for each other hang. With two threads a device on top of those that compute, there is always one left.
 """
 
