@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from artifex.core import plugins
 from artifex.core.cli import _command, app
@@ -209,6 +211,24 @@ def test_commands_and_hooks_that_are_named_exist(name: str) -> None:
     hooks = {plugins.hook_name(kind) for kind in plugins.KINDS}
     named = set(re.findall(r"(?:def |`)(artifex_[a-z]+)", text)) - {"artifex_launcher"}
     assert named <= hooks
+
+
+def fenced(language: str) -> list[tuple[str, str]]:
+    """Every fenced block in ``language``, with the name of the document it stands in."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [(name, block) for name, text in contents.items() for block in pattern.findall(text)]
+
+
+@pytest.mark.parametrize(("name", "block"), fenced("yaml"))
+def test_yaml_is_well_formed(name: str, block: str) -> None:
+    assert all(isinstance(document, (dict, list)) for document in yaml.safe_load_all(block)), name
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.parametrize(("name", "block"), fenced("(?:ba)?sh"))
+def test_scripts_parse(name: str, block: str) -> None:
+    done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
 @pytest.mark.parametrize("name", documents)

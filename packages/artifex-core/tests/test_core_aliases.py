@@ -14,6 +14,7 @@ from artifex.generative_models.core import configuration
 
 SAME = {
     "artifex.generative_models.core.device_manager": ("artifex.core.devices", ["DeviceManager"]),
+    "artifex.generative_models.core.hardware": ("artifex.core.hardware", None),
     "artifex.generative_models.core.protocols": ("artifex.core.protocols", None),
     "artifex.generative_models.extensions.base": ("artifex.core.extensions", ["ExtensionConfig", "ModelExtension"]),
     "artifex.generative_models.factory": ("artifex.core.factory", ["create_model", "model_class"]),

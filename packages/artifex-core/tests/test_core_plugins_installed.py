@@ -141,15 +141,15 @@ def test_unknown_names_are_answered_with_help(good):
 
 
 def doctor(site, **environment):
-    """`artifex doctor` with devices that answer at once: JAX takes seconds to start."""
+    """`artifex doctor` with hardware that answers at once: JAX takes seconds to start."""
     code = """
         import sys, types
-        devices = types.ModuleType("artifex.core.devices")
-        class DeviceManager:
-            def get_device_info(self):
-                return {"backend": "cpu", "jax_devices": ["one"]}
-        devices.DeviceManager = DeviceManager
-        sys.modules[devices.__name__] = devices
+        hardware = types.ModuleType("artifex.core.hardware")
+        class HardwareDetector:
+            def detect_hardware(self):
+                return "devices: 3 × abacus\\ncores: unknown"
+        hardware.HardwareDetector = HardwareDetector
+        sys.modules[hardware.__name__] = hardware
         from artifex_launcher import main
         sys.argv[1:] = ["doctor"]
         main()
@@ -166,7 +166,7 @@ def test_doctor_finds_nothing_wrong(good):
         "  jax ",
         "  artifact_good: artifact-good 3.1",
         "No problems found.",
-        "backend: cpu",
+        "Hardware\n  devices: 3 × abacus\n  cores: unknown\n",
     ):
         assert line in done.stdout
     assert done.stderr == ""

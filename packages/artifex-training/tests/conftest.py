@@ -86,7 +86,7 @@ class Tiny:
 
         return RunConfig.from_dict(self.fields(**{"name": "tiny-run"} | changes))
 
-    def popen(self, *arguments, before=(), devices=None, **options):
+    def popen(self, *arguments, before=(), devices=None, environment=None, **options):
         """The installed ``artifex`` command in a process of its own, seeing this plugin and the engine alone.
 
         ``before`` is put before the command; the CPU poses as ``devices``, if that is given.
@@ -95,6 +95,7 @@ class Tiny:
             "PYTHONPATH": str(self.site),
             "ARTIFEX_DISABLE_PLUGINS": "vae,image",
             "COLUMNS": "120",
+            **(environment or {}),
         }
         if devices is not None:
             variables["JAX_NUM_CPU_DEVICES"] = str(devices)

@@ -179,6 +179,58 @@ def test_on_a_mesh_the_loss_curve_is_that_of_one_device(sharding):
     assert_equal(weights(spread), weights(alone), rtol=1e-4, atol=1e-5)
 
 
+class Large(nnx.Module):
+    """Two layers large enough for FSDP's own threshold, of 2**18 elements."""
+
+    def __init__(self):
+        rngs = nnx.Rngs(0)
+        axes = [("embed", "mlp"), ("mlp", "embed")]
+        inner, outer = (nnx.with_metadata(nnx.initializers.lecun_normal(), logical_axes=names) for names in axes)
+        self.encoder = nnx.Linear(256, 1024, kernel_init=inner, rngs=rngs)
+        self.decoder = nnx.Linear(1024, 256, kernel_init=outer, rngs=rngs)
+
+    def __call__(self, x, *, rngs=None):
+        return {"x": self.decoder(jax.nn.relu(self.encoder(x)))}
+
+    def generate(self, n_samples=1, *, rngs=None):
+        raise NotImplementedError
+
+    def loss_fn(self, batch, outputs):
+        return {"loss": jnp.mean((outputs["x"] - batch["x"]) ** 2)}
+
+
+def test_data_fsdp_and_tensor_at_once():
+    """Two by two by two devices: the curve of one device, a quarter of each kernel and its moments on each."""
+    mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+    x = np.random.default_rng(0).normal(size=(96, 256)).astype(np.float32)
+    one, many = Record(), Record()
+    Trainer(Large(), config(log_every=1), seed=0, callbacks=[one]).fit(x)
+    trainer = Trainer(Large(), config(log_every=1), seed=0, mesh=mesh, callbacks=[many])
+    trainer.fit(x)
+    assert len(one.losses) == 20
+    np.testing.assert_allclose(many.losses, one.losses, rtol=1e-5)
+    kernels = [leaf for leaf in jax.tree.leaves((trainer.state.params, trainer.state.opt)) if leaf.ndim == 2]
+    assert len(kernels) == 6
+    assert all(leaf.addressable_shards[0].data.nbytes == leaf.nbytes // 4 for leaf in kernels)
+
+
+def test_the_optimisers_state_is_never_whole_on_a_device(monkeypatch):
+    """Not even while it is made: under FSDP that would be what does not fit."""
+    whole, zeros_like = [], jnp.zeros_like
+
+    def watched(array, **options):
+        whole.append(array.size >= 2**18 and not isinstance(array, jax.core.Tracer))
+        return zeros_like(array, **options)
+
+    monkeypatch.setattr(jnp, "zeros_like", watched)
+    trainer = Trainer(Large(), config(steps=1), seed=0, mesh=ShardingConfig(fsdp_enabled=True))
+    trainer.compile(ArrayLoader({"x": np.ones((16, 256), np.float32)}, batch_size=16, seed=0))
+    assert len(whole) >= 8  # two moments of four parameters
+    assert not any(whole)
+    moments = [leaf for leaf in jax.tree.leaves(trainer.state.opt) if leaf.ndim == 2]
+    assert all(leaf.addressable_shards[0].data.nbytes == leaf.nbytes // 8 for leaf in moments)
+
+
 def test_fsdp_holds_an_eighth_of_parameters_and_moments_on_each_device():
     trainer = Trainer(
         Autoencoder(), config(steps=1, ema_decay=0.9), seed=0, mesh=ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1)

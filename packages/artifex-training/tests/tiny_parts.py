@@ -18,22 +18,27 @@ from artifex.core.extensions import ExtensionConfig
 class TinyConfig(Config):
     latent_dim: int = 2
     size: int = 3
+    depth: int = 0
 
 
 class Tiny(nnx.Module):
-    """A linear autoencoder that is told the mean."""
+    """A linear autoencoder, with ``depth`` layers between its two if that is asked for."""
 
     def __init__(self, config, *, rngs):
         self.config, self.rngs = config, rngs
         self.down = nnx.Linear(config.size, config.latent_dim, rngs=rngs)
         self.up = nnx.Linear(config.latent_dim, config.size, rngs=rngs)
+        self.between = nnx.List(nnx.Linear(config.latent_dim, config.latent_dim, rngs=rngs) for _ in range(config.depth))
         self.seen = nnx.BatchStat(jnp.zeros([]))
 
     def __call__(self, x, *, rngs=None):
         if x.shape[1:] != (self.config.size,):
             raise InvalidInputError(f"Tiny takes x of shape (batch, {self.config.size}), got {x.shape}; set model.size to fit")
         self.seen[...] += 1.0
-        return {"x": self.up(self.down(x))}
+        hidden = self.down(x)
+        for layer in self.between:
+            hidden = layer(hidden)
+        return {"x": self.up(hidden)}
 
     def generate(self, n_samples=1, *, rngs=None):
         return self.up(jax.random.normal((rngs or self.rngs).sample(), (n_samples, self.config.latent_dim)))

@@ -10,8 +10,10 @@ import difflib
 import json
 import os
 import sys
+import traceback
 import warnings
 from importlib import metadata
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -209,12 +211,11 @@ def doctor() -> None:
     if not registry.plugins and not registry.disabled:
         typer.echo("  none")
     problems = [*map(str, registry.failures), *registry.conflicts(), *damaged()]
-    typer.echo("Devices")
+    typer.echo("Hardware")
     try:
-        from artifex.core.devices import DeviceManager
+        from artifex.core.hardware import HardwareDetector
 
-        device_info = DeviceManager().get_device_info()
-        typer.echo(f"  backend: {device_info['backend']}; devices: {', '.join(map(str, device_info['jax_devices']))}")
+        typer.echo(indent(str(HardwareDetector().detect_hardware()), "  "))
     except Exception as error:  # any fault of a driver is a finding, not a reason to stop
         problems.append(f"devices cannot be read: {type(error).__name__}: {error}")
     typer.echo("Problems" if problems else "No problems found.")
@@ -241,11 +242,18 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="artifex")
     except (Exception, KeyboardInterrupt) as error:
-        if debug:
+        if debug and not _others_wait():
             raise
         text, code = _report(error)
-        print(f"artifex: {text}", file=sys.stderr)
+        print(traceback.format_exc() if debug else f"artifex: {text}", file=sys.stderr, flush=True)
+        if _others_wait():
+            os._exit(code)
         raise SystemExit(code) from None
+
+
+def _others_wait() -> bool:
+    """Whether other processes compute with this one, which failed: JAX would have it wait for them, and they wait for it."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _report(error: BaseException) -> tuple[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +31,9 @@ def train(
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Show shapes, parameters, memory and the first batch's loss; write nothing.")
     ] = False,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="This is one of several processes that train together (jax.distributed).")
+    ] = False,
 ) -> None:
     """Train a model as a run file or preset says, into a run folder.
 
@@ -37,9 +42,8 @@ def train(
     if resume and output is not None:
         raise InvalidInputError("--resume goes on in the run's own folder; leave --output out")
     from artifex.training.checkpoints import CHECKPOINTS, latest_step
-    from artifex.training.full_disk import explaining_a_full_disk
+    from artifex.training.processes import joined
     from artifex.training.run_config import read_run_config
-    from artifex.training.run_lock import hold
     from artifex.training.runs import build_run, check_folder, new_folder
 
     if resume:
@@ -47,35 +51,67 @@ def train(
             raise InvalidInputError(
                 f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
             )
-        if not dry:
-            with explaining_a_full_disk(Path(run)), hold(Path(run)):
-                pass  # that nobody works in it is found out before the long work; it is held from the start of training on
+        if not dry and not distributed:
+            _check_is_free(Path(run))  # before the long work; it is held from the start of training on
     config = read_run_config(run, settings or ())
-    if output is not None:
-        check_folder(output)  # before the long work; it is made after it
-    built = build_run(config)
-    for note in built.notes:
-        typer.echo(note, err=True)
-    if dry:
-        from artifex.training.dry_run import dry_run
+    with _exit_code_of_a_signal(), joined(distributed):
+        if output is not None and not distributed:
+            check_folder(output)  # before the long work; it is made after it
+        built = build_run(config)
+        for note in built.notes:
+            _say(note, err=True)
+        if dry:
+            from artifex.training.dry_run import dry_run
 
-        typer.echo(str(dry_run(built)))
-    elif resume:
-        _resume(built, Path(run))
-    else:
-        existed = output is not None and output.is_dir()
-        _start(built, new_folder(config.name, output), existed=existed)
+            _say(str(dry_run(built)))
+        elif resume:
+            _resume(built, Path(run))
+        else:
+            existed = output is not None and output.is_dir()
+            _start(built, new_folder(config.name, output), existed=existed)
+
+
+def _check_is_free(folder: Path) -> str:
+    """Raise where another process works in ``folder``."""
+    from artifex.training.full_disk import explaining_a_full_disk
+    from artifex.training.run_lock import hold
+
+    with explaining_a_full_disk(folder), hold(folder):
+        return ""
+
+
+@contextmanager
+def _exit_code_of_a_signal() -> Iterator[None]:
+    """End as shells have it: with 128 and the signal's number, once all processes have parted."""
+    from artifex.training.processes import ended_alike
+
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not ended_alike(stop):
+            raise  # the others still wait for this process
+        raise typer.Exit(128 + next(iter(stop.args), signal.SIGINT)) from stop
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Write to the terminal, in the first process alone."""
+    from artifex.training.processes import is_first
+
+    if is_first():
+        typer.echo(text, err=err)
 
 
 def _start(built: Run, folder: Path, *, existed: bool) -> None:
     """Train in a new folder. When not one step could be done, leave nothing behind."""
-    typer.echo(f"run folder: {folder}", err=True)
+    from artifex.training.processes import is_first
+
+    _say(f"run folder: {folder}", err=True)
     try:
         _train(built, folder, resume=False)
     except RunInUseError:
         raise  # what is in the folder is the other's
     except BaseException:
-        if built.trainer.step == 0:
+        if built.trainer.step == 0 and is_first():
             shutil.rmtree(folder)
             if existed:
                 folder.mkdir()
@@ -83,11 +119,14 @@ def _start(built: Run, folder: Path, *, existed: bool) -> None:
 
 
 def _resume(built: Run, folder: Path) -> None:
+    from artifex.training.processes import ask_first
+
     if built.is_finished(folder):
         length = "epochs" if built.config.training.steps is None else "steps"
         now = getattr(built.config.training, length)
-        typer.echo(f"{folder} is finished ({now} {length}); to train it longer, add --set training.{length}={2 * now}")
+        _say(f"{folder} is finished ({now} {length}); to train it longer, add --set training.{length}={2 * now}")
         return
+    ask_first(lambda: _check_is_free(folder))
     _train(built, folder, resume=True)
 
 
@@ -97,17 +136,17 @@ def _train(built: Run, folder: Path, *, resume: bool) -> None:
     trainer = built.trainer
     try:
         metrics = built.start(folder, resume=resume)
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         kept = latest_step(folder / CHECKPOINTS)
-        typer.echo(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
-        raise typer.Exit(128 + next(iter(stop.args), signal.SIGINT)) from stop  # as shells have it
+        _say(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
+        raise
     if trainer.stop_reason is not None:
-        typer.echo(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
+        _say(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
     figures = [f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss"]
-    typer.echo("  ".join([f"done: step {trainer.step}", *figures]))
+    _say("  ".join([f"done: step {trainer.step}", *figures]))
     for what in ("samples", "model"):
         if (folder / what).is_dir():
-            typer.echo(f"  {what}: {folder / what}")
+            _say(f"  {what}: {folder / what}")
 
 
 def sample(

@@ -127,6 +127,7 @@ class GrainLoader(_ShuffledLoader):
     """Batches read through grain, ahead of time and in several threads, for what does not fit in memory.
 
     The order is that of :class:`ArrayLoader`. What grain fetches is whole batches, because it costs the same for each element.
+    In several processes each reads its own part of the training batches alone; :meth:`next_part`.
 
     Args:
         source: random-access sequence (``len``, ``[i]``) of dicts of host arrays, ``x`` among them. Where it has a method
@@ -150,9 +151,17 @@ class GrainLoader(_ShuffledLoader):
         self._batches: Iterator[HostBatch] | None = None
 
     def __next__(self) -> HostBatch:
+        return self.next_part(None)
+
+    def next_part(self, part: np.ndarray | None) -> HostBatch:
+        """Of the next training batch, the examples at the positions ``part``; None for all of them.
+
+        What is read ahead is read for the ``part`` of the first call after the start or :meth:`restore`.
+        """
         if self._batches is None:
             start = self._done
-            self._batches = self._fetch(lambda i: self._shuffled.rows(start + i), sys.maxsize - start)
+            positions = slice(None) if part is None else part
+            self._batches = self._fetch(lambda i: self._shuffled.rows(start + i)[positions], sys.maxsize - start)
         batch = next(self._batches)
         self._done += 1
         return batch

@@ -6,13 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from artifex.core.errors import InvalidInputError
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.sharding import batch_sharding, shard_like_params, shardings
-from artifex.training.loaders import ArrayLoader, HostBatch, Loader
+from artifex.training.loaders import ArrayLoader, HostBatch, Loader, batch_shapes
+from artifex.training.processes import lay_out
 from artifex.training.state import Flat, TrainState, dotted
 
 __all__ = ["ON_DEVICE_BYTES", "Placement"]
@@ -28,7 +30,7 @@ class Placement:
         mesh: devices and their roles: a mesh, a :class:`ShardingConfig`, or None for one device.
 
     Raises:
-        InvalidInputError: the mesh's axes are not of the type Auto, or there are too few devices.
+        InvalidInputError: the mesh's axes are not of the type Auto, there are too few devices, or a process has none of them.
     """
 
     def __init__(self, mesh: Mesh | ShardingConfig | None):
@@ -38,6 +40,12 @@ class Placement:
             raise InvalidInputError(
                 f"the mesh has axes of the types {self.mesh.axis_types}; make it with axis_types=(AxisType.Auto,) * "
                 f"{len(self.mesh.axis_names)}, or pass a ShardingConfig"
+            )
+        processes = {device.process_index for device in self.mesh.devices.flat}
+        if len(processes) < jax.process_count():
+            raise InvalidInputError(
+                f"the mesh has devices of {len(processes)} of {jax.process_count()} processes, and each has to take part; "
+                "mesh=ShardingConfig() uses all devices"
             )
 
     @property
@@ -82,14 +90,23 @@ class Placement:
                 f"{type(model).__name__} is divided over it; set {idle[0]}_parallel_size to 1"
             )
 
-    def stage(self, loader: Loader) -> dict[str, jax.Array] | None:
-        """The training data on the devices, where they fit there: a step then needs to be told row numbers only."""
+    def stages(self, loader: Loader) -> bool:
+        """Whether the training data are kept on the devices: they are in memory, and not too large."""
         if not isinstance(loader, ArrayLoader):
-            return None
+            return False
         copies = self.mesh.size if self.mesh.devices.flat[0].platform == "cpu" else 1
-        if copies * sum(value.nbytes for value in loader.arrays.values()) > ON_DEVICE_BYTES:
-            return None
-        return jax.device_put(loader.arrays, self.everywhere)
+        return copies * sum(value.nbytes for value in loader.arrays.values()) <= ON_DEVICE_BYTES
+
+    def stage(self, loader: Loader) -> dict[str, jax.Array] | None:
+        """The training data on the devices, where they are kept there: a step then needs to be told row numbers only."""
+        return lay_out(loader.arrays, self.everywhere) if isinstance(loader, ArrayLoader) and self.stages(loader) else None
+
+    def step_shapes(self, loader: Loader) -> tuple[Any, ...]:
+        """Shapes and places of what a step is given beside the state."""
+        if isinstance(loader, ArrayLoader) and self.stages(loader):
+            staged = {name: _shape(value, self.everywhere) for name, value in loader.arrays.items()}
+            return staged, jax.ShapeDtypeStruct((loader.batch_size,), np.int32)
+        return ({name: _shape(value, self.split) for name, value in batch_shapes(loader).items()},)
 
     def gather(self, arrays: dict[str, jax.Array], rows: jax.Array) -> dict[str, jax.Array]:
         """The batch that ``rows`` of staged arrays make, inside the compiled step."""
@@ -99,7 +116,29 @@ class Placement:
     def put(self, batch: HostBatch) -> dict[str, jax.Array]:
         """A batch on the devices, divided where its size allows."""
         even = len(batch["x"]) % self.shards == 0
-        return jax.device_put(batch, self.split if even else self.everywhere)
+        return lay_out(batch, self.split if even else self.everywhere)
+
+    def share(self, batch_size: int) -> np.ndarray:
+        """Which rows of a batch lie on devices of this process."""
+        slices = self.split.addressable_devices_indices_map((batch_size,)).values()
+        return np.unique(np.concatenate([np.arange(batch_size)[index] for index in slices if index is not None]))
+
+    def put_share(self, part: HostBatch, batch_size: int) -> dict[str, jax.Array]:
+        """A batch of ``batch_size`` examples on the devices of all processes; each has its :meth:`share` of it in ``part``."""
+        mine = self.share(batch_size)
+
+        def supply(array: np.ndarray) -> jax.Array:
+            def rows(index: Any) -> np.ndarray:
+                start, stop, _ = index[0].indices(batch_size)
+                return array[np.searchsorted(mine, start) : np.searchsorted(mine, stop)]
+
+            return jax.make_array_from_callback((batch_size, *array.shape[1:]), self.split, rows)
+
+        return {name: supply(array) for name, array in part.items()}
+
+
+def _shape(array: Any, place: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=place)
 
 
 def _devices(mesh: Mesh | ShardingConfig | None) -> list[Any] | None:

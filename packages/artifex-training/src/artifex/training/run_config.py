@@ -51,7 +51,8 @@ class RunConfig(Config):
     training: TrainerConfig
     """How to train."""
     mesh: ShardingConfig | None = None
-    """Devices and their roles; left out, all accelerators share the batch, a CPU poses as the number that suits the model."""
+    """Devices and their roles; left out, all accelerators share the batch, as do the devices of several processes, and a CPU
+    poses as the number that suits the model."""
     extensions: tuple[Annotated[Config, Registered("extension")], ...] = ()
     """What adds to the model's outputs and loss."""
     callbacks: tuple[Annotated[Config, Registered("callback")], ...] = DEFAULT_CALLBACKS

@@ -31,6 +31,7 @@ from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
+from artifex.training.processes import ask_first, is_first
 from artifex.training.report import RunReport
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config
 from artifex.training.seeds import key_for
@@ -99,14 +100,19 @@ class _Record(Callback):
         self.config = config
 
     def on_start(self, trainer: Trainer) -> None:
+        if not is_first():
+            return
         folder = run_folder(trainer, "run")
         write_atomically(folder / CONFIG_FILE, self.config.to_yaml().encode())
         write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
         shutil.rmtree(folder / MODEL, ignore_errors=True)  # of the part that is now gone on from
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
-        if error is None:
-            save_model(trainer.evaluation_model(), run_folder(trainer, "run") / MODEL)
+        if error is not None:
+            return
+        model = trainer.evaluation_model()  # which takes all processes
+        if is_first():
+            save_model(model, run_folder(trainer, "run") / MODEL)
 
 
 def check_folder(output: Path) -> None:
@@ -127,9 +133,15 @@ def check_folder(output: Path) -> None:
 def new_folder(name: str, output: Path | None) -> Path:
     """Make the folder of a new run: ``output``, which must be empty or new, or the next free ``runs/<name>-<n>``.
 
+    In several processes the first one makes it, and tells the others.
+
     Raises:
         RunError: it holds something already, or cannot be written.
     """
+    return Path(ask_first(lambda: str(_new_folder(name, output))))
+
+
+def _new_folder(name: str, output: Path | None) -> Path:
     first = Path("runs") / f"{name or 'run'}-1"
     check_folder(first.parent / ".new" if output is None else output)
     try:
@@ -287,9 +299,9 @@ def _choose_mesh(
             f"the data do not fit the model: {error}\n"
             "  Change the shape in 'model', or how 'data.modality' prepares the examples."
         ) from error
-    if config.mesh is not None:
+    if config.mesh is not None or jax.distributed.is_initialized():
         set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
-        return config.mesh, ()
+        return config.mesh or ShardingConfig(), ()
     micro_batch = config.training.batch_size // config.training.accumulate
     advice = advise(step, *arguments, batch_size=micro_batch)
     set_cpu_devices(advice.devices)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -57,19 +58,26 @@ class Program:
 
     def init(self, batch: Batch) -> TrainState:
         """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
-        params = self.parts.params
-        state = TrainState(
+        return self.blank(self.parts.params, self.parts.rest, self.shapes(batch).sums)
+
+    def shapes(self, batch: Batch) -> TrainState:
+        """Shapes and dtypes of the state that :meth:`init` gives; nothing is computed."""
+        state = jax.eval_shape(partial(self.blank, names=()), self.parts.params, self.parts.rest)
+        _, scalars = jax.eval_shape(self._advance, state, batch)
+        return state.replace(sums={name: jax.ShapeDtypeStruct((), jnp.float32) for name in scalars})
+
+    def blank(self, params: Flat, rest: Flat, names: Iterable[str]) -> TrainState:
+        """The state before the first step of a model with these variables, whose scalars have these ``names``."""
+        return TrainState(
             step=jnp.zeros([], jnp.int32),
             params=params,
-            rest=self.parts.rest,
+            rest=rest,
             opt=tuple(o.init(self.owned(i, params)) for i, o in enumerate(self.optimizers)),
             ema=jax.tree.map(jnp.copy, params) if self._ema_decay is not None else {},
-            sums={},
+            sums={name: jnp.zeros([], jnp.float32) for name in names},
             summed=jnp.zeros([], jnp.int32),
             bad_step=jnp.full([], -1, jnp.int32),
         )
-        _, scalars = jax.eval_shape(self._advance, state, batch)
-        return state.replace(sums={name: jnp.zeros([], jnp.float32) for name in scalars})
 
     def owned(self, index: int, flat: Flat) -> Flat:
         """Those entries of ``flat`` that objective ``index`` descends."""

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from artifex.core.errors import NonFiniteLossError, RunError
 from artifex.core.extensions import ModelExtension
+from artifex.core.hardware import HardwareDetector, MemoryUsage
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ModalityProtocol
 from artifex.training.callbacks import Callback
@@ -23,10 +24,11 @@ from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, naming_last_good
 from artifex.training.checks import check_config, check_loader, check_objectives, check_parameters
 from artifex.training.full_disk import explaining_a_full_disk
-from artifex.training.loaders import ArrayLoader, HostBatch, Loader, as_loader, batch_shapes
+from artifex.training.loaders import ArrayLoader, GrainLoader, HostBatch, Loader, as_loader, batch_shapes
 from artifex.training.objectives import Objective, objectives_of
 from artifex.training.optimizers import learning_rate, make_optimizer
 from artifex.training.placement import Placement
+from artifex.training.processes import ended_alike, gathered, is_first, lay_out, several
 from artifex.training.rate import Rate
 from artifex.training.run_lock import hold
 from artifex.training.seeds import key_for
@@ -136,6 +138,7 @@ class Trainer:
             None if evaluation is None else as_loader(evaluation, batch_size=self._evaluation_batch(evaluation), seed=self.seed)
         )
         checkpoints = self._checkpoint_folder if resume is None else Path(resume)
+        callbacks = [c for c in self.callbacks if is_first() or not c.first_process_only]
         with ExitStack() as ending:  # whatever fails, every callback is told of the end and the model gets what was reached
             if self.folder is not None:
                 ending.enter_context(_at_work_in(self.folder))
@@ -143,12 +146,12 @@ class Trainer:
             self.compile(self.loader)
             if resume is not None:
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)  # into what compile laid out
-            ending.callback(self._hand_back)
+            ending.push(self._hand_back)
             stopper = StopBetweenSteps()  # asked last at each step, and the last to end: nothing else is cut off by a signal
-            for callback in (stopper, *self.callbacks):
+            for callback in (stopper, *callbacks):
                 ending.push(partial(_end, callback, self))
                 callback.on_start(self)
-            self._loop(self.loader, held_out, (*self.callbacks, stopper))
+            self._loop(self.loader, held_out, (*callbacks, stopper))
         return dict(self.metrics)
 
     @property
@@ -167,10 +170,12 @@ class Trainer:
             return False
         return int(state.bad_step) < 0 and bool(_all_finite(state.params))
 
-    def _hand_back(self) -> None:
-        """Give the model what was reached, unless its numbers have gone bad."""
-        if self.state is not None and self.is_sound():
-            self._parts.write_back(self.model, self.state.params, self.state.rest)
+    def _hand_back(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Give the model what was reached, unless its numbers have gone bad or this process is the only one to have ended."""
+        del kind, trace
+        if ended_alike(error) and self.state is not None and self.is_sound():
+            reached = self.state.params, self.state.rest
+            self._parts.write_back(self.model, *(_local(reached) if several() else reached))
 
     def _loop(self, loader: Loader, held_out: Loader | None, callbacks: Sequence[Callback]) -> None:
         evaluate_every = self.config.evaluate_every or loader.steps_per_epoch
@@ -206,20 +211,33 @@ class Trainer:
 
     def compile(self, loader: Loader) -> None:
         """Lay the state out on the mesh, from the model as it is now, and make the compiled step for the loader's batches."""
-        self.step, self.stop_reason, self._parts = 0, None, ModelParts(self.model)
+        self.step, self.stop_reason = 0, None
+        shapes = self._plan(loader)
+        with jax.set_mesh(self.mesh):
+            # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
+            copies = jax.tree.map(jnp.copy, (self._parts.params, self._parts.rest))
+            variables = lay_out(copies, (self.layout.params, self.layout.rest))
+            blank = partial(self.program.blank, names=shapes.sums)
+            if self.mesh.size > 1:  # compiled, so that each device makes its part of the optimiser's state and never the whole
+                self.state = jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))(*variables)
+            else:
+                self.state = jax.device_put(blank(*variables), self.layout)
+            self._arrays = self._placement.stage(loader)
+
+    def _plan(self, loader: Loader) -> TrainState:
+        """Everything about the step but its arrays: what it does, and where what lies. Returns the state's shapes."""
+        self._parts = ModelParts(self.model)
         self.total_steps = self.config.total_steps(loader.steps_per_epoch)
         self.program = self._make_program()
         check_parameters(self._parts.params, self.model, self.objectives, all_owned=self._all_owned)
-        # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
-        with jax.set_mesh(self.mesh):
-            state = self.program.init(batch_shapes(loader))
-            self.layout = self._placement.layout(self.model, state)
-            self.state = jax.device_put(jax.tree.map(jnp.copy, state), self.layout)
-            self._arrays = self._placement.stage(loader)
-            step = self.program.step if self._arrays is None else self._step_from_rows
-            layout = tuple(jax.tree.leaves(self.layout))
-            self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=0, out_shardings=layout)
-            self._compiled_losses = jax.jit(self.program.losses)
+        shapes = self.program.shapes(batch_shapes(loader))
+        self._structure = jax.tree.structure(shapes)
+        self.layout = self._placement.layout(self.model, shapes)
+        step = self._step_from_rows if self._placement.stages(loader) else self.program.step
+        layout = tuple(jax.tree.leaves(self.layout))
+        self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=0, out_shardings=layout)
+        self._compiled_losses = jax.jit(self.program.losses)
+        return shapes
 
     def _make_program(self) -> Program:
         config = self.config
@@ -260,6 +278,9 @@ class Trainer:
         if self._arrays is not None:
             assert isinstance(loader, ArrayLoader)
             return self._arrays, loader.next_rows()
+        if several() and isinstance(loader, GrainLoader):
+            size = loader.batch_size
+            return (self._placement.put_share(loader.next_part(self._placement.share(size)), size),)
         return (self._placement.put(next(loader)),)
 
     def _read_sums(self) -> dict[str, float]:
@@ -280,8 +301,10 @@ class Trainer:
             raise NonFiniteLossError(
                 f"the parameters are not finite after step {self.step}, though the loss was: a gradient was not; {advice}"
             )
-        zeros = jax.tree.map(lambda old, place: jax.device_put(np.zeros([], old.dtype), place), state.sums, self.layout.sums)
-        self.state = state.replace(sums=zeros, summed=jax.device_put(np.zeros([], np.int32), self.layout.summed))
+        zeros = {name: np.zeros([], np.float32) for name in state.sums}
+        self.state = state.replace(
+            sums=lay_out(zeros, self.layout.sums), summed=lay_out(np.zeros([], np.int32), self.layout.summed)
+        )
         return {name: float(value) / int(summed) for name, value in sums.items()} | self._current_rates()
 
     def _current_rates(self) -> dict[str, float]:
@@ -320,13 +343,17 @@ class Trainer:
         found = self._compiled_losses(state.params, state.rest, self._placement.put(batch), key, state.step)
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
-    def memory(self, loader: Loader) -> dict[str, int | None]:
-        """Bytes a device needs for one step, by the compiler's own account: the state and data, and scratch beside them."""
-        position = loader.state()
-        analysis = self._compiled_step.lower(self._leaves, *self._next_arguments(loader)).compile().memory_analysis()
-        loader.restore(position)
-        names = {"state and data": "argument_size_in_bytes", "scratch": "temp_size_in_bytes"}
-        return {name: getattr(analysis, attribute, None) for name, attribute in names.items()}
+    def memory(self, loader: Loader) -> MemoryUsage | None:
+        """What a step needs on each device, by the compiler's account: it is compiled for these batches, and nothing allocated.
+
+        None where the compiler keeps no account. To be asked before training: it plans the step anew.
+        """
+        shapes = jax.tree.leaves(self._plan(loader))
+        state = tuple(
+            jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+            for leaf, place in zip(shapes, jax.tree.leaves(self.layout), strict=True)
+        )
+        return HardwareDetector().estimate_memory_usage(self._compiled_step, state, *self._placement.step_shapes(loader))
 
     def _evaluation_batch(self, data: Any) -> int:
         """The configured batch size, or all of a smaller data set."""
@@ -335,11 +362,14 @@ class Trainer:
         return max(1, min(self.config.batch_size, size))
 
     def evaluation_model(self) -> Any:
-        """A copy of the model with the variables to evaluate: the moving average of the parameters where there is one."""
+        """A copy of the model with the variables to evaluate: the moving average of the parameters where there is one.
+
+        In several processes all have to ask for it, and each gets a whole copy on one of its devices.
+        """
         model = nnx.clone(self.model)
         if self.state is not None:
-            copies = jax.tree.map(jnp.copy, (self.state.ema or self.state.params, self.state.rest))
-            self._parts.write_back(model, *copies)
+            reached = self.state.ema or self.state.params, self.state.rest
+            self._parts.write_back(model, *(_local(reached) if several() else jax.tree.map(jnp.copy, reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
     def save_checkpoint(self, checkpoints: Checkpoints) -> None:
@@ -377,6 +407,11 @@ class Trainer:
                 callback.restore(extra["callbacks"][name])
         if set_aside:
             checkpoints.set_damaged_aside()
+
+
+def _local(tree: Any) -> Any:
+    """Whole copies on this process's first device; every process has to ask for them."""
+    return jax.device_put(gathered(tree), jax.local_devices()[0])
 
 
 @jax.jit

@@ -21,6 +21,10 @@ class Callback:
     kept. To end the run, set ``trainer.stop_reason``.
     """
 
+    first_process_only = False
+    """Whether only the first of several processes calls it. Set it where a callback writes, and asks the trainer for nothing
+    that the devices of all processes have to compute (an evaluation, ``evaluation_model()``)."""
+
     def on_start(self, trainer: Trainer) -> None:
         """Before the first step; after the state was restored, when the run is resumed."""
 

@@ -11,6 +11,7 @@ from artifex.core.errors import RunError
 from artifex.training.callbacks.base import Callback, run_folder
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.full_disk import is_full_disk
+from artifex.training.processes import ended_alike
 
 if TYPE_CHECKING:
     from artifex.training.trainer import Trainer
@@ -50,8 +51,8 @@ class Checkpoint(Callback):
             trainer.save_checkpoint(self._checkpoints)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
-        if self._checkpoints is None:
-            return
+        if self._checkpoints is None or not ended_alike(error):
+            return  # other processes do not come to write with this one, nor to finish what is being written
         checkpoints, self._checkpoints = self._checkpoints, None
         with checkpoints:
             # what was reached is worth keeping when the run was interrupted, but not when its numbers have gone bad;

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from artifex.training.callbacks.base import Callback
+from artifex.training.processes import Interrupted, several
 
 if TYPE_CHECKING:
     from artifex.training.trainer import Trainer
@@ -21,20 +23,30 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopBetweenSteps(Callback):
     """Turns SIGINT and SIGTERM into a ``KeyboardInterrupt(signal)`` between two steps; a second signal acts at once.
 
-    Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint.
+    Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint. In several
+    processes a signal to any of them ends all of them after one and the same step: JAX takes SIGTERM for a notice of preemption
+    and agrees on the step (``multihost_utils.reached_preemption_sync_point``), which takes a second or two.
     """
 
     def __init__(self) -> None:
         self._asked: signal.Signals | None = None
+        self._several = False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_start(self, trainer: Trainer) -> None:
+        self._several = several()
         if threading.current_thread() is threading.main_thread():  # nowhere else may handlers be set
-            self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            handled = SIGNALS[:1] if self._several else SIGNALS  # JAX has set its own handler for SIGTERM
+            self._before = {number: signal.signal(number, self._ask) for number in handled}
 
     def on_step(self, trainer: Trainer) -> None:
-        if self._asked is not None:
-            raise KeyboardInterrupt(self._asked)
+        if self._several:
+            from jax.experimental import multihost_utils
+
+            if multihost_utils.reached_preemption_sync_point(trainer.step):
+                raise Interrupted(self._asked or signal.SIGTERM)
+        elif self._asked is not None:
+            raise Interrupted(self._asked)
 
     def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
         self._restore()
@@ -42,6 +54,8 @@ class StopBetweenSteps(Callback):
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = signal.Signals(number)
         self._restore()
+        if self._several:
+            os.kill(os.getpid(), signal.SIGTERM)
         sys.stderr.write("\nstopping after this step; once more stops at once\n")
 
     def _restore(self) -> None:

@@ -24,6 +24,8 @@ class MetricsFileConfig(Config):
 class MetricsFile(Callback):
     """Appends every log and every evaluation to ``metrics.jsonl``, each with its ``step``."""
 
+    first_process_only = True
+
     def __init__(self, config: MetricsFileConfig):
         self.config = config
         self._file: IO[str] | None = None

@@ -32,6 +32,8 @@ class MLflow(Callback):
         InvalidInputError: the extra is not installed.
     """
 
+    first_process_only = True
+
     def __init__(self, config: MLflowConfig):
         if importlib.util.find_spec("mlflow") is None:
             raise InvalidInputError("the mlflow callback needs MLflow: pip install artifex-training[mlflow]")

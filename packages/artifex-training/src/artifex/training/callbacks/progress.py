@@ -21,6 +21,8 @@ class ProgressConfig(Config):
 class Progress(Callback):
     """Shows steps done, the loss, the rate and the time that remains, on standard error."""
 
+    first_process_only = True
+
     def __init__(self, config: ProgressConfig):
         self.config = config
         self._bar: Any = None

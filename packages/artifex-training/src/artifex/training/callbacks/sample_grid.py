@@ -9,6 +9,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.training.callbacks.base import Callback, run_folder
+from artifex.training.processes import is_first
 from artifex.training.samples import save_samples
 from artifex.training.seeds import key_for
 
@@ -45,8 +46,8 @@ class SampleGrid(Callback):
             self._draw(trainer)
 
     def _draw(self, trainer: Trainer) -> None:
-        samples = trainer.evaluation_model().generate(
-            self.config.n_samples, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid"))
-        )
-        save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
+        model = trainer.evaluation_model()
+        if is_first():
+            samples = model.generate(self.config.n_samples, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid")))
+            save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
         self._drawn_at = trainer.step

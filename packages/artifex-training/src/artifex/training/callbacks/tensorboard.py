@@ -30,6 +30,8 @@ class TensorBoard(Callback):
     before it then blocks the run for ever.
     """
 
+    first_process_only = True
+
     def __init__(self, config: TensorBoardConfig):
         self.config = config
         self._file: IO[bytes] | None = None

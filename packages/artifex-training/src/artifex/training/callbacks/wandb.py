@@ -34,6 +34,8 @@ class Wandb(Callback):
         InvalidInputError: the extra is not installed.
     """
 
+    first_process_only = True
+
     def __init__(self, config: WandbConfig):
         if importlib.util.find_spec("wandb") is None:
             raise InvalidInputError("the wandb callback needs Weights & Biases: pip install artifex-training[wandb]")

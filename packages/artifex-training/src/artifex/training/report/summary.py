@@ -27,6 +27,8 @@ class RunReport(Callback):
         notes: what was decided for the user.
     """
 
+    first_process_only = True
+
     def __init__(self, notes: Sequence[str] = ()) -> None:
         self._notes = tuple(notes)
         self._summary: dict[str, Any] = {}
