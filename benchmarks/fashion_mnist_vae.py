@@ -7,9 +7,9 @@ folder (Debian: `apt-get install dataset-fashion-mnist`).
 
 The recipe, that of our preset `vae-fashion-mnist`: a pixel is on at v >= 128 of 255; all 60 000 images of the training part,
 10 epochs, batches of 128, Adam at 2e-3 (and once more at 1e-3), no schedule. A dense VAE 784-400-20-400-784 with ReLU and a
-Bernoulli likelihood: 652 824 parameters. Each side keeps its own initialisation and its own trainer; ours gives the moving
-average of the parameters (decay 0.999), which pythae's has not, pythae's those of the last step. Rate and average were chosen for our
-side on 5000 images held out of the training part.
+Bernoulli likelihood: 652 824 parameters. Each side keeps its own initialisation and its own trainer. Ours gives the moving
+average of the parameters (decay 0.999), which pythae's trainer has not; pythae's gives those of the last step. Rate and average
+were chosen for our side on 5000 images held out of the training part.
 
 The figures, nats an image, lower is better, computed for both by one function, `vae_digits.iwae_nll`, on the same noise: minus
 the ELBO of the 10 000 test images (10 draws each), and minus the importance-weighted bound at K = 200 of the first 1000
