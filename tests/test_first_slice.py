@@ -90,6 +90,7 @@ def assert_same_model(first: Path, second: Path) -> None:
 def test_the_run_folder_is_complete(trained):
     assert {path.name for path in trained.iterdir()} == {
         "config.yaml", "environment.json", "metrics.jsonl", "tensorboard", "checkpoints", "samples", "model",
+        "report.html", "summary.json",
     }  # fmt: skip
     assert list((trained / "tensorboard").glob("events.out.tfevents.*"))
     assert {path.name for path in (trained / "model").iterdir()} == {"config.yaml", "weights.safetensors"}
@@ -246,7 +247,9 @@ def test_a_full_device_leaves_nothing(artifex, tmp_path, monkeypatch):
     monkeypatch.setattr("artifex.training.runs.write_atomically", full)
     failed = artifex("train", "vae-digits", "--set", "training.epochs=1", "-o", "run")
     assert failed.code == 2
-    assert failed.err.splitlines()[-1] == f"artifex: {Path('run') / 'config.yaml'}: No space left on device"
+    said, way_on = failed.err.splitlines()[-2:]
+    assert said.startswith(f"artifex: the disk is full: {Path('run') / 'config.yaml'} could not be written (")
+    assert way_on == "  Free some space."
     assert names(tmp_path) == []
 
 

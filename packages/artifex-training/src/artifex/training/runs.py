@@ -68,7 +68,8 @@ class Run:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.trainer.folder = folder
-        self.trainer.callbacks = (_Record(self.config), *self.trainer.callbacks)
+        # the report first: at the end it comes last, when all else is there
+        self.trainer.callbacks = (RunReport(self.notes), _Record(self.config), *self.trainer.callbacks)
         checkpoints = folder / CHECKPOINTS
         try:
             return self.trainer.fit(self.train, self.evaluation, resume=checkpoints if resume else None)
@@ -233,7 +234,7 @@ def build_run(config: RunConfig) -> Run:
         raise RunError(
             "the early_stop callback needs held-out data, but the data set has no split for it; leave the callback out"
         )
-    callbacks = [RunReport(notes), *(_build("callback", c) for c in config.callbacks)]
+    callbacks = [_build("callback", c) for c in config.callbacks]
     trainer = Trainer(
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
     )
