@@ -15,7 +15,7 @@ The figures, nats an image, lower is better, computed for both by one function, 
 the ELBO of the 10 000 test images (10 draws each), and minus the importance-weighted bound at K = 200 of the first 1000
 (Burda et al. 2015, arXiv:1509.00519, equation 8).
 
-MEASURED
+Measured at 2e-3, seeds 0 and 1: pythae 127.97, 128.38 and IWAE 118.49, 118.72; ours 125.67, 125.61 and IWAE 116.43, 116.66.
 """
 
 from __future__ import annotations
