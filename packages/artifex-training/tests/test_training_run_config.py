@@ -38,7 +38,7 @@ def test_what_is_written_is_complete_and_reads_back(tiny):
     written = config.to_dict()
     assert RunConfig.from_dict(written) == config
     assert written["training"]["optimizer"]["scheduler"]["scheduler_type"] == "constant"
-    assert written["model"] == {"kind": "tiny", "latent_dim": 2, "size": 3}
+    assert written["model"] == {"kind": "tiny", "latent_dim": 2, "size": 3, "depth": 0}
     assert [callback["kind"] for callback in written["callbacks"]] == ["progress", "metrics_file", "checkpoint", "sample_grid"]
 
 
