@@ -2,7 +2,7 @@
 
     python benchmarks/trainer_overhead.py [--quick]
 
-Needs `artifex-vae` and `artifex-training`. About two minutes on two cores; expected: at least 0.95 on both models.
+Needs `artifex-vae` and `artifex-training`. About four minutes on two cores; expected: at least 0.95 on both models.
 
 The bare loop (`bare_jax.py`) steps on one batch that stays on the device. The trainer shuffles and slices its data on the host,
 places each batch, keeps the sums that it logs, watches for losses that are no numbers, and writes `metrics.jsonl`, TensorBoard
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="cores that every row may use")
     parser.add_argument("--quick", action="store_true", help="few steps and rounds: shows that it runs, not how fast")
     arguments = parser.parse_args()
-    steps, rounds = (10, 2) if arguments.quick else (200, 11)
+    steps, rounds = (10, 2) if arguments.quick else (200, 31)
     for kind in ("dense VAE", "400 arrays"):
         rows = [Contestant("bare loop", bare, {"kind": kind}), Contestant("Trainer", trained, {"kind": kind})]
         timings = measure(rows, steps=steps, rounds=rounds, threads=arguments.threads)

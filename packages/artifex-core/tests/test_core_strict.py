@@ -45,6 +45,27 @@ def test_the_compilation_cache_keeps_quick_compilations_too() -> None:
     assert jax.config.jax_persistent_cache_min_compile_time_secs == 0
 
 
+def test_tests_are_compiled_quickly_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
+    assert jax.config.read("jax_disable_most_optimizations") is (os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+    test = """
+import jax
+
+def test_optimised():
+    assert not jax.config.read("jax_disable_most_optimizations")
+"""
+    status, output = run_pytest(tmp_path, test, JAX_DISABLE_MOST_OPTIMIZATIONS="0")
+    assert status == 0, output
+
+
+def test_compiled_programs_are_let_go_of_after_each_file(tmp_path: Path) -> None:
+    (tmp_path / "counted.py").write_text("import jax\ntraces = []\n@jax.jit\ndef f(x):\n    traces.append(1)\n    return x\n")
+    test = "import counted\n\ndef test_f():\n    counted.f(1.0)\n    counted.f(2.0)\n    assert len(counted.traces) == {n}\n"
+    (tmp_path / "test_a.py").write_text(test.format(n=1))
+    (tmp_path / "test_b.py").write_text(test.format(n=2))
+    status, output = run_pytest(tmp_path, "def test_nothing(): ...", PYTHONPATH=str(tmp_path))
+    assert status == 0, output
+
+
 def test_the_users_settings_are_out_of_reach_and_jax_is_not_imported(tmp_path: Path) -> None:
     test = """
 import os, sys

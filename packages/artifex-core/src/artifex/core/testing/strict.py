@@ -5,6 +5,9 @@ It speaks to JAX through the environment alone, so that tests which never import
 - eight virtual CPU devices, so that sharded can be compared with unsharded everywhere, and threads enough for them;
 - broadcasting arrays of different rank raises;
 - what is compiled once is kept on disk (in ``JAX_COMPILATION_CACHE_DIR``, or else in the user's cache folder);
+- programs are compiled with few optimisations, because a test compiles much and computes little
+  (``JAX_DISABLE_MOST_OPTIMIZATIONS=0`` for those that users' programs get);
+- compiled programs are let go of after each file of tests;
 - the user's own ``ARTIFEX_*`` settings are out of reach.
 
 The report ends with the conformance checks that were waived, and why.
@@ -28,6 +31,7 @@ from artifex.core.host_threads import POOL_SIZE, enough_threads
 DEVICES = 8
 NUMERICS = {"JAX_NUM_CPU_DEVICES": str(DEVICES), "JAX_NUMPY_RANK_PROMOTION": "raise"}
 """What makes the tests strict."""
+OPTIMIZATIONS = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 WAIVED = "waived: "
 """What the reason of a waived conformance check begins with."""
 
@@ -37,6 +41,7 @@ def _settings() -> dict[str, str]:
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return NUMERICS | {
         POOL_SIZE: str(enough_threads(DEVICES)),
+        OPTIMIZATIONS: os.environ.get(OPTIMIZATIONS) or "1",
         "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(user_cache / "artifex" / "jax-tests"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
@@ -46,7 +51,7 @@ def _settings() -> dict[str, str]:
 
 def user_environment() -> dict[str, str]:
     """The environment of a user's own process: without the strict numerics, still with the compilation cache."""
-    return {name: value for name, value in os.environ.items() if name not in {*NUMERICS, POOL_SIZE}}
+    return {name: value for name, value in os.environ.items() if name not in {*NUMERICS, POOL_SIZE, OPTIMIZATIONS}}
 
 
 def pytest_addoption() -> None:
@@ -63,6 +68,12 @@ def pytest_addoption() -> None:
     flags = os.environ.pop("XLA_FLAGS", "").split()
     os.environ["XLA_FLAGS"] = " ".join(flag for flag in flags if "host_platform_device_count" not in flag)
     os.environ.update(settings)
+
+
+def pytest_runtest_teardown(item: Any, nextitem: Any) -> None:
+    """Let go of what was compiled for a file of tests that is done; hundreds of files' programs would fill the memory."""
+    if "jax" in sys.modules and nextitem is not None and nextitem.path != item.path:
+        sys.modules["jax"].clear_caches()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
