@@ -17,7 +17,12 @@ OURS = [
     for entry, plugin in plugins.registry().entries(kind)
     if plugin.distribution == "artifex-flow"
 ]
-TARGETS = [target for _, entry in OURS for field in ("model", "config", "component") if (target := getattr(entry, field, ""))]
+TARGETS = [
+    target
+    for _, entry in OURS
+    for field in ("model", "config", "component", "loss", "metric")
+    if (target := getattr(entry, field, ""))
+]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
-    from artifex.flow import bijections as bijections, distributions as distributions
+    from artifex.flow import bijections as bijections, distributions as distributions, losses as losses, metrics as metrics
+    from artifex.flow.conditional import (
+        ConditionalFlow as ConditionalFlow,
+        ConditionalFlowConfig as ConditionalFlowConfig,
+        ConditionEmbeddingConfig as ConditionEmbeddingConfig,
+    )
     from artifex.flow.distributions import (
         Mixture as Mixture,
         MixtureConfig as MixtureConfig,
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
+        "ConditionEmbeddingConfig": "artifex.flow.conditional",
+        "ConditionalFlow": "artifex.flow.conditional",
+        "ConditionalFlowConfig": "artifex.flow.conditional",
         "CouplingNetworkConfig": "artifex.flow.real_nvp",
         "Flow": "artifex.flow.flow",
         "FlowConfig": "artifex.flow.flow",
@@ -53,5 +61,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "UniformConfig": "artifex.flow.distributions",
         "bijections": "artifex.flow.bijections",
         "distributions": "artifex.flow.distributions",
+        "losses": "artifex.flow.losses",
+        "metrics": "artifex.flow.metrics",
     },
 )

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @config
@@ -94,7 +95,7 @@ class Normal(nnx.Module):
 class StudentTConfig(BaseConfig):
     """Independent Student-t distributions."""
 
-    degrees_of_freedom: Annotated[float, Field(gt=0)] = 5.0
+    degrees_of_freedom: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """``nu``: the tails fall like ``|x|^-(nu + 1)``."""
     learned: bool = False
     """Learn location, scale and degrees of freedom."""
@@ -111,15 +112,15 @@ class StudentT(nnx.Module):
         self.fixed_df = config.degrees_of_freedom
 
     def log_prob(self, z: Float[Array, "B ..."]) -> Float[Array, "B"]:
-        return self.scaling.log_prob(z, lambda u: _log_student_t(u, self._df()))
+        return self.scaling.log_prob(z, lambda u: _log_student_t(u, self._df(z.dtype)))
 
     def sample(self, key: Array, n_samples: int) -> Float[Array, "N ..."]:
         shape = (n_samples, *self.scaling.shape)
-        return self.scaling.placed(jax.random.t(key, self._df(), shape, self.scaling.dtype))
+        return self.scaling.placed(jax.random.t(key, self._df(self.scaling.dtype), shape, self.scaling.dtype))
 
-    def _df(self) -> Array:
+    def _df(self, dtype: DTypeLike) -> Array:
         if self.log_df is None:
-            return jnp.full((1,) * (1 + len(self.scaling.shape)), self.fixed_df)
+            return jnp.full((1,) * (1 + len(self.scaling.shape)), self.fixed_df, dtype)
         return jnp.exp(self.log_df[...])[None]
 
 
@@ -159,9 +160,9 @@ class Mixture(nnx.Module):
 class UniformConfig(BaseConfig):
     """The uniform distribution on a box."""
 
-    low: float = 0.0
+    low: Finite = 0.0
     """Lower end, of every element."""
-    high: float = 1.0
+    high: Finite = 1.0
     """Upper end."""
 
     def __post_init__(self) -> None:
@@ -211,12 +212,25 @@ def _log_normal(u: Array) -> Array:
 
 
 def _log_student_t(u: Array, df: Array) -> Array:
-    normaliser = jax.lax.lgamma((df + 1) / 2) - jax.lax.lgamma(df / 2) - 0.5 * jnp.log(df * math.pi)
+    normaliser = _log_gamma_ratio(df / 2) - 0.5 * jnp.log(df * math.pi)
     near = jnp.abs(u) < 1
     # log1p(u^2 / df), without overflow of the square far out
     inner = jnp.log1p(jnp.square(jnp.where(near, u, 0)) / df)
     outer = jnp.logaddexp(0.0, 2 * jnp.log(jnp.where(near, 1, jnp.abs(u))) - jnp.log(df))
     return normaliser - 0.5 * (df + 1) * jnp.where(near, inner, outer)
+
+
+LARGE = 10.0
+"""From here on six terms of the asymptotic series are exact to a part in 10^13."""
+
+
+def _log_gamma_ratio(a: Array) -> Array:
+    """``log Gamma(a + 1/2) - log Gamma(a)``, by its asymptotic series where the difference would lose every digit."""
+    small, large = jnp.minimum(a, LARGE), jnp.maximum(a, LARGE)
+    series = 0.5 * jnp.log(large)
+    for power, coefficient in ((1, -1 / 8), (3, 1 / 192), (5, -1 / 640), (7, 17 / 14336), (9, -31 / 18432)):
+        series += coefficient * large**-power
+    return jnp.where(a < LARGE, jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small), series)
 
 
 def _named(value: Any) -> Any:

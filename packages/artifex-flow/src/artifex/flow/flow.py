@@ -12,9 +12,9 @@ Shapes: ``B = batch, N = draws, C = width of the condition, ... = one example``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Annotated
+from numbers import Integral
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -27,10 +27,14 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
 from artifex.flow.distributions import BaseField, NormalConfig, create_base
+from artifex.flow.losses import maximum_likelihood
+from artifex.flow.metrics import bits_per_dimension
 
-__all__ = ["Flow", "FlowConfig", "PositiveInt"]
+__all__ = ["Flow", "FlowConfig", "PositiveInt", "check_count", "checked"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
+FAR = 1e12
+"""Elements beyond this may overflow on their way through a flow; nearer ones that come out as no number are a defect."""
 
 
 @config
@@ -43,6 +47,10 @@ class FlowConfig(Config):
     """Width of the vector that examples are conditioned on; None for none."""
     base: BaseField = NormalConfig()
     """Base distribution: `normal`, `student_t`, `mixture`, `uniform`, or a dict of its `kind` and fields."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """What the networks compute in. None follows the parameters. Elements and densities are float32 in any case."""
+    param_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the parameters are kept in."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,7 +73,7 @@ class Flow(nnx.Module):
     def __init__(self, config: FlowConfig, bijection: Bijection, *, rngs: nnx.Rngs):
         self.config = config
         self.bijection = bijection
-        self.base = create_base(config.base, config.shape, rngs=rngs)
+        self.base = create_base(config.base, config.shape, param_dtype=config.param_dtype, rngs=rngs)
         self.rngs = rngs.fork()
 
     def __call__(
@@ -85,8 +93,12 @@ class Flow(nnx.Module):
             InvalidInputError: ``x`` or ``condition`` does not fit the model.
         """
         del rngs
-        z, log_det = self.bijection.forward(*self._checked(x, condition, "x"))
-        return {"log_prob": self.base.log_prob(z) + log_det, "z": z, "log_det": log_det}
+        x, condition = self._checked(x, condition, "x")
+        z, log_det = self.bijection.forward(x, condition)
+        log_prob = self.base.log_prob(z) + log_det
+        far = jnp.any(jnp.abs(x) > FAR, axis=tuple(range(1, x.ndim)))
+        log_prob = jnp.where(far & jnp.isnan(log_prob), -jnp.inf, log_prob)  # what overflowed on the way
+        return {"log_prob": log_prob, "z": z, "log_det": log_det}
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``-mean_B log p(x)``, nats an example: maximum likelihood.
@@ -94,8 +106,9 @@ class Flow(nnx.Module):
         Returns:
             ``loss``; ``bits_per_dimension``, the same in bits an element.
         """
-        loss = -jnp.mean(outputs["log_prob"])
-        return {"loss": loss, "bits_per_dimension": loss / (math.prod(batch["x"].shape[1:]) * math.log(2))}
+        log_prob = outputs["log_prob"]
+        bits = jnp.mean(bits_per_dimension(log_prob, batch["x"].shape[1:]))
+        return {"loss": maximum_likelihood(log_prob), "bits_per_dimension": bits}
 
     @compiled_method()
     def log_prob(self, x: Float[Array, "B ..."], *, condition: Condition = None) -> Float[Array, "B"]:
@@ -138,26 +151,48 @@ class Flow(nnx.Module):
     def _sampled(
         self, n_samples: int, *, condition: Condition = None, rngs: nnx.Rngs | None = None
     ) -> tuple[Float[Array, "N ..."], Float[Array, "N"]]:
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it has to be at least 1")
-        if condition is not None and len(condition) == 1:
-            condition = jnp.repeat(condition, n_samples, axis=0)
+        check_count(n_samples)
+        if condition is not None and jnp.shape(condition)[:1] == (1,):
+            condition = jnp.repeat(jnp.asarray(condition), n_samples, axis=0)
         z = self.base.sample(draw_key(self, rngs), n_samples)
         x, log_det = self.bijection.inverse(*self._checked(z, condition, "z"))
         return x, self.base.log_prob(z) - log_det
 
     def _checked(self, x: Array, condition: Condition, what: str) -> tuple[Array, Array | None]:
         """A batch and its condition, if they fit."""
-        x, shape, width = jnp.asarray(x), self.config.shape, self.config.condition_dim
-        if x.shape[1:] != shape or x.ndim != len(shape) + 1:
-            hint = f"; add a batch axis: {what}[None]" if x.shape == shape else ""
-            raise InvalidInputError(f"{what} has shape {x.shape}, expected (batch, {', '.join(map(str, shape))}){hint}")
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            raise InvalidInputError(
-                f"{what} is {x.dtype}, expected floating point; a density of integers needs dequantisation first"
-            )
-        if (condition is None) != (width is None) or (condition is not None and condition.shape != (len(x), width)):
-            given = "none" if condition is None else f"one of shape {condition.shape}"
-            wanted = "none: the model has no condition_dim" if width is None else f"one of shape ({len(x)}, {width})"
-            raise InvalidInputError(f"condition: got {given}, expected {wanted}")
-        return x, None if condition is None else jnp.asarray(condition)
+        return checked(x, condition, self.config.shape, self.config.condition_dim, what)
+
+
+def check_count(n_samples: Any) -> None:
+    """Refuse what is no number of samples.
+
+    Raises:
+        InvalidInputError: it is no integer, or less than one.
+    """
+    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
+
+
+def checked(x: Array, condition: Condition, shape: tuple[int, ...], width: int | None, what: str) -> tuple[Array, Array | None]:
+    """A batch of examples of a ``shape``, at least in float32, and its condition of a ``width``, if they fit.
+
+    Raises:
+        InvalidInputError: they do not; ``what`` names the batch.
+    """
+    x = jnp.asarray(x)
+    if x.shape[1:] != shape or x.ndim != len(shape) + 1:
+        hint = f"; add a batch axis: {what}[None]" if x.shape == shape else ""
+        raise InvalidInputError(f"{what} has shape {x.shape}, expected (batch, {', '.join(map(str, shape))}){hint}")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InvalidInputError(
+            f"{what} is {x.dtype}, expected floating point; a density of integers needs dequantisation first"
+        )
+    condition = None if condition is None else jnp.asarray(condition)
+    if (condition is None) != (width is None) or (condition is not None and condition.shape != (len(x), width)):
+        given = "none" if condition is None else f"one of shape {condition.shape}"
+        wanted = "none: the model has no condition_dim" if width is None else f"one of shape ({len(x)}, {width})"
+        hint = "; add a batch axis: condition[None]" if condition is not None and condition.shape == (width,) else ""
+        raise InvalidInputError(f"condition: got {given}, expected {wanted}{hint}")
+    if condition is not None and not jnp.issubdtype(condition.dtype, jnp.floating):
+        raise InvalidInputError(f"condition is {condition.dtype}, expected floating point; give classes one-hot")
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32)), condition

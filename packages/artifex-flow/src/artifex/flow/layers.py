@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from artifex.core.nn import activation as activation_named
+from artifex.flow.bijections.bijection import check_width
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
 __all__ = ["MaskedMLP", "start_near_identity"]
@@ -37,6 +38,7 @@ class MaskedMLP(nnx.Module):
         n_outputs: ``P``.
         n_condition: ``C``; 0 for none.
         activation: a name that :func:`artifex.core.nn.activation` knows.
+        dtype: computes in this type; None means the common type of input and parameters.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -57,6 +59,7 @@ class MaskedMLP(nnx.Module):
         *,
         n_condition: int = 0,
         activation: str = "relu",
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -64,6 +67,7 @@ class MaskedMLP(nnx.Module):
         kinds: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
         self.order = checked_order(order, n)
         self.n_outputs = n_outputs
+        self.dtype = dtype
         self.activation = activation_named(activation)
         inputs = (*self.order, *(-1,) * n_condition)
         self.degrees = (inputs, *(hidden_degrees(width, n, conditional=n_condition > 0) for width in hidden_dims))
@@ -76,7 +80,9 @@ class MaskedMLP(nnx.Module):
         start_near_identity(self.head, *([] if direct is None else [direct]))
 
     def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
-        h = inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
+        check_width(x, len(self.order), "x")
+        inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
+        h = inputs = inputs.astype(self.compute_dtype(x.dtype))
         for kernel, bias in self.hidden_weights():
             h = self.activation(h @ kernel + bias)
         kernel, bias = self.head_weights()
@@ -85,31 +91,37 @@ class MaskedMLP(nnx.Module):
             outputs = outputs + inputs @ self.direct_weights()
         return outputs.reshape(len(x), self.n_outputs, len(self.order))
 
+    def compute_dtype(self, of: DTypeLike) -> np.dtype:
+        """What an input of a type is worked on in."""
+        return np.dtype(jnp.promote_types(of, self.head.kernel[...].dtype) if self.dtype is None else self.dtype)
+
     def hidden_weights(self) -> list[tuple[Array, Array]]:
         """Masked kernel ``(below, above)`` and bias ``(1, above)`` of each hidden layer."""
         layers = zip(self.hidden, pairwise(self.degrees), strict=True)
-        return [(layer.kernel[...] * hidden_mask(*degrees), _bias(layer)) for layer, degrees in layers]
+        return [(self._cast(layer.kernel[...]) * hidden_mask(*degrees), self._bias(layer)) for layer, degrees in layers]
 
     def head_weights(self) -> tuple[Array, Array]:
         """Masked kernel ``(H, P * D)`` and bias ``(1, P * D)`` of the output layer, an element's outputs ``D`` apart."""
         mask = np.tile(output_mask(self.degrees[-1], self.order), (1, self.n_outputs))
-        return self.head.kernel[...] * mask, _bias(self.head)
+        return self._cast(self.head.kernel[...]) * mask, self._bias(self.head)
 
     def direct_weights(self) -> Array:
         """Masked kernel ``(D + C, P * D)`` from input to output."""
         assert self.direct is not None
-        return self.direct.kernel[...] * np.tile(output_mask(self.degrees[0], self.order), (1, self.n_outputs))
+        return self._cast(self.direct.kernel[...]) * np.tile(output_mask(self.degrees[0], self.order), (1, self.n_outputs))
+
+    def _cast(self, weight: Array) -> Array:
+        return weight if self.dtype is None else weight.astype(self.dtype)
+
+    def _bias(self, layer: nnx.Linear) -> Array:
+        assert layer.bias is not None
+        return self._cast(layer.bias[...])[None]
 
 
 def start_near_identity(*layers: nnx.Linear) -> None:
     """Scale the kernels of a network's last layers down."""
     for layer in layers:
         layer.kernel[...] = NEAR_IDENTITY * layer.kernel[...]
-
-
-def _bias(layer: nnx.Linear) -> Array:
-    assert layer.bias is not None
-    return layer.bias[...][None]
 
 
 def _linear(n_in: int, n_out: int, axes: tuple[str, str], *, param_dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Linear:

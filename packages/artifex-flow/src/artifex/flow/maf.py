@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import jax
+import numpy as np
 from flax import nnx
 from pydantic import Field
 
@@ -32,11 +32,29 @@ class AutoregressiveFlowConfig(FlowConfig):
     """Widths of the hidden layers of each network."""
     activation: str = "relu"
     """Name of the nonlinearity."""
-    ordering: Literal["alternating", "random"] = "alternating"
-    """Elements in stored order and backwards in turn, or in an order that is drawn anew for each layer."""
+    ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
+    """Elements in stored order and backwards in turn; in an order drawn for each layer; or, for each layer, every element's
+    place, 0 first."""
+    ordering_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of random orders. They are part of a model's structure, as its widths are: equal configs have equal orders."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
+        if isinstance(self.ordering, tuple):
+            places = list(range(self.input_dim))
+            if len(self.ordering) != self.num_transforms or any(sorted(order) != places for order in self.ordering):
+                raise ValueError(
+                    f"ordering is {self.ordering}; expected {self.num_transforms} orders (num_transforms), each with the "
+                    f"places 0 to {self.input_dim - 1} once"
+                )
+
+    def order_of(self, layer: int) -> tuple[int, ...]:
+        """The place of each element in the ordering of a layer."""
+        if isinstance(self.ordering, tuple):
+            return self.ordering[layer]
+        if self.ordering == "random":
+            return tuple(np.random.default_rng((self.ordering_seed, layer)).permutation(self.input_dim).tolist())
+        return tuple(range(self.input_dim))[:: 1 if layer % 2 == 0 else -1]
 
 
 @config
@@ -54,23 +72,19 @@ class MAFConfig(AutoregressiveFlowConfig):
 
 def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transformer, *, rngs: nnx.Rngs) -> list:
     """The layers that ``config`` describes."""
-    places = range(config.input_dim)
-    layers = []
-    for i in range(config.num_transforms):
-        order = places if i % 2 == 0 else places[::-1]
-        if config.ordering == "random":
-            order = jax.random.permutation(rngs.params(), config.input_dim).tolist()
-        layers.append(
-            MaskedAutoregressive(
-                order,
-                transformer,
-                config.hidden_dims,
-                n_condition=config.condition_dim or 0,
-                activation=config.activation,
-                rngs=rngs,
-            )
+    return [
+        MaskedAutoregressive(
+            config.order_of(i),
+            transformer,
+            config.hidden_dims,
+            n_condition=config.condition_dim or 0,
+            activation=config.activation,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            rngs=rngs,
         )
-    return layers
+        for i in range(config.num_transforms)
+    ]
 
 
 class MAF(Flow):

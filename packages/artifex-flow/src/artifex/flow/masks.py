@@ -27,10 +27,9 @@ def checked_order(order: Sequence[int], n: int) -> Degrees:
     Raises:
         InvalidInputError: it is something else.
     """
-    places = tuple(int(place) for place in order)
-    if sorted(places) != list(range(n)):
-        raise InvalidInputError(f"order is {places}; expected each of the places 0 to {n - 1} once, one for each element")
-    return places
+    if sorted(order) != list(range(n)):
+        raise InvalidInputError(f"order is {tuple(order)}; expected each of the places 0 to {n - 1} once, one for each element")
+    return tuple(int(place) for place in order)
 
 
 def hidden_degrees(width: int, n: int, *, conditional: bool) -> Degrees:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import jax
 from flax import nnx
 from pydantic import Field
 
@@ -34,17 +33,27 @@ class NeuralSplineFlowConfig(AutoregressiveFlowConfig):
     """Autoregressive layers fit better and take one pass a density; coupling layers take one pass both ways."""
     bins: Annotated[int, Field(ge=2)] = 8
     """Bins of each spline."""
-    bound: Annotated[float, Field(gt=0)] = 5.0
+    bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """Splines act between minus this and this; outside they are the identity."""
     min_slope: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Least slope of a spline."""
 
     def __post_init__(self) -> None:
         AutoregressiveFlowConfig.__post_init__(self)
-        if self.layer == "coupling" and self.input_dim < 2:
+        if self.layer == "coupling":
+            self._check_coupling()
+
+    def _check_coupling(self) -> None:
+        if self.input_dim < 2:
             raise ValueError(
                 f"layer 'coupling' needs an input_dim of at least 2, got {self.input_dim}: one element steers another; "
                 "use layer 'autoregressive'"
+            )
+        if self.num_transforms < 2:
+            raise ValueError("one layer 'coupling' leaves elements untouched; make num_transforms at least 2")
+        if isinstance(self.ordering, tuple):
+            raise ValueError(
+                f"ordering is {self.ordering}; the layers of a coupling flow have no such orders, use 'alternating' or 'random'"
             )
 
 
@@ -73,20 +82,17 @@ class NeuralSplineFlow(Flow):
 
 
 def _coupling_layers(config: NeuralSplineFlowConfig, spline: SplineTransformer, *, rngs: nnx.Rngs) -> list[Coupling]:
-    """Every other element steers the rest; which ones takes turns, or is drawn."""
-    layers = []
-    for i in range(config.num_transforms):
-        order = range(config.input_dim)
-        if config.ordering == "random":
-            order = jax.random.permutation(rngs.params(), config.input_dim).tolist()
-        layers.append(
-            Coupling(
-                [(place + i) % 2 == 1 for place in order],
-                spline,
-                config.hidden_dims,
-                n_condition=config.condition_dim or 0,
-                activation=config.activation,
-                rngs=rngs,
-            )
+    """Every other element, in stored order or in one drawn for each pair of layers, steers the rest; then the rest those."""
+    return [
+        Coupling(
+            [(place + i) % 2 == 1 for place in config.order_of(i - i % 2)],
+            spline,
+            config.hidden_dims,
+            n_condition=config.condition_dim or 0,
+            activation=config.activation,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            rngs=rngs,
         )
-    return layers
+        for i in range(config.num_transforms)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, ModelEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, LossEntry, MetricEntry, ModelEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -13,6 +13,15 @@ CAPABILITIES = ("log_prob",)
 def artifex_models() -> list[ModelEntry]:
     """The models."""
     return [
+        ModelEntry(
+            name="conditional_flow",
+            model="artifex.flow.conditional:ConditionalFlow",
+            config="artifex.flow.conditional:ConditionalFlowConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Papamakarios & Murray 2016, arXiv:1605.06376",
+            summary="Any flow given an observation, with an embedding of it: neural posterior estimation.",
+        ),
         ModelEntry(
             name="iaf",
             model="artifex.flow.iaf:IAF",
@@ -67,4 +76,44 @@ def artifex_components() -> list[ComponentEntry]:
             slot="base_distribution", name=kind, component=f"{home}:{name}", config=f"{home}:{name}Config", summary=summary
         )
         for kind, (name, summary) in kinds.items()
+    ]
+
+
+@hookimpl
+def artifex_losses() -> list[LossEntry]:
+    """The losses."""
+    losses = {
+        "maximum_likelihood": ("Papamakarios et al. 2021, arXiv:1912.02762", "Minus the mean log density of data."),
+        "reverse_kl": (
+            "Rezende & Mohamed 2015, arXiv:1505.05770",
+            "Divergence of a flow from an unnormalised target: variational inference.",
+        ),
+    }
+    return [
+        LossEntry(name=name, loss=f"artifex.flow.losses:{name}", family="flow", paper=paper, summary=summary)
+        for name, (paper, summary) in losses.items()
+    ]
+
+
+@hookimpl
+def artifex_metrics() -> list[MetricEntry]:
+    """The metrics."""
+    data, weights = ("model", "references"), ("log_weights",)
+    behrmann, burda = "Behrmann et al. 2021, arXiv:2006.09347", "Burda et al. 2015, arXiv:1509.00519"
+    metrics = {
+        "negative_log_likelihood": (data, False, "", "Minus the mean log density of data, nats an example."),
+        "effective_sample_size": (weights, True, "Kish 1965", "How many independent draws weighted ones are worth."),
+        "log_normalizer": (weights, True, burda, "Importance-weighted log normaliser of a target, from below on average."),
+        "inversion_error": (data, False, behrmann, "The worst round trip from data to base and back."),
+    }
+    return [
+        MetricEntry(
+            name=name,
+            metric=f"artifex.flow.metrics:{name}",
+            needs=needs,
+            higher_is_better=higher,
+            paper=paper,
+            summary=summary,
+        )
+        for name, (needs, higher, paper, summary) in metrics.items()
     ]

@@ -81,6 +81,8 @@ class RealNVP(Flow):
                 network.hidden_dims,
                 n_condition=config.condition_dim or 0,
                 activation=network.activation,
+                dtype=config.dtype,
+                param_dtype=config.param_dtype,
                 rngs=rngs,
             )
             for i in range(config.num_coupling_layers)

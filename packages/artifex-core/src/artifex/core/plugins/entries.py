@@ -97,7 +97,7 @@ class LossEntry(Entry):
     """Authors and year, and where to find it."""
 
 
-Need = Literal["samples", "references", "labels", "log_prob", "model"]
+Need = Literal["samples", "references", "labels", "log_prob", "log_weights", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class MetricEntry(Entry):
     metric: str
     """Target of the function, which is given what ``needs`` lists, in that order."""
     needs: tuple[Need, ...]
-    """Among ``samples``, ``references``, ``log_prob`` and ``model``."""
+    """Among ``samples``, ``references``, ``labels``, ``log_prob``, ``log_weights`` (of importance) and ``model``."""
     higher_is_better: bool
     """Which way is better."""
     modality: str = ""

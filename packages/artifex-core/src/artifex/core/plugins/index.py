@@ -7,7 +7,9 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-flow": {
-        "model": ("iaf", "maf", "neural_spline_flow", "real_nvp"),
+        "model": ("conditional_flow", "iaf", "maf", "neural_spline_flow", "real_nvp"),
+        "loss": ("maximum_likelihood", "reverse_kl"),
+        "metric": ("negative_log_likelihood", "effective_sample_size", "log_normalizer", "inversion_error"),
         "component": (
             "base_distribution/normal",
             "base_distribution/student_t",
@@ -78,6 +80,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
+    "ConditionEmbeddingConfig": ("artifex.flow.conditional", "artifex-flow"),
+    "ConditionalFlowConfig": ("artifex.flow.conditional", "artifex-flow"),
     "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
     "MAFConfig": ("artifex.flow.maf", "artifex-flow"),

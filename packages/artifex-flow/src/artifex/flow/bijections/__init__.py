@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from artifex.flow.bijections.spline import SplineTransformer as SplineTransformer
     from artifex.flow.bijections.squeeze import Flatten as Flatten, Split as Split, Squeeze as Squeeze
+    from artifex.flow.bijections.standardize import Standardize as Standardize
     from artifex.flow.bijections.transformer import Transformer as Transformer
 
 _HOMES = {
@@ -41,6 +42,7 @@ _HOMES = {
     "scalar": ("Exp", "Rescale", "Sigmoid", "Softplus", "Tanh"),
     "spline": ("SplineTransformer",),
     "squeeze": ("Flatten", "Split", "Squeeze"),
+    "standardize": ("Standardize",),
     "transformer": ("Transformer",),
 }
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
 from artifex.flow.bijections.transformer import Moved
 
 __all__ = ["AdditiveTransformer", "AffineTransformer", "soft_clip"]
@@ -39,6 +40,9 @@ class AffineTransformer:
     Args:
         min_scale: the least scale ``m``; the largest is ``1 / m``.
 
+    Raises:
+        InvalidInputError: ``min_scale`` is not between 0 and 1.
+
     Example:
         >>> y, log_derivative = AffineTransformer().forward(jnp.array([3.0]), jnp.array([[1.0], [0.0]]))
         >>> y.tolist(), log_derivative.tolist()
@@ -46,6 +50,10 @@ class AffineTransformer:
     """
 
     min_scale: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_scale < 1:
+            raise InvalidInputError(f"min_scale is {self.min_scale}; expected a number between 0 and 1")
 
     @property
     def n_parameters(self) -> int:

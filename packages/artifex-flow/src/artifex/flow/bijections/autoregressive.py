@@ -25,7 +25,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, sum_over_example
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
 from artifex.flow.layers import MaskedMLP
 
@@ -41,6 +41,7 @@ class MaskedAutoregressive(Bijection):
         hidden_dims: widths of the network's hidden layers.
         n_condition: ``C``; 0 for none.
         activation: of the network.
+        dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -60,6 +61,7 @@ class MaskedAutoregressive(Bijection):
         *,
         n_condition: int = 0,
         activation: str = "relu",
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -70,33 +72,36 @@ class MaskedAutoregressive(Bijection):
             transformer.n_parameters,
             n_condition=n_condition,
             activation=activation,
+            dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,
         )
 
     def forward(self, x: Float[Array, "B D"], condition: Condition = None) -> Transformed:
-        y, log_derivatives = self.transformer.forward(x, self.network(x, condition))
+        y, log_derivatives = self.transformer.forward(x, self.network(x, condition).astype(x.dtype))
         return y, sum_over_example(log_derivatives)
 
     def inverse(self, y: Float[Array, "B D"], condition: Condition = None) -> Transformed:
-        network, n = self.network, y.shape[-1]
+        network, n = self.network, len(self.network.order)
+        check_width(y, n, "y")
+        dtype = network.compute_dtype(y.dtype)
         element = np.argsort(network.order)  # at each place
         steps = _steps(network)
         zeros = jnp.zeros((n, len(y)), y.dtype)
         inputs = zeros if condition is None else jnp.concatenate([zeros, condition.astype(y.dtype).T])
-        hidden = [jnp.zeros((len(degrees), len(y)), y.dtype) for degrees in network.degrees[1:]]
+        hidden = [jnp.zeros((len(degrees), len(y)), dtype) for degrees in network.degrees[1:]]
 
         def solve(carry: Any, step: _Step) -> tuple[Any, None]:
             inputs, hidden, log_det = carry
-            below, known = inputs, []
+            below, known = inputs.astype(dtype), []
             for h, (kernel, bias, start) in zip(hidden, step.hidden, strict=True):
                 units = network.activation(kernel @ below + bias[:, None])  # (m, B)
                 below = jax.lax.dynamic_update_slice(h, units, (start, 0))
                 known.append(below)
             parameters = step.head @ below + step.bias[:, None]  # (P, B)
             if step.direct is not None:
-                parameters = parameters + step.direct @ inputs
-            x, log_derivative = self.transformer.inverse(step.y, parameters)
+                parameters = parameters + step.direct @ inputs.astype(dtype)
+            x, log_derivative = self.transformer.inverse(step.y, parameters.astype(y.dtype))
             inputs = jax.lax.dynamic_update_slice(inputs, x[None], (step.element, 0))
             return (inputs, known, log_det + log_derivative), None
 

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-__all__ = ["Bijection", "Chain", "Inverse", "sum_over_example"]
+from artifex.core.errors import InvalidInputError
+
+__all__ = ["Bijection", "Chain", "Inverse", "check_width", "sum_over_example"]
 
 Condition = Float[Array, "B C"] | None
 """What a conditional bijection is given beside its input, one row for each example."""
@@ -82,6 +84,16 @@ class Inverse(Bijection):
 
     def inverse(self, y: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
         return self.bijection.forward(y, condition)
+
+
+def check_width(x: Float[Array, "... D"], width: int, what: str) -> None:
+    """Refuse what has another number of elements than a bijection was made for.
+
+    Raises:
+        InvalidInputError: the last axis is not ``width`` long.
+    """
+    if x.shape[-1:] != (width,):
+        raise InvalidInputError(f"{what} has shape {x.shape}, expected {width} elements along the last axis")
 
 
 def sum_over_example(log_derivatives: Float[Array, "B ..."]) -> Float[Array, "B"]:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP
-from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, sum_over_example
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
 from artifex.flow.layers import start_near_identity
 
@@ -37,6 +37,7 @@ class Coupling(Bijection):
         hidden_dims: widths of the network's hidden layers.
         n_condition: ``C``; 0 for none.
         activation: of the network.
+        dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -59,6 +60,7 @@ class Coupling(Bijection):
         *,
         n_condition: int = 0,
         activation: str = "relu",
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
@@ -74,6 +76,7 @@ class Coupling(Bijection):
             hidden_dims,
             transformer.n_parameters * (n - n_pass),
             activation=activation,
+            dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,
         )
@@ -87,9 +90,10 @@ class Coupling(Bijection):
 
     def _apply(self, x: Float[Array, "B D"], condition: Condition, move) -> Transformed:
         mask = np.array(self.mask)
+        check_width(x, len(mask), "x")
         steering, moving = x[:, np.flatnonzero(mask)], x[:, np.flatnonzero(~mask)]
         inputs = steering if condition is None else jnp.concatenate([steering, condition.astype(x.dtype)], axis=-1)
-        parameters = self.network(inputs).reshape(len(x), self.transformer.n_parameters, -1)
+        parameters = self.network(inputs).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
         moved, log_derivatives = move(moving, parameters)
         back = np.argsort(np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)]))
         return jnp.concatenate([steering, moved], axis=-1)[:, back], sum_over_example(log_derivatives)

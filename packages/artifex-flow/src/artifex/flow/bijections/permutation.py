@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
-from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width
 
 __all__ = ["Permutation"]
 
@@ -29,14 +29,16 @@ class Permutation(Bijection):
     """
 
     def __init__(self, order: Sequence[int]):
+        if sorted(order) != list(range(len(order))):
+            raise InvalidInputError(f"order is {tuple(order)}; expected every number from 0 to {len(order) - 1} once")
         self.order = tuple(int(i) for i in order)
-        if sorted(self.order) != list(range(len(self.order))):
-            raise InvalidInputError(f"order is {self.order}; expected every number from 0 to {len(self.order) - 1} once")
 
     def forward(self, x: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
+        check_width(x, len(self.order), "x")
         return x[..., np.array(self.order)], jnp.zeros(len(x), x.dtype)
 
     def inverse(self, y: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
+        check_width(y, len(self.order), "y")
         return y[..., np.argsort(self.order)], jnp.zeros(len(y), y.dtype)

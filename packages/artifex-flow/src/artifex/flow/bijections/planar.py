@@ -69,7 +69,12 @@ class Planar(Bijection):
 
 
 def _log_stretch(a: Array, pull: Array) -> Array:
-    return jnp.log1p(pull / jnp.cosh(a) ** 2)
+    return jnp.log1p(pull * _sech2(a))
+
+
+def _sech2(a: Array) -> Array:
+    """``1 / cosh^2 a``, whose derivative does not overflow far out."""
+    return 4 * jax.nn.sigmoid(2 * a) * jax.nn.sigmoid(-2 * a)
 
 
 def _solve(target: Array, pull: Array) -> Array:
@@ -91,7 +96,7 @@ def _solve(target: Array, pull: Array) -> Array:
         low, high = jax.lax.fori_loop(0, HALVINGS, halve, (start - reach, start + reach))
 
         def newton(_: int, a: Array) -> Array:
-            slope = 1 + pull / jnp.cosh(a) ** 2
+            slope = 1 + pull * _sech2(a)
             return jnp.clip(a - (a + pull * jnp.tanh(a) - target) / slope, low, high)
 
         return jax.lax.fori_loop(0, NEWTON_STEPS, newton, 0.5 * (low + high))

@@ -46,26 +46,26 @@ class Radial(Bijection):
 
     def forward(self, x: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         del condition
-        alpha, beta = self._alpha_beta()
+        alpha, kept = self._alpha_kept()
         away = x - self.center[...][None]
         r = _length(away)
-        return x + (beta / (alpha + r))[:, None] * away, _log_det(r, alpha, beta, x.shape[-1])
+        return x + ((kept - alpha) / (alpha + r))[:, None] * away, _log_det(r, alpha, kept, x.shape[-1])
 
     def inverse(self, y: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         del condition
-        alpha, beta = self._alpha_beta()
+        alpha, kept = self._alpha_kept()
         away = y - self.center[...][None]
         # |y - x0| = r + beta r / (alpha + r): r^2 + p r - alpha |y - x0| = 0
         far = _length(away)
-        p = alpha + beta - far
+        p = kept - far
         root = jnp.sqrt(p * p + 4 * alpha * far)
         r = jnp.where(p > 0, 2 * alpha * far / (p + root), 0.5 * (root - p))  # whichever does not cancel
-        stretch = 1 + beta / (alpha + r)
-        return self.center[...][None] + away / stretch[:, None], -_log_det(r, alpha, beta, y.shape[-1])
+        stretch = (r + kept) / (alpha + r)
+        return self.center[...][None] + away / stretch[:, None], -_log_det(r, alpha, kept, y.shape[-1])
 
-    def _alpha_beta(self) -> tuple[Array, Array]:
-        alpha = jnp.exp(self.log_alpha[...])
-        return alpha, jax.nn.softplus(self.b[...]) - alpha
+    def _alpha_kept(self) -> tuple[Array, Array]:
+        """``alpha``, and ``alpha + beta = log(1 + e^b)``, which a difference would lose to rounding where it is small."""
+        return jnp.exp(self.log_alpha[...]), jax.nn.softplus(self.b[...])
 
 
 def _length(away: Array) -> Array:
@@ -74,6 +74,7 @@ def _length(away: Array) -> Array:
     return jnp.where(square > 0, jnp.sqrt(safe), 0)
 
 
-def _log_det(r: Array, alpha: Array, beta: Array, n: int) -> Array:
+def _log_det(r: Array, alpha: Array, kept: Array, n: int) -> Array:
+    """With ``beta = kept - alpha`` put in, both logarithms are of sums of positive terms: nothing cancels."""
     h = 1 / (alpha + r)
-    return (n - 1) * jnp.log1p(beta * h) + jnp.log1p(beta * alpha * h * h)
+    return (n - 1) * jnp.log((r + kept) * h) + jnp.log((r + 2 * alpha) * h * (r * h) + alpha * h * (kept * h))

@@ -104,10 +104,10 @@ class SplineTransformer:
     min_slope: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.bins < 2 or not self.bound > 0 or not 0 < self.min_slope < 1:
+        if self.bins < 2 or not 0 < self.bound < math.inf or not 0 < self.min_slope < 1:
             raise InvalidInputError(
                 f"bins is {self.bins}, bound {self.bound}, min_slope {self.min_slope}; "
-                "expected at least 2 bins, a positive bound, and a slope between 0 and 1"
+                "expected at least 2 bins, a positive and finite bound, and a slope between 0 and 1"
             )
 
     @property
@@ -117,12 +117,16 @@ class SplineTransformer:
     def forward(self, x: Float[Array, "... D"], parameters: Float[Array, "... P D"]) -> Moved:
         inside, x_in = self._inside(x)
         y, log_derivative = rational_quadratic(x_in, find_bin(self, False, x_in, parameters))
-        return jnp.where(inside, y, x), jnp.where(inside, log_derivative, 0)
+        return jnp.where(inside, self._within(y), x), jnp.where(inside, log_derivative, 0)
 
     def inverse(self, y: Float[Array, "... D"], parameters: Float[Array, "... P D"]) -> Moved:
         inside, y_in = self._inside(y)
         x, log_derivative = rational_quadratic_inverse(y_in, find_bin(self, True, y_in, parameters))
-        return jnp.where(inside, x, y), jnp.where(inside, log_derivative, 0)
+        return jnp.where(inside, self._within(x), y), jnp.where(inside, log_derivative, 0)
+
+    def _within(self, y: Array) -> Array:
+        """What rounding put a little outside ``[-bound, bound]``, back: a base on just that box gives no density beyond."""
+        return y + jax.lax.stop_gradient(jnp.clip(y, -self.bound, self.bound) - y)
 
     def _inside(self, x: Array) -> tuple[Array, Array]:
         inside = jnp.abs(x) <= self.bound

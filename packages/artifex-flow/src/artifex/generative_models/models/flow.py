@@ -5,6 +5,11 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
+    from artifex.flow.conditional import (
+        ConditionalFlow as ConditionalFlow,
+        ConditionalFlowConfig as ConditionalFlowConfig,
+        ConditionEmbeddingConfig as ConditionEmbeddingConfig,
+    )
     from artifex.flow.flow import FlowConfig as FlowConfig
     from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
     from artifex.flow.maf import MAF as MAF, MAFConfig as MAFConfig
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
+        "ConditionEmbeddingConfig": "artifex.flow.conditional",
+        "ConditionalFlow": "artifex.flow.conditional",
+        "ConditionalFlowConfig": "artifex.flow.conditional",
         "CouplingNetworkConfig": "artifex.flow.real_nvp",
         "FlowConfig": "artifex.flow.flow",
         "IAF": "artifex.flow.iaf",

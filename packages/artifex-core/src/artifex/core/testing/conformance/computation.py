@@ -14,7 +14,7 @@ from flax import nnx
 
 from artifex.core.protocols import AdversarialModelProtocol, GenerativeModelProtocol
 from artifex.core.storage import load_model, save_model
-from artifex.core.testing.conformance.subject import Subject, by_path, close, finite
+from artifex.core.testing.conformance.subject import Subject, by_path, close, finite, taken
 
 DRAWS = 16
 BFLOAT16_TOLERANCE = 0.05
@@ -190,7 +190,7 @@ def bfloat16(subject: Subject) -> None:
 def likelihood_adds_up_to_one(subject: Subject) -> None:
     """``sum_x w(x) p(x) = 1`` over the case's small space, to a thousandth: the midpoint rule's error, and float32's.
 
-    A ``log_prob`` that takes no ``rngs`` draws nothing, and so is no estimate: such a model's case has to give the space.
+    A conditional model is given the condition of the batch's first example. A ``log_prob`` that takes no ``rngs`` draws nothing, and so is no estimate: such a model's case has to give the space.
     """
     declared = "log_prob" in subject.entry.capabilities
     if subject.case.exact is None:
@@ -201,7 +201,9 @@ def likelihood_adds_up_to_one(subject: Subject) -> None:
         pytest.skip("not applicable: the model has no exact log_prob")
     assert declared, "the case gives a space, but the entry declares no capability 'log_prob'"
     points, weights = subject.case.exact
-    log_probs = np.asarray(subject.model().log_prob(jnp.asarray(points)), np.float64)
+    log_prob = subject.model().log_prob
+    given = {name: jnp.repeat(value[:1], len(points), axis=0) for name, value in taken(log_prob, subject.case.batch).items()}
+    log_probs = np.asarray(log_prob(jnp.asarray(points), **given), np.float64)
     assert log_probs.shape == weights.shape, f"log_prob of {len(points)} points has shape {log_probs.shape}"
     total = float(np.sum(weights * np.exp(log_probs)))
     assert abs(total - 1) <= 1e-3, f"the probabilities add up to {total:.6g} instead of 1"

@@ -1,0 +1,68 @@
+r"""Standardisation: a fixed affine map of each element, set from data.
+
+    y = (x - m) / s,   log |det dy/dx| = -sum log s
+
+``m`` and ``s`` are mean and standard deviation of data that are given once, explicitly (:meth:`Standardize.initialize`); they
+are saved with a model and not learned. What is learned has :class:`artifex.flow.bijections.ActNorm`.
+
+Shapes: ``B = batch, ... = one example``.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from artifex.core.errors import InvalidInputError
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
+
+__all__ = ["Standardize"]
+
+CONSTANT = 1e-6
+"""An element that varies less than this, relative to its size or 1, is taken for a constant: moved, and not blown up."""
+
+
+class Standardize(Bijection):
+    """``y = (x - m) / s``, element by element; the identity until it is given data.
+
+    Args:
+        shape: of one example.
+
+    Example:
+        >>> layer = Standardize((2,))
+        >>> layer.initialize(jnp.array([[1.0, 10.0], [3.0, 30.0]])).tolist()
+        [[-1.0, -1.0], [1.0, 1.0]]
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.mean = nnx.Variable(jnp.zeros(shape))
+        self.log_scale = nnx.Variable(jnp.zeros(shape))
+
+    def initialize(self, x: Float[Array, "B ..."], condition: Condition = None) -> Float[Array, "B ..."]:
+        """Take mean and standard deviation from ``x``; returns ``forward(x)``.
+
+        Raises:
+            InvalidInputError: there are fewer than two examples, or some of another shape, or some that are not finite.
+        """
+        shape = self.mean[...].shape
+        if x.shape[1:] != shape or len(x) < 2:
+            raise InvalidInputError(f"x has shape {x.shape}, expected at least two examples of shape {shape}")
+        mean, deviation = jnp.mean(x, axis=0), jnp.std(x, axis=0)
+        if not jnp.all(jnp.isfinite(deviation)):
+            raise InvalidInputError("x holds values that are not finite, or too large to square; drop those examples first")
+        varies = deviation > CONSTANT * jnp.maximum(1, jnp.abs(mean))
+        self.mean[...] = mean.astype(jnp.float32)
+        self.log_scale[...] = jnp.log(jnp.where(varies, deviation, 1)).astype(jnp.float32)
+        return self.forward(x, condition)[0]
+
+    def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        del condition
+        return (x - self.mean[...][None]) * jnp.exp(-self.log_scale[...][None]), -self._log_det(x)
+
+    def inverse(self, y: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
+        del condition
+        return y * jnp.exp(self.log_scale[...][None]) + self.mean[...][None], self._log_det(y)
+
+    def _log_det(self, x: Float[Array, "B ..."]) -> Float[Array, "B"]:
+        return jnp.full(len(x), jnp.sum(self.log_scale[...]))
