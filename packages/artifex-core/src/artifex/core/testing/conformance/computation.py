@@ -190,7 +190,8 @@ def bfloat16(subject: Subject) -> None:
 def likelihood_adds_up_to_one(subject: Subject) -> None:
     """``sum_x w(x) p(x) = 1`` over the case's small space, to a thousandth: the midpoint rule's error, and float32's.
 
-    A conditional model is given the condition of the batch's first example. A ``log_prob`` that takes no ``rngs`` draws nothing, and so is no estimate: such a model's case has to give the space.
+    A conditional model is given the condition of the first example of the batch. A ``log_prob`` that takes no ``rngs`` draws
+    nothing, and so is no estimate: such a model's case has to give the space.
     """
     declared = "log_prob" in subject.entry.capabilities
     if subject.case.exact is None:

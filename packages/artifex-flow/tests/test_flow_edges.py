@@ -1,0 +1,222 @@
+"""Where formulas, types and structures end: far out, at bounds, in half precision, after saving; and what is refused."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from flax import nnx
+
+from artifex.core import create_model
+from artifex.core.errors import InvalidInputError
+from artifex.core.storage import load_model, save_model
+from artifex.flow import (
+    Flow,
+    IAFConfig,
+    MAFConfig,
+    NeuralSplineFlowConfig,
+    RealNVPConfig,
+    StudentT,
+    StudentTConfig,
+    UniformConfig,
+)
+from artifex.flow.bijections import (
+    AffineTransformer,
+    Coupling,
+    MaskedAutoregressive,
+    Permutation,
+    Planar,
+    Radial,
+    SplineTransformer,
+    Standardize,
+)
+
+SMALL = {"input_dim": 3, "num_transforms": 2, "hidden_dims": (8,)}
+CONFIGS = {
+    "maf": MAFConfig(**SMALL),
+    "iaf": IAFConfig(**SMALL),
+    "nsf": NeuralSplineFlowConfig(**SMALL, bins=4),
+    "nsf_coupling": NeuralSplineFlowConfig(**SMALL, bins=4, layer="coupling"),
+    "real_nvp": RealNVPConfig(input_dim=3, num_coupling_layers=2, coupling_network={"hidden_dims": (8,)}),
+}
+
+
+def moved(config, by: float = 0.5) -> Flow:
+    """A flow away from its start."""
+    model = create_model(config, rngs=nnx.Rngs(0))
+    noise = np.random.default_rng(1)
+    move = lambda p: (p + by * noise.normal(size=p.shape)).astype(p.dtype)  # noqa: E731
+    nnx.update(model, jax.tree.map(move, nnx.state(model, nnx.Param)))
+    return model
+
+
+@pytest.mark.parametrize("config", [CONFIGS["maf"], CONFIGS["nsf_coupling"]])
+def test_a_flow_of_random_orders_comes_back_from_disk_as_the_same_density(config, tmp_path) -> None:
+    model = moved(config.replace(input_dim=6, ordering="random", ordering_seed=3))
+    loaded = load_model(save_model(model, tmp_path), rngs=nnx.Rngs(9))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 6)), jnp.float32)
+    np.testing.assert_array_equal(loaded.log_prob(x), model.log_prob(x))
+
+
+def test_random_orders_differ_between_layers_and_seeds_and_need_no_values() -> None:
+    config = MAFConfig(input_dim=8, num_transforms=3, ordering="random")
+    orders = {made.order_of(i) for made in (config, config.replace(ordering_seed=1)) for i in range(3)}
+    assert len(orders) == 6
+    abstract = nnx.eval_shape(lambda: create_model(config, rngs=nnx.Rngs(0)))
+    assert [layer.network.order for layer in abstract.bijection.bijections] == [config.order_of(i) for i in range(3)]
+
+
+def test_a_flow_of_given_orders_has_their_dependences() -> None:
+    orders = ((2, 0, 1), (2, 0, 1))
+    model = moved(MAFConfig(**SMALL, activation="tanh", ordering=[list(order) for order in orders]))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.float32)
+    jacobian = jax.vmap(jax.jacfwd(lambda x: model.bijection.forward(x[None])[0][0]))(x)
+    places = np.array(orders[0])
+    np.testing.assert_array_equal(np.any(np.asarray(jacobian) != 0, axis=0), places[None] <= places[:, None])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_coupling_layers_touch_every_element(seed: int) -> None:
+    config = NeuralSplineFlowConfig(
+        input_dim=5, num_transforms=2, hidden_dims=(), layer="coupling", ordering="random", ordering_seed=seed
+    )
+    model = nnx.eval_shape(lambda: create_model(config, rngs=nnx.Rngs(0)))
+    passes = np.array([layer.mask for layer in model.bijection.bijections])
+    assert not np.any(np.all(passes, axis=0))
+
+
+@pytest.mark.parametrize("way", ["forward", "inverse"])
+def test_a_spline_stays_within_its_bound(way: str) -> None:
+    rng = np.random.default_rng(0)
+    parameters = jnp.asarray(3 * rng.normal(size=(200, 23, 50)), jnp.float32)
+    x = jnp.asarray(5 - np.abs(rng.normal(size=(200, 50))) * 1e-6, jnp.float32)
+    y, _ = jax.jit(getattr(SplineTransformer(), way))(x, parameters)
+    assert float(jnp.max(y)) <= 5.0
+
+
+@pytest.mark.parametrize("far", [1e19, -1e30, 3e38])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_overflows_has_density_zero(name: str, far: float) -> None:
+    log_prob = moved(CONFIGS[name]).log_prob(jnp.full((1, 3), far))
+    assert not np.any(np.isnan(log_prob))
+
+
+def test_parameters_that_are_no_numbers_are_not_hidden() -> None:
+    model = moved(CONFIGS["real_nvp"])
+    model.bijection.bijections[0].network.layers[0].kernel[...] *= jnp.nan
+    assert np.isnan(model.log_prob(jnp.ones((1, 3)))).all()
+
+
+def test_far_out_a_planar_map_has_a_gradient() -> None:
+    layer = Planar(2, rngs=nnx.Rngs(0))
+    layer.w[...] = jnp.ones(2)
+    gradient = jax.grad(lambda x: layer.forward(x)[1].sum())(jnp.array([[50.0, 50.0], [-300.0, 50.0], [0.3, 0.0]]))
+    assert np.all(np.isfinite(gradient))
+    assert np.any(gradient[2])
+
+
+def test_a_radial_map_that_nearly_collapses_keeps_its_determinant() -> None:
+    with jax.enable_x64(True):
+        layers = [Radial(2, param_dtype=dtype, rngs=nnx.Rngs(0)) for dtype in ("float32", "float64")]
+        found = []
+        for layer, dtype in zip(layers, ("float32", "float64"), strict=True):
+            layer.b[...], layer.center[...] = jnp.asarray(-20.0, dtype), jnp.zeros(2, dtype)  # all but 2e-9 is taken away
+            x = jnp.array([[0.0, 0.0], [1e-9, 0.0], [1e-3, 0.0], [1e6, 0.0]], dtype)
+            found.append(np.asarray(layer.forward(x)[1], np.float64))
+    # at the centre the map is a scaling by log(1 + e^b) in both directions
+    np.testing.assert_allclose(found[1][0], 2 * np.log(np.log1p(np.exp(-20.0))), rtol=1e-12)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("df", [0.5, 19.9, 20.1, 1e3, 1e5, 1e7])
+def test_student_t_of_many_degrees_of_freedom(df: float) -> None:
+    x = np.array([[0.0], [0.5], [3.0], [-40.0]])
+    base = StudentT(StudentTConfig(degrees_of_freedom=df), (1,), rngs=nnx.Rngs(0))
+    expected = scipy.stats.t.logpdf(x, df)[:, 0]
+    np.testing.assert_allclose(base.log_prob(jnp.asarray(x, jnp.float32)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_half_precision_is_for_networks(name: str) -> None:
+    config, x = CONFIGS[name], jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.bfloat16)
+    model = moved(config, by=0.1)
+    of_halves = model.log_prob(x)  # elements and densities are worked on in float32 all the same
+    np.testing.assert_array_equal(of_halves, model.log_prob(x.astype(jnp.float32)))
+    half = create_model(config.replace(dtype="bfloat16", param_dtype="bfloat16"), rngs=nnx.Rngs(0))
+    assert {p.dtype for p in jax.tree.leaves(nnx.state(half, nnx.Param))} == {jnp.dtype("bfloat16")}
+    graph, state = nnx.split(half)
+    jaxpr = str(jax.make_jaxpr(lambda state, x: nnx.merge(graph, state).bijection.forward(x))(state, x.astype(jnp.float32)))
+    products = [line for line in jaxpr.splitlines() if "dot_general" in line]
+    assert products
+    assert all("bf16" in line.split("=")[0] for line in products)
+    z, log_det = half.forward(x)
+    assert z.dtype == log_det.dtype == half.log_prob(x).dtype == half.sample(2).dtype == jnp.float32
+    np.testing.assert_allclose(half.inverse(z)[0], x.astype(jnp.float32), atol=0.02)  # the networks round to a part in 256
+
+
+def test_a_condition_may_be_a_list_and_has_to_be_of_floats() -> None:
+    model = moved(MAFConfig(**SMALL, condition_dim=2))
+    x = jnp.zeros((1, 3))
+    np.testing.assert_array_equal(
+        model.log_prob(x, condition=[[1.0, 2.0]]), model.log_prob(x, condition=jnp.array([[1.0, 2.0]]))
+    )
+    with pytest.raises(InvalidInputError, match="one-hot"):
+        model.log_prob(x, condition=jnp.array([[1, 2]]))
+    with pytest.raises(InvalidInputError, match=r"condition\[None\]"):
+        model.log_prob(x, condition=jnp.array([1.0, 2.0]))
+    with pytest.raises(InvalidInputError, match=r"shape \(\), expected"):
+        model.sample(3, condition=1.0)
+    with pytest.raises(InvalidInputError, match=r"2\.5"):
+        model.sample(2.5, condition=jnp.ones((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Permutation((0.2, 1.7)), "every number from 0 to 1"),
+        (lambda: Permutation((1, 0)).forward(jnp.ones((1, 3))), "expected 2 elements"),
+        (lambda: Coupling((1, 0), AffineTransformer(), (), rngs=nnx.Rngs(0)).forward(jnp.ones((1, 3))), "expected 2 elements"),
+        (
+            lambda: MaskedAutoregressive((1, 0), AffineTransformer(), (), rngs=nnx.Rngs(0)).inverse(jnp.ones((1, 3))),
+            "expected 2 elements",
+        ),
+        (lambda: MaskedAutoregressive((0.2, 1.7), AffineTransformer(), (), rngs=nnx.Rngs(0)), "places 0 to 1"),
+        (lambda: AffineTransformer(min_scale=2.0), "between 0 and 1"),
+        (lambda: SplineTransformer(bound=float("inf")), "finite bound"),
+        (lambda: Standardize((2,)).initialize(jnp.ones((1, 2))), "at least two"),
+        (lambda: Standardize((2,)).initialize(jnp.array([[1.0, 2.0], [jnp.nan, 0.0]])), "not finite"),
+    ],
+)
+def test_bad_input_of_bijections_is_refused(make, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: NeuralSplineFlowConfig(input_dim=2, bound=float("inf")), "finite"),
+        (lambda: UniformConfig(low=-float("inf")), "finite"),
+        (lambda: StudentTConfig(degrees_of_freedom=float("inf")), "finite"),
+        (lambda: NeuralSplineFlowConfig(input_dim=4, num_transforms=1, layer="coupling"), "untouched"),
+        (lambda: NeuralSplineFlowConfig(input_dim=2, num_transforms=2, layer="coupling", ordering=((0, 1), (1, 0))), "random"),
+        (lambda: MAFConfig(input_dim=2, num_transforms=2, ordering=((0, 1),)), "expected 2 orders"),
+        (lambda: MAFConfig(input_dim=2, num_transforms=1, ordering=((0, 0),)), "places 0 to 1"),
+    ],
+)
+def test_bad_configs_are_refused(make, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_standardisation_is_that_of_numpy_and_leaves_constants_alone() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3)) * [1.0, 100.0, 0.0] + [0.0, 1e3, 7.0]
+    layer = Standardize((3,))
+    y = layer.initialize(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(y[:, :2], ((x - x.mean(0)) / x.std(0).clip(1e-9))[:, :2], atol=2e-4)
+    np.testing.assert_array_equal(y[:, 2], 0.0)
+    _, log_det = layer.forward(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(log_det, -np.log(x.std(0)[:2]).sum(), rtol=1e-5)
+    np.testing.assert_allclose(layer.inverse(y)[0], x, rtol=1e-5, atol=1e-5)
