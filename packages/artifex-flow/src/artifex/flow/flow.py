@@ -28,21 +28,32 @@ from artifex.core.protocols import Batch
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
 from artifex.flow.distributions import BaseField, NormalConfig, create_base
 
-__all__ = ["Flow", "FlowConfig", "PositiveInt"]
+__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
 @config
-class FlowConfig(Config):
-    """What the configs of all flows on vectors share."""
+class AnyFlowConfig(Config):
+    """What the configs of all flows share."""
 
-    input_dim: PositiveInt
-    """Number of elements of an example, ``D``."""
     condition_dim: PositiveInt | None = None
     """Width of the vector that examples are conditioned on; None for none."""
     base: BaseField = NormalConfig()
     """Base distribution: `normal`, `student_t`, `mixture`, `uniform`, or a dict of its `kind` and fields."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        raise NotImplementedError
+
+
+@config
+class FlowConfig(AnyFlowConfig):
+    """What the configs of all flows on vectors share."""
+
+    input_dim: PositiveInt
+    """Number of elements of an example, ``D``."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,7 +73,7 @@ class Flow(nnx.Module):
             whenever a method is given no ``rngs``.
     """
 
-    def __init__(self, config: FlowConfig, bijection: Bijection, *, rngs: nnx.Rngs):
+    def __init__(self, config: AnyFlowConfig, bijection: Bijection, *, rngs: nnx.Rngs):
         self.config = config
         self.bijection = bijection
         self.base = create_base(config.base, config.shape, rngs=rngs)

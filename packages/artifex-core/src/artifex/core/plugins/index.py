@@ -7,13 +7,16 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-flow": {
-        "model": ("iaf", "maf", "neural_spline_flow", "real_nvp"),
+        "model": ("glow", "iaf", "image_real_nvp", "maf", "neural_spline_flow", "real_nvp"),
         "component": (
             "base_distribution/normal",
             "base_distribution/student_t",
             "base_distribution/mixture",
             "base_distribution/uniform",
+            "dequantization/uniform",
+            "dequantization/variational",
         ),
+        "preset": ("glow-digits", "glow-fashion-mnist", "real-nvp-digits"),
     },
     "artifex-vae": {
         "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
@@ -78,8 +81,11 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
+    "ConvNetConfig": ("artifex.flow.layers", "artifex-flow"),
     "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
+    "GlowConfig": ("artifex.flow.glow", "artifex-flow"),
     "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
+    "ImageRealNVPConfig": ("artifex.flow.image_real_nvp", "artifex-flow"),
     "MAFConfig": ("artifex.flow.maf", "artifex-flow"),
     "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
     "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
@@ -87,6 +93,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "UniformDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
+    "VariationalDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
     "OptimizerConfig": ("artifex.training", "artifex-training"),
     "RunConfig": ("artifex.training", "artifex-training"),
