@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -228,7 +229,7 @@ class ImageFlow(Flow):
             condition: one row for each image ``(N, K)``, or one for all ``(1, K)``.
             rngs: stream ``sample``; the model's own by default.
         """
-        y = self.sample(n_samples, condition=condition, rngs=rngs)
+        y, _ = ImageFlow._sampled.__wrapped__(self, n_samples, condition=condition, rngs=rngs)
         return y if self.config.levels is None else quantize(y, self.config.levels)
 
     @property
@@ -251,7 +252,8 @@ class ImageFlow(Flow):
         """
         x, condition = self._checked_images(batch["x"], batch.get("condition"))
         y, _, _ = self._dequantized(x, None if self.dequantization is None else draw_key(self, rngs))
-        self.bijection.initialize(y, condition)
+        graph, state = nnx.split(self.bijection)
+        nnx.update(self.bijection, _initialized(graph, nnx.as_pure(state), y, condition))
         self.was_initialized[...] = jnp.ones((), bool)
 
     def _checked_images(self, x: Array, condition: Condition) -> tuple[Array, Array | None]:
@@ -263,3 +265,11 @@ class ImageFlow(Flow):
         if levels is not None:
             check_levels(x, levels)
         return x, condition
+
+
+@partial(jax.jit, static_argnums=0)
+def _initialized(graph: nnx.GraphDef[Bijection], state: Any, x: Array, condition: Condition) -> Any:
+    """The state of a bijection once it has seen ``x``."""
+    bijection = nnx.merge(graph, state)
+    bijection.initialize(x, condition)
+    return nnx.as_pure(nnx.state(bijection))
