@@ -8,7 +8,7 @@ of an image is what the density has on its cell, and noise ``u ~ q(u | k)`` on `
     uniform        q = 1            Uria et al. 2013 (arXiv:1306.0186); Theis et al. 2015 (arXiv:1511.01844), section 3.1
     variational    u = sigmoid(h),  h = g(e; k),  e ~ N(0, I),  with g a flow:
                    log q(u | k) = log N(e; 0, I) - log |det dg/de| - sum log sigmoid'(h)
-                                    Ho et al. 2019, "Flow++" (arXiv:1902.00275), section 3.1, equation 12
+                                    Ho et al. 2019, "Flow++" (arXiv:1902.00275), section 3.1
 
 The bound is tight where ``q`` is the posterior of the noise: for uniform noise, where the density is constant on every cell.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -41,6 +41,10 @@ class AnyFlowConfig(Config):
     """Width of the vector that examples are conditioned on; None for none."""
     base: BaseField = NormalConfig()
     """Base distribution: `normal`, `student_t`, `mixture`, `uniform`, or a dict of its `kind` and fields."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """What the networks compute in. None follows the parameters. Elements and densities are float32 in any case."""
+    param_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the parameters are kept in."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,7 +80,7 @@ class Flow(nnx.Module):
     def __init__(self, config: AnyFlowConfig, bijection: Bijection, *, rngs: nnx.Rngs):
         self.config = config
         self.bijection = bijection
-        self.base = create_base(config.base, config.shape, rngs=rngs)
+        self.base = create_base(config.base, config.shape, param_dtype=config.param_dtype, rngs=rngs)
         self.rngs = rngs.fork()
 
     def __call__(

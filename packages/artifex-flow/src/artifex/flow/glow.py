@@ -54,16 +54,18 @@ class Glow(ImageFlow):
         if not isinstance(config, GlowConfig):
             raise InvalidTypeError(f"Glow takes a GlowConfig, got {type(config).__name__}: {config!r}")
 
+        dtype = config.param_dtype
+
         def coupling(channels: int) -> Bijection:
-            transformer, width = AffineTransformer(config.min_scale), config.condition_dim or 0
-            return ChannelCoupling(channels, transformer, config.network, n_condition=width, rngs=rngs)
+            return ChannelCoupling(channels, AffineTransformer(config.min_scale), config.network, **config.coupling(), rngs=rngs)
 
         def stage(shape: tuple[int, int, int], last: bool) -> tuple[list[Bijection], tuple[int, int, int]]:
             del last
             shape = squeezed(shape)
             layers: list[Bijection] = [Squeeze()]
             for _ in range(config.num_steps):
-                layers += [ActNorm(shape[-1]), LULinear(shape[-1], random=True, rngs=rngs), coupling(shape[-1])]
+                rotation = LULinear(shape[-1], random=True, param_dtype=dtype, rngs=rngs)
+                layers += [ActNorm(shape[-1], param_dtype=dtype), rotation, coupling(shape[-1])]
             return layers, shape
 
         super().__init__(config, multi_scale(config.shape, config.num_scales, stage, coupling), rngs=rngs)

@@ -77,6 +77,10 @@ class ImageFlowConfig(AnyFlowConfig):
         """Number of levels of an image's intensities; None where they are continuous."""
         return None if self.dequantization is None else self.dequantization.levels
 
+    def coupling(self) -> dict[str, Any]:
+        """What all coupling layers of the model are built with, beside their sizes."""
+        return {"n_condition": self.condition_dim or 0, "dtype": self.dtype, "param_dtype": self.param_dtype}
+
     def check_halvings(self, halvings: int) -> None:
         """Refuse images whose height and width cannot be halved that often, with a ``ValueError``."""
         height, width, _ = self.input_shape
@@ -140,8 +144,11 @@ class ImageFlow(Flow):
     def __init__(self, config: ImageFlowConfig, layers: Bijection, *, rngs: nnx.Rngs):
         before = [] if config.alpha is None else _logit(config.alpha)
         super().__init__(config, Chain([*before, layers, Inverse(Flatten(config.shape))]), rngs=rngs)
-        made = None if config.dequantization is None else create_dequantization(config.dequantization, config.shape, rngs=rngs)
-        self.dequantization = nnx.data(made)
+        self.dequantization = nnx.data(None)
+        if config.dequantization is not None:
+            self.dequantization = create_dequantization(
+                config.dequantization, config.shape, param_dtype=config.param_dtype, rngs=rngs
+            )
         self.was_initialized = nnx.Variable(jnp.zeros((), bool))
 
     def __call__(
@@ -173,7 +180,7 @@ class ImageFlow(Flow):
     ) -> Float[Array, "B"]:
         """``log 1/S sum_s p(y_s) / (L^D q(u_s | x)) <= log P(x)``, tighter with more draws; ``log p(x)`` of continuous images.
 
-        Hoogeboom et al. 2020, "Learning Discrete Distributions by Dequantization" (arXiv:2001.11235), equation 8.
+        Hoogeboom et al. 2020, "Learning Discrete Distributions by Dequantization" (arXiv:2001.11235).
 
         Args:
             x: ``(B, H, W, C)``, intensities in [0, 1], or integers ``0 .. levels - 1``.

@@ -63,24 +63,22 @@ class ImageRealNVP(ImageFlow):
         if not isinstance(config, ImageRealNVPConfig):
             raise InvalidTypeError(f"ImageRealNVP takes an ImageRealNVPConfig, got {type(config).__name__}: {config!r}")
         transformer = AffineTransformer(config.min_scale)
-        width = config.condition_dim or 0
+
+        def normalised(channels: int, kind: type[CheckerboardCoupling] | type[ChannelCoupling], second: bool) -> list[Bijection]:
+            which = {"odd" if kind is CheckerboardCoupling else "second_steers": second}
+            coupling = kind(channels, transformer, config.network, **which, **config.coupling(), rngs=rngs)
+            return [ActNorm(channels, param_dtype=config.param_dtype), coupling]
 
         def stage(shape: tuple[int, int, int], last: bool) -> tuple[list[Bijection], tuple[int, int, int]]:
             layers: list[Bijection] = []
             for i in range(config.num_coupling_layers + last):
-                board = CheckerboardCoupling(
-                    shape[-1], transformer, config.network, odd=i % 2 == 1, n_condition=width, rngs=rngs
-                )
-                layers += [ActNorm(shape[-1]), board]
+                layers += normalised(shape[-1], CheckerboardCoupling, i % 2 == 1)
             if last:
                 return layers, shape
             layers.append(Squeeze())
             shape = squeezed(shape)
             for i in range(config.num_coupling_layers):
-                halves = ChannelCoupling(
-                    shape[-1], transformer, config.network, second_steers=i % 2 == 1, n_condition=width, rngs=rngs
-                )
-                layers += [ActNorm(shape[-1]), halves]
+                layers += normalised(shape[-1], ChannelCoupling, i % 2 == 1)
             return layers, shape
 
         super().__init__(config, multi_scale(config.shape, config.num_scales, stage), rngs=rngs)

@@ -122,13 +122,14 @@ class ConvNetConfig(Config):
 class ConvNet(nnx.Module):
     """3×3 convolution, residual 1×1 convolutions, 3×3 convolution: ``(B, h, w, c)`` to ``(B, h, w, o)``.
 
-    The form of Glow's networks (Kingma & Dhariwal 2018, arXiv:1807.03039, section 5), most of whose work is in matrix products.
+    The form of Glow's networks (Kingma & Dhariwal 2018, arXiv:1807.03039), most of whose work is in matrix products.
 
     Args:
         config: sizes.
         in_channels: ``c``.
         out_channels: ``o``.
         n_condition: channels of the condition; 0 for none.
+        dtype: computes in this type; None means the common type of input and parameters.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -145,15 +146,17 @@ class ConvNet(nnx.Module):
         out_channels: int,
         *,
         n_condition: int = 0,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         kinds: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
+        self.dtype = dtype
         width = config.hidden_channels
         self.activation = activation_named(config.activation)
-        self.first = Conv(in_channels + n_condition, width, **kinds)
+        self.first = Conv(in_channels + n_condition, width, dtype=dtype, **kinds)
         self.blocks = nnx.List([_linear(width, width, ("embed", "mlp"), **kinds) for _ in range(config.num_blocks)])
-        self.last = Conv(width, out_channels, **kinds)
+        self.last = Conv(width, out_channels, dtype=dtype, **kinds)
         start_near_identity(self.last)
 
     def __call__(self, x: Float[Array, "B h w c"], condition: Float[Array, "B ..."] | None = None) -> Float[Array, "B h w o"]:
@@ -163,7 +166,8 @@ class ConvNet(nnx.Module):
             x = jnp.concatenate([x, jnp.broadcast_to(c, (*x.shape[:3], c.shape[-1])).astype(x.dtype)], axis=-1)
         h = self.activation(self.first(x))
         for block in self.blocks:
-            h = h + self.activation(h @ block.kernel[...] + _bias(block)[None, None])
+            kernel, bias = block.kernel[...].astype(h.dtype), _bias(block)[None, None].astype(h.dtype)
+            h = h + self.activation(h @ kernel + bias)
         return self.last(h)
 
 

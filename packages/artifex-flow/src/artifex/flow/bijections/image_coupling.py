@@ -14,6 +14,8 @@ Shapes: ``B = batch, H W C = an image, P = parameters of one element``; a condit
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -47,6 +49,7 @@ class CheckerboardCoupling(Bijection):
         network: sizes of the network.
         odd: the positions whose row and column add up to an odd number pass; else the even ones.
         n_condition: ``K``; 0 for none.
+        dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -66,12 +69,13 @@ class CheckerboardCoupling(Bijection):
         *,
         odd: bool = False,
         n_condition: int = 0,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         self.transformer, self.odd = transformer, odd
-        n_out = transformer.n_parameters * channels
-        self.network = ConvNet(network, channels, n_out, n_condition=n_condition, param_dtype=param_dtype, rngs=rngs)
+        kinds: dict[str, Any] = {"n_condition": n_condition, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        self.network = ConvNet(network, channels, transformer.n_parameters * channels, **kinds)
 
     def forward(self, x: Float[Array, "B H W C"], condition: Condition = None) -> Transformed:
         return self._apply(x, condition, self.transformer.forward)
@@ -81,8 +85,8 @@ class CheckerboardCoupling(Bijection):
 
     def _apply(self, x: Float[Array, "B H W C"], condition: Condition, move) -> Transformed:
         passes = jnp.asarray(checkerboard(*x.shape[1:3], odd=self.odd)[None, :, :, None])
-        parameters = _by_element(self.network(jnp.where(passes, x, 0), condition), self.transformer)
-        moved, log_derivatives = move(x, parameters)
+        parameters = self.network(jnp.where(passes, x, 0), condition).astype(x.dtype)
+        moved, log_derivatives = move(x, _by_element(parameters, self.transformer))
         return jnp.where(passes, x, moved), sum_over_example(jnp.where(passes, 0, log_derivatives))
 
 
@@ -95,6 +99,7 @@ class ChannelCoupling(Bijection):
         network: sizes of the network.
         second_steers: the second half of the channels passes; else the first.
         n_condition: ``K``; 0 for none.
+        dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -116,15 +121,15 @@ class ChannelCoupling(Bijection):
         *,
         second_steers: bool = False,
         n_condition: int = 0,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         if channels % 2:
             raise InvalidInputError(f"{channels} channels cannot be halved; squeeze first, which multiplies them by four")
         self.transformer, self.second_steers = transformer, second_steers
-        half = channels // 2
-        n_out = transformer.n_parameters * half
-        self.network = ConvNet(network, half, n_out, n_condition=n_condition, param_dtype=param_dtype, rngs=rngs)
+        kinds: dict[str, Any] = {"n_condition": n_condition, "dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        self.network = ConvNet(network, channels // 2, transformer.n_parameters * channels // 2, **kinds)
 
     def forward(self, x: Float[Array, "B H W C"], condition: Condition = None) -> Transformed:
         return self._apply(x, condition, self.transformer.forward)
@@ -135,7 +140,8 @@ class ChannelCoupling(Bijection):
     def _apply(self, x: Float[Array, "B H W C"], condition: Condition, move) -> Transformed:
         halves = jnp.split(x, 2, axis=-1)
         steering, moving = halves[::-1] if self.second_steers else halves
-        moved, log_derivatives = move(moving, _by_element(self.network(steering, condition), self.transformer))
+        parameters = self.network(steering, condition).astype(x.dtype)
+        moved, log_derivatives = move(moving, _by_element(parameters, self.transformer))
         parts = (moved, steering) if self.second_steers else (steering, moved)
         return jnp.concatenate(parts, axis=-1), sum_over_example(log_derivatives)
 
