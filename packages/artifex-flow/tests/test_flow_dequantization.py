@@ -116,7 +116,7 @@ def test_variational_noise_has_the_density_that_it_says() -> None:
 def test_variational_noise_starts_nearly_uniform_and_sees_the_image() -> None:
     key, dark, bright = jax.random.key(0), jnp.zeros((4000, 1, 2, 1)), jnp.full((4000, 1, 2, 1), 3.0)
     _, log_q = variational(0.0).noise(key, dark)
-    # the mean is the divergence from the uniform distribution: 0.0099 nats for each of two elements, were it just sigmoid(1.75 e)
+    # the mean is the divergence from the uniform distribution: 0.0099 nats for each of two elements, if of sigmoid(1.75 e)
     np.testing.assert_allclose(jnp.mean(log_q), 0.0198, atol=0.01)
     made = variational(0.5)
     one, other = (made.noise(key, k)[0] for k in (dark, bright))

@@ -238,8 +238,9 @@ def test_more_noise_tightens_the_bound() -> None:
     assert np.all(np.abs(counts - np.exp(many)) < 5 * np.sqrt(np.exp(many) / len(y)) + 0.1 * np.exp(many))
 
 
-def made(**changes):
-    return create_model(GlowConfig(**{"input_shape": SHAPE, "num_scales": 1, "num_steps": 1, "network": TINY} | changes), rngs=nnx.Rngs(0))
+def made(**changes) -> ImageFlow:
+    small = {"input_shape": SHAPE, "num_scales": 1, "num_steps": 1, "network": TINY}
+    return create_model(GlowConfig(**small | changes), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class TrainableGenerativeModelProtocol(GenerativeModelProtocol, Protocol):
 
 @runtime_checkable
 class DataInitialized(Protocol):
-    """A model some of whose parameters start from data: activation normalisation, say. The trainer asks before the first step."""
+    """A model some of whose parameters start from data (activation normalisation, say): the trainer sees to it."""
 
     @property
     def initialized(self) -> bool:

@@ -1,7 +1,7 @@
 r"""Dequantisation: a density of continuous images as a model of discrete ones.
 
-An image of ``D`` elements has levels ``k`` in ``0 .. L - 1``; a flow has a density of ``y = (k + u) / L`` in ``[0, 1)``. The mass
-of an image is what the density has on its cell, and noise ``u ~ q(u | k)`` on ``[0, 1)`` gives a lower bound of it:
+An image of ``D`` elements has levels ``k`` in ``0 .. L - 1``; a flow has a density of ``y = (k + u) / L`` in ``[0, 1)``. The
+mass of an image is that of its cell, and noise ``u ~ q(u | k)`` on ``[0, 1)`` gives a lower bound of it:
 
     P(k) = L^-D \int p((k + u) / L) du,   log P(k) >= E_q[log p((k + u) / L) - log q(u | k)] - D log L
 
@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
 from pydantic import BeforeValidator, Field
@@ -94,7 +95,7 @@ def check_levels(x: Array, levels: int) -> None:
     Raises:
         InvalidInputError: something lies outside.
     """
-    if isinstance(x, jax.core.Tracer) or x.size == 0:
+    if isinstance(x, Tracer) or x.size == 0:
         return
     integers = jnp.issubdtype(x.dtype, jnp.integer)
     highest = levels - 1 if integers else 1

@@ -4,8 +4,10 @@ Kingma & Dhariwal 2018, "Glow: Generative Flow with Invertible 1x1 Convolutions"
 scale
 
     squeeze
-    K steps of flow:  activation normalisation; invertible 1x1 convolution y = P L (U + diag(s)) x; affine coupling of the channels
-    half of the channels set aside, after an affine coupling that says where they lie given the other half (not at the last scale)
+    K steps of flow:   activation normalisation;  invertible 1x1 convolution y = P L (U + diag(s)) x + b;  affine coupling
+    half of the channels set aside
+
+and just before the last, one more affine coupling says where the half lies given the other: the paper's learned prior.
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ class Glow(ImageFlow):
         if not isinstance(config, GlowConfig):
             raise InvalidTypeError(f"Glow takes a GlowConfig, got {type(config).__name__}: {config!r}")
 
-        dtype = config.param_dtype
+        transformer, dtype = AffineTransformer(config.min_scale), config.param_dtype
 
         def coupling(channels: int) -> Bijection:
-            return ChannelCoupling(channels, AffineTransformer(config.min_scale), config.network, **config.coupling(), rngs=rngs)
+            return ChannelCoupling(channels, transformer, config.network, **config.coupling(), rngs=rngs)
 
         def stage(shape: tuple[int, int, int], last: bool) -> tuple[list[Bijection], tuple[int, int, int]]:
             del last

@@ -6,10 +6,11 @@ A model of images with ``L`` levels is a flow on ``y = (k + u) / L`` and a dequa
     log p(y) = log p_base(f(y)) + log |det df/dy|
     f = multi-scale layers o logit                          logit(a + (1 - 2 a) y), where ``alpha`` is given
 
-(Dinh et al. 2016, arXiv:1605.08803, sections 3.6 and 4.1; the logit symmetric, as in Papamakarios et al. 2017, arXiv:1705.07057.)
+(Dinh et al. 2016, arXiv:1605.08803, sections 3.6 and 4.1; the logit is the symmetric one of Papamakarios et al. 2017,
+arXiv:1705.07057.)
 
-Two spaces, then. ``model(x)``, ``log_prob``, ``loss_fn``, ``initialize`` and ``generate`` are about images ``x = k / (L - 1)`` in
-``[0, 1]``, as data sets and modalities hold them; ``forward``, ``inverse``, ``sample`` and ``sample_and_log_prob`` about the
+Two spaces, then. ``model(x)``, ``log_prob``, ``loss_fn``, ``initialize`` and ``generate`` are about images ``x = k / (L - 1)``
+in ``[0, 1]``, as data sets and modalities hold them; ``forward``, ``inverse``, ``sample`` and ``sample_and_log_prob`` about the
 flow's own ``y``. Without a dequantisation there is one: ``x`` is ``y``, and its density is exact.
 
 Shapes: ``B = batch, N = draws, S = draws of noise, H W C = an image, D = H W C, K = width of the condition``.
@@ -17,6 +18,7 @@ Shapes: ``B = batch, N = draws, S = draws of noise, H W C = an image, D = H W C,
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +34,7 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
-from artifex.flow.bijections import Bijection, Chain, Flatten, Inverse, Rescale, Sigmoid, Split, Squeeze
+from artifex.flow.bijections import Bijection, Chain, Flatten, Inverse, Rescale, Sigmoid, Split
 from artifex.flow.bijections.bijection import Condition
 from artifex.flow.dequantization import (
     DequantizationField,
@@ -56,8 +58,9 @@ class ImageFlowConfig(AnyFlowConfig):
     input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     """Of one image, ``(H, W, C)``."""
     dequantization: DequantizationField | None = UniformDequantizationConfig()
-    """`uniform` or `variational` noise, or a dict of its `kind` and fields, `levels` among them: images are then intensities
-    ``k / (levels - 1)`` in [0, 1], as the image modality gives them without `dequantize_levels`. None: images are continuous."""
+    """`uniform` or `variational` noise, or a dict of its `kind` and fields, `levels` among them. Images are then intensities
+    ``k / (levels - 1)`` in [0, 1], in and out, as the image modality gives them without a `dequantize_levels` of its own. None:
+    images are continuous."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
     """The flow models ``logit(alpha + (1 - 2 alpha) y)`` for ``y`` in [0, 1], and never leaves that interval by more than
     ``alpha / (1 - 2 alpha)``. None: it models ``y`` itself."""
@@ -192,7 +195,8 @@ class ImageFlow(Flow):
             nats for each image.
 
         Raises:
-            InvalidInputError: ``x`` or ``condition`` does not fit the model, values lie outside the levels, or there is no draw.
+            InvalidInputError: ``x`` or ``condition`` does not fit the model, values lie outside the levels, or ``n_samples`` is
+                less than one.
         """
         x, condition = self._checked_images(x, condition)
         if n_samples < 1:
@@ -236,7 +240,7 @@ class ImageFlow(Flow):
             condition: one row for each image ``(N, K)``, or one for all ``(1, K)``.
             rngs: stream ``sample``; the model's own by default.
         """
-        y, _ = ImageFlow._sampled.__wrapped__(self, n_samples, condition=condition, rngs=rngs)
+        y, _ = inspect.unwrap(Flow._sampled)(self, n_samples, condition=condition, rngs=rngs)
         return y if self.config.levels is None else quantize(y, self.config.levels)
 
     @property

@@ -5,13 +5,15 @@ Dinh et al. 2016, "Density estimation using Real NVP" (arXiv:1605.08803), sectio
     affine coupling layers with checkerboard masks, in turn
     squeeze
     affine coupling layers with channel masks, in turn
-    half of the channels set aside                                     but at the last scale: one more checkerboard layer instead
+    half of the channels set aside
 
-Activation normalisation (Kingma & Dhariwal 2018) stands where the paper has batch normalisation.
+and at the last scale one more checkerboard layer instead of all that follows the first ones. Activation normalisation (Kingma &
+Dhariwal 2018) stands where the paper has batch normalisation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from flax import nnx
@@ -64,21 +66,20 @@ class ImageRealNVP(ImageFlow):
             raise InvalidTypeError(f"ImageRealNVP takes an ImageRealNVPConfig, got {type(config).__name__}: {config!r}")
         transformer = AffineTransformer(config.min_scale)
 
-        def normalised(channels: int, kind: type[CheckerboardCoupling] | type[ChannelCoupling], second: bool) -> list[Bijection]:
-            which = {"odd" if kind is CheckerboardCoupling else "second_steers": second}
-            coupling = kind(channels, transformer, config.network, **which, **config.coupling(), rngs=rngs)
-            return [ActNorm(channels, param_dtype=config.param_dtype), coupling]
+        def normalised(channels: int, coupling: Callable[..., Bijection], **which: bool) -> list[Bijection]:
+            made = coupling(channels, transformer, config.network, **which, **config.coupling(), rngs=rngs)
+            return [ActNorm(channels, param_dtype=config.param_dtype), made]
 
         def stage(shape: tuple[int, int, int], last: bool) -> tuple[list[Bijection], tuple[int, int, int]]:
             layers: list[Bijection] = []
             for i in range(config.num_coupling_layers + last):
-                layers += normalised(shape[-1], CheckerboardCoupling, i % 2 == 1)
+                layers += normalised(shape[-1], CheckerboardCoupling, odd=i % 2 == 1)
             if last:
                 return layers, shape
             layers.append(Squeeze())
             shape = squeezed(shape)
             for i in range(config.num_coupling_layers):
-                layers += normalised(shape[-1], ChannelCoupling, i % 2 == 1)
+                layers += normalised(shape[-1], ChannelCoupling, second_steers=i % 2 == 1)
             return layers, shape
 
         super().__init__(config, multi_scale(config.shape, config.num_scales, stage), rngs=rngs)

@@ -51,7 +51,7 @@ def log_likelihood_ratio(log_prob: Float[Array, "N"], background_log_prob: Float
 
 
 def mutate(key: Array, x: Float[Array, "N ..."], rate: float, levels: int) -> Float[Array, "N ..."]:
-    """``x`` with each element replaced, at probability ``rate``, by a level drawn uniformly: training data of a background model.
+    """``x`` with each element replaced, at probability ``rate``, by a level drawn uniformly: data for a background model.
 
     Ren et al. 2019 (arXiv:1906.02845), section 2, where rates of 0.1 to 0.3 serve for images.
 
@@ -72,7 +72,7 @@ def mutate(key: Array, x: Float[Array, "N ..."], rate: float, levels: int) -> Fl
 
 
 def compressed_bits(x: Num[np.ndarray, "N ..."], levels: int) -> Float[np.ndarray, "N"]:
-    """Bits that DEFLATE (RFC 1951) makes of each example, a byte an element: an estimate from above of its complexity. On the host.
+    """Bits that DEFLATE (RFC 1951) makes of each example, a byte an element: its complexity, from above. On the host.
 
     Args:
         x: intensities ``k / (levels - 1)`` in [0, 1].

@@ -237,7 +237,7 @@ class Trainer:
         loader.restore(position)
 
         def initialize(variables: tuple[Flat, Flat], *data: Any) -> tuple[Flat, Flat]:
-            batch = self._placement.gather(*data) if self._arrays is not None else data[0]
+            batch = data[0] if self._arrays is None else self._placement.gather(*data)
             return self.program.initialized(*variables, batch, key_for(self.seed, "initialise from data"))
 
         return jax.jit(initialize, out_shardings=(self.layout.params, self.layout.rest))(variables, *data)
