@@ -107,7 +107,7 @@ def estimated(simulator: Simulator, simulations: int, steps: int, transforms: in
     flow = NeuralSplineFlowConfig(input_dim=theta.shape[1], num_transforms=transforms, hidden_dims=(64, 64))
     config = ConditionalFlowConfig(flow=flow, condition_dim=observed.shape[1])
     model = create_model(config, rngs=nnx.Rngs(0))
-    model.initialize(theta, observed)
+    model.initialize({"x": theta, "condition": observed})
     optimizer = OptimizerConfig(learning_rate=1e-3, scheduler=SchedulerConfig(scheduler_type="cosine"))
     trainer = Trainer(model, TrainerConfig(steps=steps, batch_size=256, optimizer=optimizer), seed=0)
     trainer.fit({"x": np.asarray(theta), "condition": np.asarray(observed)})

@@ -26,7 +26,7 @@ def model() -> ConditionalFlow:
     made = create_model(CONFIG, rngs=nnx.Rngs(0))
     noise = np.random.default_rng(1)
     nnx.update(made, jax.tree.map(lambda p: p + 0.3 * noise.normal(size=p.shape).astype("f"), nnx.state(made, nnx.Param)))
-    made.initialize(X, CONDITION)
+    made.initialize({"x": X, "condition": CONDITION})
     return made
 
 
@@ -89,7 +89,7 @@ def simulated(n: int) -> tuple[np.ndarray, np.ndarray]:
 def trained(model: ConditionalFlow, theta: np.ndarray, observed: np.ndarray, steps: int = 400) -> None:
     """Full-batch maximum likelihood in one compiled loop."""
     batch = {"x": jnp.asarray(theta, jnp.float32), "condition": jnp.asarray(observed, jnp.float32)}
-    model.initialize(batch["x"], batch["condition"])
+    model.initialize(batch)
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     optimizer = optax.adam(optax.cosine_decay_schedule(0.05, steps))
 
@@ -139,7 +139,7 @@ def test_the_posterior_of_a_linear_gaussian_simulator_is_learned() -> None:
         (lambda m: m.sample(0, condition=CONDITION[:1]), "at least 1"),
         (lambda m: m.sample(4, condition=CONDITION[:3]), r"expected one of shape \(4, 3\)"),
         (lambda m: m.sample_batched(4, condition=CONDITION[0]), "observations, width"),
-        (lambda m: m.initialize(X, CONDITION[:, :2]), r"expected one of shape \(16, 3\)"),
+        (lambda m: m.initialize({"x": X, "condition": CONDITION[:, :2]}), r"expected one of shape \(16, 3\)"),
     ],
 )
 def test_bad_input_is_refused(model: ConditionalFlow, call, said: str) -> None:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.stats
 
-from artifex.core.testing.conformance import box, conformance
-from artifex.flow import ConditionalFlowConfig, IAFConfig, MAFConfig, NeuralSplineFlowConfig, RealNVPConfig
+from artifex.core.testing.conformance import Space, box, conformance
+from artifex.flow import (
+    ConditionalFlowConfig,
+    GlowConfig,
+    IAFConfig,
+    ImageRealNVPConfig,
+    MAFConfig,
+    NeuralSplineFlowConfig,
+    RealNVPConfig,
+)
 
 POINTS = {"x": np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32)}
 EXACT = {"exact": box(-8.0, 8.0, (2,), 200)}
@@ -29,6 +38,43 @@ TestConditionalFlow = conformance(
             ConditionalFlowConfig(flow=MAFConfig(**SMALL), condition_dim=3, embedding={"hidden_dims": (8,), "features": 4}),
             {**POINTS, "condition": OBSERVED},
             EXACT | {"sampling": {"condition": OBSERVED}},
+        )
+    }
+)
+
+
+def normal_points(shape: tuple[int, ...], n: int = 4096) -> Space:
+    """Quasi-random points of a normal distribution a little wider than the standard one, which untrained flows are near to."""
+    wide = scipy.stats.norm(scale=1.2)
+    z = wide.ppf(scipy.stats.qmc.Sobol(int(np.prod(shape)), seed=0).random(n))
+    return Space(z.reshape(n, *shape).astype(np.float32), np.exp(-wide.logpdf(z).sum(axis=1)) / n)
+
+
+IMAGES = {"num_scales": 1, "network": {"hidden_channels": 4}}
+QUADRUPLES = {"x": np.random.default_rng(0).normal(size=(8, 2, 2, 1)).astype(np.float32)}
+LEVELS = {
+    "x": np.random.default_rng(0).integers(0, 4, (8, 2, 4, 1)).astype(np.float32) / 3,
+    "condition": np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32),
+}
+VARIATIONAL = {"kind": "variational", "levels": 4, "num_layers": 2, "network": {"hidden_channels": 4}}
+
+TestGlow = conformance(
+    {
+        "continuous": (
+            GlowConfig(input_shape=(2, 2, 1), num_steps=1, dequantization=None, **IMAGES),
+            QUADRUPLES,
+            {"exact": normal_points((2, 2, 1))},
+        )
+    }
+)
+TestImageRealNVP = conformance(
+    {
+        "levels": (
+            ImageRealNVPConfig(
+                input_shape=(2, 4, 1), num_coupling_layers=2, condition_dim=3, dequantization=VARIATIONAL, **IMAGES
+            ),
+            LEVELS,
+            {"sampling": {"condition": LEVELS["condition"]}},
         )
     }
 )

@@ -272,6 +272,66 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, sharding):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+class Standardised(Autoencoder):
+    """Subtracts the mean of the first batch, a parameter from then on."""
+
+    def __init__(self, seed=0):
+        super().__init__(seed)
+        self.mean = nnx.Param(jnp.zeros(16))
+        self.seen = nnx.Variable(jnp.zeros((), jnp.int32))
+
+    @property
+    def initialized(self):
+        return bool(self.seen[...] > 0)
+
+    def initialize(self, batch, *, rngs=None):
+        self.mean[...] = jnp.mean(batch["x"], axis=0)
+        self.seen[...] += 1
+
+    def __call__(self, x, *, rngs=None):
+        return super().__call__(x - self.mean[...][None], rngs=rngs)
+
+
+class Doubled:
+    """A modality that doubles what it is given."""
+
+    shape = (16,)
+
+    def prepare(self, batch, *, rngs, train):
+        return {**batch, "x": 2 * batch["x"]}
+
+
+@pytest.mark.parametrize("staged", [True, False], ids=["staged", "batch by batch"])
+@pytest.mark.parametrize("sharding", [None, ShardingConfig()], ids=["one device", "data parallel"])
+def test_a_model_that_starts_from_data_is_given_the_first_batch_once(monkeypatch, staged, sharding):
+    if not staged:
+        monkeypatch.setattr("artifex.training.placement.ON_DEVICE_BYTES", 0)
+    first = 2 * next(ArrayLoader({"x": data()}, batch_size=16, seed=4))["x"].mean(axis=0)
+    model, settings = Standardised(), config(steps=2, optimizer={"learning_rate": 1e-9}, ema_decay=0.9)
+    trainer = Trainer(model, settings, seed=4, mesh=sharding, modality=Doubled())
+    trainer.fit(data())
+    np.testing.assert_allclose(model.mean[...], first, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(trainer.state.ema["mean"], trainer.state.params["mean"], rtol=1e-5)  # averaged from there on
+    assert trainer.loader.state()["index"] == 2  # the first step was given the first batch
+    assert int(model.seen[...]) == 1
+    Trainer(model, settings, seed=9, mesh=sharding, modality=Doubled()).fit(data())  # trained already: nothing starts anew
+    assert int(model.seen[...]) == 1
+    np.testing.assert_allclose(model.mean[...], first, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_that_started_from_data_resumes_bit_for_bit(tmp_path):
+    reference = Trainer(Standardised(), config(ema_decay=0.9), seed=4)
+    reference.fit(data())
+    checkpoint = Checkpoint(CheckpointConfig(every=5))
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(Standardised(), config(ema_decay=0.9), seed=4, callbacks=[checkpoint, Cut(13)], folder=tmp_path).fit(data())
+    resumed = Trainer(Standardised(7), config(ema_decay=0.9), seed=4)
+    resumed.fit(data(), resume=tmp_path / "checkpoints")
+    for a, b in zip(jax.tree.leaves(reference.state), jax.tree.leaves(resumed.state), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    assert int(resumed.model.seen[...]) == 1
+
+
 def test_a_checkpoint_goes_to_another_mesh(tmp_path):
     Trainer(Autoencoder(), config(steps=10), seed=4, callbacks=[Checkpoint(CheckpointConfig())], folder=tmp_path).fit(data())
     moved = Trainer(Autoencoder(7), config(), seed=4, mesh=ShardingConfig(fsdp_enabled=True, fsdp_min_weight_size=1))

@@ -23,6 +23,7 @@ __all__ = [
     "AdversarialModelProtocol",
     "ArrayDataset",
     "Batch",
+    "DataInitialized",
     "Decodes",
     "Encodes",
     "GenerativeModelProtocol",
@@ -59,6 +60,20 @@ class TrainableGenerativeModelProtocol(GenerativeModelProtocol, Protocol):
 
         A model whose objective changes during training declares a keyword ``step`` and is given the step's number.
         """
+        ...
+
+
+@runtime_checkable
+class DataInitialized(Protocol):
+    """A model some of whose parameters start from data (activation normalisation, say): the trainer sees to it."""
+
+    @property
+    def initialized(self) -> bool:
+        """Whether that was done; kept in a variable of the model, so that it is saved with it."""
+        ...
+
+    def initialize(self, batch: Batch, *, rngs: nnx.Rngs | None = None) -> None:
+        """Set those parameters, in place, from a batch such as :meth:`__call__` and ``loss_fn`` are given. May be traced."""
         ...
 
 

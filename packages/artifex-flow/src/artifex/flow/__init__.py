@@ -11,6 +11,12 @@ if TYPE_CHECKING:
         ConditionalFlowConfig as ConditionalFlowConfig,
         ConditionEmbeddingConfig as ConditionEmbeddingConfig,
     )
+    from artifex.flow.dequantization import (
+        UniformDequantization as UniformDequantization,
+        UniformDequantizationConfig as UniformDequantizationConfig,
+        VariationalDequantization as VariationalDequantization,
+        VariationalDequantizationConfig as VariationalDequantizationConfig,
+    )
     from artifex.flow.distributions import (
         Mixture as Mixture,
         MixtureConfig as MixtureConfig,
@@ -22,7 +28,11 @@ if TYPE_CHECKING:
         UniformConfig as UniformConfig,
     )
     from artifex.flow.flow import Flow as Flow, FlowConfig as FlowConfig
+    from artifex.flow.glow import Glow as Glow, GlowConfig as GlowConfig
     from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
+    from artifex.flow.image_flow import ImageFlow as ImageFlow, ImageFlowConfig as ImageFlowConfig
+    from artifex.flow.image_real_nvp import ImageRealNVP as ImageRealNVP, ImageRealNVPConfig as ImageRealNVPConfig
+    from artifex.flow.layers import ConvNetConfig as ConvNetConfig
     from artifex.flow.maf import MAF as MAF, MAFConfig as MAFConfig
     from artifex.flow.neural_spline import (
         NeuralSplineFlow as NeuralSplineFlow,
@@ -40,11 +50,18 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ConditionEmbeddingConfig": "artifex.flow.conditional",
         "ConditionalFlow": "artifex.flow.conditional",
         "ConditionalFlowConfig": "artifex.flow.conditional",
+        "ConvNetConfig": "artifex.flow.layers",
         "CouplingNetworkConfig": "artifex.flow.real_nvp",
         "Flow": "artifex.flow.flow",
         "FlowConfig": "artifex.flow.flow",
+        "Glow": "artifex.flow.glow",
+        "GlowConfig": "artifex.flow.glow",
         "IAF": "artifex.flow.iaf",
         "IAFConfig": "artifex.flow.iaf",
+        "ImageFlow": "artifex.flow.image_flow",
+        "ImageFlowConfig": "artifex.flow.image_flow",
+        "ImageRealNVP": "artifex.flow.image_real_nvp",
+        "ImageRealNVPConfig": "artifex.flow.image_real_nvp",
         "MAF": "artifex.flow.maf",
         "MAFConfig": "artifex.flow.maf",
         "Mixture": "artifex.flow.distributions",
@@ -59,6 +76,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "StudentTConfig": "artifex.flow.distributions",
         "Uniform": "artifex.flow.distributions",
         "UniformConfig": "artifex.flow.distributions",
+        "UniformDequantization": "artifex.flow.dequantization",
+        "UniformDequantizationConfig": "artifex.flow.dequantization",
+        "VariationalDequantization": "artifex.flow.dequantization",
+        "VariationalDequantizationConfig": "artifex.flow.dequantization",
         "bijections": "artifex.flow.bijections",
         "distributions": "artifex.flow.distributions",
         "losses": "artifex.flow.losses",

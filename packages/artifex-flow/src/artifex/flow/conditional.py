@@ -90,8 +90,8 @@ class ConditionalFlowConfig(Config):
 class ConditionalFlow(nnx.Module):
     """Any flow, given an observation: ``q(x | c)``, with the methods of a flow, every one of which takes a ``condition``.
 
-    :meth:`initialize` sets standardisations of ``x`` and ``c`` from data, so that both may have any units. Densities are in
-    the units of ``x``.
+    ``x`` and ``c`` are standardised, so that both may have any units; densities are in the units of ``x``. Means and standard
+    deviations are those that :meth:`initialize` is given; the trainer gives it the first batch if nobody has.
 
     Raises:
         InvalidTypeError: ``config`` is not a :class:`ConditionalFlowConfig`.
@@ -114,17 +114,29 @@ class ConditionalFlow(nnx.Module):
         self.embedding = nnx.data(_embedding(config, rngs=rngs))
         self.standardize_x = Standardize(config.shape)
         self.standardize_condition = Standardize((config.condition_dim,))
+        self.was_initialized = nnx.Variable(jnp.zeros((), bool))
         self.rngs = rngs.fork()
 
-    def initialize(self, x: Float[Array, "B ..."], condition: Float[Array, "B C"]) -> None:
-        """Set the standardisations to means and standard deviations of data, the training data say; once, before training.
+    @property
+    def initialized(self) -> bool:
+        """Whether the standardisations have been set; it is saved with the model."""
+        return bool(self.was_initialized[...])
+
+    def initialize(self, batch: Batch, *, rngs: nnx.Rngs | None = None) -> None:
+        """Set the standardisations to means and standard deviations of data.
+
+        Args:
+            batch: ``x`` ``(B, ...)`` and ``condition`` ``(B, C)``: all training data, or a large batch.
+            rngs: nothing is drawn here.
 
         Raises:
             InvalidInputError: the data do not fit the model, are fewer than two, or not finite.
         """
-        x, condition = self._checked(x, condition, "x")
+        del rngs
+        x, condition = self._checked(batch["x"], batch.get("condition"), "x")
         self.standardize_x.initialize(x)
         self.standardize_condition.initialize(condition)
+        self.was_initialized[...] = jnp.ones((), bool)
 
     def __call__(
         self, x: Float[Array, "B ..."], *, condition: Float[Array, "B C"] | None = None, rngs: nnx.Rngs | None = None

@@ -30,7 +30,7 @@ from artifex.flow.distributions import BaseField, NormalConfig, create_base
 from artifex.flow.losses import maximum_likelihood
 from artifex.flow.metrics import bits_per_dimension
 
-__all__ = ["Flow", "FlowConfig", "PositiveInt", "check_count", "checked"]
+__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "check_count", "checked"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 FAR = 1e12
@@ -38,11 +38,9 @@ FAR = 1e12
 
 
 @config
-class FlowConfig(Config):
-    """What the configs of all flows on vectors share."""
+class AnyFlowConfig(Config):
+    """What the configs of all flows share."""
 
-    input_dim: PositiveInt
-    """Number of elements of an example, ``D``."""
     condition_dim: PositiveInt | None = None
     """Width of the vector that examples are conditioned on; None for none."""
     base: BaseField = NormalConfig()
@@ -51,6 +49,19 @@ class FlowConfig(Config):
     """What the networks compute in. None follows the parameters. Elements and densities are float32 in any case."""
     param_dtype: Literal["float32", "bfloat16"] = "float32"
     """What the parameters are kept in."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        raise NotImplementedError
+
+
+@config
+class FlowConfig(AnyFlowConfig):
+    """What the configs of all flows on vectors share."""
+
+    input_dim: PositiveInt
+    """Number of elements of an example, ``D``."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,7 +81,7 @@ class Flow(nnx.Module):
             whenever a method is given no ``rngs``.
     """
 
-    def __init__(self, config: FlowConfig, bijection: Bijection, *, rngs: nnx.Rngs):
+    def __init__(self, config: AnyFlowConfig, bijection: Bijection, *, rngs: nnx.Rngs):
         self.config = config
         self.bijection = bijection
         self.base = create_base(config.base, config.shape, param_dtype=config.param_dtype, rngs=rngs)

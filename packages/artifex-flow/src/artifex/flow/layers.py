@@ -1,25 +1,28 @@
 """Networks that the layers of a flow are steered by.
 
-Shapes: ``B = batch, D = elements, C = width of the condition, P = parameters of one element, H = hidden units``.
+Shapes: ``B = batch, D = elements, C = width of the condition, P = parameters of one element, H = hidden units``; of images,
+``h w = height, width, c = channels in, o = channels out``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
+from pydantic import Field
 
-from artifex.core.nn import activation as activation_named
+from artifex.core.config import Config, config
+from artifex.core.nn import Conv, activation as activation_named
 from artifex.flow.bijections.bijection import check_width
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
-__all__ = ["MaskedMLP", "start_near_identity"]
+__all__ = ["ConvNet", "ConvNetConfig", "MaskedMLP", "start_near_identity"]
 
 KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 NEAR_IDENTITY = 0.01
@@ -118,7 +121,75 @@ class MaskedMLP(nnx.Module):
         return self._cast(layer.bias[...])[None]
 
 
-def start_near_identity(*layers: nnx.Linear) -> None:
+@config
+class ConvNetConfig(Config):
+    """The network that steers a coupling layer on images."""
+
+    hidden_channels: Annotated[int, Field(gt=0)] = 64
+    """Channels of the hidden layers, ``H``."""
+    num_blocks: Annotated[int, Field(ge=0)] = 1
+    """Residual 1×1 convolutions between the two 3×3 convolutions; Glow has one."""
+    activation: str = "relu"
+    """Name of the nonlinearity."""
+
+    def __post_init__(self) -> None:
+        activation_named(self.activation)  # an unknown name is an error here, not when the model is built
+
+
+class ConvNet(nnx.Module):
+    """3×3 convolution, residual 1×1 convolutions, 3×3 convolution: ``(B, h, w, c)`` to ``(B, h, w, o)``.
+
+    The form of Glow's networks (Kingma & Dhariwal 2018, arXiv:1807.03039), most of whose work is in matrix products.
+
+    Args:
+        config: sizes.
+        in_channels: ``c``.
+        out_channels: ``o``.
+        n_condition: channels of the condition; 0 for none.
+        dtype: computes in this type; None means the common type of input and parameters.
+        param_dtype: type of the parameters.
+        rngs: stream ``params`` initialises.
+
+    Example:
+        >>> network = ConvNet(ConvNetConfig(hidden_channels=8), 1, 2, n_condition=3, rngs=nnx.Rngs(0))
+        >>> network(jnp.zeros((4, 6, 6, 1)), jnp.zeros((4, 3))).shape
+        (4, 6, 6, 2)
+    """
+
+    def __init__(
+        self,
+        config: ConvNetConfig,
+        in_channels: int,
+        out_channels: int,
+        *,
+        n_condition: int = 0,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        kinds: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
+        self.dtype = dtype
+        width = config.hidden_channels
+        self.activation = activation_named(config.activation)
+        self.first = Conv(in_channels + n_condition, width, dtype=dtype, **kinds)
+        self.blocks = nnx.List([_linear(width, width, ("embed", "mlp"), **kinds) for _ in range(config.num_blocks)])
+        self.last = Conv(width, out_channels, dtype=dtype, **kinds)
+        start_near_identity(self.last)
+
+    def __call__(self, x: Float[Array, "B h w c"], condition: Float[Array, "B ..."] | None = None) -> Float[Array, "B h w o"]:
+        """``condition`` is a vector for each example ``(B, C)``, or an image ``(B, h, w, C)``."""
+        if condition is not None:
+            c = condition if condition.ndim == 4 else condition[:, None, None]
+            x = jnp.concatenate([x, jnp.broadcast_to(c, (*x.shape[:3], c.shape[-1])).astype(x.dtype)], axis=-1)
+        h = self.activation(self.first(x))
+        for block in self.blocks:
+            assert block.bias is not None
+            kernel, bias = block.kernel[...].astype(h.dtype), block.bias[...].astype(h.dtype)
+            h = h + self.activation(h @ kernel + bias[None, None, None])
+        return self.last(h)
+
+
+def start_near_identity(*layers: nnx.Linear | Conv) -> None:
     """Scale the kernels of a network's last layers down."""
     for layer in layers:
         layer.kernel[...] = NEAR_IDENTITY * layer.kernel[...]

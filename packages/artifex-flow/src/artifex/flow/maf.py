@@ -53,7 +53,9 @@ class AutoregressiveFlowConfig(FlowConfig):
         if isinstance(self.ordering, tuple):
             return self.ordering[layer]
         if self.ordering == "random":
-            return tuple(np.random.default_rng((self.ordering_seed, layer)).permutation(self.input_dim).tolist())
+            return tuple(
+                np.random.RandomState((self.ordering_seed, layer)).permutation(self.input_dim).tolist()
+            )  # a frozen stream: NEP 19
         return tuple(range(self.input_dim))[:: 1 if layer % 2 == 0 else -1]
 
 

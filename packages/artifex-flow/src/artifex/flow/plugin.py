@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, LossEntry, MetricEntry, ModelEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -23,6 +23,15 @@ def artifex_models() -> list[ModelEntry]:
             summary="Any flow given an observation, with an embedding of it: neural posterior estimation.",
         ),
         ModelEntry(
+            name="glow",
+            model="artifex.flow.glow:Glow",
+            config="artifex.flow.glow:GlowConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Kingma & Dhariwal 2018, arXiv:1807.03039",
+            summary="Images: invertible 1x1 convolutions and affine coupling at several scales.",
+        ),
+        ModelEntry(
             name="iaf",
             model="artifex.flow.iaf:IAF",
             config="artifex.flow.iaf:IAFConfig",
@@ -30,6 +39,15 @@ def artifex_models() -> list[ModelEntry]:
             capabilities=CAPABILITIES,
             paper="Kingma et al. 2016, arXiv:1606.04934",
             summary="Inverse autoregressive flow: sample in one pass.",
+        ),
+        ModelEntry(
+            name="image_real_nvp",
+            model="artifex.flow.image_real_nvp:ImageRealNVP",
+            config="artifex.flow.image_real_nvp:ImageRealNVPConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Dinh et al. 2016, arXiv:1605.08803",
+            summary="Images: affine coupling with checkerboard and channel masks at several scales.",
         ),
         ModelEntry(
             name="maf",
@@ -63,18 +81,27 @@ def artifex_models() -> list[ModelEntry]:
 
 @hookimpl
 def artifex_components() -> list[ComponentEntry]:
-    """The base distributions."""
-    kinds = {
+    """The base distributions, and the dequantisations of images."""
+    bases = {
         "normal": ("Normal", "The standard normal distribution, or a learned diagonal one."),
         "student_t": ("StudentT", "Heavy tails."),
         "mixture": ("Mixture", "A learned mixture of diagonal normal distributions."),
         "uniform": ("Uniform", "The uniform distribution on a box."),
     }
-    home = "artifex.flow.distributions"
+    noises = {
+        "uniform": ("UniformDequantization", "Uniform noise."),
+        "variational": ("VariationalDequantization", "Noise from a flow given the image, learned with the density."),
+    }
+    homes = {"base_distribution": ("distributions", bases), "dequantization": ("dequantization", noises)}
     return [
         ComponentEntry(
-            slot="base_distribution", name=kind, component=f"{home}:{name}", config=f"{home}:{name}Config", summary=summary
+            slot=slot,
+            name=kind,
+            component=f"artifex.flow.{home}:{name}",
+            config=f"artifex.flow.{home}:{name}Config",
+            summary=summary,
         )
+        for slot, (home, kinds) in homes.items()
         for kind, (name, summary) in kinds.items()
     ]
 
@@ -116,4 +143,17 @@ def artifex_metrics() -> list[MetricEntry]:
             summary=summary,
         )
         for name, (needs, higher, paper, summary) in metrics.items()
+    ]
+
+
+@hookimpl
+def artifex_presets() -> list[PresetEntry]:
+    """The presets."""
+    summaries = {
+        "glow-digits": "A Glow on scikit-learn's handwritten digits.",
+        "glow-fashion-mnist": "A Glow on Fashion-MNIST.",
+        "real-nvp-digits": "A multi-scale Real NVP on the digits.",
+    }
+    return [
+        PresetEntry(name=name, file=f"artifex.flow:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
     ]

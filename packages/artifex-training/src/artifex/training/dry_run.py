@@ -70,7 +70,7 @@ def dry_run(run: Run) -> DryRun:
     has = hardware.memory_per_device
     fits = memory is None or has is None or memory.total <= has
     if fits:
-        trainer.compile(run.train)
+        trainer.compile(run.train, from_data=True)
     position = run.train.state()
     batch = next(run.train)
     run.train.restore(position)

@@ -70,6 +70,10 @@ class ModelParts:
         rematerialise(model, remat)
         return model
 
+    def params_of(self, model: Any) -> Flat:
+        """The parameters."""
+        return dotted(nnx.state(model, nnx.Param))
+
     def rest_of(self, model: Any) -> Flat:
         """The variables that are neither parameters nor random streams, after a forward pass may have moved them."""
         return dotted(nnx.state(model, nnx.Not(nnx.Any(nnx.Param, nnx.RngState))))

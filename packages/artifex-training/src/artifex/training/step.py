@@ -89,6 +89,15 @@ class Program:
             )
         return owned
 
+    def initialized(self, params: Flat, rest: Flat, batch: Batch, key: jax.Array) -> tuple[Flat, Flat]:
+        """The variables of a :class:`artifex.core.protocols.DataInitialized` model once it has seen ``batch``."""
+        prepare_key, model_key, stream_key = jax.random.split(key, 3)
+        if self._prepare is not None:
+            batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
+        model = self.parts.assemble(params, rest, stream_key, train=True)
+        model.initialize(batch, rngs=nnx.Rngs(model_key))
+        return self.parts.params_of(model), self.parts.rest_of(model)
+
     def step(self, state: TrainState, batch: Batch) -> TrainState:
         """One training step."""
         state, scalars = self._advance(state, batch)

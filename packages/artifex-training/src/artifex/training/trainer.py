@@ -18,7 +18,7 @@ from artifex.core.errors import NonFiniteLossError, RunError
 from artifex.core.extensions import ModelExtension
 from artifex.core.hardware import HardwareDetector, MemoryUsage
 from artifex.core.mesh import ShardingConfig
-from artifex.core.protocols import ModalityProtocol
+from artifex.core.protocols import DataInitialized, ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, naming_last_good
@@ -143,7 +143,7 @@ class Trainer:
             if self.folder is not None:
                 ending.enter_context(_at_work_in(self.folder))
             ending.enter_context(naming_last_good(checkpoints))
-            self.compile(self.loader)
+            self.compile(self.loader, from_data=resume is None)
             if resume is not None:
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)  # into what compile laid out
             ending.push(self._hand_back)
@@ -209,20 +209,38 @@ class Trainer:
         for callback in callbacks:
             callback.on_log(self, metrics)
 
-    def compile(self, loader: Loader) -> None:
-        """Lay the state out on the mesh, from the model as it is now, and make the compiled step for the loader's batches."""
+    def compile(self, loader: Loader, *, from_data: bool = False) -> None:
+        """Lay the state out on the mesh, from the model as it is now, and make the compiled step for the loader's batches.
+
+        ``from_data``: let a model that follows :class:`artifex.core.protocols.DataInitialized`, and has not done so, initialise
+        itself from the loader's next batch. The loader's position stays.
+        """
         self.step, self.stop_reason = 0, None
         shapes = self._plan(loader)
         with jax.set_mesh(self.mesh):
             # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
             copies = jax.tree.map(jnp.copy, (self._parts.params, self._parts.rest))
             variables = lay_out(copies, (self.layout.params, self.layout.rest))
+            self._arrays = self._placement.stage(loader)
+            if from_data and isinstance(self.model, DataInitialized) and not self.model.initialized:
+                variables = self._initialized(variables, loader)
             blank = partial(self.program.blank, names=shapes.sums)
             if self.mesh.size > 1:  # compiled, so that each device makes its part of the optimiser's state and never the whole
                 self.state = jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))(*variables)
             else:
                 self.state = jax.device_put(blank(*variables), self.layout)
-            self._arrays = self._placement.stage(loader)
+
+    def _initialized(self, variables: tuple[Flat, Flat], loader: Loader) -> tuple[Flat, Flat]:
+        """The variables that the model sets from the batch which the first step will be given again."""
+        position = loader.state()
+        data = self._next_arguments(loader)
+        loader.restore(position)
+
+        def initialize(variables: tuple[Flat, Flat], *data: Any) -> tuple[Flat, Flat]:
+            batch = data[0] if self._arrays is None else self._placement.gather(*data)
+            return self.program.initialized(*variables, batch, key_for(self.seed, "initialise from data"))
+
+        return jax.jit(initialize, out_shardings=(self.layout.params, self.layout.rest))(variables, *data)
 
     def _plan(self, loader: Loader) -> TrainState:
         """Everything about the step but its arrays: what it does, and where what lies. Returns the state's shapes."""

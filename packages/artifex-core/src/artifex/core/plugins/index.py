@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-flow": {
-        "model": ("conditional_flow", "iaf", "maf", "neural_spline_flow", "real_nvp"),
+        "model": ("conditional_flow", "glow", "iaf", "image_real_nvp", "maf", "neural_spline_flow", "real_nvp"),
         "loss": ("maximum_likelihood", "reverse_kl"),
         "metric": ("negative_log_likelihood", "effective_sample_size", "log_normalizer", "inversion_error"),
         "component": (
@@ -15,7 +15,10 @@ _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "base_distribution/student_t",
             "base_distribution/mixture",
             "base_distribution/uniform",
+            "dequantization/uniform",
+            "dequantization/variational",
         ),
+        "preset": ("glow-digits", "glow-fashion-mnist", "real-nvp-digits"),
     },
     "artifex-vae": {
         "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
@@ -82,8 +85,11 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
     "ConditionEmbeddingConfig": ("artifex.flow.conditional", "artifex-flow"),
     "ConditionalFlowConfig": ("artifex.flow.conditional", "artifex-flow"),
+    "ConvNetConfig": ("artifex.flow.layers", "artifex-flow"),
     "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
+    "GlowConfig": ("artifex.flow.glow", "artifex-flow"),
     "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
+    "ImageRealNVPConfig": ("artifex.flow.image_real_nvp", "artifex-flow"),
     "MAFConfig": ("artifex.flow.maf", "artifex-flow"),
     "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
     "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
@@ -91,6 +97,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "UniformDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
+    "VariationalDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "ImageModalityConfig": ("artifex.modalities.image", "artifex-modalities-image"),
     "OptimizerConfig": ("artifex.training", "artifex-training"),
     "RunConfig": ("artifex.training", "artifex-training"),

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from artifex.flow.bijections.autoregressive import MaskedAutoregressive as MaskedAutoregressive
     from artifex.flow.bijections.bijection import Bijection as Bijection, Chain as Chain, Inverse as Inverse
     from artifex.flow.bijections.coupling import Coupling as Coupling
+    from artifex.flow.bijections.image_coupling import (
+        ChannelCoupling as ChannelCoupling,
+        CheckerboardCoupling as CheckerboardCoupling,
+    )
     from artifex.flow.bijections.linear import LULinear as LULinear
     from artifex.flow.bijections.permutation import Permutation as Permutation
     from artifex.flow.bijections.planar import Planar as Planar
@@ -35,6 +39,7 @@ _HOMES = {
     "autoregressive": ("MaskedAutoregressive",),
     "bijection": ("Bijection", "Chain", "Inverse"),
     "coupling": ("Coupling",),
+    "image_coupling": ("ChannelCoupling", "CheckerboardCoupling"),
     "linear": ("LULinear",),
     "permutation": ("Permutation",),
     "planar": ("Planar",),

@@ -35,8 +35,7 @@ class ActNorm(Bijection):
     Example:
         >>> layer = ActNorm(2)
         >>> x = jnp.array([[1.0, 10.0], [3.0, 30.0]])
-        >>> layer.initialize(x)
-        >>> layer.forward(x)[0].round(3).tolist()
+        >>> layer.initialize(x).round(3).tolist()
         [[-1.0, -1.0], [1.0, 1.0]]
     """
 
@@ -44,8 +43,8 @@ class ActNorm(Bijection):
         self.log_scale = nnx.Param(jnp.zeros(features, param_dtype), logical_axes=("embed",))
         self.shift = nnx.Param(jnp.zeros(features, param_dtype), logical_axes=("embed",))
 
-    def initialize(self, x: Float[Array, "B ... C"]) -> None:
-        """Set scale and shift so that ``forward(x)`` has mean zero and variance one in every channel.
+    def initialize(self, x: Float[Array, "B ... C"], condition: Condition = None) -> Float[Array, "B ... C"]:
+        """Set scale and shift so that ``forward(x)`` has mean zero and variance one in every channel; returns it.
 
         Raises:
             InvalidInputError: there are fewer than two values a channel.
@@ -56,6 +55,7 @@ class ActNorm(Bijection):
         self.shift[...] = -jnp.mean(x, axis=axes).astype(self.shift[...].dtype)
         deviation = jnp.maximum(jnp.std(x, axis=axes), LEAST_DEVIATION)
         self.log_scale[...] = -jnp.log(deviation).astype(self.log_scale[...].dtype)
+        return self.forward(x, condition)[0]
 
     def forward(self, x: Float[Array, "B ... C"], condition: Condition = None) -> Transformed:
         del condition

@@ -37,6 +37,10 @@ class Bijection(nnx.Module):
         """``f^-1(y)`` and ``log |det df^-1/dy|`` at ``y``."""
         raise NotImplementedError
 
+    def initialize(self, x: Float[Array, "B ..."], condition: Condition = None) -> Float[Array, "B ..."]:
+        """``f(x)``, after the parameters that start from data, if there are any, have been set from ``x``."""
+        return self.forward(x, condition)[0]
+
 
 class Chain(Bijection):
     """``f = f_n o ... o f_1``; log determinants add up.
@@ -67,6 +71,11 @@ class Chain(Bijection):
             y, log_det = bijection.inverse(y, condition)
             total += log_det
         return y, total
+
+    def initialize(self, x: Float[Array, "B ..."], condition: Condition = None) -> Float[Array, "B ..."]:
+        for bijection in self.bijections:
+            x = bijection.initialize(x, condition)
+        return x
 
 
 class Inverse(Bijection):

@@ -96,6 +96,12 @@ class Split(Bijection):
         z, rest_log_det = self.rest.forward(going_on, condition)
         return jnp.concatenate([z, kept.reshape(len(x), -1)], axis=-1), log_det + rest_log_det
 
+    def initialize(self, x: Float[Array, "B H W C"], condition: Condition = None) -> Float[Array, "B D"]:
+        if self.aside is not None:
+            x = self.aside.initialize(x, condition)
+        going_on, kept = jnp.split(x, 2, axis=-1)
+        return jnp.concatenate([self.rest.initialize(going_on, condition), kept.reshape(len(x), -1)], axis=-1)
+
     def inverse(self, y: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         height, width, channels = self.shape
         z, kept = jnp.split(y, 2, axis=-1)

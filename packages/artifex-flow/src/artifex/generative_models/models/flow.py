@@ -11,7 +11,9 @@ if TYPE_CHECKING:
         ConditionEmbeddingConfig as ConditionEmbeddingConfig,
     )
     from artifex.flow.flow import FlowConfig as FlowConfig
+    from artifex.flow.glow import Glow as Glow, GlowConfig as GlowConfig
     from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
+    from artifex.flow.image_real_nvp import ImageRealNVP as ImageRealNVP, ImageRealNVPConfig as ImageRealNVPConfig
     from artifex.flow.maf import MAF as MAF, MAFConfig as MAFConfig
     from artifex.flow.neural_spline import (
         NeuralSplineFlow as NeuralSplineFlow,
@@ -31,8 +33,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ConditionalFlowConfig": "artifex.flow.conditional",
         "CouplingNetworkConfig": "artifex.flow.real_nvp",
         "FlowConfig": "artifex.flow.flow",
+        "Glow": "artifex.flow.glow",
+        "GlowConfig": "artifex.flow.glow",
         "IAF": "artifex.flow.iaf",
         "IAFConfig": "artifex.flow.iaf",
+        "ImageRealNVP": "artifex.flow.image_real_nvp",
+        "ImageRealNVPConfig": "artifex.flow.image_real_nvp",
         "MAF": "artifex.flow.maf",
         "MAFConfig": "artifex.flow.maf",
         "NeuralSplineFlow": "artifex.flow.neural_spline",
