@@ -6,6 +6,8 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.flow import bijections as bijections, distributions as distributions
+    from artifex.flow.bijections.ode import ODESolverConfig as ODESolverConfig
+    from artifex.flow.continuous import ContinuousFlow as ContinuousFlow, ContinuousFlowConfig as ContinuousFlowConfig
     from artifex.flow.distributions import (
         Mixture as Mixture,
         MixtureConfig as MixtureConfig,
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
         UniformConfig as UniformConfig,
     )
     from artifex.flow.flow import Flow as Flow, FlowConfig as FlowConfig
+    from artifex.flow.flow_matching import FlowMatching as FlowMatching, FlowMatchingConfig as FlowMatchingConfig
     from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
     from artifex.flow.maf import MAF as MAF, MAFConfig as MAFConfig
     from artifex.flow.neural_spline import (
@@ -32,9 +35,13 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
+        "ContinuousFlow": "artifex.flow.continuous",
+        "ContinuousFlowConfig": "artifex.flow.continuous",
         "CouplingNetworkConfig": "artifex.flow.real_nvp",
         "Flow": "artifex.flow.flow",
         "FlowConfig": "artifex.flow.flow",
+        "FlowMatching": "artifex.flow.flow_matching",
+        "FlowMatchingConfig": "artifex.flow.flow_matching",
         "IAF": "artifex.flow.iaf",
         "IAFConfig": "artifex.flow.iaf",
         "MAF": "artifex.flow.maf",
@@ -45,6 +52,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "NeuralSplineFlowConfig": "artifex.flow.neural_spline",
         "Normal": "artifex.flow.distributions",
         "NormalConfig": "artifex.flow.distributions",
+        "ODESolverConfig": "artifex.flow.bijections.ode",
         "RealNVP": "artifex.flow.real_nvp",
         "RealNVPConfig": "artifex.flow.real_nvp",
         "StudentT": "artifex.flow.distributions",

@@ -14,6 +14,24 @@ def artifex_models() -> list[ModelEntry]:
     """The models."""
     return [
         ModelEntry(
+            name="continuous_flow",
+            model="artifex.flow.continuous:ContinuousFlow",
+            config="artifex.flow.continuous:ContinuousFlowConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Grathwohl et al. 2019, arXiv:1810.01367",
+            summary="Along the solution of a differential equation, with exact or estimated trace.",
+        ),
+        ModelEntry(
+            name="flow_matching",
+            model="artifex.flow.flow_matching:FlowMatching",
+            config="artifex.flow.flow_matching:FlowMatchingConfig",
+            family="flow",
+            capabilities=CAPABILITIES,
+            paper="Lipman et al. 2023, arXiv:2210.02747",
+            summary="A continuous flow trained by regression, without solving its equation.",
+        ),
+        ModelEntry(
             name="iaf",
             model="artifex.flow.iaf:IAF",
             config="artifex.flow.iaf:IAFConfig",

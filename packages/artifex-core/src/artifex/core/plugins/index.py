@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-flow": {
-        "model": ("iaf", "maf", "neural_spline_flow", "real_nvp"),
+        "model": ("continuous_flow", "flow_matching", "iaf", "maf", "neural_spline_flow", "real_nvp"),
         "component": (
             "base_distribution/normal",
             "base_distribution/student_t",
@@ -78,12 +78,15 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "LaplaceConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
+    "ContinuousFlowConfig": ("artifex.flow.continuous", "artifex-flow"),
     "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
+    "FlowMatchingConfig": ("artifex.flow.flow_matching", "artifex-flow"),
     "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
     "MAFConfig": ("artifex.flow.maf", "artifex-flow"),
     "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
     "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
     "NormalConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "ODESolverConfig": ("artifex.flow.bijections.ode", "artifex-flow"),
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),

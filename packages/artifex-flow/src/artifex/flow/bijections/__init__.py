@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from artifex.flow.bijections.bijection import Bijection as Bijection, Chain as Chain, Inverse as Inverse
     from artifex.flow.bijections.coupling import Coupling as Coupling
     from artifex.flow.bijections.linear import LULinear as LULinear
+    from artifex.flow.bijections.ode import NeuralODE as NeuralODE, ODESolverConfig as ODESolverConfig
     from artifex.flow.bijections.permutation import Permutation as Permutation
     from artifex.flow.bijections.planar import Planar as Planar
     from artifex.flow.bijections.radial import Radial as Radial
@@ -35,6 +36,7 @@ _HOMES = {
     "bijection": ("Bijection", "Chain", "Inverse"),
     "coupling": ("Coupling",),
     "linear": ("LULinear",),
+    "ode": ("NeuralODE", "ODESolverConfig"),
     "permutation": ("Permutation",),
     "planar": ("Planar",),
     "radial": ("Radial",),

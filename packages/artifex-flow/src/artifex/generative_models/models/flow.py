@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
+    from artifex.flow.bijections.ode import ODESolverConfig as ODESolverConfig
+    from artifex.flow.continuous import ContinuousFlow as ContinuousFlow, ContinuousFlowConfig as ContinuousFlowConfig
     from artifex.flow.flow import FlowConfig as FlowConfig
+    from artifex.flow.flow_matching import FlowMatching as FlowMatching, FlowMatchingConfig as FlowMatchingConfig
     from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
     from artifex.flow.maf import MAF as MAF, MAFConfig as MAFConfig
     from artifex.flow.neural_spline import (
@@ -21,14 +24,19 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
+        "ContinuousFlow": "artifex.flow.continuous",
+        "ContinuousFlowConfig": "artifex.flow.continuous",
         "CouplingNetworkConfig": "artifex.flow.real_nvp",
         "FlowConfig": "artifex.flow.flow",
+        "FlowMatching": "artifex.flow.flow_matching",
+        "FlowMatchingConfig": "artifex.flow.flow_matching",
         "IAF": "artifex.flow.iaf",
         "IAFConfig": "artifex.flow.iaf",
         "MAF": "artifex.flow.maf",
         "MAFConfig": "artifex.flow.maf",
         "NeuralSplineFlow": "artifex.flow.neural_spline",
         "NeuralSplineFlowConfig": "artifex.flow.neural_spline",
+        "ODESolverConfig": "artifex.flow.bijections.ode",
         "RealNVP": "artifex.flow.real_nvp",
         "RealNVPConfig": "artifex.flow.real_nvp",
     },
