@@ -34,7 +34,7 @@ TestRealNVP = conformance(
 EQUAL_STEPS = {"method": "heun", "steps": 4}
 """Quicker to compile than the steps that the tolerances choose, which have tests of their own."""
 VELOCITY = {"input_dim": 2, "hidden_dims": (8,), "solver": EQUAL_STEPS}
-# Half a minute goes into compiling the gradient of a solution for each placement; every day the flow below stands for what they share.
+# Half a minute goes into compiling the gradient of a solution for each placement; every day the flow below it stands for both.
 TestContinuousFlow = pytest.mark.nightly(
     conformance({"continuous": (ContinuousFlowConfig(**VELOCITY, jacobian_weight=0.1), POINTS, EXACT)})
 )

@@ -53,8 +53,8 @@ class ODEFlowConfig(FlowConfig):
     solver: ODESolverConfig = ODESolverConfig()
     """How the equation is solved."""
     trace: Literal["exact", "rademacher", "normal"] = "exact"
-    """Trace of the Jacobian: exact, at the cost of one derivative for each element; or Hutchinson's estimate with noise of one of
-    the two distributions, at the cost of one derivative. Densities are estimates then: unbiased in the log, and random."""
+    """Trace of the Jacobian: exact, at the cost of one derivative for each element; or Hutchinson's estimate, at the cost of
+    one, with noise of either distribution. Densities are random then, their logarithms unbiased."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
@@ -123,7 +123,6 @@ class ODEFlow(Flow):
         rngs: random streams, as for every :class:`Flow`.
     """
 
-    config: ODEFlowConfig
     bijection: NeuralODE
 
     def __init__(self, config: ODEFlowConfig, *, rngs: nnx.Rngs):
@@ -135,6 +134,7 @@ class ODEFlow(Flow):
             activation=config.activation,
             rngs=rngs,
         )
+        self.trace = config.trace
         super().__init__(config, NeuralODE(velocity, config.solver), rngs=rngs)
 
     def log_prob(
@@ -188,12 +188,12 @@ class ODEFlow(Flow):
 
     def _trace_key(self, rngs: nnx.Rngs | None) -> Array | None:
         """A key for the noise of the trace, where it is an estimate."""
-        return None if self.config.trace == "exact" else draw_key(self, rngs)
+        return None if self.trace == "exact" else draw_key(self, rngs)
 
     def _noise(self, key: Array | None, x: Array) -> Array | None:
         if key is None:
             return None
-        draw = {"rademacher": jax.random.rademacher, "normal": jax.random.normal}[self.config.trace]
+        draw = {"rademacher": jax.random.rademacher, "normal": jax.random.normal}[self.trace]
         return draw(key, x.shape, jnp.promote_types(x.dtype, jnp.float32))
 
 
@@ -227,8 +227,8 @@ class ContinuousFlow(ODEFlow):
             rngs: stream ``sample`` draws the noise of a trace that is estimated.
 
         Returns:
-            ``log_prob`` ``(B,)``, nats; ``z`` ``(B, D)``; ``log_det`` ``(B,)``; ``kinetic`` ``(B,)``, ``int |v|^2 dt``; ``jacobian``
-            ``(B,)``, ``int |dv/dx|_F^2 dt``.
+            ``log_prob`` ``(B,)``, nats; ``z`` ``(B, D)``; ``log_det`` ``(B,)``; ``kinetic`` ``(B,)``, ``int |v|^2 dt``;
+            ``jacobian`` ``(B,)``, ``int |dv/dx|_F^2 dt``.
 
         Raises:
             InvalidInputError: ``x`` or ``condition`` does not fit the model.

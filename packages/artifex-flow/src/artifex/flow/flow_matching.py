@@ -6,9 +6,9 @@ flow-based generative models with minibatch optimal transport" (arXiv:2302.00482
     x_t = (1 - (1 - s) t) x_0 + t x_1,   u_t = x_1 - (1 - s) x_0         x_0 ~ p_base at t = 0, x_1 from the data at t = 1
     loss = E_{t, x_0, x_1} |v(x_t, t) - u_t|^2,   t ~ U(0, 1)
 
-The minimum over all ``v`` is ``E[u_t | x_t]``, whose equation leads from the base to the data, blurred by ``s = sigma_min``. Noise
-and data meet independently, or as the pairs of a batch that minimise the sum of ``|x_0 - x_1|^2``: these paths cross less,
-and so are straighter and quicker to follow. Sampling and the exact likelihood are those of every continuous flow
+The minimum over all ``v`` is ``E[u_t | x_t]``, whose equation leads from the base to the data, blurred by ``s = sigma_min``.
+Noise and data meet independently, or as the pairs of a batch that minimise the sum of ``|x_0 - x_1|^2``: these paths cross
+less, and so are straighter and quicker to follow. Sampling and the exact likelihood are those of every continuous flow
 (:mod:`artifex.flow.continuous`).
 
 Shapes: ``B = batch, D = elements, C = width of the condition``.
@@ -48,8 +48,8 @@ class FlowMatchingConfig(ODEFlowConfig):
     sigma_min: Annotated[float, Field(ge=0, lt=1)] = 1e-4
     """Standard deviation of the blur that the data get, in units of the base's."""
     pairing: Literal["independent", "optimal_transport"] = "independent"
-    """Which noise goes with which example: as drawn, or so that the batch's squared distances have the least sum. The latter takes
-    time that grows as the cube of the batch, and fits no conditional flow: noise would come to depend on the condition."""
+    """Which noise goes with which example: as drawn, or so that the batch's squared distances have the least sum. The latter
+    takes time that grows as the cube of the batch, and suits no conditional flow: noise would depend on the condition."""
 
     def __post_init__(self) -> None:
         ODEFlowConfig.__post_init__(self)

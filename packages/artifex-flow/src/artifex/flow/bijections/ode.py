@@ -7,8 +7,8 @@ Chen et al. 2018, "Neural ordinary differential equations" (arXiv:1806.07366), t
     d log |det dx(t)/dx(0)| / dt = tr(dv/dx)
 
 ``forward``, from data to base, integrates from one to zero: ``log |det df/dx| = -int_0^1 tr(dv/dx) dt``. The trace is exact, at
-the cost of ``D`` derivatives a step, or Hutchinson's estimate ``e J e`` with ``E[e e^T] = I``, at the cost of one, its noise ``e``
-held fixed over a solve, so that what is integrated stays a smooth function of time.
+the cost of ``D`` derivatives a step, or Hutchinson's estimate ``e J e`` with ``E[e e^T] = I``, at the cost of one; its noise
+``e`` is held over a solve, so that what is integrated stays a smooth function of time.
 
 On the way two energies are measured, by which the path can be kept straight (Finlay et al. 2020, arXiv:2002.02798):
 ``int |v|^2 dt`` and ``int |dv/dx|_F^2 dt``.
