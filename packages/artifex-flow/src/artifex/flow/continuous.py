@@ -48,8 +48,6 @@ class ODEFlowConfig(FlowConfig):
     """Widths of the hidden layers of the velocity network."""
     activation: str = "silu"
     """Name of the nonlinearity. A smooth one: the solver's steps are short where derivatives jump."""
-    time_features: PositiveInt = 8
-    """How many cosines of the time the network sees, ``cos(pi k t)`` for ``k`` from 1 on."""
     solver: ODESolverConfig = ODESolverConfig()
     """How the equation is solved."""
     trace: Literal["exact", "rademacher", "normal"] = "exact"
@@ -76,13 +74,12 @@ class ContinuousFlowConfig(ODEFlowConfig):
 
 
 class VelocityNetwork(nnx.Module):
-    """``v(x, t; condition)``: a multilayer perceptron of ``x``, ``cos(pi k t)`` and the condition; small at first.
+    """``v(x, t; condition)``: a multilayer perceptron of ``x``, ``t`` and the condition; small at first.
 
     Args:
         features: ``D``.
         hidden_dims: width of each hidden layer.
         n_condition: ``C``; 0 for none.
-        time_features: how many cosines.
         activation: a name that :func:`artifex.core.nn.activation` knows.
         rngs: stream ``params`` initialises.
 
@@ -98,19 +95,15 @@ class VelocityNetwork(nnx.Module):
         hidden_dims: Sequence[int],
         *,
         n_condition: int = 0,
-        time_features: int = 8,
         activation: str = "silu",
         rngs: nnx.Rngs,
     ):
-        self.time_features = time_features
-        width = features + time_features + n_condition
-        self.network = MLP(width, hidden_dims, features, activation=activation, rngs=rngs)
+        self.network = MLP(features + 1 + n_condition, hidden_dims, features, activation=activation, rngs=rngs)
         start_near_identity(self.network.layers[-1])
 
     def __call__(self, x: Float[Array, "B D"], t: Float[Array, "B"], condition: Condition = None) -> Float[Array, "B D"]:
-        waves = jnp.cos(jnp.pi * jnp.arange(1, self.time_features + 1, dtype=t.dtype)[None] * t[:, None])
-        seen = [x, waves.astype(x.dtype), *([] if condition is None else [condition.astype(x.dtype)])]
-        return self.network(jnp.concatenate(seen, axis=-1))
+        seen = [x, t[:, None], *([] if condition is None else [condition])]
+        return self.network(jnp.concatenate([part.astype(x.dtype) for part in seen], axis=-1))
 
 
 class ODEFlow(Flow):
@@ -130,7 +123,6 @@ class ODEFlow(Flow):
             config.input_dim,
             config.hidden_dims,
             n_condition=config.condition_dim or 0,
-            time_features=config.time_features,
             activation=config.activation,
             rngs=rngs,
         )
