@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy.stats
 
 from artifex.core.testing.conformance import Space, box, conformance
 from artifex.flow import (
     ConditionalFlowConfig,
+    ContinuousFlowConfig,
+    FlowMatchingConfig,
     GlowConfig,
     IAFConfig,
     ImageRealNVPConfig,
@@ -78,3 +81,12 @@ TestImageRealNVP = conformance(
         )
     }
 )
+
+EQUAL_STEPS = {"method": "heun", "steps": 4}
+"""Quicker to compile than the steps that the tolerances choose, which have tests of their own."""
+VELOCITY = {"input_dim": 2, "hidden_dims": (8,), "solver": EQUAL_STEPS}
+# Half a minute goes into compiling the gradient of a solution for each placement; every day the flow below it stands for both.
+TestContinuousFlow = pytest.mark.nightly(
+    conformance({"continuous": (ContinuousFlowConfig(**VELOCITY, jacobian_weight=0.1), POINTS, EXACT)})
+)
+TestFlowMatching = conformance({"matching": (FlowMatchingConfig(**VELOCITY, pairing="optimal_transport"), POINTS, EXACT)})

@@ -6,11 +6,13 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.flow import bijections as bijections, distributions as distributions, losses as losses, metrics as metrics
+    from artifex.flow.bijections.ode import ODESolverConfig as ODESolverConfig
     from artifex.flow.conditional import (
         ConditionalFlow as ConditionalFlow,
         ConditionalFlowConfig as ConditionalFlowConfig,
         ConditionEmbeddingConfig as ConditionEmbeddingConfig,
     )
+    from artifex.flow.continuous import ContinuousFlow as ContinuousFlow, ContinuousFlowConfig as ContinuousFlowConfig
     from artifex.flow.dequantization import (
         UniformDequantization as UniformDequantization,
         UniformDequantizationConfig as UniformDequantizationConfig,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         UniformConfig as UniformConfig,
     )
     from artifex.flow.flow import Flow as Flow, FlowConfig as FlowConfig
+    from artifex.flow.flow_matching import FlowMatching as FlowMatching, FlowMatchingConfig as FlowMatchingConfig
     from artifex.flow.glow import Glow as Glow, GlowConfig as GlowConfig
     from artifex.flow.iaf import IAF as IAF, IAFConfig as IAFConfig
     from artifex.flow.image_flow import ImageFlow as ImageFlow, ImageFlowConfig as ImageFlowConfig
@@ -56,6 +59,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "FlowConfig": "artifex.flow.flow",
         "Glow": "artifex.flow.glow",
         "GlowConfig": "artifex.flow.glow",
+        "ContinuousFlow": "artifex.flow.continuous",
+        "ContinuousFlowConfig": "artifex.flow.continuous",
+        "FlowMatching": "artifex.flow.flow_matching",
+        "FlowMatchingConfig": "artifex.flow.flow_matching",
         "IAF": "artifex.flow.iaf",
         "IAFConfig": "artifex.flow.iaf",
         "ImageFlow": "artifex.flow.image_flow",
@@ -70,6 +77,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "NeuralSplineFlowConfig": "artifex.flow.neural_spline",
         "Normal": "artifex.flow.distributions",
         "NormalConfig": "artifex.flow.distributions",
+        "ODESolverConfig": "artifex.flow.bijections.ode",
         "RealNVP": "artifex.flow.real_nvp",
         "RealNVPConfig": "artifex.flow.real_nvp",
         "StudentT": "artifex.flow.distributions",

@@ -162,12 +162,16 @@ class Flow(nnx.Module):
     def _sampled(
         self, n_samples: int, *, condition: Condition = None, rngs: nnx.Rngs | None = None
     ) -> tuple[Float[Array, "N ..."], Float[Array, "N"]]:
+        z, condition = self._drawn(n_samples, condition, rngs)
+        x, log_det = self.bijection.inverse(z, condition)
+        return x, self.base.log_prob(z) - log_det
+
+    def _drawn(self, n_samples: int, condition: Condition, rngs: nnx.Rngs | None) -> tuple[Array, Array | None]:
+        """``z ~ p_base``, and a condition for each."""
         check_count(n_samples)
         if condition is not None and jnp.shape(condition)[:1] == (1,):
             condition = jnp.repeat(jnp.asarray(condition), n_samples, axis=0)
-        z = self.base.sample(draw_key(self, rngs), n_samples)
-        x, log_det = self.bijection.inverse(*self._checked(z, condition, "z"))
-        return x, self.base.log_prob(z) - log_det
+        return self._checked(self.base.sample(draw_key(self, rngs), n_samples), condition, "z")
 
     def _checked(self, x: Array, condition: Condition, what: str) -> tuple[Array, Array | None]:
         """A batch and its condition, if they fit."""

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-flow": {
-        "model": ("conditional_flow", "glow", "iaf", "image_real_nvp", "maf", "neural_spline_flow", "real_nvp"),
+        "model": (
+            "conditional_flow",
+            "continuous_flow",
+            "flow_matching",
+            "glow",
+            "iaf",
+            "image_real_nvp",
+            "maf",
+            "neural_spline_flow",
+            "real_nvp",
+        ),
         "loss": ("maximum_likelihood", "reverse_kl"),
         "metric": ("negative_log_likelihood", "effective_sample_size", "log_normalizer", "inversion_error"),
         "component": (
@@ -88,12 +98,15 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "ConvNetConfig": ("artifex.flow.layers", "artifex-flow"),
     "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "GlowConfig": ("artifex.flow.glow", "artifex-flow"),
+    "ContinuousFlowConfig": ("artifex.flow.continuous", "artifex-flow"),
+    "FlowMatchingConfig": ("artifex.flow.flow_matching", "artifex-flow"),
     "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
     "ImageRealNVPConfig": ("artifex.flow.image_real_nvp", "artifex-flow"),
     "MAFConfig": ("artifex.flow.maf", "artifex-flow"),
     "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
     "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
     "NormalConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "ODESolverConfig": ("artifex.flow.bijections.ode", "artifex-flow"),
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),

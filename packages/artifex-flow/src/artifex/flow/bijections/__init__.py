@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         CheckerboardCoupling as CheckerboardCoupling,
     )
     from artifex.flow.bijections.linear import LULinear as LULinear
+    from artifex.flow.bijections.ode import NeuralODE as NeuralODE, ODESolverConfig as ODESolverConfig
     from artifex.flow.bijections.permutation import Permutation as Permutation
     from artifex.flow.bijections.planar import Planar as Planar
     from artifex.flow.bijections.radial import Radial as Radial
@@ -41,6 +42,7 @@ _HOMES = {
     "coupling": ("Coupling",),
     "image_coupling": ("ChannelCoupling", "CheckerboardCoupling"),
     "linear": ("LULinear",),
+    "ode": ("NeuralODE", "ODESolverConfig"),
     "permutation": ("Permutation",),
     "planar": ("Planar",),
     "radial": ("Radial",),
