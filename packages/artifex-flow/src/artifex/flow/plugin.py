@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, ModelEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, ModelEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -67,4 +67,23 @@ def artifex_components() -> list[ComponentEntry]:
             slot="base_distribution", name=kind, component=f"{home}:{name}", config=f"{home}:{name}Config", summary=summary
         )
         for kind, (name, summary) in kinds.items()
+    ]
+
+
+@hookimpl
+def artifex_datasets() -> list[DatasetEntry]:
+    """The data sets."""
+    return [
+        DatasetEntry(
+            name="density",
+            dataset="artifex.flow.densities.dataset:DensitySamples",
+            config="artifex.flow.densities.dataset:DensitySamplesConfig",
+            summary="Draws of a known density on the plane: two moons, checkerboard, rings and others.",
+        ),
+        DatasetEntry(
+            name="sklearn_table",
+            dataset="artifex.flow.tables:SklearnTable",
+            config="artifex.flow.tables:SklearnTableConfig",
+            summary="scikit-learn's small tables, standardised: breast cancer, diabetes, iris, wine.",
+        ),
     ]
