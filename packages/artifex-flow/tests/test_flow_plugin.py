@@ -17,12 +17,9 @@ OURS = [
     for entry, plugin in plugins.registry().entries(kind)
     if plugin.distribution == "artifex-flow"
 ]
-TARGETS = [
-    target
-    for _, entry in OURS
-    for field in ("model", "config", "component", "dataset")
-    if (target := getattr(entry, field, ""))
-]
+FIELDS = ("model", "config", "component", "dataset")
+TARGETS = [target for _, entry in OURS for field in FIELDS if (target := getattr(entry, field, ""))]
+MODULES = ["artifex.flow", "artifex.flow.bijections", "artifex.flow.densities", "artifex.generative_models.models.flow"]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
@@ -24,7 +26,8 @@ def test_training_rows_have_mean_zero_and_deviation_one_and_the_others_their_sca
 
 
 def test_splits_hold_every_row_once_with_its_class() -> None:
-    table, stored = SklearnTable(SklearnTableConfig(table="breast_cancer", standardize=False)), load_breast_cancer()
+    table = SklearnTable(SklearnTableConfig(table="breast_cancer", standardize=False))
+    stored: Any = load_breast_cancer()
     parts = [table.arrays(split) for split in table.splits]
     rows = np.concatenate([np.column_stack([part["x"], part["label"]]) for part in parts])
     expected = np.column_stack([stored["data"].astype(np.float32), stored["target"]])
@@ -33,7 +36,8 @@ def test_splits_hold_every_row_once_with_its_class() -> None:
 
 def test_a_number_to_predict_is_no_label() -> None:
     table = SklearnTable(SklearnTableConfig(table="diabetes"))
+    stored: Any = load_diabetes()
     assert list(table.arrays("train")) == ["x"]
-    assert sum(len(table.arrays(split)["x"]) for split in table.splits) == len(load_diabetes()["data"])
+    assert sum(len(table.arrays(split)["x"]) for split in table.splits) == len(stored["data"])
     with pytest.raises(InvalidInputError, match="train, test, validation"):
         table.arrays("dev")

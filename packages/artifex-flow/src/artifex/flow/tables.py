@@ -40,7 +40,7 @@ class SklearnTableConfig(Config):
 
 
 class SklearnTable:
-    """``x``: float32 rows ``(N, D)``, in three splits that stay the same for ever; ``label``: int32 classes, where there are any.
+    """``x``: float32 rows ``(N, D)``, split once and for all; ``label``: int32 classes, where there are any.
 
     Raises:
         DataError: scikit-learn is not installed.
@@ -87,6 +87,6 @@ class SklearnTable:
             datasets = importlib.import_module("sklearn.datasets")
         except ModuleNotFoundError as error:
             raise DataError(
-                f"table {self.config.table!r} comes with scikit-learn, which is not installed: pip install 'artifex-flow[tables]'"
+                f"table {self.config.table!r} comes with scikit-learn; it is missing: pip install 'artifex-flow[tables]'"
             ) from error
         return getattr(datasets, f"load_{self.config.table}")()
