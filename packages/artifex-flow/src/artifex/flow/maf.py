@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import jax
+import numpy as np
 from flax import nnx
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import activation as activation_named
 from artifex.flow.bijections import AffineTransformer, Chain, MaskedAutoregressive, Transformer
 from artifex.flow.flow import Flow, FlowConfig, PositiveInt
+from artifex.flow.masks import checked_order
 
 __all__ = ["MAF", "AutoregressiveFlowConfig", "MAFConfig", "autoregressive_layers"]
 
@@ -32,11 +33,31 @@ class AutoregressiveFlowConfig(FlowConfig):
     """Widths of the hidden layers of each network."""
     activation: str = "relu"
     """Name of the nonlinearity."""
-    ordering: Literal["alternating", "random"] = "alternating"
-    """Elements in stored order and backwards in turn, or in an order that is drawn anew for each layer."""
+    ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
+    """Elements in stored order and backwards in turn; in an order drawn for each layer; or an ordering for each layer, written
+    out: the place of each element, 0 first."""
+    ordering_seed: Annotated[int, Field(ge=0)] = 0
+    """What random orderings are drawn by. They are part of the model's form: a model that is loaded has to have them again."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
+        if isinstance(self.ordering, str):
+            return
+        if len(self.ordering) != self.num_transforms:
+            raise ValueError(
+                f"ordering has {len(self.ordering)} orderings for {self.num_transforms} transforms; give one for each"
+            )
+        for order in self.ordering:
+            checked_order(order, self.input_dim)
+
+    def given_orderings(self) -> tuple[tuple[int, ...], ...] | None:
+        """Drawn or written out, one a layer; None where they alternate."""
+        if not isinstance(self.ordering, str):
+            return self.ordering
+        if self.ordering == "alternating":
+            return None
+        draws = np.random.RandomState(self.ordering_seed)  # NumPy keeps this generator's stream frozen (NEP 19)
+        return tuple(tuple(draws.permutation(self.input_dim).tolist()) for _ in range(self.num_transforms))
 
 
 @config
@@ -54,23 +75,19 @@ class MAFConfig(AutoregressiveFlowConfig):
 
 def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transformer, *, rngs: nnx.Rngs) -> list:
     """The layers that ``config`` describes."""
-    places = range(config.input_dim)
-    layers = []
-    for i in range(config.num_transforms):
-        order = places if i % 2 == 0 else places[::-1]
-        if config.ordering == "random":
-            order = jax.random.permutation(rngs.params(), config.input_dim).tolist()
-        layers.append(
-            MaskedAutoregressive(
-                order,
-                transformer,
-                config.hidden_dims,
-                n_condition=config.condition_dim or 0,
-                activation=config.activation,
-                rngs=rngs,
-            )
+    places = tuple(range(config.input_dim))
+    alternating = [places if i % 2 == 0 else places[::-1] for i in range(config.num_transforms)]
+    return [
+        MaskedAutoregressive(
+            order,
+            transformer,
+            config.hidden_dims,
+            n_condition=config.condition_dim or 0,
+            activation=config.activation,
+            rngs=rngs,
         )
-    return layers
+        for order in config.given_orderings() or alternating
+    ]
 
 
 class MAF(Flow):

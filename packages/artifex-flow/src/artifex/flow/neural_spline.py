@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import jax
 from flax import nnx
 from pydantic import Field
 
@@ -73,20 +72,16 @@ class NeuralSplineFlow(Flow):
 
 
 def _coupling_layers(config: NeuralSplineFlowConfig, spline: SplineTransformer, *, rngs: nnx.Rngs) -> list[Coupling]:
-    """Every other element steers the rest; which ones takes turns, or is drawn."""
-    layers = []
-    for i in range(config.num_transforms):
-        order = range(config.input_dim)
-        if config.ordering == "random":
-            order = jax.random.permutation(rngs.params(), config.input_dim).tolist()
-        layers.append(
-            Coupling(
-                [(place + i) % 2 == 1 for place in order],
-                spline,
-                config.hidden_dims,
-                n_condition=config.condition_dim or 0,
-                activation=config.activation,
-                rngs=rngs,
-            )
+    """Elements at even and at odd places steer the others in turn."""
+    orderings = config.given_orderings() or (tuple(range(config.input_dim)),) * config.num_transforms
+    return [
+        Coupling(
+            [(place + i) % 2 == 1 for place in order],
+            spline,
+            config.hidden_dims,
+            n_condition=config.condition_dim or 0,
+            activation=config.activation,
+            rngs=rngs,
         )
-    return layers
+        for i, order in enumerate(orderings)
+    ]
