@@ -13,6 +13,7 @@ from flax import nnx
 
 from artifex.core import create_model
 from artifex.core.errors import InvalidInputError
+from artifex.core.storage import load_model, save_model
 from artifex.flow import (
     Flow,
     IAFConfig,
@@ -81,6 +82,18 @@ def test_samples_come_with_their_density(name: str) -> None:
     np.testing.assert_allclose(log_prob, model.base.log_prob(z) + log_det, atol=2e-4)
 
 
+@pytest.mark.parametrize("ordering", ["random", [[2, 0, 3, 1], [1, 3, 2, 0]]])
+@pytest.mark.parametrize("layer", ["autoregressive", "coupling"])
+def test_orderings_are_the_same_when_a_model_is_loaded(ordering, layer: str, tmp_path) -> None:
+    config = NeuralSplineFlowConfig(**SMALL | {"input_dim": 4}, bins=3, layer=layer, ordering=ordering)
+    model, x = moved(config), jnp.array([[0.3, -1.0, 2.0, 0.7]])
+    save_model(model, tmp_path)
+    assert float(load_model(tmp_path).log_prob(x)[0]) == float(model.log_prob(x)[0])
+    nnx.eval_shape(lambda: create_model(config, rngs=nnx.Rngs(0)))
+    if layer == "autoregressive" and ordering != "random":
+        assert [list(made.network.order) for made in model.bijection.bijections] == ordering
+
+
 def test_a_condition_changes_the_density_and_is_checked() -> None:
     model = moved(MAFConfig(**SMALL, condition_dim=3))
     x, condition = jnp.zeros((4, 2)), jax.random.normal(jax.random.key(0), (4, 3))
@@ -113,6 +126,8 @@ def test_bad_input_is_refused(x: jax.Array, said: str) -> None:
         (lambda: NeuralSplineFlowConfig(input_dim=1, layer="coupling"), "use layer 'autoregressive'"),
         (lambda: NeuralSplineFlowConfig(input_dim=2, bins=-1), "bins"),
         (lambda: MAFConfig(input_dim=2, activation="rellu"), "relu"),
+        (lambda: MAFConfig(input_dim=2, ordering=[[0, 1]]), "1 orderings for 5 transforms"),
+        (lambda: MAFConfig(input_dim=2, num_transforms=1, ordering=[[1, 2]]), "places 0 to 1"),
         (lambda: UniformConfig(low=1.0, high=0.0), "lower end first"),
     ],
 )

@@ -17,12 +17,9 @@ OURS = [
     for entry, plugin in plugins.registry().entries(kind)
     if plugin.distribution == "artifex-flow"
 ]
-TARGETS = [
-    target
-    for _, entry in OURS
-    for field in ("model", "config", "component", "loss", "metric")
-    if (target := getattr(entry, field, ""))
-]
+FIELDS = ("model", "config", "component", "dataset", "loss", "metric")
+TARGETS = [target for _, entry in OURS for field in FIELDS if (target := getattr(entry, field, ""))]
+MODULES = ["artifex.flow", "artifex.flow.bijections", "artifex.flow.densities", "artifex.generative_models.models.flow"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -43,7 +40,7 @@ def test_importing_it_imports_no_jax(module: str) -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize("name", ["artifex.flow", "artifex.flow.bijections", "artifex.generative_models.models.flow"])
+@pytest.mark.parametrize("name", MODULES)
 def test_every_public_name_is_there(name: str) -> None:
     module = importlib.import_module(name)
     assert sorted(module.__all__) == dir(module)

@@ -53,9 +53,8 @@ class AutoregressiveFlowConfig(FlowConfig):
         if isinstance(self.ordering, tuple):
             return self.ordering[layer]
         if self.ordering == "random":
-            return tuple(
-                np.random.RandomState((self.ordering_seed, layer)).permutation(self.input_dim).tolist()
-            )  # a frozen stream: NEP 19
+            draws = np.random.RandomState((self.ordering_seed, layer))  # NumPy keeps this generator's stream frozen (NEP 19)
+            return tuple(draws.permutation(self.input_dim).tolist())
         return tuple(range(self.input_dim))[:: 1 if layer % 2 == 0 else -1]
 
 

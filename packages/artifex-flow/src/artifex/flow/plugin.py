@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import (
+    ComponentEntry,
+    DatasetEntry,
+    LossEntry,
+    MetricEntry,
+    ModelEntry,
+    PresetEntry,
+    hookimpl,
+)
 
 ARTIFEX_API = (1, 1)
 
@@ -174,4 +182,23 @@ def artifex_presets() -> list[PresetEntry]:
     }
     return [
         PresetEntry(name=name, file=f"artifex.flow:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
+    ]
+
+
+@hookimpl
+def artifex_datasets() -> list[DatasetEntry]:
+    """The data sets."""
+    return [
+        DatasetEntry(
+            name="density",
+            dataset="artifex.flow.densities.dataset:DensitySamples",
+            config="artifex.flow.densities.dataset:DensitySamplesConfig",
+            summary="Draws of a known density on the plane: two moons, checkerboard, rings and others.",
+        ),
+        DatasetEntry(
+            name="sklearn_table",
+            dataset="artifex.flow.tables:SklearnTable",
+            config="artifex.flow.tables:SklearnTableConfig",
+            summary="scikit-learn's small tables, standardised: breast cancer, diabetes, iris, wine.",
+        ),
     ]

@@ -71,7 +71,7 @@ def _weights(network: MaskedMLP, arrays: Mapping[str, np.ndarray], prefix: str) 
     order = arrays.get(f"{prefix}order")
     if order is None or tuple(order.tolist()) != network.order:
         raise InvalidInputError(
-            f"{prefix}order is {order}, the model's {network.order}; build the model with the same ordering"
+            f"{prefix}order is {order}, the model's {network.order}; set the config's ordering to the state's"
         )
     linears = (*network.hidden, network.head)
     weights = []

@@ -29,6 +29,7 @@ _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "dequantization/variational",
         ),
         "preset": ("glow-digits", "glow-fashion-mnist", "real-nvp-digits"),
+        "dataset": ("density", "sklearn_table"),
     },
     "artifex-vae": {
         "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
@@ -100,6 +101,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "GlowConfig": ("artifex.flow.glow", "artifex-flow"),
     "ContinuousFlowConfig": ("artifex.flow.continuous", "artifex-flow"),
     "FlowMatchingConfig": ("artifex.flow.flow_matching", "artifex-flow"),
+    "DensitySamplesConfig": ("artifex.flow.densities", "artifex-flow"),
     "IAFConfig": ("artifex.flow.iaf", "artifex-flow"),
     "ImageRealNVPConfig": ("artifex.flow.image_real_nvp", "artifex-flow"),
     "MAFConfig": ("artifex.flow.maf", "artifex-flow"),
@@ -108,6 +110,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "NormalConfig": ("artifex.flow.distributions", "artifex-flow"),
     "ODESolverConfig": ("artifex.flow.bijections.ode", "artifex-flow"),
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
+    "SklearnTableConfig": ("artifex.flow.tables", "artifex-flow"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),

@@ -133,30 +133,32 @@ class SplineTransformer:
         return inside, jnp.where(inside, x, 0)  # what lies outside must not make a number that is none, not even unused
 
 
-class _Softmax(NamedTuple):
-    """What makes bins of free numbers: ``width_k = exp(u_k - largest) * factor``."""
-
-    largest: Array
-    factor: Array
-
-
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def find_bin(spline: SplineTransformer, by_y: bool, at: Float[Array, "... D"], parameters: Float[Array, "... P D"]) -> Bin:
     """The bin that ``at`` falls into, by its ``y`` or its ``x``.
 
-    Written out bin by bin, with a derivative of its own: as one expression of arrays over all bins it is several times slower
-    on CPUs, and automatic differentiation of what is written out slower still.
+    Written out row by row of the parameters, with a derivative of its own: as one expression of arrays over all bins it is
+    several times slower on CPUs, and automatic differentiation of what is written out slower still.
     """
-    return _search(spline, by_y, at, parameters)[0]
+    return _search(spline, by_y, at, _rows(parameters))[0]
 
 
-def _search(spline: SplineTransformer, by_y: bool, at: Array, parameters: Array) -> tuple[Bin, _Softmax, _Softmax, Array]:
-    """The bin, what made the widths and the heights, and the bin's number."""
+class _Search(NamedTuple):
+    """What there is to know of the bin that was found."""
+
+    part: Bin
+    factors: tuple[Array, Array]
+    """``2 T / sum_j exp(u_j)`` of the widths and of the heights."""
+    number: Array
+    """Which bin it is, 0 first."""
+
+
+def _search(spline: SplineTransformer, by_y: bool, at: Array, rows: list[Array]) -> _Search:
     n, bound = spline.bins, spline.bound
-    steps, log_bound = _free(spline, parameters)
-    widths, x_softmax = _bins([steps(k) for k in range(n)], bound)
-    heights, y_softmax = _bins([steps(n + k) for k in range(n)], bound)
-    log_d = [jnp.zeros_like(at), *(log_bound(2 * n + k) for k in range(n - 1)), jnp.zeros_like(at)]
+    limit = -math.log(spline.min_slope)
+    widths, x_factor = _bins(rows[:n], limit / 2, bound)
+    heights, y_factor = _bins(rows[n : 2 * n], limit / 2, bound)
+    log_d = [jnp.zeros_like(at), *(soft_clip(u, limit) for u in rows[2 * n :]), jnp.zeros_like(at)]
     x0 = y0 = jnp.full_like(at, -bound)
     x1, y1 = x0 + widths[0], y0 + heights[0]
     found, number = Bin(x0, x1, y0, y1, log_d[0], log_d[1]), jnp.zeros_like(at)
@@ -167,26 +169,20 @@ def _search(spline: SplineTransformer, by_y: bool, at: Array, parameters: Array)
         later = Bin(x0, x1, y0, y1, log_d[k], log_d[k + 1])
         found = Bin(*(jnp.where(here, new, old) for new, old in zip(later, found, strict=True)))
         number += here
-    return found, x_softmax, y_softmax, number
+    return _Search(found, (x_factor, y_factor), number)
 
 
-def _free(spline: SplineTransformer, parameters: Array) -> tuple[Any, Any]:
-    """Row ``i`` of the parameters, clipped as a width or height, or as a log derivative."""
-    limit = -math.log(spline.min_slope)
-    return lambda i: soft_clip(parameters[..., i, :], limit / 2), lambda i: soft_clip(parameters[..., i, :], limit)
+def _rows(parameters: Float[Array, "... P D"]) -> list[Array]:
+    """The rows one by one; the transpose of ``split`` is one concatenation, that of slices a sum of padded arrays."""
+    axis = parameters.ndim - 2
+    return [row[..., 0, :] for row in jax.lax.split(parameters, (1,) * parameters.shape[axis], axis)]
 
 
-def _bins(free: list[Array], bound: float) -> tuple[list[Array], _Softmax]:
-    """``2 bound softmax(free)``."""
-    largest = free[0]
-    for u in free[1:]:
-        largest = jnp.maximum(largest, u)
-    weights = [jnp.exp(u - largest) for u in free]
-    total = weights[0]
-    for w in weights[1:]:
-        total = total + w
-    factor = 2 * bound / total
-    return [w * factor for w in weights], _Softmax(largest, factor)
+def _bins(free: list[Array], limit: float, bound: float) -> tuple[list[Array], Array]:
+    """``2 bound softmax(u)`` of clipped ``u``, and the factor in it; clipped, they need no largest one subtracted."""
+    weights = [jnp.exp(soft_clip(u, limit)) for u in free]
+    factor = 2 * bound / sum(weights[1:], weights[0])
+    return [w * factor for w in weights], factor
 
 
 @find_bin.defjvp
@@ -196,27 +192,27 @@ def _find_bin_jvp(spline: SplineTransformer, by_y: bool, primals: Any, tangents:
     A knot ``x_k = 2 T sum_{j<k} p_j - T`` with ``p = softmax(u)`` moves by ``2 T (sum_{j<k} p_j du_j - P_k sum_j p_j du_j)``,
     where ``P_k = (x_k + T) / 2 T``.
     """
-    (at, parameters), (_, moves) = primals, tangents
-    found, x_softmax, y_softmax, number = _search(spline, by_y, at, parameters)
-    n, bound, number = spline.bins, spline.bound, number[..., None, :]
-    k = jnp.arange(n, dtype=at.dtype).reshape((1,) * (at.ndim - 1) + (n, 1))
-    limit = -math.log(spline.min_slope)
-    before, upto = k < number, k <= number
+    (at, parameters), (_, tangent) = primals, tangents
+    rows, moves = _rows(parameters), _rows(tangent)
+    found, factors, number = _search(spline, by_y, at, rows)
+    n, bound, limit = spline.bins, spline.bound, -math.log(spline.min_slope)
 
-    def knots(rows: slice, softmax: _Softmax, low: Array, high: Array) -> tuple[Array, Array]:
-        shrink = 1 + jnp.abs(parameters[..., rows, :]) * (2 / limit)
-        weight = jnp.exp(parameters[..., rows, :] / shrink - softmax.largest[..., None, :]) * softmax.factor[..., None, :]
-        moved = weight / (shrink * shrink) * moves[..., rows, :]
-        total = jnp.sum(moved, axis=-2) / (2 * bound)
-        return (
-            jnp.sum(jnp.where(before, moved, 0), axis=-2) - (low + bound) * total,
-            jnp.sum(jnp.where(upto, moved, 0), axis=-2) - (high + bound) * total,
-        )
+    def knots(first: int, factor: Array, low: Array, high: Array) -> tuple[Array, Array]:
+        total = before = upto = jnp.zeros_like(at)
+        for k in range(n):
+            clip = 1 / (1 + jnp.abs(rows[first + k]) * (2 / limit))
+            moved = jnp.exp(rows[first + k] * clip) * factor * (clip * clip) * moves[first + k]
+            total += moved
+            before += jnp.where(number > k, moved, 0)
+            upto += jnp.where(number >= k, moved, 0)
+        return before - (low + bound) / (2 * bound) * total, upto - (high + bound) / (2 * bound) * total
 
-    x0, x1 = knots(slice(0, n), x_softmax, found.x0, found.x1)
-    y0, y1 = knots(slice(n, 2 * n), y_softmax, found.y0, found.y1)
-    shrink = 1 + jnp.abs(parameters[..., 2 * n :, :]) / limit
-    moved = moves[..., 2 * n :, :] / (shrink * shrink)
-    log_d0 = jnp.sum(jnp.where(k[..., :-1, :] == number - 1, moved, 0), axis=-2)
-    log_d1 = jnp.sum(jnp.where(k[..., :-1, :] == number, moved, 0), axis=-2)
+    x0, x1 = knots(0, factors[0], found.x0, found.x1)
+    y0, y1 = knots(n, factors[1], found.y0, found.y1)
+    log_d0 = log_d1 = jnp.zeros_like(at)
+    for k in range(n - 1):
+        clip = 1 / (1 + jnp.abs(rows[2 * n + k]) / limit)
+        moved = clip * clip * moves[2 * n + k]
+        log_d0 += jnp.where(number == k + 1, moved, 0)
+        log_d1 += jnp.where(number == k, moved, 0)
     return found, Bin(x0, x1, y0, y1, log_d0, log_d1)
