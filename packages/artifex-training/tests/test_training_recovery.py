@@ -302,6 +302,33 @@ def test_sigterm_saves_and_ends_with_143_and_meanwhile_the_run_is_its_own(tiny, 
     Checkpoints(folder / "checkpoints").arrays("params")  # whole
 
 
+def test_a_signal_while_the_step_is_compiled_ends_the_run_after_one_step(tmp_path, monkeypatch):
+    compiled = Trainer.compile
+
+    def slowly(self, *arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return compiled(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "compile", slowly)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train(tmp_path)
+    assert stopped.value.args == (signal.SIGTERM,)
+    assert latest_step(tmp_path / "checkpoints") == 1
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_anew(tiny, artifex, tmp_path):
+    for name, files in {"begun": {LOCK_FILE, "config.yaml"}, "barely": {LOCK_FILE}}.items():
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text(tiny.config().to_yaml() if file == "config.yaml" else "")
+    resumed = artifex("train", "--resume", tmp_path / "begun")
+    assert resumed.code == 0, resumed.err
+    assert "has no checkpoint yet: it starts anew" in resumed.err
+    again = artifex("train", "tiny-run", "-o", tmp_path / "barely")
+    assert again.code == 0, again.err
+    assert figures(tmp_path / "begun") == figures(tmp_path / "barely")
+
+
 def test_a_signal_while_the_run_ends_cuts_nothing_off(tmp_path):
     class Late(Callback):
         def on_end(self, trainer, error):

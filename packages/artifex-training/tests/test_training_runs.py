@@ -224,6 +224,15 @@ def test_a_folder_without_permission(tmp_path, monkeypatch):
         check_folder(tmp_path / "new")
 
 
+def test_relative_paths_of_data_mean_the_same_from_everywhere(tiny, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    built = build_run(tiny.config(data__dataset__folder="data", training__steps=1, training__epochs=None))
+    built.start(tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "data")
+    assert read_run_config(str(tmp_path / "run")).data.dataset.folder == tmp_path / "data"
+
+
 def test_folders_that_hold_no_run(tiny, tmp_path):
     with pytest.raises(RunError, match=r"is no run folder: it has no config\.yaml"):
         load_run(tmp_path)

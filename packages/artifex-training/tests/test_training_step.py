@@ -199,6 +199,10 @@ def test_precision_casts_the_pass_and_neither_the_data_in_the_loss_nor_the_maste
     assert seen[0] == (jnp.bfloat16, jnp.bfloat16, jnp.bfloat16, jnp.float32)
     assert seen[1] == (jnp.float32, jnp.bfloat16)
     assert {leaf.dtype for leaf in state.params.values()} == {jnp.dtype("float32")}
+    seen.clear()
+    spied = program(model, objectives=objectives_of(model, precision="bfloat16"), precision="bfloat16")
+    spied.losses(state.params, state.rest, data(), jax.random.key(0), state.step)
+    assert seen == [(jnp.bfloat16, jnp.bfloat16, jnp.bfloat16, jnp.float32), (jnp.float32, jnp.bfloat16)]  # evaluated likewise
     # bfloat16 keeps 8 bits, and three Adam steps of 0.01 can differ by at most 0.06 a weight; they agree far better than that
     plain = Regression(nnx.Rngs(0))
     reference = run(program(plain)).params

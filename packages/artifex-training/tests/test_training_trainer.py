@@ -11,6 +11,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLo
 from artifex.core.mesh import ShardingConfig
 from artifex.training import ArrayLoader, Callback, Objective, OptimizerConfig, Trainer, TrainerConfig
 from artifex.training.callbacks import Checkpoint, CheckpointConfig, EarlyStop, EarlyStopConfig
+from artifex.training.rate import Rate
 
 
 class Autoencoder(nnx.Module):
@@ -359,6 +360,57 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_term():
     with pytest.raises(NonFiniteLossError, match=r"not finite at step 8 \(terms: loss, penalty\)"):
         Trainer(Breaks(), config(), seed=0, callbacks=[record]).fit(data())
     assert record.moments[-1] is NonFiniteLossError
+
+
+def test_the_terms_named_are_those_of_the_step_and_not_what_came_of_them():
+    class Breaks(Autoencoder):
+        def loss_fn(self, batch, outputs, *, step):
+            sound = super().loss_fn(batch, outputs)["loss"]
+            bad = jnp.where(step >= 7, jnp.nan, 1.0) * jnp.sum(self.decoder.bias[...])  # and so is its gradient
+            return {"loss": sound + bad, "bad": bad, "sound": sound}
+
+    with pytest.raises(NonFiniteLossError, match=r"not finite at step 8 \(terms: bad, loss\)"):
+        Trainer(Breaks(), config(log_every=50), seed=0).fit(data())
+
+
+def test_steps_under_way_are_no_part_of_the_evaluation(monkeypatch):
+    """The clock that leaves evaluations out must not be stopped before the steps are done."""
+    ready, paused = [], Rate.paused
+
+    def watched(self):
+        ready.append(all(leaf.is_ready() for leaf in trainer._leaves))
+        return paused(self)
+
+    class Slow(Autoencoder):
+        def loss_fn(self, batch, outputs):
+            long = jax.lax.fori_loop(0, 200, lambda _, m: jnp.tanh(m @ m), jnp.eye(200) + outputs["x"][0, 0])
+            return {"loss": super().loss_fn(batch, outputs)["loss"] + 1e-9 * long[0, 0]}
+
+    monkeypatch.setattr(Rate, "paused", watched)
+    trainer = Trainer(Slow(), config(steps=4, evaluate_every=2), seed=0)
+    trainer.fit(data(), data(16))
+    assert ready == [True, True]
+
+
+def test_an_early_stop_starts_anew_with_every_fit():
+    stop = EarlyStop(EarlyStopConfig(patience=1, min_delta=1e9))
+    trainer = Trainer(Autoencoder(), config(steps=20, evaluate_every=2), seed=0, callbacks=[stop])
+    for _ in range(2):
+        trainer.fit(data(), data(16))
+        assert trainer.step == 4
+        assert trainer.stop_reason is not None
+
+
+def test_what_is_no_extension_is_refused():
+    class Half:
+        def apply(self, model, inputs, outputs):
+            return {}
+
+        def compute_loss(self, batch, outputs):
+            return {"loss": jnp.zeros(())}
+
+    with pytest.raises(InvalidTypeError, match="Half is no extension: it needs config"):
+        Trainer(Autoencoder(), config(), seed=0, extensions=[Half()])
 
 
 def test_a_gradient_that_is_not_finite_is_found_though_the_loss_was():

@@ -166,3 +166,11 @@ def test_bad_choices_are_refused(make, message: str):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert not isinstance(caught.value, ArtifexError)  # a located validation error
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "discretized_logistic"])
+def test_data_outside_the_support_have_no_density(kind: str):
+    likelihood = create_likelihood(CONFIGS[kind])
+    parameters = jnp.zeros((4, likelihood.n_parameters))
+    found = likelihood.log_prob(jnp.array([[-1.0], [0.0], [1.001], [1.1]]), parameters)  # rounded, and in other units
+    assert jnp.isfinite(found).ravel().tolist() == [False, True, True, False]

@@ -56,6 +56,15 @@ def test_ssim_equals_scikit_image(pairs: tuple[np.ndarray, np.ndarray], ours: di
     np.testing.assert_allclose(computed, truth, atol=1e-5)
 
 
+def test_the_range_is_that_of_the_type_and_arguments_have_the_names_of_the_convention() -> None:
+    x = jnp.full((12, 12, 1), 100, jnp.uint8)
+    assert float(psnr(samples=x, references=x + 10)) == pytest.approx(20 * np.log10(255 / 10), abs=1e-4)
+    assert float(psnr(x, x + 10)) == float(psnr(x / 255, (x + 10) / 255))
+    assert float(ssim(samples=x, references=x + 10)) == pytest.approx(float(ssim(x / 255, (x + 10) / 255)), abs=1e-6)
+    with pytest.raises(InvalidInputError, match="images of int32 and int32 have no range of their own; give data_range"):
+        psnr(x.astype(jnp.int32), x.astype(jnp.int32))
+
+
 def test_ssim_of_grey_uint8(pairs: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = (a[..., :1] for a in pairs)
     truth = [structural_similarity(a[..., 0], b[..., 0], data_range=255) for a, b in zip(x, y, strict=True)]

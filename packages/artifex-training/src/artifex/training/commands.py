@@ -41,15 +41,14 @@ def train(
     """
     if resume and output is not None:
         raise InvalidInputError("--resume goes on in the run's own folder; leave --output out")
-    from artifex.training.checkpoints import CHECKPOINTS, latest_step
     from artifex.training.processes import joined
     from artifex.training.run_config import read_run_config
-    from artifex.training.runs import build_run, check_folder, new_folder
+    from artifex.training.runs import build_run, can_resume, check_folder, new_folder
 
     if resume:
-        if latest_step(Path(run) / CHECKPOINTS) is None:
+        if not can_resume(Path(run)):
             raise InvalidInputError(
-                f"{run} cannot be resumed: it is no run folder with a checkpoint; `artifex train NAME` starts a run"
+                f"{run} cannot be resumed: it is no run folder, or its run kept no checkpoint; `artifex train NAME` starts a run"
             )
         if not dry and not distributed:
             _check_is_free(Path(run))  # before the long work; it is held from the start of training on
@@ -119,6 +118,7 @@ def _start(built: Run, folder: Path, *, existed: bool) -> None:
 
 
 def _resume(built: Run, folder: Path) -> None:
+    from artifex.training.checkpoints import CHECKPOINTS, latest_step
     from artifex.training.processes import ask_first
 
     if built.is_finished(folder):
@@ -127,7 +127,9 @@ def _resume(built: Run, folder: Path) -> None:
         _say(f"{folder} is finished ({now} {length}); to train it longer, add --set training.{length}={2 * now}")
         return
     ask_first(lambda: _check_is_free(folder))
-    _train(built, folder, resume=True)
+    if fresh := latest_step(folder / CHECKPOINTS) is None:
+        _say(f"{folder} has no checkpoint yet: it starts anew", err=True)
+    _train(built, folder, resume=not fresh)
 
 
 def _train(built: Run, folder: Path, *, resume: bool) -> None:

@@ -129,6 +129,12 @@ def _label(extension: ModelExtension) -> str:
 
 
 def _check_extensions(extensions: Sequence[ModelExtension]) -> None:
+    for extension in extensions:
+        if not isinstance(extension, ModelExtension):
+            raise InvalidTypeError(
+                f"{type(extension).__name__} is no extension: it needs config (an ExtensionConfig), "
+                "apply(model, inputs, outputs) and compute_loss(batch, outputs)"
+            )
     labels = [_label(extension) for extension in extensions]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise InvalidInputError(f"two extensions are called {twice[0]!r} and would log over each other; give each a name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -18,7 +19,7 @@ from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
 from artifex.training.trainer import TrainerConfig
 
-__all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config"]
+__all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config", "with_absolute_paths"]
 
 CONFIG_FILE = "config.yaml"
 DEFAULT_CALLBACKS = (ProgressConfig(), MetricsFileConfig(), TensorBoardConfig(), CheckpointConfig(), SampleGridConfig())
@@ -57,6 +58,19 @@ class RunConfig(Config):
     """What adds to the model's outputs and loss."""
     callbacks: tuple[Annotated[Config, Registered("callback")], ...] = DEFAULT_CALLBACKS
     """What happens along the way."""
+
+
+def with_absolute_paths(config: Any) -> Any:
+    """``config`` with every relative path in it taken from the current folder, so that it means the same everywhere."""
+    if isinstance(config, Path):
+        return config if config.is_absolute() or str(config).startswith("~") else Path.cwd() / config
+    if isinstance(config, tuple):
+        return tuple(with_absolute_paths(item) for item in config)
+    if not isinstance(config, Config):
+        return config
+    old = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    changed = {name: new for name, value in old.items() if (new := with_absolute_paths(value)) is not value and new != value}
+    return config.replace(**changed) if changed else config
 
 
 def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:

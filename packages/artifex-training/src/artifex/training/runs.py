@@ -33,12 +33,13 @@ from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
 from artifex.training.processes import ask_first, is_first
 from artifex.training.report import RunReport
-from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config
+from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config, with_absolute_paths
+from artifex.training.run_lock import LOCK_FILE
 from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts
 from artifex.training.trainer import Trainer
 
-__all__ = ["Run", "build_run", "check_folder", "load_run", "new_folder"]
+__all__ = ["Run", "build_run", "can_resume", "check_folder", "load_run", "new_folder"]
 
 MODEL = "model"
 """Sub-folder of a run."""
@@ -116,13 +117,20 @@ class _Record(Callback):
             save_model(model, run_folder(trainer, "run") / MODEL)
 
 
+def can_resume(folder: Path) -> bool:
+    """Whether ``folder`` is a run's that can go on: it has a checkpoint, or ended before its first one and can start anew."""
+    if latest_step(folder / CHECKPOINTS) is not None:
+        return True
+    return (folder / CONFIG_FILE).is_file() and not _has_model(folder)
+
+
 def check_folder(output: Path) -> None:
     """Find out whether a run can use ``output``, without touching it.
 
     Raises:
         RunError: it is a file, holds something, or cannot be written.
     """
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir() and any(path.name != LOCK_FILE for path in output.iterdir()):  # which a process that was killed leaves
         raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: artifex train --resume {output}")
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
@@ -219,7 +227,11 @@ def _environment() -> dict[str, Any]:
 
 
 def build_run(config: RunConfig) -> Run:
-    """Load the data, choose the devices, make the model and the trainer, and try one batch's shapes through the loss."""
+    """Load the data, choose the devices, make the model and the trainer, and try one batch's shapes through the loss.
+
+    Relative paths of data are taken from the current folder, and kept as absolute ones in the run's config.
+    """
+    config = with_absolute_paths(config)
     dataset = _build("dataset", config.data.dataset)
     train_split, evaluation_split = _splits(dataset, config.data)
     train = as_loader(_read(dataset, train_split), batch_size=config.training.batch_size, seed=config.seed)

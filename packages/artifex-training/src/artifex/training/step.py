@@ -104,7 +104,8 @@ class Program:
         # a sum is finite only if each of its terms is
         finite = jnp.isfinite(sum(value for name, value in scalars.items() if name in self._loss_names))
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
-        sums = {name: state.sums[name] + value for name, value in scalars.items()}
+        # what comes after the first bad step is bad all over: the terms of that step are what tells
+        sums = {name: state.sums[name] + jnp.where(state.bad_step < 0, value, 0) for name, value in scalars.items()}
         return state.replace(sums=sums, summed=state.summed + 1, bad_step=bad_step)
 
     def losses(self, params: Flat, rest: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
@@ -114,9 +115,9 @@ class Program:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=False)
         scalars: Losses = {}
         for i, objective in enumerate(self.objectives):
-            model = self.parts.assemble(params, rest, jax.random.fold_in(stream_key, i), train=False)
+            model = self.parts.assemble(self._cast(params), rest, jax.random.fold_in(stream_key, i), train=False)
             losses = objective.loss(model, batch, nnx.Rngs(jax.random.fold_in(model_key, i)), step)
-            scalars |= _named(objective, losses)
+            scalars |= _named(objective, {name: value.astype(jnp.float32) for name, value in losses.items()})
         return scalars
 
     def _advance(self, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:

@@ -143,12 +143,14 @@ class Trainer:
             if self.folder is not None:
                 ending.enter_context(_at_work_in(self.folder))
             ending.enter_context(naming_last_good(checkpoints))
+            stopper = StopBetweenSteps()  # asked last at each step, and the last to end: nothing else is cut off by a signal
+            ending.push(partial(_end, stopper, self))
+            stopper.on_start(self)  # before the step is compiled, which may take long
             self.compile(self.loader, from_data=resume is None)
             if resume is not None:
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)  # into what compile laid out
             ending.push(self._hand_back)
-            stopper = StopBetweenSteps()  # asked last at each step, and the last to end: nothing else is cut off by a signal
-            for callback in (stopper, *callbacks):
+            for callback in callbacks:
                 ending.push(partial(_end, callback, self))
                 callback.on_start(self)
             self._loop(self.loader, held_out, (*callbacks, stopper))
@@ -193,6 +195,7 @@ class Trainer:
                 self._log(callbacks, rate)
                 logged_at = self.step
             if held_out is not None and (self.step % evaluate_every == 0 or last):
+                jax.block_until_ready(self._leaves)  # steps that are still under way are no part of the evaluation
                 with rate.paused():
                     figures = {f"eval/{name}": value for name, value in self.evaluate(held_out).items()}
                     self.metrics |= figures
@@ -215,7 +218,7 @@ class Trainer:
         ``from_data``: let a model that follows :class:`artifex.core.protocols.DataInitialized`, and has not done so, initialise
         itself from the loader's next batch. The loader's position stays.
         """
-        self.step, self.stop_reason = 0, None
+        self.step, self.stop_reason, self.metrics = 0, None, {}
         shapes = self._plan(loader)
         with jax.set_mesh(self.mesh):
             # a copy, because the step gives its input's memory away and the model's own arrays must outlive that

@@ -34,8 +34,9 @@ class TrainerConfig(Config):
     """Work through each batch in this many equal parts, averaging their gradients: less memory. It is the same step where the
     loss is a mean over examples; what depends on the batch as a whole (batch norm, ``|mean KL - C|``) sees a part."""
     precision: Literal["bfloat16"] | None = None
-    """Cast parameters and inputs to this for the forward and backward pass; losses are measured against the uncast data, and
-    master copies and updates stay float32."""
+    """Cast parameters and inputs to this for the forward and backward pass, in training and evaluation; ``loss_fn`` sees the
+    uncast data, and master copies and updates stay float32. A model whose forward pass measures the data, as a flow's density
+    does, is better given a `dtype` of its own: its inputs then stay as they are."""
     remat: tuple[str, ...] = ()
     """Modules that keep only their inputs and compute their activations again in the backward pass, by dotted names in which a
     star stands for one name: ``decoder.layers.*``. Meant for accelerators: XLA undoes it on a CPU."""

@@ -55,6 +55,16 @@ def accumulated(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+SLACK = 1e-2
+"""How far outside the support a value may lie, in units of its width: what resizing and bfloat16 round to."""
+
+
+def within(log_prob: Float[Array, "..."], x: Float[Array, "..."], low: float, high: float) -> Float[Array, "..."]:
+    """``log_prob`` where ``low <= x <= high``, ``-inf`` elsewhere: data in other units must not train in silence."""
+    slack = SLACK * (high - low)
+    return jnp.where((x >= low - slack) & (x <= high + slack), log_prob, -jnp.inf)
+
+
 def bernoulli_log_prob(x: Float[Array, "..."], logits: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""``log p(x) = x l - log(1 + e^l)`` elementwise, for ``p(x = 1) = sigmoid(l)``.
 
@@ -175,7 +185,7 @@ class BernoulliConfig(LikelihoodConfig):
 
 
 class Bernoulli(nnx.Module):
-    """``x ~ Bernoulli(sigmoid(parameters))``."""
+    """``x ~ Bernoulli(sigmoid(parameters))``; data outside [0, 1] have log probability ``-inf``."""
 
     n_parameters = 1
 
@@ -183,7 +193,7 @@ class Bernoulli(nnx.Module):
         del config, param_dtype  # it has neither choices nor parameters of its own
 
     def log_prob(self, x: Float[Array, "... C"], parameters: Float[Array, "... C"]) -> Float[Array, "... C"]:
-        return bernoulli_log_prob(x, parameters)
+        return within(bernoulli_log_prob(x, parameters), x, 0.0, 1.0)
 
     def mean(self, parameters: Float[Array, "... C"]) -> Float[Array, "... C"]:
         return jax.nn.sigmoid(parameters)
@@ -287,7 +297,7 @@ class DiscretizedLogisticConfig(LikelihoodConfig):
 class DiscretizedLogistic(nnx.Module):
     """``x ~ Logistic(location, scale)`` rounded to levels: the decoder gives location and scale of each element.
 
-    The scale is ``softplus(.)`` plus a hundredth of a level's width.
+    The scale is ``softplus(.)`` plus a hundredth of a level's width. Data outside the range have log probability ``-inf``.
     """
 
     n_parameters = 2
@@ -310,7 +320,8 @@ class DiscretizedLogistic(nnx.Module):
 
     def log_prob(self, x: Float[Array, "... C"], parameters: Float[Array, "... 2*C"]) -> Float[Array, "... C"]:
         location, scale = self.location_and_scale(parameters)
-        return discretized_logistic_log_prob(x, location, scale, levels=self.levels, data_range=self.data_range)
+        log_prob = discretized_logistic_log_prob(x, location, scale, levels=self.levels, data_range=self.data_range)
+        return within(log_prob, x, *self.data_range)
 
     def mean(self, parameters: Float[Array, "... 2*C"]) -> Float[Array, "... C"]:
         """The exact mean, summed by parts: ``E[x] = low + w sum_i F((m - e_i) / s)`` over the edges ``e_i`` between levels."""

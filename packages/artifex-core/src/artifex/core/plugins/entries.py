@@ -105,9 +105,10 @@ class MetricEntry(Entry):
     """A metric: a pure function, with what it has to be given and which way is better."""
 
     metric: str
-    """Target of the function, which is given what ``needs`` lists, in that order."""
+    """Target of the function, which is given what ``needs`` lists, as arguments of these names; others need a default. It gives
+    one number, or one for each example."""
     needs: tuple[Need, ...]
-    """Among ``samples``, ``references``, ``labels``, ``log_prob``, ``log_weights`` (of importance) and ``model``."""
+    """What it has to be given."""
     higher_is_better: bool
     """Which way is better."""
     modality: str = ""

@@ -50,6 +50,8 @@ class EarlyStop(Callback):
         self._stop_when_tired(trainer)
 
     def on_start(self, trainer: Trainer) -> None:
+        if trainer.step == 0:  # a new training, of which nothing is known
+            self.best, self.waited = None, 0
         self._stop_when_tired(trainer)  # a run that was stopped stays so when it is taken up again
 
     def state(self) -> dict[str, Any]:

@@ -14,30 +14,32 @@ from artifex.core.errors import InvalidInputError
 __all__ = ["psnr", "ssim"]
 
 
-def psnr(x: Num[Array, "... h w c"], y: Num[Array, "... h w c"], *, data_range: float = 1.0) -> Float[Array, "..."]:
+def psnr(
+    samples: Num[Array, "... h w c"], references: Num[Array, "... h w c"], *, data_range: float | None = None
+) -> Float[Array, "..."]:
     """Peak signal-to-noise ratio in decibels, ``10 log10(R² / mean((x - y)²))``; infinite for equal images.
 
     Args:
-        x: images.
-        y: images of the same shape.
+        samples: images ``x``.
+        references: images ``y`` of the same shape.
         data_range: R, the distance between the least and the greatest possible intensity: 1 for [0, 1], 2 for [-1, 1], 255 for
-            uint8.
+            8-bit images; by default 1 for floating point and 255 for uint8.
 
     Raises:
-        InvalidInputError: the shapes differ or are no images', or the range is not positive.
+        InvalidInputError: the shapes differ or are no images', the range is not positive, or is missing for other integers.
 
     >>> float(psnr(jnp.zeros((8, 8, 1)), jnp.full((8, 8, 1), 0.1))).__round__(4)
     20.0
     """
-    x, y = _in_units_of_range(x, y, data_range)
+    x, y = _in_units_of_range(samples, references, data_range)
     return -10.0 * jnp.log10(jnp.mean(jnp.square(x - y), axis=(-3, -2, -1)))
 
 
 def ssim(
-    x: Num[Array, "... h w c"],
-    y: Num[Array, "... h w c"],
+    samples: Num[Array, "... h w c"],
+    references: Num[Array, "... h w c"],
     *,
-    data_range: float = 1.0,
+    data_range: float | None = None,
     window: Literal["gaussian", "uniform"] = "gaussian",
     window_size: int | None = None,
     sample_covariance: bool = False,
@@ -52,9 +54,10 @@ def ssim(
     channel by channel.
 
     Args:
-        x: images.
-        y: images of the same shape.
-        data_range: R, the distance between the least and the greatest possible intensity.
+        samples: images ``x``.
+        references: images ``y`` of the same shape.
+        data_range: R, the distance between the least and the greatest possible intensity; by default 1 for floating point and
+            255 for uint8.
         window: ``gaussian`` with a standard deviation of 1.5 pixels, as in the paper, or ``uniform``.
         window_size: odd side length; 11 for ``gaussian`` (as in the paper) and 7 for ``uniform`` unless given.
         sample_covariance: divide (co)variances by one less than the number of pixels in the window; the paper does not.
@@ -65,7 +68,7 @@ def ssim(
         InvalidInputError: shapes that differ or are no images', images smaller than the window, an even window, a bad range.
     """
     taps = _window_taps(window, window_size)
-    x, y = _in_units_of_range(x, y, data_range)
+    x, y = _in_units_of_range(samples, references, data_range)
     if min(x.shape[-3:-1]) < taps.size:
         raise InvalidInputError(
             f"SSIM with a window of {taps.size} pixels needs images at least that large; got {x.shape[-3]} x {x.shape[-2]} "
@@ -107,7 +110,11 @@ def _windowed_means(maps: Array, taps: np.ndarray) -> Array:
     return jnp.moveaxis(flat.reshape(*batch, channels, *flat.shape[-2:]), -3, -1)
 
 
-def _in_units_of_range(x: Array, y: Array, data_range: float) -> tuple[Array, Array]:
+def _in_units_of_range(x: Array, y: Array, data_range: float | None) -> tuple[Array, Array]:
+    if data_range is None:
+        data_range = 255.0 if x.dtype == y.dtype == jnp.uint8 else 1.0
+        if not jnp.issubdtype(x.dtype, jnp.floating) and data_range == 1.0:
+            raise InvalidInputError(f"images of {x.dtype} and {y.dtype} have no range of their own; give data_range")
     if data_range <= 0:
         raise InvalidInputError(f"data_range has to be positive, got {data_range}")
     if x.shape != y.shape or x.ndim < 3:
