@@ -74,7 +74,7 @@ class ContinuousFlowConfig(ODEFlowConfig):
 
 
 class VelocityNetwork(nnx.Module):
-    """``v(x, t; condition)``: a multilayer perceptron of ``x``, ``t`` and the condition; small at first.
+    """``v(x, t; condition)``: a multilayer perceptron of ``x``, ``cos(pi t)`` and the condition; small at first.
 
     Args:
         features: ``D``.
@@ -102,7 +102,7 @@ class VelocityNetwork(nnx.Module):
         start_near_identity(self.network.layers[-1])
 
     def __call__(self, x: Float[Array, "B D"], t: Float[Array, "B"], condition: Condition = None) -> Float[Array, "B D"]:
-        seen = [x, t[:, None], *([] if condition is None else [condition])]
+        seen = [x, jnp.cos(jnp.pi * t)[:, None], *([] if condition is None else [condition])]
         return self.network(jnp.concatenate([part.astype(x.dtype) for part in seen], axis=-1))
 
 
