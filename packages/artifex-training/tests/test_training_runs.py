@@ -159,7 +159,7 @@ def test_no_modality_and_no_held_out_data(start, tmp_path):
     [
         ({"data__train_split": "trian"}, DataError, "data.train_split is 'trian', but the data set has train, test"),
         ({"data__evaluation_split": "dev"}, DataError, "data.evaluation_split is 'dev'"),
-        ({"data__dataset__folder": "nowhere"}, DataError, "no folder nowhere; set data.dataset.folder"),
+        ({"data__dataset__folder": "nowhere"}, DataError, "nowhere; set data.dataset.folder"),
         ({"training__batch_size": 25}, InvalidInputError, "batch_size is 25, but the data hold 24 examples"),
         ({"model__size": 4}, InvalidInputError, r"Tiny takes x of shape \(batch, 4\).*set model.size"),
         ({"data__dataset__held_out_size": 2}, DataError, r"split 'test' are float32\[2\], those to train on are float32\[3\]"),
