@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -18,7 +19,7 @@ from jaxtyping import Array, Float
 from artifex.core.nn import activation as activation_named
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
-__all__ = ["MaskedMLP", "start_near_identity"]
+__all__ = ["MaskedMLP", "scatter_biases", "start_near_identity"]
 
 KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 NEAR_IDENTITY = 0.01
@@ -74,6 +75,7 @@ class MaskedMLP(nnx.Module):
         direct = nnx.Linear(len(inputs), n_outputs * n, use_bias=False, kernel_init=init, **kinds) if narrow else None
         self.direct = nnx.data(direct)
         start_near_identity(self.head, *([] if direct is None else [direct]))
+        scatter_biases(*self.hidden, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
         h = inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
@@ -105,6 +107,18 @@ def start_near_identity(*layers: nnx.Linear) -> None:
     """Scale the kernels of a network's last layers down."""
     for layer in layers:
         layer.kernel[...] = NEAR_IDENTITY * layer.kernel[...]
+
+
+def scatter_biases(*layers: nnx.Linear, rngs: nnx.Rngs) -> None:
+    """Draw the biases of hidden layers from ``U(-1 / sqrt(n_in), 1 / sqrt(n_in))``.
+
+    With biases of zero all rectifiers of a layer bend at one point, zero; where a layer sees one or two elements that is poor.
+    """
+    for layer in layers:
+        assert layer.bias is not None
+        bound = layer.kernel.shape[0] ** -0.5
+        bias = layer.bias[...]
+        layer.bias[...] = jax.random.uniform(rngs.params(), bias.shape, bias.dtype, -bound, bound)
 
 
 def _bias(layer: nnx.Linear) -> Array:

@@ -23,7 +23,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
-from artifex.flow.layers import start_near_identity
+from artifex.flow.layers import scatter_biases, start_near_identity
 
 __all__ = ["Coupling"]
 
@@ -77,7 +77,9 @@ class Coupling(Bijection):
             param_dtype=param_dtype,
             rngs=rngs,
         )
-        start_near_identity(self.network.layers[-1])
+        *hidden, head = self.network.layers
+        start_near_identity(head)
+        scatter_biases(*hidden, rngs=rngs)
 
     def forward(self, x: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         return self._apply(x, condition, self.transformer.forward)
