@@ -19,11 +19,14 @@ from jaxtyping import Array, Float
 from artifex.core.nn import activation as activation_named
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
-__all__ = ["MaskedMLP", "scatter_biases", "start_near_identity"]
+__all__ = ["MaskedMLP", "scatter_biases", "start_near_identity", "within_reach"]
 
 KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 NEAR_IDENTITY = 0.01
 """Factor of the weights that make a transformer's parameters: a deep flow starts as nearly the identity, whatever its depth."""
+
+REACH = 1e6
+"""How far out networks tell elements apart: far beyond all data, far within float32."""
 
 
 class MaskedMLP(nnx.Module):
@@ -78,7 +81,7 @@ class MaskedMLP(nnx.Module):
         scatter_biases(*self.hidden, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
-        h = inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
+        h = inputs = within_reach(x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1))
         for kernel, bias in self.hidden_weights():
             h = self.activation(h @ kernel + bias)
         kernel, bias = self.head_weights()
@@ -101,6 +104,11 @@ class MaskedMLP(nnx.Module):
         """Masked kernel ``(D + C, P * D)`` from input to output."""
         assert self.direct is not None
         return self.direct.kernel[...] * np.tile(output_mask(self.degrees[0], self.order), (1, self.n_outputs))
+
+
+def within_reach(inputs: Float[Array, "..."]) -> Float[Array, "..."]:
+    """``inputs``, clipped to what a network can multiply without overflow, after which nothing would be a number."""
+    return jnp.clip(inputs, -REACH, REACH)
 
 
 def start_near_identity(*layers: nnx.Linear) -> None:

@@ -23,7 +23,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
-from artifex.flow.layers import scatter_biases, start_near_identity
+from artifex.flow.layers import scatter_biases, start_near_identity, within_reach
 
 __all__ = ["Coupling"]
 
@@ -91,7 +91,7 @@ class Coupling(Bijection):
         mask = np.array(self.mask)
         steering, moving = x[:, np.flatnonzero(mask)], x[:, np.flatnonzero(~mask)]
         inputs = steering if condition is None else jnp.concatenate([steering, condition.astype(x.dtype)], axis=-1)
-        parameters = self.network(inputs).reshape(len(x), self.transformer.n_parameters, -1)
+        parameters = self.network(within_reach(inputs)).reshape(len(x), self.transformer.n_parameters, -1)
         moved, log_derivatives = move(moving, parameters)
         back = np.argsort(np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)]))
         return jnp.concatenate([steering, moved], axis=-1)[:, back], sum_over_example(log_derivatives)
