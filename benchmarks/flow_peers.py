@@ -95,7 +95,8 @@ def normflows_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...]) ->
             spline = nf.flows.CoupledRationalQuadraticSpline
             flows.append(spline(dim, 1, width, num_bins=BINS, tail_bound=BOUND, reverse_mask=bool(i % 2)))
         elif kind == "maf":
-            flows.append(nf.flows.MaskedAffineAutoregressive(dim, width, num_blocks=1, use_residual_blocks=False))
+            layer = nf.flows.MaskedAffineAutoregressive(dim, width, num_blocks=1, use_residual_blocks=False)
+            flows.append(nf.flows.Reverse(layer))  # its own direction is that of an inverse autoregressive flow
         else:
             flows.append(nf.flows.AffineCouplingBlock(nf.nets.MLP([dim // 2, *hidden, dim], init_zeros=True)))
         if kind != "nsf_coupling":

@@ -48,7 +48,7 @@ def _rows(kind: str, what: str) -> list[Contestant]:
     options = {"kind": kind, "what": what}
     rows = [Contestant("Artifex", artifex_loop, options), Contestant("FlowJAX", flowjax_loop, options)]
     rows += [Contestant(name, torch_loop, {**options, "name": name, "compiled": False}) for name in TORCH]
-    if what == "train":
+    if what == "train" and kind != "real_nvp":  # which torch.compile 2.13 dies of: "free(): invalid next size"
         rows.append(Contestant("zuko, compiled", torch_loop, {**options, "name": "zuko", "compiled": True}))
     return rows
 

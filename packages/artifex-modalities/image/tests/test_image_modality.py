@@ -245,3 +245,19 @@ def test_samples_of_another_shape_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="are needed"):
         modality().restore(jnp.zeros((2, 16, 15, 1)))
     assert not list(tmp_path.iterdir())
+
+
+def test_flattened_images_are_the_same_numbers_as_vectors_and_come_back_as_images(photos: np.ndarray, tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"channels": "rgb", "standardize": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}}
+    flat, images = modality(**fields, flatten=True), modality(**fields)
+    x = prepare(flat, photos)
+    assert flat.shape == x.shape[1:] == (16 * 16 * 3,)
+    np.testing.assert_array_equal(x, prepare(images, photos).reshape(8, -1))
+    np.testing.assert_allclose(flat.restore(jnp.asarray(x)), img_as_float32(photos), atol=1e-6)
+    shown = [
+        Image.open(m.save_samples(part, tmp_path / str(i)))
+        for i, (m, part) in enumerate([(flat, x), (images, prepare(images, photos))])
+    ]
+    np.testing.assert_array_equal(np.asarray(shown[0]), np.asarray(shown[1]))
+    with pytest.raises(InvalidInputError, match="768"):
+        flat.restore(jnp.asarray(photos, jnp.float32))

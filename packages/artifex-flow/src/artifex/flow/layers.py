@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -22,11 +23,14 @@ from artifex.core.nn import Conv, activation as activation_named
 from artifex.flow.bijections.bijection import check_width
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
-__all__ = ["ConvNet", "ConvNetConfig", "MaskedMLP", "start_near_identity"]
+__all__ = ["ConvNet", "ConvNetConfig", "MaskedMLP", "scatter_biases", "start_near_identity", "within_reach"]
 
 KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 NEAR_IDENTITY = 0.01
 """Factor of the weights that make a transformer's parameters: a deep flow starts as nearly the identity, whatever its depth."""
+
+REACH = 1e6
+"""How far out networks tell elements apart: far beyond all data, far within float32."""
 
 
 class MaskedMLP(nnx.Module):
@@ -81,11 +85,12 @@ class MaskedMLP(nnx.Module):
         direct = nnx.Linear(len(inputs), n_outputs * n, use_bias=False, kernel_init=init, **kinds) if narrow else None
         self.direct = nnx.data(direct)
         start_near_identity(self.head, *([] if direct is None else [direct]))
+        scatter_biases(*self.hidden, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
         check_width(x, len(self.order), "x")
         inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
-        h = inputs = inputs.astype(self.compute_dtype(x.dtype))
+        h = inputs = within_reach(inputs).astype(self.compute_dtype(x.dtype))
         for kernel, bias in self.hidden_weights():
             h = self.activation(h @ kernel + bias)
         kernel, bias = self.head_weights()
@@ -189,10 +194,27 @@ class ConvNet(nnx.Module):
         return self.last(h)
 
 
+def within_reach(inputs: Float[Array, "..."]) -> Float[Array, "..."]:
+    """``inputs``, clipped to what a network can multiply without overflow, after which nothing would be a number."""
+    return jnp.clip(inputs, -REACH, REACH)
+
+
 def start_near_identity(*layers: nnx.Linear | Conv) -> None:
     """Scale the kernels of a network's last layers down."""
     for layer in layers:
         layer.kernel[...] = NEAR_IDENTITY * layer.kernel[...]
+
+
+def scatter_biases(*layers: nnx.Linear, rngs: nnx.Rngs) -> None:
+    """Draw the biases of hidden layers from ``U(-1 / sqrt(n_in), 1 / sqrt(n_in))``.
+
+    With biases of zero all rectifiers of a layer bend at one point, zero; where a layer sees one or two elements that is poor.
+    """
+    for layer in layers:
+        assert layer.bias is not None
+        bound = layer.kernel.shape[0] ** -0.5
+        bias = layer.bias[...]
+        layer.bias[...] = jax.random.uniform(rngs.params(), bias.shape, bias.dtype, -bound, bound)
 
 
 def _linear(n_in: int, n_out: int, axes: tuple[str, str], *, param_dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Linear:

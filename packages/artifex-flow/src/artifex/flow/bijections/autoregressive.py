@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
-from artifex.flow.layers import MaskedMLP
+from artifex.flow.layers import MaskedMLP, within_reach
 
 __all__ = ["MaskedAutoregressive"]
 
@@ -93,14 +93,15 @@ class MaskedAutoregressive(Bijection):
 
         def solve(carry: Any, step: _Step) -> tuple[Any, None]:
             inputs, hidden, log_det = carry
-            below, known = inputs.astype(dtype), []
+            seen = within_reach(inputs).astype(dtype)
+            below, known = seen, []
             for h, (kernel, bias, start) in zip(hidden, step.hidden, strict=True):
                 units = network.activation(kernel @ below + bias[:, None])  # (m, B)
                 below = jax.lax.dynamic_update_slice(h, units, (start, 0))
                 known.append(below)
             parameters = step.head @ below + step.bias[:, None]  # (P, B)
             if step.direct is not None:
-                parameters = parameters + step.direct @ inputs.astype(dtype)
+                parameters = parameters + step.direct @ seen
             x, log_derivative = self.transformer.inverse(step.y, parameters.astype(y.dtype))
             inputs = jax.lax.dynamic_update_slice(inputs, x[None], (step.element, 0))
             return (inputs, known, log_det + log_derivative), None

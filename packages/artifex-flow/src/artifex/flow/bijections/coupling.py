@@ -23,7 +23,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.nn import MLP
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
-from artifex.flow.layers import start_near_identity
+from artifex.flow.layers import scatter_biases, start_near_identity, within_reach
 
 __all__ = ["Coupling"]
 
@@ -80,7 +80,9 @@ class Coupling(Bijection):
             param_dtype=param_dtype,
             rngs=rngs,
         )
-        start_near_identity(self.network.layers[-1])
+        *hidden, head = self.network.layers
+        start_near_identity(head)
+        scatter_biases(*hidden, rngs=rngs)
 
     def forward(self, x: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         return self._apply(x, condition, self.transformer.forward)
@@ -93,7 +95,7 @@ class Coupling(Bijection):
         check_width(x, len(mask), "x")
         steering, moving = x[:, np.flatnonzero(mask)], x[:, np.flatnonzero(~mask)]
         inputs = steering if condition is None else jnp.concatenate([steering, condition.astype(x.dtype)], axis=-1)
-        parameters = self.network(inputs).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
+        parameters = self.network(within_reach(inputs)).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
         moved, log_derivatives = move(moving, parameters)
         back = np.argsort(np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)]))
         return jnp.concatenate([steering, moved], axis=-1)[:, back], sum_over_example(log_derivatives)

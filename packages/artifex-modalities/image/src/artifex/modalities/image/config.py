@@ -85,6 +85,8 @@ class ImageModalityConfig(Config):
     """``unit``: intensities in [0, 1]. ``symmetric``: in [-1, 1]."""
     standardize: ImageStandardizeConfig | None = None
     """Mean and standard deviation to standardise by; none unless given."""
+    flatten: bool = False
+    """Images as vectors of ``height * width * channels`` elements, for models of vectors."""
 
     def __post_init__(self) -> None:
         if self.binarize is not None and self.dequantize_levels is not None:
@@ -119,5 +121,5 @@ class ImageModalityConfig(Config):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of one image: ``(height, width, channels)``."""
+        """Shape of one image, before it is flattened: ``(height, width, channels)``."""
         return (self.height, self.width, self.n_channels)

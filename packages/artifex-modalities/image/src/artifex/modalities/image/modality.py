@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,9 @@ class ImageModality:
             )
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of one prepared image: ``(height, width, channels)``."""
-        return self.config.shape
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one prepared image: ``(height, width, channels)``, or that of a vector where it is flattened."""
+        return (math.prod(self.config.shape),) if self.config.flatten else self.config.shape
 
     def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs, train: bool) -> dict[str, Array]:
         """Stored images to model input; jitted with the step.
@@ -59,7 +60,7 @@ class ImageModality:
             train: whether to augment.
 
         Returns:
-            The batch with ``x`` as float32 ``(B, height, width, channels)``.
+            The batch with ``x`` as float32 ``(B, height, width, channels)``, or ``(B, height * width * channels)`` flattened.
 
         Raises:
             InvalidInputError: ``x`` is missing, or its shape or dtype does not fit.
@@ -76,14 +77,14 @@ class ImageModality:
             x = transforms.to_symmetric(x)
         if config.standardize is not None:
             x = transforms.standardize(x, config.standardize.mean, config.standardize.std)
-        return {**batch, "x": x}
+        return {**batch, "x": x.reshape(len(x), *self.shape)}
 
-    def restore(self, x: Num[Array, "... height width channels"]) -> Float[Array, "... height width channels"]:
-        """Model space back to intensities in [0, 1] (clipped): undoes standardisation, scale and dequantisation."""
-        config = self.config
-        if x.shape[-3:] != self.shape:
+    def restore(self, x: Num[Array, "..."]) -> Float[Array, "... height width channels"]:
+        """Model space back to intensities in [0, 1] (clipped): undoes flattening, standardisation, scale and dequantisation."""
+        config, n_axes = self.config, len(self.shape)
+        if x.shape[-n_axes:] != self.shape:
             raise InvalidInputError(f"images of shape (..., {', '.join(map(str, self.shape))}) are needed, got {x.shape}")
-        x = jnp.asarray(x, jnp.float32)
+        x = jnp.asarray(x, jnp.float32).reshape(*x.shape[:-n_axes], *config.shape)
         if config.standardize is not None:
             x = transforms.destandardize(x, config.standardize.mean, config.standardize.std)
         if config.scale == "symmetric":
@@ -93,13 +94,13 @@ class ImageModality:
         return jnp.clip(x, 0.0, 1.0)
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
-        """Write samples ``(N, height, width, channels)`` from model space as one PNG grid ``stem.png``; returns its path.
+        """Write samples ``(N, *shape)`` from model space as one PNG grid ``stem.png``; returns its path.
 
         Images with a number of channels that is no colour mode's are drawn as a row of grey images, one for each channel. What
         is not a number is drawn black. Images below 64 pixels are enlarged by a whole factor.
         """
         samples = np.asarray(samples)
-        if samples.ndim != 4 or samples.shape[1:] != self.shape or len(samples) == 0:
+        if samples.shape[1:] != self.shape or len(samples) == 0:
             raise InvalidInputError(
                 f"samples of shape (N, {', '.join(map(str, self.shape))}) with N >= 1 are needed, got {samples.shape}"
             )
