@@ -48,7 +48,7 @@ def train(
     if resume:
         if not can_resume(Path(run)):
             raise InvalidInputError(
-                f"{run} cannot be resumed: it is no run folder, or its run kept no checkpoint; `artifex train NAME` starts a run"
+                f"{run} cannot be resumed: it is no run folder, or its run kept no checkpoint; `artifex train NAME` starts one"
             )
         if not dry and not distributed:
             _check_is_free(Path(run))  # before the long work; it is held from the start of training on

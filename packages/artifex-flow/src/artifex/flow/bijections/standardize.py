@@ -10,9 +10,9 @@ Shapes: ``B = batch, ... = one example``.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
@@ -50,7 +50,7 @@ class Standardize(Bijection):
         if x.shape[1:] != shape or len(x) < 2:
             raise InvalidInputError(f"x has shape {x.shape}, expected at least two examples of shape {shape}")
         mean, deviation = jnp.mean(x, axis=0), jnp.std(x, axis=0)
-        if not isinstance(x, jax.core.Tracer) and not jnp.all(jnp.isfinite(deviation)):  # a program cannot raise
+        if not isinstance(x, Tracer) and not jnp.all(jnp.isfinite(deviation)):  # a compiled program cannot raise
             raise InvalidInputError("x holds values that are not finite, or too large to square; drop those examples first")
         varies = deviation > CONSTANT * jnp.maximum(1, jnp.abs(mean))
         self.mean[...] = mean.astype(jnp.float32)
