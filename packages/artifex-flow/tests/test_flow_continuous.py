@@ -143,7 +143,7 @@ def test_the_noise_of_an_estimated_density_is_held_over_a_solve_and_drawn_for_ea
     assert not np.array_equal(own, model.log_prob(x))
 
 
-CELLS, EDGE, FAR = 200, 9.0, np.array([[1e4, -1e4], [1e30, 1e30]], np.float32)
+CELLS, EDGE, FAR = 120, 9.0, np.array([[1e4, -1e4], [1e30, 1e30]], np.float32)
 CONDITION = jnp.array([[0.5, -0.5, 1.0]])
 
 
