@@ -96,7 +96,7 @@ def test_the_error_of_the_density_falls_with_the_solvers_tolerances() -> None:
     assert errors[2] < 1e-5
 
 
-DAILY = {"euler", "bosh3"}
+DAILY = {"euler"}
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "bosh3": 3, "tsit5": 5, "dopri5": 5, "dopri8": 8}
 
 
@@ -143,7 +143,7 @@ def test_the_noise_of_an_estimated_density_is_held_over_a_solve_and_drawn_for_ea
     assert not np.array_equal(own, model.log_prob(x))
 
 
-CELLS, EDGE, FAR = 200, 9.0, np.array([[1e4, -1e4], [1e30, 1e30]], np.float32)
+CELLS, EDGE, FAR = 120, 9.0, np.array([[1e4, -1e4], [1e30, 1e30]], np.float32)
 CONDITION = jnp.array([[0.5, -0.5, 1.0]])
 
 
@@ -201,7 +201,8 @@ def test_there_and_back_again_ten_standard_deviations_out(explored: Explored) ->
         explored.model.forward(x)
 
 
-@pytest.mark.parametrize("adjoint", ["checkpoint", pytest.param("backsolve", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("adjoint", ["checkpoint", "backsolve"])
 def test_gradients_are_those_of_the_matrix_exponential(adjoint: str) -> None:
     with jax.enable_x64(True):
         solver = {"rtol": 1e-9, "atol": 1e-9, "adjoint": adjoint}
