@@ -15,6 +15,7 @@ _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "base_distribution/uniform",
         ),
         "dataset": ("density", "sklearn_table"),
+        "preset": ("nsf-two-moons", "nsf-eight-gaussians", "nsf-digits", "maf-breast-cancer"),
     },
     "artifex-vae": {
         "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),
