@@ -20,6 +20,7 @@ from artifex.training.placement import Placement
 from artifex.training.processes import (
     ADDRESS,
     COUNT,
+    HEARTBEAT_S,
     INDEX,
     Interrupted,
     ask_first,
@@ -43,10 +44,10 @@ FSDP = {"fsdp_enabled": True, "fsdp_min_weight_size": 1}
 
 
 class Pair:
-    """The two processes of one run."""
+    """The two processes of one run, ``devices`` each; they start it, or are told what else to do by ``command``."""
 
-    def __init__(self, tiny, folder, fields):
-        self.folder, self._tiny = folder, tiny
+    def __init__(self, tiny, folder, fields, command=("run.yaml", "-o", "run"), devices=4):
+        self.folder, self._tiny, self._command, self._devices = folder, tiny, command, devices
         tiny.config(**fields).to_yaml(folder / "run.yaml")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -59,11 +60,11 @@ class Pair:
             COUNT: "2",
             INDEX: str(index),
             "JAX_COORDINATOR_BIND_ADDRESS": address,
-            "JAX_NUM_CPU_DEVICES": "4",
+            "JAX_NUM_CPU_DEVICES": str(self._devices),
             "JAX_PLATFORMS": "cpu",
         }
         with (self.folder / f"output_{index}.txt").open("w") as file:
-            command = ("train", "run.yaml", "--distributed", "-o", "run")
+            command = ("train", *self._command, "--distributed")
             options = {"cwd": self.folder, "stdout": file, "stderr": subprocess.STDOUT}
             return self._tiny.popen(*command, environment=environment, **options)
 
@@ -85,9 +86,9 @@ class Pair:
 def pair(tiny, tmp_path):
     started = []
 
-    def start(**changes):
-        (tmp_path / "two").mkdir()
-        started.append(Pair(tiny, tmp_path / "two", FIELDS | changes))
+    def start(options=None, **changes):
+        (tmp_path / "two").mkdir(exist_ok=True)
+        started.append(Pair(tiny, tmp_path / "two", FIELDS | changes, **(options or {})))
         return started[-1]
 
     yield start
@@ -237,7 +238,7 @@ def test_processes_run_ahead_of_their_devices(pair, tiny, tmp_path):
 
 
 def test_a_signal_to_one_process_stops_both_at_one_step(pair, tiny, tmp_path):
-    """Each reads its own part of every batch; what they reached together, one process goes on from."""
+    """Each reads its own part of every batch; what they reached on eight devices, they go on from with one device each."""
     changes = {"data__dataset__read_singly": True, "training__evaluate_every": 10**9}
     two = pair(**changes, training__epochs=10**6)
     two.wait_for(lambda folder: latest_step(folder / "checkpoints") is not None)
@@ -248,21 +249,23 @@ def test_a_signal_to_one_process_stops_both_at_one_step(pair, tiny, tmp_path):
     assert f"stopped at step {step}; go on: artifex train --resume run" in two.outputs()[0]
     assert not (folder / "model").exists()
 
+    length = ["--set", f"training.steps={step + 4}", "--set", "training.epochs=null"]
+    resumed = pair({"command": ("run", "--resume", *length), "devices": 1}, **changes)
     changes |= {"mesh": {}, "training__epochs": None, "training__steps": step + 4}
     (tmp_path / "one").mkdir()
     build_run(tiny.config(**FIELDS | changes)).start(tmp_path / "one")
-    build_run(tiny.config(**FIELDS | changes)).start(folder, resume=True)
+    assert resumed.codes() == [0, 0], resumed.outputs()
     assert_one_curve(curve(folder), curve(tmp_path / "one"))
 
 
 @pytest.mark.nightly
 def test_a_process_does_not_wait_for_a_dead_one(pair):
-    """It says so where a message between devices fails; else JAX misses the other after 100 seconds, and aborts."""
+    """It says so where a message between devices fails; else JAX misses the other's heartbeat, and aborts."""
     callbacks = [{"kind": "metrics_file"}, {"kind": "checkpoint", "every": 10**6}]
     two = pair(mesh=FSDP, training__epochs=10**6, training__log_every=100, callbacks=callbacks)
     two.wait_for(lambda folder: (folder / "metrics.jsonl").exists() and len(curve(folder)) > 3)
     two.processes[1].kill()
-    first, second = two.codes(timeout=200)
+    first, second = two.codes(timeout=2 * HEARTBEAT_S + 30)  # noticed, and the others told
     assert second == -signal.SIGKILL
     assert first in (2, -signal.SIGABRT), two.outputs()
     if first == 2:

@@ -20,6 +20,7 @@ from artifex.core.errors import InvalidInputError, NonFiniteLossError, RunError
 __all__ = [
     "ADDRESS",
     "COUNT",
+    "HEARTBEAT_S",
     "INDEX",
     "Interrupted",
     "ask_first",
@@ -35,6 +36,9 @@ __all__ = [
 ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 """Environment variables for what JAX cannot find out by itself: where the first process listens (``host:port``), how many
 processes there are, and which one this is, from 0."""
+
+HEARTBEAT_S = 30
+"""How long a process may be silent before the others take it for dead, which ends them too."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -65,7 +69,12 @@ def start_processes() -> None:
     try:
         # with all three given, JAX need not look for a scheduler, whose idea of this process could be another
         method = None if count is None else "deactivate"
-        jax.distributed.initialize(num_processes=count, process_id=index, cluster_detection_method=method)
+        jax.distributed.initialize(
+            num_processes=count,
+            process_id=index,
+            cluster_detection_method=method,
+            heartbeat_timeout_seconds=HEARTBEAT_S,
+        )
     except ValueError as error:  # one of the three is not known
         raise InvalidInputError(
             f"--distributed: nothing tells of other processes ({error}). Start this under SLURM (srun), Open MPI (mpirun) or "

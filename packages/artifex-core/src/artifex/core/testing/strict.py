@@ -50,8 +50,8 @@ def _settings() -> dict[str, str]:
 
 
 def user_environment() -> dict[str, str]:
-    """The environment of a user's own process: without the strict numerics, still with the compilation cache."""
-    return {name: value for name, value in os.environ.items() if name not in {*NUMERICS, POOL_SIZE, OPTIMIZATIONS}}
+    """The environment of a user's own process: without the strict numerics, still with what makes compiling quick."""
+    return {name: value for name, value in os.environ.items() if name not in {*NUMERICS, POOL_SIZE}}
 
 
 def pytest_addoption() -> None:
