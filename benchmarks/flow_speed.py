@@ -21,7 +21,8 @@ from flow_peers import SHAPES, TORCH, artifex_flow, flowjax_flow
 from rounds import Contestant, Run, measure, table
 
 BATCH = {"nsf": 512, "nsf_coupling": 512, "maf": 512, "real_nvp": 256}
-STEPS = {"train": 10, "sample": 2}
+STEPS = {"train": 10, "sample": 10}
+SLOW_TO_SAMPLE = ("nsf", "maf")
 LEARNING_RATE = 1e-3
 
 
@@ -37,7 +38,11 @@ def main() -> None:
     arguments = parser.parse_args()
     for kind in arguments.kinds:
         for what in arguments.what:
-            steps, rounds = (1, 2) if arguments.quick else (STEPS[what], arguments.rounds)
+            steps, rounds = (
+                (1, 2)
+                if arguments.quick
+                else (2 if what == "sample" and kind in SLOW_TO_SAMPLE else STEPS[what], arguments.rounds)
+            )
             rows = [row for row in _rows(kind, what) if not arguments.only or any(w in row.label for w in arguments.only)]
             timings = measure(rows, steps=steps, rounds=rounds, threads=arguments.threads)
             print(f"\n{kind}, {what}, batch {BATCH[kind]}, {arguments.threads} threads, load {os.getloadavg()[0]:.1f}\n")
@@ -71,8 +76,7 @@ def artifex_loop(kind: str, what: str, threads: int) -> Run:
     rngs = nnx.Rngs(0)
 
     def run(steps: int) -> None:
-        for _ in range(steps):
-            jax.block_until_ready(model.sample(BATCH[kind], rngs=rngs))
+        jax.block_until_ready([model.sample(BATCH[kind], rngs=rngs) for _ in range(steps)])
 
     return run
 
@@ -91,8 +95,7 @@ def flowjax_loop(kind: str, what: str, threads: int) -> Run:
         draw = eqx.filter_jit(lambda flow, key: flow.sample(key, (BATCH[kind],)))
 
         def sample(steps: int) -> None:
-            for i in range(steps):
-                jax.block_until_ready(draw(flow, jax.random.key(i)))
+            jax.block_until_ready([draw(flow, jax.random.key(i)) for i in range(steps)])
 
         return sample
     params, static = eqx.partition(flow, eqx.is_inexact_array, is_leaf=lambda leaf: isinstance(leaf, paramax.NonTrainable))

@@ -82,8 +82,10 @@ def test_samples_come_with_their_density(name: str) -> None:
     np.testing.assert_allclose(log_prob, model.base.log_prob(z) + log_det, atol=2e-4)
 
 
-@pytest.mark.parametrize("ordering", ["random", [[2, 0, 3, 1], [1, 3, 2, 0]]])
-@pytest.mark.parametrize("layer", ["autoregressive", "coupling"])
+@pytest.mark.parametrize(
+    ("layer", "ordering"),
+    [("autoregressive", "random"), ("autoregressive", [[2, 0, 3, 1], [1, 3, 2, 0]]), ("coupling", "random")],
+)
 def test_orderings_are_the_same_when_a_model_is_loaded(ordering, layer: str, tmp_path) -> None:
     config = NeuralSplineFlowConfig(**SMALL | {"input_dim": 4}, bins=3, layer=layer, ordering=ordering)
     model, x = moved(config), jnp.array([[0.3, -1.0, 2.0, 0.7]])
@@ -126,7 +128,7 @@ def test_bad_input_is_refused(x: jax.Array, said: str) -> None:
         (lambda: NeuralSplineFlowConfig(input_dim=1, layer="coupling"), "use layer 'autoregressive'"),
         (lambda: NeuralSplineFlowConfig(input_dim=2, bins=-1), "bins"),
         (lambda: MAFConfig(input_dim=2, activation="rellu"), "relu"),
-        (lambda: MAFConfig(input_dim=2, ordering=[[0, 1]]), "1 orderings for 5 transforms"),
+        (lambda: MAFConfig(input_dim=2, ordering=[[0, 1]]), "expected 5 orders"),
         (lambda: MAFConfig(input_dim=2, num_transforms=1, ordering=[[1, 2]]), "places 0 to 1"),
         (lambda: UniformConfig(low=1.0, high=0.0), "lower end first"),
     ],

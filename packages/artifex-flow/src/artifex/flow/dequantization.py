@@ -83,8 +83,8 @@ def quantize(y: Float[Array, "..."], levels: int) -> Float[Array, "..."]:
     """``x = floor(L y) / (L - 1)``: the intensity in ``[0, 1]`` of the level in whose cell ``y`` lies, or of the nearest one.
 
     Example:
-        >>> quantize(jnp.array([-0.1, 0.2, 0.3, 1.0]), 4).round(4).tolist()
-        [0.0, 0.0, 0.3333, 1.0]
+        >>> (3 * quantize(jnp.array([-0.1, 0.2, 0.3, 1.0]), 4)).tolist()
+        [0.0, 0.0, 1.0, 3.0]
     """
     return jnp.clip(jnp.floor(y * levels), 0, levels - 1) / (levels - 1)
 

@@ -48,7 +48,7 @@ class SklearnTable:
     Example:
         >>> table = SklearnTable(SklearnTableConfig(table="breast_cancer"))
         >>> {split: table.arrays(split)["x"].shape for split in table.splits}
-        {'train': (398, 30), 'test': (85, 30), 'validation': (86, 30)}
+        {'train': (398, 30), 'test': (86, 30), 'validation': (85, 30)}
     """
 
     def __init__(self, config: SklearnTableConfig) -> None:

@@ -28,8 +28,16 @@ _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "dequantization/uniform",
             "dequantization/variational",
         ),
-        "preset": ("glow-digits", "glow-fashion-mnist", "real-nvp-digits"),
         "dataset": ("density", "sklearn_table"),
+        "preset": (
+            "glow-digits",
+            "glow-fashion-mnist",
+            "maf-breast-cancer",
+            "nsf-digits",
+            "nsf-eight-gaussians",
+            "nsf-two-moons",
+            "real-nvp-digits",
+        ),
     },
     "artifex-vae": {
         "model": ("vae", "beta_vae", "beta_tc_vae", "iwae", "conditional_vae", "vqvae", "hierarchical_vae", "kl_autoencoder"),

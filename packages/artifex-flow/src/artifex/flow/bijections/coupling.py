@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -91,11 +92,35 @@ class Coupling(Bijection):
         return self._apply(y, condition, self.transformer.inverse)
 
     def _apply(self, x: Float[Array, "B D"], condition: Condition, move) -> Transformed:
-        mask = np.array(self.mask)
-        check_width(x, len(mask), "x")
-        steering, moving = x[:, np.flatnonzero(mask)], x[:, np.flatnonzero(~mask)]
+        check_width(x, len(self.mask), "x")
+        passing, changing = np.flatnonzero(self.mask), np.flatnonzero(np.logical_not(self.mask))
+        steering, moving = _taken(x, passing), _taken(x, changing)
         inputs = steering if condition is None else jnp.concatenate([steering, condition.astype(x.dtype)], axis=-1)
         parameters = self.network(within_reach(inputs)).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
         moved, log_derivatives = move(moving, parameters)
-        back = np.argsort(np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)]))
-        return jnp.concatenate([steering, moved], axis=-1)[:, back], sum_over_example(log_derivatives)
+        return _merged(x.shape[-1], (passing, steering), (changing, moved)), sum_over_example(log_derivatives)
+
+
+def _taken(x: Float[Array, "B D"], places: np.ndarray) -> Float[Array, "B A"]:
+    """The elements at ``places``; evenly spaced ones as a slice, whose transpose is a pad, not a scatter."""
+    stride = _stride(places)
+    return x[:, places] if stride is None else x[:, places[0] : places[-1] + 1 : stride]
+
+
+def _merged(n: int, *parts: tuple[np.ndarray, Float[Array, "B A"]]) -> Float[Array, "B D"]:
+    """What :func:`_taken` took apart: pairs of places and elements."""
+    strides = [_stride(places) for places, _ in parts]
+    if None in strides:
+        back = np.argsort(np.concatenate([places for places, _ in parts]))
+        return jnp.concatenate([elements for _, elements in parts], axis=-1)[:, back]
+    total = jnp.zeros((), parts[0][1].dtype)
+    for (places, elements), stride in zip(parts, strides, strict=True):
+        margins = (int(places[0]), n - 1 - int(places[-1]), (stride or 1) - 1)
+        total += jax.lax.pad(elements, jnp.zeros((), elements.dtype), ((0, 0, 0), margins))
+    return total
+
+
+def _stride(places: np.ndarray) -> int | None:
+    """The step between ``places``, if it is the same everywhere."""
+    steps = set(np.diff(places).tolist()) or {1}
+    return steps.pop() if len(steps) == 1 else None

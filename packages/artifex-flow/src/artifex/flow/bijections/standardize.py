@@ -32,7 +32,7 @@ class Standardize(Bijection):
 
     Example:
         >>> layer = Standardize((2,))
-        >>> layer.initialize(jnp.array([[1.0, 10.0], [3.0, 30.0]])).tolist()
+        >>> layer.initialize(jnp.array([[1.0, 10.0], [3.0, 30.0]])).round(4).tolist()
         [[-1.0, -1.0], [1.0, 1.0]]
     """
 
