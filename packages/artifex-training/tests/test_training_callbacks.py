@@ -262,6 +262,21 @@ def test_samples_are_drawn_every_so_often_at_the_end_and_from_one_seed(tmp_path)
     assert all(np.array_equal(first, other) for other in drawn.values())
 
 
+def test_samples_of_a_conditional_model_are_given_the_vectors_of_examples(tmp_path):
+    class Echo:
+        def generate(self, n, *, condition=None, rngs):
+            return jnp.zeros((n, 1)) if condition is None else jnp.asarray(condition)
+
+    vectors, classes = np.float32([[1, 2], [3, 4]]), np.array([0, 1])
+    for given, expected in [(vectors, [[1, 2], [3, 4], [1, 2]]), (classes, [[0], [0], [0]])]:
+        loader = SimpleNamespace(one_pass=lambda given=given: iter([{"x": np.zeros((2, 1)), "condition": given}]))
+        where = trainer(tmp_path, step=4, modality=None, evaluation_model=Echo, loader=loader)
+        callback = SampleGrid(SampleGridConfig(every=4, n_samples=3))
+        callback.on_start(where)
+        callback.on_step(where)
+        assert np.load(tmp_path / "samples" / "step_0000004.npy").tolist() == expected
+
+
 def test_no_samples_of_a_run_that_failed(tmp_path):
     callback, where = SampleGrid(SampleGridConfig()), trainer(tmp_path, step=3)
     callback.on_start(where)

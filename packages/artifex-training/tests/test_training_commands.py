@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
+from artifex.core.errors import InvalidInputError
 from artifex.training.checkpoints import latest_step
+from artifex.training.samples import condition_for
 
 
 def tree(folder):
@@ -33,6 +35,9 @@ def test_train_sample_resume_and_longer(artifex, tmp_path):
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "mine.txt"), first)
     assert (tmp_path / "v1.5.txt").exists()
     assert not (tmp_path / "mine.txt.txt").exists()
+    refused = artifex("sample", folder, "--condition", "3")
+    assert refused.code == 2
+    assert "Tiny takes no condition; leave --condition out" in refused.err
     refused = artifex("sample", folder, "--prior", folder)
     assert refused.code == 2
     assert "Tiny has a prior of its own and takes no other; leave --prior out" in refused.err
@@ -138,10 +143,23 @@ def test_ctrl_c_ends_a_run_between_two_steps_with_130(artifex, tmp_path, monkeyp
 def test_help_names_every_option(artifex, tmp_path):
     for command, options in [
         ("train", ("--set", "--output", "--resume", "--dry-run", "NAME|FILE|RUN")),
-        ("sample", ("--n-samples", "--seed", "--output", "--prior", "RUN")),
+        ("sample", ("--n-samples", "--seed", "--output", "--prior", "--condition", "RUN")),
     ]:
         shown = artifex(command, "--help")
         assert shown.code == 0
         for option in options:
             assert option in shown.out
     assert tree(tmp_path) == []
+
+
+class Conditional:
+    def generate(self, n_samples=1, *, condition=None, rngs=None):
+        raise NotImplementedError
+
+
+def test_a_condition_is_a_class_or_a_vector_for_all_samples():
+    assert condition_for(Conditional(), "3", 2).tolist() == [3, 3]
+    np.testing.assert_array_equal(condition_for(Conditional(), "[0.5, 2]", 3), np.float32([[0.5, 2]] * 3))
+    for text in ("three", "true", "[[1]]", "{a: 1}", "0.5"):
+        with pytest.raises(InvalidInputError, match="neither a class, such as 3, nor a vector"):
+            condition_for(Conditional(), text, 2)

@@ -166,6 +166,10 @@ def sample(
         Path | None,
         typer.Option("--prior", metavar="RUN", help="Run folder of the model that draws the latents, where RUN's takes one."),
     ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option("--condition", help="What all samples are conditioned on: a class (3), or a vector ([0.5, 1.2])."),
+    ] = None,
 ) -> None:
     """Draw samples from a trained run."""
     import secrets
@@ -174,12 +178,14 @@ def sample(
 
     from artifex.training.full_disk import explaining_a_full_disk
     from artifex.training.runs import load_run
-    from artifex.training.samples import save_samples
+    from artifex.training.samples import condition_for, save_samples
     from artifex.training.seeds import key_for
 
     chosen = secrets.randbelow(2**32) if seed is None else seed
     _, model, modality = load_run(run)
     given = {} if prior is None else {"prior": _prior_of(model, prior)}
+    if condition is not None:
+        given["condition"] = condition_for(model, condition, n_samples)
     samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")), **given)
     with explaining_a_full_disk(run if output is None else output.absolute().parent):
         path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)

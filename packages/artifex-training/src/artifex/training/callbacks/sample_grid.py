@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from flax import nnx
 from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.training.callbacks.base import Callback, run_folder
 from artifex.training.processes import is_first
-from artifex.training.samples import save_samples
+from artifex.training.samples import save_samples, takes_condition
 from artifex.training.seeds import key_for
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ class SampleGridConfig(Config):
 
 
 class SampleGrid(Callback):
-    """Draws samples into ``samples/``, always with one seed, so that a row of grids shows the model change, not the noise."""
+    """Draws samples into ``samples/``, always with one seed, so that a row of grids shows the model change, not the noise.
+
+    Where examples come with vectors that a model is conditioned on, samples are given those of the first training examples;
+    classes are for the model to choose.
+    """
 
     def __init__(self, config: SampleGridConfig):
         self.config = config
@@ -48,6 +53,15 @@ class SampleGrid(Callback):
     def _draw(self, trainer: Trainer) -> None:
         model = trainer.evaluation_model()
         if is_first():
-            samples = model.generate(self.config.n_samples, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid")))
+            rngs = nnx.Rngs(key_for(trainer.seed, "sample grid"))
+            samples = model.generate(self.config.n_samples, rngs=rngs, **self._conditions(trainer, model))
             save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
         self._drawn_at = trainer.step
+
+    def _conditions(self, trainer: Trainer, model: Any) -> dict[str, np.ndarray]:
+        if not takes_condition(model) or trainer.loader is None:
+            return {}
+        vectors = next(trainer.loader.one_pass()).get("condition")
+        if vectors is None or np.ndim(vectors) < 2:
+            return {}
+        return {"condition": np.resize(vectors, (self.config.n_samples, *np.shape(vectors)[1:]))}
