@@ -46,3 +46,13 @@ def test_configs_are_where_the_index_says(name):
 def test_every_config_can_be_had_by_its_documented_path(kind, name):
     config = registry.config_class(*(name.split("/") if kind == "component" else (kind, name)))
     assert getattr(configuration, config.__name__) is config
+
+
+@pytest.mark.parametrize(
+    "module", ["artifex.flow", "artifex.modalities.image", "artifex.training", "artifex.training.callbacks", "artifex.vae"]
+)
+def test_every_public_config_can_be_had_by_its_documented_path(module):
+    home = importlib.import_module(module)
+    names = [name for name in dir(home) if name.endswith("Config")]
+    assert names
+    assert [name for name in names if getattr(configuration, name, None) is not getattr(home, name)] == []

@@ -45,7 +45,7 @@ from artifex.training.checkpoints import latest_step
 def trainer(folder=None, step=0, total=100, **more):
     """As much of a trainer as callbacks look at."""
     config = SimpleNamespace(log_every=10, batch_size=8, to_dict=lambda: {"batch_size": 8})
-    state = SimpleNamespace(bad_step=np.int32(-1))
+    state = SimpleNamespace(bad_step=np.int32(-1), sums={"loss": 0.0, "accuracy": 0.0})
     given = {
         "folder": folder,
         "step": step,
@@ -178,6 +178,8 @@ def test_early_stop_says_why():
 
 
 def test_early_stop_on_a_figure_that_there_is_not():
+    with pytest.raises(InvalidInputError, match="early_stop watches 'eval/los', but an evaluation gives eval/loss"):
+        EarlyStop(EarlyStopConfig(metric="eval/los")).on_start(trainer())  # before anything is trained
     with pytest.raises(InvalidInputError, match="early_stop watches 'eval/los', but an evaluation gives eval/loss"):
         EarlyStop(EarlyStopConfig(metric="eval/los")).on_evaluate(trainer(), {"eval/loss": 1.0})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -40,8 +40,7 @@ class EarlyStop(Callback):
 
     def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         name = self.config.metric
-        if name not in metrics:
-            raise InvalidInputError(f"early_stop watches {name!r}, but an evaluation gives {', '.join(metrics)}")
+        self._check_name(metrics)
         value = metrics[name] if self.config.higher_is_better else -metrics[name]
         if math.isfinite(value) and (self.best is None or value > self.best + self.config.min_delta):
             self.best, self.waited = value, 0
@@ -50,9 +49,15 @@ class EarlyStop(Callback):
         self._stop_when_tired(trainer)
 
     def on_start(self, trainer: Trainer) -> None:
+        assert trainer.state is not None
+        self._check_name([f"eval/{name}" for name in trainer.state.sums])
         if trainer.step == 0:  # a new training, of which nothing is known
             self.best, self.waited = None, 0
         self._stop_when_tired(trainer)  # a run that was stopped stays so when it is taken up again
+
+    def _check_name(self, known: Collection[str]) -> None:
+        if self.config.metric not in known:
+            raise InvalidInputError(f"early_stop watches {self.config.metric!r}, but an evaluation gives {', '.join(known)}")
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}
