@@ -274,7 +274,7 @@ def test_any_iterable_will_do(fake_point, fake_module):
 
 def test_a_metric_has_to_need_what_there_is():
     with pytest.raises(
-        ValueError, match=r"metric 'fid' needs sample; it may need samples, references, labels, log_prob, model"
+        ValueError, match=r"metric 'fid' needs sample; it may need samples, references, labels, log_prob, log_weights, model"
     ):
         MetricEntry(name="fid", metric="x:f", needs=("sample",), higher_is_better=False)
     with pytest.raises(TypeError, match=r"higher_is_better takes a bool"):
