@@ -213,9 +213,10 @@ def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
 
 
 def batch_shapes(loader: Loader) -> dict[str, Any]:
-    """Shapes and dtypes (``jax.ShapeDtypeStruct``) of the loader's training batches; its position stays."""
-    first = next(iter(loader.one_pass()))
-    return {key: jax.ShapeDtypeStruct((loader.batch_size, *np.shape(v)[1:]), np.asarray(v).dtype) for key, v in first.items()}
+    """Shapes and dtypes (``jax.ShapeDtypeStruct``) of the loader's training batches on a device; its position stays."""
+    first = {key: np.asarray(value) for key, value in next(iter(loader.one_pass())).items()}
+    as_on_device = jax.dtypes.canonicalize_dtype  # float64 becomes float32 there, unless JAX is told otherwise
+    return {key: jax.ShapeDtypeStruct((loader.batch_size, *v.shape[1:]), as_on_device(v.dtype)) for key, v in first.items()}
 
 
 def _common_length(arrays: Mapping[str, np.ndarray]) -> int:
