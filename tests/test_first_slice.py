@@ -25,6 +25,11 @@ from artifex.modalities.image.datasets import Digits, DigitsConfig
 from artifex.training import load_run, read_run_config
 
 SHORT = ("--set", "training.epochs=20", "--set", "callbacks.3.every=100")
+DAILY = ("vae-digits", "vae-fashion-mnist", "nsf-two-moons")
+"""Presets that are started every day; the others, some of which take long to compile, at night."""
+presets = [
+    name if name in DAILY else pytest.param(name, marks=pytest.mark.nightly) for name in plugins.registry().names("preset")
+]
 INDEPENDENT_BERNOULLI = 25.2  # nats: the best that knows each pixel's mean and nothing else
 
 
@@ -174,8 +179,8 @@ def test_a_run_that_was_killed_is_resumed_from_its_checkpoint_to_the_same_end(ar
     assert_same_model(trained, copy)
 
 
-@pytest.mark.parametrize("preset", ["vae-digits", "vae-fashion-mnist", "nsf-two-moons"])  # all: in the distributions' own tests
-def test_a_preset_is_a_run_that_could_start(artifex, preset, tmp_path):
+@pytest.mark.parametrize("preset", presets)
+def test_every_preset_is_a_run_that_could_start(artifex, preset, tmp_path):
     config = read_run_config(preset)
     assert config.name == preset
     needs = getattr(config.data.dataset, "folder", None)
