@@ -16,7 +16,7 @@ import yaml
 from flax import nnx
 from PIL import Image
 
-from artifex.core import load_model
+from artifex.core import load_model, plugins
 from artifex.core.cli import main
 from artifex.core.storage import flat_weights
 from artifex.core.testing import user_environment
