@@ -135,16 +135,27 @@ def artifex_components() -> list[ComponentEntry]:
 @hookimpl
 def artifex_losses() -> list[LossEntry]:
     """The losses."""
+    home = "artifex.flow"
     losses = {
-        "maximum_likelihood": ("Papamakarios et al. 2021, arXiv:1912.02762", "Minus the mean log density of data."),
+        "maximum_likelihood": (
+            f"{home}.losses",
+            "Papamakarios et al. 2021, arXiv:1912.02762",
+            "Minus the mean log density of data.",
+        ),
         "reverse_kl": (
+            f"{home}.losses",
             "Rezende & Mohamed 2015, arXiv:1505.05770",
             "Divergence of a flow from an unnormalised target: variational inference.",
         ),
+        "flow_matching": (
+            f"{home}.flow_matching",
+            "Lipman et al. 2023, arXiv:2210.02747",
+            "Squared error of a velocity against that of straight paths.",
+        ),
     }
     return [
-        LossEntry(name=name, loss=f"artifex.flow.losses:{name}", family="flow", paper=paper, summary=summary)
-        for name, (paper, summary) in losses.items()
+        LossEntry(name=name, loss=f"{module}:{name}", family="flow", paper=paper, summary=summary)
+        for name, (module, paper, summary) in losses.items()
     ]
 
 

@@ -18,7 +18,7 @@ _PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "neural_spline_flow",
             "real_nvp",
         ),
-        "loss": ("maximum_likelihood", "reverse_kl"),
+        "loss": ("maximum_likelihood", "reverse_kl", "flow_matching"),
         "metric": ("negative_log_likelihood", "effective_sample_size", "log_normalizer", "inversion_error"),
         "component": (
             "base_distribution/normal",
