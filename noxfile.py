@@ -68,16 +68,28 @@ def demo(session: nox.Session) -> None:
     session.run("artifex", "train", "vae-digits", *session.posargs)
 
 
+def workers(session: nox.Session) -> tuple[str, ...]:
+    """Two processes with half of the tests each, so that most programs are compiled once; who is done first takes over some."""
+    return () if any(part.startswith("-n") for part in session.posargs) else ("-n", "2", "--dist", "worksteal")
+
+
 def tests(session: nox.Session) -> None:
     """Every test and doctest, in two processes. Arguments for pytest go after ``--``."""
     install(session, *group("tests"))
-    workers = [] if any(part.startswith("-n") for part in session.posargs) else ["-n", "2"]
-    session.run("pytest", *workers, *session.posargs, env=compilation_cache())
+    session.run("pytest", *workers(session), *session.posargs, env=compilation_cache())
 
 
 nox.session(tests)  # the interpreter that runs nox
 for version in PYTHONS:  # tests-3.12 and so on: another one
     nox.session(tests, name=f"tests-{version}", python=version)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """The slow proofs: trainings to known figures, every preset, every model's conformance. Programs are as users get them."""
+    install(session, *group("tests"))
+    whole = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
+    session.run("pytest", *workers(session), "-m", "nightly", *session.posargs, env=compilation_cache() | whole)
 
 
 @nox.session
@@ -212,10 +224,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into .cache/site and run what it shows, block after block."""
-    install(session, *group("tests"), *group("docs"))
-    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
-    session.run("pytest", "tests/test_docs.py", *session.posargs, env=compilation_cache())
+    """Build the documentation into .cache/site; any warning is an error. ``tests/test_docs.py`` runs what it shows."""
+    install(session, *group("docs"))
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session(venv_backend="uv")

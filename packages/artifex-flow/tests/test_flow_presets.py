@@ -25,18 +25,19 @@ def test_its_head_gives_command_run_time_and_expected_figure(name: str) -> None:
     assert "Expect" in "".join(head)
 
 
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["few layers", "whole"])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["traced", "compiled"])
 @pytest.mark.parametrize("name", PRESETS)
-def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, whole: bool) -> None:
-    """What ``artifex train NAME --dry-run`` does, with small batches and, every day, few layers, which compile sooner."""
+def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bool) -> None:
+    """What ``artifex train NAME --dry-run`` does, with small batches; every day as far as shapes tell."""
     from artifex.training.dry_run import dry_run
     from artifex.training.run_config import read_run_config
     from artifex.training.runs import build_run
 
-    model = read_run_config(name).model
-    layers = next(field for field in ("num_steps", "num_transforms", "num_coupling_layers") if hasattr(model, field))
-    config = read_run_config(name, ["training.batch_size=8", *([] if whole else [f"model.{layers}=2"])])
+    config = read_run_config(name, ["training.batch_size=8"])
+    assert config.name == name
     folder = getattr(config.data.dataset, "folder", None)
     if folder is not None and not Path(folder).is_dir():
         pytest.skip(f"no data in {folder}: apt-get install dataset-fashion-mnist")
-    assert math.isfinite(dry_run(build_run(config)).losses["loss"])
+    run = build_run(config)  # which traces a whole step
+    if compiled:
+        assert math.isfinite(dry_run(run).losses["loss"])

@@ -362,7 +362,7 @@ def fake(monkeypatch):
 def test_wandb(fake, tmp_path):
     logged = []
     run = SimpleNamespace(
-        log=lambda values, step: logged.append((step, values)), finish=lambda exit_code: logged.append(exit_code)
+        log=lambda values, step: logged.append((step, values)), finish=lambda exit_code: logged.append(exit_code), id="abc"
     )
     calls = fake("wandb", init=run)
     callback = Wandb(WandbConfig(project="p", entity="e", offline=True, name="n"))
@@ -371,19 +371,24 @@ def test_wandb(fake, tmp_path):
     callback.on_log(where, {"loss": 1.0})
     callback.on_evaluate(where, {"eval/loss": 2.0})
     callback.on_end(where, RuntimeError())
-    ((_, _, given),) = calls
+    given = calls[0][2]
     assert given["project"] == "p"
     assert given["entity"] == "e"
     assert given["name"] == "n"
     assert given["mode"] == "offline"
     assert given["dir"] == str(tmp_path)
     assert given["config"] == {"seed": 7, "training": {"batch_size": 8}}
+    assert given["id"] is given["resume"] is None
+    resumed = Wandb(callback.config)
+    resumed.restore(callback.state())
+    resumed.on_start(where)
+    assert (calls[-1][2]["id"], calls[-1][2]["resume"]) == ("abc", "allow")
     assert logged == [(3, {"loss": 1.0}), (3, {"eval/loss": 2.0}), 1]
 
 
 def test_mlflow(fake):
     members = ["set_tracking_uri", "set_experiment", "start_run", "log_params", "log_metrics", "end_run"]
-    calls = fake("mlflow", **dict.fromkeys(members))
+    calls = fake("mlflow", **dict.fromkeys(members) | {"start_run": SimpleNamespace(info=SimpleNamespace(run_id="abc"))})
     callback = MLflow(MLflowConfig(experiment="e", tracking_uri="u", name="n"))
     where = trainer(step=3)
     callback.on_start(where)
@@ -399,6 +404,11 @@ def test_mlflow(fake):
         ("log_metrics", ({"eval/loss": 2.0},), {"step": 3}),
         ("end_run", (), {"status": "FINISHED"}),
     ]
+    del calls[:]
+    resumed = MLflow(callback.config)
+    resumed.restore(callback.state())
+    resumed.on_start(where)
+    assert calls[2:] == [("start_run", (), {"run_id": "abc"})]
 
 
 def test_what_a_tracker_cannot_do_is_the_users_to_mend(fake, monkeypatch):
@@ -453,6 +463,13 @@ def test_mlflow_itself_in_a_folder(tmp_path, monkeypatch):
     assert run.data.metrics == {"loss": 1.5, "eval/loss": 2.5}
     assert run.data.params["seed"] == "7"
     assert run.info.status == "FINISHED"
+    resumed = MLflow(callback.config)
+    resumed.restore(callback.state())
+    resumed.on_start(trainer(step=4, total_steps=200))  # more steps than before: what MLflow was told once stands
+    resumed.on_log(trainer(step=4), {"loss": 1.25})
+    resumed.on_end(where, None)
+    (run,) = mlflow.search_runs(experiment_names=["e"], output_format="list")
+    assert run.data.metrics["loss"] == 1.25
 
 
 # signals

@@ -14,7 +14,8 @@ from artifex.training.dry_run import dry_run
 def test_the_figures_are_those_of_the_run(tiny):
     run = build_run(tiny.config(training__precision="bfloat16"))
     found = dry_run(run)
-    assert found.batch == {"x": "(8, 3) float32"}
+    x = next(build_run(tiny.config()).train)["x"]
+    assert found.batch == {"x": f"(8, 3) float32 from {x.min():.4g} to {x.max():.4g}"}
     assert (found.parameters, found.parameter_arrays) == (3 * 2 + 2 + 2 * 3 + 3, 4)
     assert (found.steps, found.steps_per_epoch) == (15, 3)
     assert found.devices == "1 × cpu"
@@ -82,6 +83,12 @@ def test_the_loss_is_that_of_the_first_batch_untrained(tiny):
     expected = np.mean((np.asarray(model.up(model.down(x))) - x) ** 2)
     assert found.losses["loss"] == pytest.approx(expected, rel=1e-5)
     assert f"first batch, loss: {found.losses['loss']:.6g}" in str(found)
+
+
+def test_a_loss_that_is_not_finite_is_explained(tiny):
+    found = dry_run(build_run(tiny.config(data__dataset__bad_value=True, training__batch_size=24)))
+    assert "loss: not finite, and so the run would stop at its first step" in str(found)
+    assert "not finite, and" not in str(replace(found, losses={"loss": 1.0}))
 
 
 def test_the_run_trains_as_if_there_had_been_none(tiny):

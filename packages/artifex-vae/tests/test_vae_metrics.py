@@ -118,7 +118,7 @@ def test_perplexity_of_the_data_is_that_of_its_codes():
 
     p = np.array([0.5, 0.25, 0.25])
     assert_allclose(metrics.codebook_perplexity(Codes(), jnp.array([[0.0, 0.0], [3.0, 5.0]])), np.prod(p**-p), rtol=1e-6)
-    with pytest.raises(InvalidInputError, match="gives no integers"):
+    with pytest.raises(InvalidInputError, match="has no encode to integers"):
         metrics.codebook_perplexity(Posterior(), jnp.zeros((2, 2)))
 
 
@@ -133,6 +133,10 @@ def test_a_conditional_model_is_measured_with_its_condition():
     assert_allclose(measured["elbo"], terms["elbo"], rtol=1e-6)
     assert_allclose(measured["distortion"], terms["reconstruction_loss"], rtol=1e-6)
     assert_allclose(measured["rate"], terms["kl"], rtol=1e-6)
+    gap = metrics.mutual_information_gap(model, x, labels, condition=labels, rngs=nnx.Rngs(3))
+    other = metrics.mutual_information_gap(model, x, labels, condition=1 - labels, rngs=nnx.Rngs(3))
+    assert 0 <= gap <= 1
+    assert gap != other  # the condition counts
     variances = jnp.var(model.encode(x, condition=labels).mean, axis=0, ddof=1)
     above = float(variances.mean())
     assert metrics.active_units(model, x, condition=labels, threshold=above) == (variances > above).sum()
@@ -156,6 +160,11 @@ def test_every_registered_metric_answers_to_the_convention(model: VAE):
         assert bool(jnp.isfinite(value)), entry.name
 
 
+class OneCode:
+    def encode(self, x: jax.Array) -> jax.Array:
+        return jnp.zeros(len(x), jnp.int32)
+
+
 def test_bad_input_is_named(model: VAE):
     with pytest.raises(InvalidInputError, match="needs two at least"):
         metrics.active_units(model, jnp.zeros((1, 6)))
@@ -163,7 +172,12 @@ def test_bad_input_is_named(model: VAE):
         metrics.bits_per_dimension(jnp.zeros(1), jnp.zeros((2, 3)))
     with pytest.raises(InvalidInputError, match="bin_width is 0"):
         metrics.bits_per_dimension(jnp.zeros(1), jnp.zeros((1, 3)), bin_width=0)
+    for metric in (metrics.active_units, metrics.elbo, metrics.codebook_perplexity):
+        with pytest.raises(InvalidInputError, match=r"object has no (encode|elbo_terms)"):
+            metric(object(), jnp.zeros((2, 6)))
     gap = metrics.mutual_information_gap
+    with pytest.raises(InvalidInputError, match=r"OneCode encodes to a ArrayImpl; expected a VAE"):
+        gap(OneCode(), jnp.zeros((4, 2)), np.arange(4))
     with pytest.raises(InvalidInputError, match=r"labels are float64 of shape .* expected integers of shape"):
         gap(Posterior(), jnp.zeros((4, 2)), np.zeros(4))
     with pytest.raises(InvalidInputError, match="factor 1 has one value in all 4 examples"):

@@ -23,7 +23,7 @@ class DryRun:
     """Findings of a dry run."""
 
     batch: dict[str, str]
-    """Stored arrays of one batch: shape and dtype."""
+    """Stored arrays of one batch: shape, dtype, least and largest value."""
     parameters: int
     """Number of the model's parameters."""
     parameter_arrays: int
@@ -52,6 +52,11 @@ class DryRun:
             *self._memory_lines(),
             *(f"first batch, {name}: {value:.6g}" for name, value in self.losses.items()),
         ]
+        if bad := [name for name, value in self.losses.items() if not math.isfinite(value)]:
+            lines.append(
+                f"{', '.join(bad)}: not finite, and so the run would stop at its first step; see that the batch, whose values "
+                "are shown above, is what the model takes once the modality has prepared it"
+            )
         return "\n".join(lines)
 
     def _memory_lines(self) -> list[str]:
@@ -78,7 +83,7 @@ def dry_run(run: Run) -> DryRun:
     mesh = {axis: size for axis, size in trainer.mesh.shape.items() if size > 1}
     platform = jax.devices()[0].platform
     return DryRun(
-        batch={name: f"{np.shape(value)} {np.asarray(value).dtype}" for name, value in batch.items()},
+        batch={name: _described(np.asarray(value)) for name, value in batch.items()},
         parameters=sum(math.prod(value.shape) for value in params.values()),
         parameter_arrays=len(params),
         devices=f"{trainer.mesh.size} × {platform}" + (f", {mesh}" if mesh else ""),
@@ -89,6 +94,11 @@ def dry_run(run: Run) -> DryRun:
         advice="" if fits else _advice(run, hardware),
         losses=trainer.losses(batch) if fits else {},
     )
+
+
+def _described(value: np.ndarray) -> str:
+    values = f" from {value.min():.4g} to {value.max():.4g}" if value.size and np.issubdtype(value.dtype, np.number) else ""
+    return f"{value.shape} {value.dtype}{values}"
 
 
 def _advice(run: Run, hardware: HardwareSpecs) -> str:

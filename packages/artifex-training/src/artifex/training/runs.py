@@ -234,7 +234,9 @@ def build_run(config: RunConfig) -> Run:
     config = with_absolute_paths(config)
     dataset = _build("dataset", config.data.dataset)
     train_split, evaluation_split = _splits(dataset, config.data)
-    train = as_loader(_read(dataset, train_split), batch_size=config.training.batch_size, seed=config.seed)
+    examples = _read(dataset, train_split)
+    _check_dataset_size(config.model, _length(examples), train_split)
+    train = as_loader(examples, batch_size=config.training.batch_size, seed=config.seed)
     evaluation = None if evaluation_split is None else _read(dataset, evaluation_split)
     if evaluation_split is not None:
         _check_alike(dataset, train, evaluation, evaluation_split)
@@ -291,6 +293,13 @@ def _check_alike(dataset: Any, train: Loader, evaluation: Any, split: str) -> No
     found, expected = (f"{batch['x'].dtype}{list(batch['x'].shape[1:])}" for batch in (held_out, next(train.one_pass())))
     if found != expected:
         raise DataError(f"examples of split {split!r} are {found}, those to train on are {expected}; they have to be alike")
+
+
+def _check_dataset_size(model: Config, size: int, split: str) -> None:
+    """A model that has to know how many examples there are (a field ``dataset_size`` of its config) must not be told wrong."""
+    told = getattr(model, "dataset_size", None)
+    if told is not None and told != size:
+        raise RunError(f"model.dataset_size is {told}, but split {split!r} has {size} examples; set it to {size}")
 
 
 def _length(data: Any) -> int:

@@ -36,6 +36,7 @@ def mutual_information_gap(
     labels: Int[Array, "N *F"],
     *,
     num_samples: int = 10,
+    condition: Array | None = None,
     rngs: nnx.Rngs | None = None,
 ) -> Float[Array, ""]:
     """``MIG`` in [0, 1]: for each factor, how much more the best latent knows than the second, in parts of its entropy.
@@ -48,19 +49,34 @@ def mutual_information_gap(
         references: data.
         labels: integers, the value of each factor (one for each example where there is a single factor).
         num_samples: draws for each example.
+        condition: of each example, for a conditional model.
         rngs: stream ``sample``; the model's own by default.
 
     Raises:
-        InvalidInputError: there are fewer than two latents, ``labels`` are not integers for each example, or a factor has one
-            value only.
+        InvalidInputError: the model is no VAE, there are fewer than two latents, ``labels`` are not integers for each example,
+            or a factor has one value only.
     """
-    posterior = model.encode(references)
+    posterior = encoded(model, references, condition)
     factors = _checked_factors(labels, len(references))
     if posterior.mean.shape[-1] < 2:
         raise InvalidInputError("the model has a single latent; a gap is between two")
     information = latent_factor_information(posterior, factors, draw_key(model, rngs), num_samples=num_samples)
     second, first = jnp.sort(information, axis=0)[-2:]
     return jnp.mean((first - second) / factor_entropies(factors))
+
+
+def encoded(model: Any, references: Float[Array, "N ..."], condition: Array | None) -> DiagonalGaussian:
+    """What ``model.encode`` gives, if it has a mean for each example.
+
+    Raises:
+        InvalidInputError: the model is of another kind.
+    """
+    encode = getattr(model, "encode", None)
+    posterior = None if encode is None else encode(references, **({} if condition is None else {"condition": condition}))
+    if not isinstance(getattr(posterior, "mean", None), Array):
+        gives = "has no encode" if encode is None else f"encodes to a {type(posterior).__name__}"
+        raise InvalidInputError(f"{type(model).__name__} {gives}; expected a VAE, whose encode gives mean and log_variance")
+    return posterior  # pyright: ignore[reportReturnType]
 
 
 def factor_entropies(factors: Int[np.ndarray, "N F"]) -> Float[np.ndarray, "F"]:

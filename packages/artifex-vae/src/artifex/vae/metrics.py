@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from artifex.core.errors import InvalidInputError
 from artifex.vae import codebook, losses
-from artifex.vae.information import mutual_information_gap
+from artifex.vae.information import encoded, mutual_information_gap
 
 __all__ = [
     "active_units",
@@ -74,11 +74,11 @@ def active_units(
         condition: of each example, for a conditional model.
 
     Raises:
-        InvalidInputError: there are fewer than two examples.
+        InvalidInputError: the model is no VAE, or there are fewer than two examples.
     """
     if len(references) < 2:
         raise InvalidInputError(f"references holds {len(references)} example(s); a variance over the data needs two at least")
-    posterior = model.encode(references, **_given(condition))
+    posterior = encoded(model, references, condition)
     return jnp.sum(jnp.var(posterior.mean, axis=0, ddof=1) > threshold)
 
 
@@ -133,10 +133,10 @@ def codebook_perplexity(model: Any, references: Float[Array, "N ..."]) -> Float[
     Raises:
         InvalidInputError: the model's codes are no integers.
     """
-    codes = model.encode(references)
+    codes = model.encode(references) if hasattr(model, "encode") else None
     if not isinstance(codes, Array) or not jnp.issubdtype(codes.dtype, jnp.integer):
         raise InvalidInputError(
-            f"{type(model).__name__}.encode gives no integers; the perplexity is that of a codebook's codes"
+            f"{type(model).__name__} has no encode to integers; the perplexity is that of a codebook's codes"
         )
     return codebook.codebook_perplexity(codes, int(codes.max()) + 1)
 
@@ -148,4 +148,6 @@ def _given(condition: Array | None) -> dict[str, Array]:
 def _elbo_terms(
     model: Any, references: Array, condition: Array | None, rngs: nnx.Rngs | None
 ) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
+    if not hasattr(model, "elbo_terms"):
+        raise InvalidInputError(f"{type(model).__name__} has no elbo_terms; expected a VAE, whose ELBO has two terms")
     return model.elbo_terms(references, model(references, rngs=rngs, **_given(condition)))

@@ -308,6 +308,8 @@ class VAE(nnx.Module):
     def _interpolated(
         self, x0: Float[Array, "B ..."], x1: Float[Array, "B ..."], given: Given, n_steps: int
     ) -> Float[Array, "B T ..."]:
+        if jnp.shape(x0) != jnp.shape(x1):
+            raise InvalidInputError(f"x0 has shape {jnp.shape(x0)} and x1 {jnp.shape(x1)}; every path has two ends")
         z0, z1 = self._posterior(x0, given).mean[:, None], self._posterior(x1, given).mean[:, None]  # (B, 1, L)
         t = jnp.linspace(0.0, 1.0, n_steps, dtype=z0.dtype)[None, :, None]  # (1, T, 1)
         z = (1 - t) * z0 + t * z1  # (B, T, L)

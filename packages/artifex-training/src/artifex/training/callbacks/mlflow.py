@@ -28,6 +28,8 @@ class MLflowConfig(Config):
 class MLflow(Callback):
     """Logs every figure to MLflow. Needs the extra: ``pip install artifex-training[mlflow]``.
 
+    A resumed run goes on in the run it had there, by the id that its checkpoint holds.
+
     Raises:
         InvalidInputError: the extra is not installed.
     """
@@ -39,6 +41,7 @@ class MLflow(Callback):
             raise InvalidInputError("the mlflow callback needs MLflow: pip install artifex-training[mlflow]")
         self.config = config
         self._mlflow: Any = None
+        self._id: str | None = None
 
     def on_start(self, trainer: Trainer) -> None:
         mlflow: Any = importlib.import_module("mlflow")  # an extra, unknown to the type checker
@@ -47,8 +50,11 @@ class MLflow(Callback):
             if self.config.tracking_uri is not None:
                 mlflow.set_tracking_uri(self.config.tracking_uri)
             mlflow.set_experiment(self.config.experiment)
-            mlflow.start_run(run_name=self.config.name or None)
-            mlflow.log_params({"seed": trainer.seed, "steps": trainer.total_steps, "batch_size": trainer.config.batch_size})
+            if self._id is None:
+                self._id = mlflow.start_run(run_name=self.config.name or None).info.run_id
+                mlflow.log_params({"seed": trainer.seed, "steps": trainer.total_steps, "batch_size": trainer.config.batch_size})
+            else:
+                mlflow.start_run(run_id=self._id)
         except Exception as error:  # no server, no rights, a store that is not installed
             raise InvalidInputError(f"MLflow cannot start a run: {error}") from error
         self._mlflow = mlflow
@@ -63,3 +69,9 @@ class MLflow(Callback):
         if self._mlflow is not None:
             self._mlflow.end_run(status="FINISHED" if error is None else "FAILED")
             self._mlflow = None
+
+    def state(self) -> dict[str, Any]:
+        return {"id": self._id}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._id = state.get("id")

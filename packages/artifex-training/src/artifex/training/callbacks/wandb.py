@@ -30,6 +30,8 @@ class WandbConfig(Config):
 class Wandb(Callback):
     """Logs every figure to Weights & Biases. Needs the extra: ``pip install artifex-training[wandb]``.
 
+    A resumed run goes on in the run it had there, by the id that its checkpoint holds.
+
     Raises:
         InvalidInputError: the extra is not installed.
     """
@@ -41,6 +43,7 @@ class Wandb(Callback):
             raise InvalidInputError("the wandb callback needs Weights & Biases: pip install artifex-training[wandb]")
         self.config = config
         self._run: Any = None
+        self._id: str | None = None
 
     def on_start(self, trainer: Trainer) -> None:
         wandb: Any = importlib.import_module("wandb")  # an extra, unknown to the type checker
@@ -50,12 +53,15 @@ class Wandb(Callback):
                 project=self.config.project,
                 entity=self.config.entity,
                 name=self.config.name or None,
+                id=self._id,
+                resume=None if self._id is None else "allow",
                 dir=None if trainer.folder is None else str(trainer.folder),
                 config={"seed": trainer.seed, "training": trainer.config.to_dict()},
                 mode="offline" if self.config.offline else "online",
             )
         except Exception as error:  # not logged in, no connection, no such project
             raise InvalidInputError(f"Weights & Biases cannot start a run: {error}; offline: true needs no account") from error
+        self._id = self._run.id
 
     def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=trainer.step)
@@ -67,3 +73,9 @@ class Wandb(Callback):
         if self._run is not None:
             self._run.finish(exit_code=0 if error is None else 1)
             self._run = None
+
+    def state(self) -> dict[str, Any]:
+        return {"id": self._id}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._id = state.get("id")
