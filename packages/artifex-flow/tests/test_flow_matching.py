@@ -108,7 +108,8 @@ def test_pairs_of_equal_points_are_a_permutation() -> None:
 @pytest.mark.parametrize("pairing", ["optimal_transport", pytest.param("independent", marks=pytest.mark.nightly)])
 def test_training_leads_to_the_density_of_the_data(pairing: str) -> None:
     config = FlowMatchingConfig(input_dim=2, hidden_dims=(32, 32), pairing=pairing, solver={"rtol": 1e-4, "atol": 1e-4})
-    model, steps, batch = FlowMatching(config, rngs=nnx.Rngs(0)), 600, 64
+    model, batch = FlowMatching(config, rngs=nnx.Rngs(0)), 64
+    steps = {"optimal_transport": 600, "independent": 3000}[pairing]  # straighter paths are learned sooner
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     rest, optimizer = nnx.as_pure(rest), optax.adam(optax.cosine_decay_schedule(1e-2, steps))
 
@@ -129,7 +130,7 @@ def test_training_leads_to_the_density_of_the_data(pairing: str) -> None:
     nnx.update(model, train(params, optimizer.init(params))[0])
     z = jax.random.normal(jax.random.key(2), (2000, 2))
     divergence = bent_log_prob(z) - np.asarray(model.log_prob(data(z)))
-    assert abs(divergence.mean()) < 0.15  # so short a training leaves up to 0.1 nat; before it, there is 1.5
+    assert abs(divergence.mean()) < 0.1  # before training there is 1.5
 
 
 def data(z: jax.Array) -> jax.Array:

@@ -171,6 +171,7 @@ print(len(jax.devices()), "finished")
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot pin a process to two cores")
 @pytest.mark.parametrize(("environment", "devices"), [({}, 2), ({"JAX_NUM_CPU_DEVICES": "8"}, 8)], ids=["ours", "the user's"])
 def test_devices_do_not_starve_each_other_in_an_all_reduce(environment, devices):

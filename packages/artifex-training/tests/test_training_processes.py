@@ -220,6 +220,7 @@ def test_two_processes_train_as_one(pair, tiny, tmp_path):
     assert_close(weights(restored.trainer.evaluation_model()), weights(load_model(folder / "model")))
 
 
+@pytest.mark.nightly
 def test_processes_run_ahead_of_their_devices(pair, tiny, tmp_path):
     """Nothing waits for a step before the sixtieth; the devices need threads for each other and for the steps that wait."""
     changes = {
