@@ -34,6 +34,7 @@ from artifex.flow.bijections import (
     Squeeze,
     Tanh,
 )
+from artifex.flow.layers import within_reach
 
 TRANSFORMERS = {
     "affine": AffineTransformer(),
@@ -72,6 +73,16 @@ def makers() -> dict[str, Callable[[nnx.Rngs], Made]]:
     table["coupling_conditional"] = lambda rngs: (Coupling((1, 0, 0, 1, 0), t, (8,), n_condition=3, rngs=rngs), VECTOR, 3)
     table["autoregressive_conditional"] = lambda rngs: (
         MaskedAutoregressive((2, 0, 1, 4, 3), t, (8,), n_condition=3, rngs=rngs),
+        VECTOR,
+        3,
+    )
+    table["coupling_reach"] = lambda rngs: (
+        Coupling((1, 0, 0, 1, 0), AffineTransformer(), (8,), reach=1.0, rngs=rngs),
+        VECTOR,
+        0,
+    )
+    table["autoregressive_reach"] = lambda rngs: (
+        MaskedAutoregressive((2, 0, 1, 4, 3), AffineTransformer(), (8,), n_condition=3, reach=1.0, rngs=rngs),
         VECTOR,
         3,
     )
@@ -188,3 +199,40 @@ def test_a_map_onto_an_interval_gives_no_density_outside_it() -> None:
 def test_bad_input_is_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         make()
+
+
+def test_what_networks_see_is_smooth_and_monotone_and_plain_within_reach() -> None:
+    """``log(1 + u)`` has the slope one at ``u = 0``, and so the slope of what is seen has no jump."""
+    x = jnp.linspace(-50.0, 50.0, 20_001)
+    seen = within_reach(x, 5.0)
+    slope = jax.vmap(jax.grad(lambda x: within_reach(x, 5.0)))(x)
+    np.testing.assert_array_equal(jnp.where(jnp.abs(x) <= 5, seen - x, 0), 0)
+    assert np.all(np.diff(seen) > 0)
+    beyond = np.maximum(np.abs(x) - 5, 0)
+    np.testing.assert_allclose(slope, 1 / (1 + beyond), rtol=1e-5)
+    np.testing.assert_allclose(seen, np.sign(x) * (np.minimum(np.abs(x), 5) + np.log1p(beyond)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["coupling", "autoregressive"])
+def test_a_reach_changes_nothing_within_it(kind: str) -> None:
+    """The same weights with and without: equal where all elements are within reach, and another bijection beyond."""
+
+    def layer(reach: float | None) -> Bijection:
+        sizes = {"hidden_dims": (8,), "activation": "tanh", "reach": reach, "rngs": nnx.Rngs(0)}
+        if kind == "coupling":
+            made = Coupling((True, False, True), AffineTransformer(), **sizes)
+        else:
+            made = MaskedAutoregressive((1, 2, 0), AffineTransformer(), **sizes)
+        params = nnx.state(made, nnx.Param)
+        nnx.update(made, jax.tree.map(lambda p: p + jnp.sin(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), params))
+        return made
+
+    x = 2.5 * jax.random.normal(jax.random.key(0), (64, 3))
+    near = np.all(np.abs(x) <= 3, axis=1)
+    assert 10 < near.sum() < 54
+    bounded, free = layer(3.0), layer(None)
+    (y, log_det), (expected, expected_log_det) = bounded.forward(x), free.forward(x)
+    np.testing.assert_array_equal(y[near], expected[near])
+    np.testing.assert_array_equal(log_det[near], expected_log_det[near])
+    assert np.any(y[~near] != expected[~near])
+    np.testing.assert_allclose(bounded.inverse(y)[0], x, rtol=0, atol=1e-4)

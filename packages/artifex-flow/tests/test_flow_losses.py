@@ -27,8 +27,9 @@ def log_target(x: jax.Array) -> jax.Array:
 
 def gaussian(mean: float, deviation: float):
     """A flow that is ``N(mean, deviation^2)``: ``z = (x - mean) / deviation``, in the parameters of an affine layer."""
-    model = create_model(MAFConfig(input_dim=1, num_transforms=1, hidden_dims=()), rngs=nnx.Rngs(0))
-    log_scale, limit = -math.log(deviation), -math.log(1e-3)
+    limits = {"min_scale": 1e-3, "max_scale": 1e3}
+    model = create_model(MAFConfig(input_dim=1, num_transforms=1, hidden_dims=(), **limits), rngs=nnx.Rngs(0))
+    log_scale, limit = -math.log(deviation), math.log(1e3)
     raw = log_scale / (1 - abs(log_scale) / limit)  # what the soft clip makes log_scale of
     model.bijection.bijections[0].network.head.bias[...] = jnp.array([-mean / deviation, raw])
     return model

@@ -48,11 +48,20 @@ def trained(name: str, steps: int) -> Flow:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CONFIGS)
-def test_data_come_back_after_training(name: str) -> None:
+def test_points_come_back_after_training(name: str) -> None:
+    """Data do to 1e-4 in every flow. To ten standard deviations affine layers bring points back about as well.
+
+    Splines lose more where they are flat: rounding in their networks moves the height of such a part by some 1e-6, and the
+    inverse stretches that by one over the slope. ``benchmarks/flow_round_trip.py`` has the figures.
+    """
     model = trained(name, 1500)
     x = TwoMoons().sample(jax.random.key(2), 20_000)
     back, _ = model.inverse(model.forward(x)[0])
     np.testing.assert_allclose(back, x, rtol=0, atol=1e-4)
+    deviations = jax.random.uniform(jax.random.key(3), (20_000, 2), minval=-10.0, maxval=10.0)
+    far = x.mean(axis=0)[None] + deviations * x.std(axis=0)[None]
+    back, _ = model.inverse(model.forward(far)[0])
+    np.testing.assert_allclose(back, far, rtol=0, atol=5e-3 if "nsf" in name else 2e-4)
 
 
 EXTREMES = np.array([[s * a, t * b] for a in (0.0, 1e4, 1e10, 1e30) for b in (1.0, 1e30) for s in (1, -1) for t in (1, -1)])

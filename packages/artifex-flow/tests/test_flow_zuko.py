@@ -20,7 +20,7 @@ from flax import nnx
 from artifex.core import create_model
 from artifex.core.errors import InvalidInputError
 from artifex.flow import Flow, MAFConfig, NeuralSplineFlowConfig
-from artifex.flow.zuko import load_zuko
+from artifex.flow.zuko import MAF_FIELDS, NSF_FIELDS, load_zuko
 
 TESTS = Path(__file__).parent
 NAMES = ("maf", "maf_random", "maf_conditional", "nsf", "nsf_random_conditional")
@@ -53,7 +53,8 @@ def loaded(name: str, case: Arrays, dtype: str) -> tuple[Flow, dict[str, jax.Arr
         else "alternating",
         "condition_dim": 2 if "conditional" in name else None,
     }
-    config = MAFConfig(**sizes) if "maf" in name else NeuralSplineFlowConfig(**sizes, bins=8 if "conditional" in name else 5)
+    bins = 8 if "conditional" in name else 5
+    config = MAFConfig(**sizes, **MAF_FIELDS) if "maf" in name else NeuralSplineFlowConfig(**sizes, **NSF_FIELDS, bins=bins)
     model = create_model(config, rngs=nnx.Rngs(0))
     graph, variables = nnx.split(model)
     cast = jax.tree.map(lambda v: v.astype(dtype) if jnp.issubdtype(v.dtype, jnp.floating) else v, variables)
@@ -78,13 +79,16 @@ def test_the_density_is_zukos(name: str, case: Arrays, dtype: str, tolerance: fl
 @pytest.mark.parametrize("name", ["maf_random"])
 def test_weights_of_another_make_are_refused_and_change_nothing(name: str, case: Arrays) -> None:
     state = {key.removeprefix("state/"): value for key, value in case.items() if key.startswith("state/")}
-    sizes = {"input_dim": 4, "num_transforms": 3, "hidden_dims": (9, 7)}
+    sizes = {"input_dim": 4, "num_transforms": 3, "hidden_dims": (9, 7), **MAF_FIELDS}
+    splines = {name: value for name, value in sizes.items() if name not in MAF_FIELDS} | NSF_FIELDS
     orders = [state[f"transform.transforms.{i}.order"].tolist() for i in range(3)]
     wrong = [
         (MAFConfig(**sizes), "set the config's ordering"),
         (MAFConfig(**sizes | {"num_transforms": 2}), "make num_transforms equal"),
         (MAFConfig(**sizes | {"hidden_dims": (9, 8)}, ordering=orders), "has shape"),
-        (NeuralSplineFlowConfig(**sizes, ordering=orders), "has shape"),
+        (NeuralSplineFlowConfig(**splines, ordering=orders), "has shape"),
+        (NeuralSplineFlowConfig(**splines | {"bound": 3.0}, ordering=orders), "the config has bound=3.0, a flow of zuko"),
+        (MAFConfig(**sizes | {"reach": 5.0}, ordering=orders), "the config has reach=5.0, a flow of zuko"),
         (MAFConfig(**sizes | {"hidden_dims": (9, 7, 5)}, ordering=orders), "has shape"),
     ]
     for config, said in wrong:

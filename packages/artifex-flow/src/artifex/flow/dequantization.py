@@ -187,7 +187,7 @@ class VariationalDequantization(nnx.Module):
         couplings = [
             CheckerboardCoupling(
                 channels,
-                AffineTransformer(1e-2),
+                AffineTransformer(1e-2, 1e2),
                 config.network,
                 odd=i % 2 == 1,
                 n_condition=channels,

@@ -56,7 +56,7 @@ class Glow(ImageFlow):
         if not isinstance(config, GlowConfig):
             raise InvalidTypeError(f"Glow takes a GlowConfig, got {type(config).__name__}: {config!r}")
 
-        transformer, dtype = AffineTransformer(config.min_scale), config.param_dtype
+        transformer, dtype = AffineTransformer(config.min_scale, 1 / config.min_scale), config.param_dtype
 
         def coupling(channels: int) -> Bijection:
             return ChannelCoupling(channels, transformer, config.network, **config.coupling(), rngs=rngs)

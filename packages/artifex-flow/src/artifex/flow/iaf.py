@@ -30,8 +30,10 @@ class IAFConfig(AutoregressiveFlowConfig):
         (64, 64)
     """
 
-    min_scale: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """Least scale of a layer; the largest is its reciprocal."""
+    min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Least slope of a layer, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
+    max_scale: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3
+    """Largest slope of a layer, from data to base."""
 
 
 class IAF(Flow):
@@ -51,5 +53,6 @@ class IAF(Flow):
     def __init__(self, config: IAFConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, IAFConfig):
             raise InvalidTypeError(f"IAF takes an IAFConfig, got {type(config).__name__}: {config!r}")
-        layers = autoregressive_layers(config, AffineTransformer(config.min_scale), rngs=rngs)
+        transformer = AffineTransformer(1 / config.max_scale, 1 / config.min_scale)  # of layers from base to data
+        layers = autoregressive_layers(config, transformer, rngs=rngs)
         super().__init__(config, Chain([Inverse(layer) for layer in layers]), rngs=rngs)

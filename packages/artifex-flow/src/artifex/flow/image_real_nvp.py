@@ -64,7 +64,7 @@ class ImageRealNVP(ImageFlow):
     def __init__(self, config: ImageRealNVPConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, ImageRealNVPConfig):
             raise InvalidTypeError(f"ImageRealNVP takes an ImageRealNVPConfig, got {type(config).__name__}: {config!r}")
-        transformer = AffineTransformer(config.min_scale)
+        transformer = AffineTransformer(config.min_scale, 1 / config.min_scale)
 
         def normalised(channels: int, coupling: Callable[..., Bijection], **which: bool) -> list[Bijection]:
             made = coupling(channels, transformer, config.network, **which, **config.coupling(), rngs=rngs)

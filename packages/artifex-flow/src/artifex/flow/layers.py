@@ -29,7 +29,7 @@ KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 NEAR_IDENTITY = 0.01
 """Factor of the weights that make a transformer's parameters: a deep flow starts as nearly the identity, whatever its depth."""
 
-REACH = 1e6
+FARTHEST = 1e6
 """How far out networks tell elements apart: far beyond all data, far within float32."""
 
 
@@ -45,6 +45,7 @@ class MaskedMLP(nnx.Module):
         n_outputs: ``P``.
         n_condition: ``C``; 0 for none.
         activation: a name that :func:`artifex.core.nn.activation` knows.
+        reach: beyond this, elements are seen by their logarithm (:func:`within_reach`); None for never.
         dtype: computes in this type; None means the common type of input and parameters.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
@@ -66,6 +67,7 @@ class MaskedMLP(nnx.Module):
         *,
         n_condition: int = 0,
         activation: str = "relu",
+        reach: float | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -74,6 +76,7 @@ class MaskedMLP(nnx.Module):
         kinds: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
         self.order = checked_order(order, n)
         self.n_outputs = n_outputs
+        self.reach = reach
         self.dtype = dtype
         self.activation = activation_named(activation)
         inputs = (*self.order, *(-1,) * n_condition)
@@ -89,8 +92,7 @@ class MaskedMLP(nnx.Module):
 
     def __call__(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None = None) -> Float[Array, "B P D"]:
         check_width(x, len(self.order), "x")
-        inputs = x if condition is None else jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
-        h = inputs = within_reach(inputs).astype(self.compute_dtype(x.dtype))
+        h = inputs = self.seen(x, condition).astype(self.compute_dtype(x.dtype))
         for kernel, bias in self.hidden_weights():
             h = self.activation(h @ kernel + bias)
         kernel, bias = self.head_weights()
@@ -98,6 +100,11 @@ class MaskedMLP(nnx.Module):
         if self.direct is not None:
             outputs = outputs + inputs @ self.direct_weights()
         return outputs.reshape(len(x), self.n_outputs, len(self.order))
+
+    def seen(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None) -> Float[Array, "B _"]:
+        """What the first layer sees of elements and condition."""
+        x = within_reach(x, self.reach)
+        return x if condition is None else jnp.concatenate([x, within_reach(condition.astype(x.dtype))], axis=-1)
 
     def compute_dtype(self, of: DTypeLike) -> np.dtype:
         """What an input of a type is worked on in."""
@@ -194,9 +201,21 @@ class ConvNet(nnx.Module):
         return self.last(h)
 
 
-def within_reach(inputs: Float[Array, "..."]) -> Float[Array, "..."]:
-    """``inputs``, clipped to what a network can multiply without overflow, after which nothing would be a number."""
-    return jnp.clip(inputs, -REACH, REACH)
+def within_reach(inputs: Float[Array, "..."], reach: float | None = None) -> Float[Array, "..."]:
+    """What a network gets to see: ``x`` within ``reach``, ``sign(x) (reach + log(1 + |x| - reach))`` beyond it.
+
+    A network of rectifiers goes on in straight lines where it has seen no data, and layers of such networks multiply: a point
+    ten standard deviations out may come to ``1e8``, and nothing is left of its last digits. Seen so, it stays where it is. In
+    any case what is seen is clipped to what can be multiplied without overflow, after which nothing would be a number.
+
+    Example:
+        >>> within_reach(jnp.array([-2.0, 5.0, 5.0 + jnp.e - 1]), 5.0).round(4).tolist()
+        [-2.0, 5.0, 6.0]
+    """
+    x = jnp.clip(inputs, -FARTHEST, FARTHEST)
+    if reach is None:
+        return x
+    return jnp.clip(x, -reach, reach) + jnp.sign(x) * jnp.log1p(jnp.maximum(jnp.abs(x) - reach, 0))
 
 
 def start_near_identity(*layers: nnx.Linear | Conv) -> None:

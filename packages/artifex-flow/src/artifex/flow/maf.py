@@ -17,7 +17,7 @@ from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import activation as activation_named
 from artifex.flow.bijections import AffineTransformer, Chain, MaskedAutoregressive, Transformer
-from artifex.flow.flow import Flow, FlowConfig, PositiveInt
+from artifex.flow.flow import Flow, FlowConfig, PositiveInt, ReachField
 
 __all__ = ["MAF", "AutoregressiveFlowConfig", "MAFConfig", "autoregressive_layers"]
 
@@ -32,6 +32,9 @@ class AutoregressiveFlowConfig(FlowConfig):
     """Widths of the hidden layers of each network."""
     activation: str = "relu"
     """Name of the nonlinearity."""
+    reach: ReachField = 5.0
+    """Beyond this, the networks see an element by its logarithm, so that what they make of far-out values stays tame; null for
+    never. Data are expected to be standardised."""
     ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
     """Elements in stored order and backwards in turn; in an order drawn for each layer; or, for each layer, every element's
     place, 0 first."""
@@ -67,8 +70,10 @@ class MAFConfig(AutoregressiveFlowConfig):
         5
     """
 
-    min_scale: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """Least scale of a layer; the largest is its reciprocal."""
+    min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Least slope of a layer, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
+    max_scale: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3
+    """Largest slope of a layer, from data to base."""
 
 
 def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transformer, *, rngs: nnx.Rngs) -> list:
@@ -80,6 +85,7 @@ def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transfo
             config.hidden_dims,
             n_condition=config.condition_dim or 0,
             activation=config.activation,
+            reach=config.reach,
             dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
@@ -104,5 +110,5 @@ class MAF(Flow):
     def __init__(self, config: MAFConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, MAFConfig):
             raise InvalidTypeError(f"MAF takes a MAFConfig, got {type(config).__name__}: {config!r}")
-        layers = autoregressive_layers(config, AffineTransformer(config.min_scale), rngs=rngs)
+        layers = autoregressive_layers(config, AffineTransformer(config.min_scale, config.max_scale), rngs=rngs)
         super().__init__(config, Chain(layers), rngs=rngs)

@@ -15,7 +15,7 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import activation as activation_named
 from artifex.flow.bijections import AffineTransformer, Chain, Coupling
-from artifex.flow.flow import Flow, FlowConfig, PositiveInt
+from artifex.flow.flow import Flow, FlowConfig, PositiveInt, ReachField
 
 __all__ = ["CouplingNetworkConfig", "RealNVP", "RealNVPConfig"]
 
@@ -49,8 +49,13 @@ class RealNVPConfig(FlowConfig):
     """How many coupling layers; two are needed for every element to be transformed."""
     coupling_network: CouplingNetworkConfig = CouplingNetworkConfig()
     """The network of each layer."""
-    min_scale: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """Least scale of a layer; the largest is its reciprocal."""
+    reach: ReachField = 5.0
+    """Beyond this, the networks see an element by its logarithm, so that what they make of far-out values stays tame; null for
+    never. Data are expected to be standardised."""
+    min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Least slope of a layer, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
+    max_scale: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3
+    """Largest slope of a layer, from data to base."""
 
     def __post_init__(self) -> None:
         if self.input_dim < 2:
@@ -77,10 +82,11 @@ class RealNVP(Flow):
         layers = [
             Coupling(
                 [(place + i) % 2 == 1 for place in range(config.input_dim)],
-                AffineTransformer(config.min_scale),
+                AffineTransformer(config.min_scale, config.max_scale),
                 network.hidden_dims,
                 n_condition=config.condition_dim or 0,
                 activation=network.activation,
+                reach=config.reach,
                 dtype=config.dtype,
                 param_dtype=config.param_dtype,
                 rngs=rngs,

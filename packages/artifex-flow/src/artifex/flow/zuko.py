@@ -19,15 +19,20 @@ from artifex.flow.layers import MaskedMLP
 from artifex.flow.maf import MAF
 from artifex.flow.neural_spline import NeuralSplineFlow
 
-__all__ = ["load_zuko"]
+__all__ = ["MAF_FIELDS", "NSF_FIELDS", "load_zuko"]
+
+MAF_FIELDS: dict[str, float | None] = {"reach": None, "min_scale": 1e-3, "max_scale": 1e3}
+"""What the config of a MAF has to say for its layers to be zuko's."""
+NSF_FIELDS: dict[str, float | None] = {"reach": None, "bound": 5.0, "min_slope": 1e-3}
+"""The same of a neural spline flow."""
 
 
 def load_zuko(model: MAF | NeuralSplineFlow, state: Mapping[str, Any]) -> None:
     """Put the weights of a zuko flow into ``model``, in place.
 
     Args:
-        model: of the same make: as many transforms, the same hidden widths, orderings, condition, bins; an NSF has a ``bound``
-            of 5 and a ``min_slope`` of 0.001, which are zuko's.
+        model: of the same make: as many transforms, the same hidden widths, orderings, condition, bins, and :data:`MAF_FIELDS`
+            or :data:`NSF_FIELDS`, which are zuko's: ``MAFConfig(input_dim=4, **MAF_FIELDS)``.
         state: ``flow.state_dict()``, its values anything that NumPy can read (``{k: v.numpy() for k, v in ...}``).
 
     Raises:
@@ -36,7 +41,7 @@ def load_zuko(model: MAF | NeuralSplineFlow, state: Mapping[str, Any]) -> None:
     Example:
         >>> from flax import nnx
         >>> from artifex.flow import MAFConfig
-        >>> model = MAF(MAFConfig(input_dim=2, num_transforms=1, hidden_dims=(4,)), rngs=nnx.Rngs(0))
+        >>> model = MAF(MAFConfig(input_dim=2, num_transforms=1, hidden_dims=(4,), **MAF_FIELDS), rngs=nnx.Rngs(0))
         >>> one = {"order": [0, 1], "hyper.0.weight": np.ones((4, 2)), "hyper.0.bias": np.ones(4),
         ...        "hyper.2.weight": np.ones((4, 4)), "hyper.2.bias": np.ones(4)}
         >>> load_zuko(model, {f"transform.transforms.0.{name}": value for name, value in one.items()})
@@ -47,6 +52,10 @@ def load_zuko(model: MAF | NeuralSplineFlow, state: Mapping[str, Any]) -> None:
     made = [layer for layer in layers if isinstance(layer, MaskedAutoregressive)]
     if not isinstance(model, MAF | NeuralSplineFlow) or len(made) != len(layers):
         raise InvalidInputError(f"a {type(model).__name__} has no counterpart in zuko; use an autoregressive MAF or NSF")
+    fields = MAF_FIELDS if isinstance(model, MAF) else NSF_FIELDS
+    wrong = [f"{name}={getattr(model.config, name)}" for name, value in fields.items() if getattr(model.config, name) != value]
+    if wrong:
+        raise InvalidInputError(f"the config has {', '.join(wrong)}, a flow of zuko {fields}; make them equal")
     found = {int(key.split(".")[2]) for key in state if key.startswith("transform.transforms.")}
     if found != set(range(len(made))):
         raise InvalidInputError(

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
-from artifex.flow.layers import MaskedMLP, within_reach
+from artifex.flow.layers import MaskedMLP
 
 __all__ = ["MaskedAutoregressive"]
 
@@ -41,6 +41,7 @@ class MaskedAutoregressive(Bijection):
         hidden_dims: widths of the network's hidden layers.
         n_condition: ``C``; 0 for none.
         activation: of the network.
+        reach: beyond this, the network sees elements by their logarithm (:func:`artifex.flow.layers.within_reach`).
         dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
@@ -61,6 +62,7 @@ class MaskedAutoregressive(Bijection):
         *,
         n_condition: int = 0,
         activation: str = "relu",
+        reach: float | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -72,6 +74,7 @@ class MaskedAutoregressive(Bijection):
             transformer.n_parameters,
             n_condition=n_condition,
             activation=activation,
+            reach=reach,
             dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,
@@ -87,13 +90,11 @@ class MaskedAutoregressive(Bijection):
         dtype = network.compute_dtype(y.dtype)
         element = np.argsort(network.order)  # at each place
         steps = _steps(network)
-        zeros = jnp.zeros((n, len(y)), y.dtype)
-        inputs = zeros if condition is None else jnp.concatenate([zeros, condition.astype(y.dtype).T])
+        seen = network.seen(jnp.zeros_like(y), condition).astype(dtype).T
         hidden = [jnp.zeros((len(degrees), len(y)), dtype) for degrees in network.degrees[1:]]
 
         def solve(carry: Any, step: _Step) -> tuple[Any, None]:
-            inputs, hidden, log_det = carry
-            seen = within_reach(inputs).astype(dtype)
+            seen, hidden, log_det = carry
             below, known = seen, []
             for h, (kernel, bias, start) in zip(hidden, step.hidden, strict=True):
                 units = network.activation(kernel @ below + bias[:, None])  # (m, B)
@@ -103,12 +104,12 @@ class MaskedAutoregressive(Bijection):
             if step.direct is not None:
                 parameters = parameters + step.direct @ seen
             x, log_derivative = self.transformer.inverse(step.y, parameters.astype(y.dtype))
-            inputs = jax.lax.dynamic_update_slice(inputs, x[None], (step.element, 0))
-            return (inputs, known, log_det + log_derivative), None
+            seen = jax.lax.dynamic_update_slice(seen, network.seen(x[None], None).astype(dtype), (step.element, 0))
+            return (seen, known, log_det + log_derivative), x
 
-        start = (inputs, hidden, jnp.zeros(len(y), y.dtype))
-        (inputs, _, log_det), _ = jax.lax.scan(solve, start, steps._replace(y=y.T[element], element=jnp.asarray(element)))
-        return inputs[:n].T, log_det
+        start = (seen, hidden, jnp.zeros(len(y), y.dtype))
+        (_, _, log_det), x = jax.lax.scan(solve, start, steps._replace(y=y.T[element], element=jnp.asarray(element)))
+        return x[np.asarray(network.order)].T, log_det
 
 
 class _Step(NamedTuple):

@@ -38,6 +38,7 @@ class Coupling(Bijection):
         hidden_dims: widths of the network's hidden layers.
         n_condition: ``C``; 0 for none.
         activation: of the network.
+        reach: beyond this, the network sees elements by their logarithm (:func:`artifex.flow.layers.within_reach`).
         dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
@@ -61,6 +62,7 @@ class Coupling(Bijection):
         *,
         n_condition: int = 0,
         activation: str = "relu",
+        reach: float | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -72,6 +74,7 @@ class Coupling(Bijection):
                 f"mask {self.mask} lets {n_pass} of {n} elements pass; some have to pass and some have to be transformed"
             )
         self.transformer = transformer
+        self.reach = reach
         self.network = MLP(
             n_pass + n_condition,
             hidden_dims,
@@ -95,8 +98,10 @@ class Coupling(Bijection):
         check_width(x, len(self.mask), "x")
         passing, changing = np.flatnonzero(self.mask), np.flatnonzero(np.logical_not(self.mask))
         steering, moving = _taken(x, passing), _taken(x, changing)
-        inputs = steering if condition is None else jnp.concatenate([steering, condition.astype(x.dtype)], axis=-1)
-        parameters = self.network(within_reach(inputs)).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
+        seen = within_reach(steering, self.reach)
+        if condition is not None:
+            seen = jnp.concatenate([seen, within_reach(condition.astype(x.dtype))], axis=-1)
+        parameters = self.network(seen).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
         moved, log_derivatives = move(moving, parameters)
         return _merged(x.shape[-1], (passing, steering), (changing, moved)), sum_over_example(log_derivatives)
 
