@@ -93,7 +93,7 @@ class MaskedAutoregressive(Bijection):
         seen = network.seen(jnp.zeros_like(y), condition).astype(dtype).T
         hidden = [jnp.zeros((len(degrees), len(y)), dtype) for degrees in network.degrees[1:]]
 
-        def solve(carry: Any, step: _Step) -> tuple[Any, None]:
+        def solve(carry: Any, step: _Step) -> tuple[Any, Array]:
             seen, hidden, log_det = carry
             below, known = seen, []
             for h, (kernel, bias, start) in zip(hidden, step.hidden, strict=True):
