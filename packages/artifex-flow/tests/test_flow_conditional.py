@@ -12,7 +12,7 @@ from flax import nnx
 from artifex.core import create_model
 from artifex.core.errors import InvalidInputError
 from artifex.core.storage import load_model, save_model
-from artifex.flow import ConditionalFlow, ConditionalFlowConfig, MAFConfig, NeuralSplineFlowConfig
+from artifex.flow import ConditionalFlow, ConditionalFlowConfig, FlowMatchingConfig, MAFConfig, NeuralSplineFlowConfig
 
 FLOW = MAFConfig(input_dim=2, num_transforms=1, hidden_dims=(), min_scale=1e-3)
 CONFIG = ConditionalFlowConfig(flow=FLOW, condition_dim=3, embedding={"hidden_dims": (8,), "features": 4})
@@ -151,6 +151,10 @@ def test_bad_input_is_refused(model: ConditionalFlow, call, said: str) -> None:
     ("make", "said"),
     [
         (lambda: ConditionalFlowConfig(flow=FLOW.replace(condition_dim=7), condition_dim=3), "3 wide; leave it out"),
+        (
+            lambda: ConditionalFlowConfig(flow=FlowMatchingConfig(input_dim=2, trace="normal"), condition_dim=3),
+            "flow.trace is 'normal'",
+        ),
         (lambda: ConditionalFlowConfig(flow={"kind": "mof", "input_dim": 2}, condition_dim=3), "maf"),
         (lambda: ConditionalFlowConfig(flow=FLOW, condition_dim=3, embedding={"activation": "rellu"}), "relu"),
     ],

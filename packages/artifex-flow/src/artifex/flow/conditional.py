@@ -70,6 +70,11 @@ class ConditionalFlowConfig(Config):
     """Sums the observation up before it reaches the flow; None to give it as it is."""
 
     def __post_init__(self) -> None:
+        trace = getattr(self.flow, "trace", "exact")
+        if trace != "exact":
+            raise ValueError(
+                f"flow.trace is {trace!r}, a density with noise in it; a posterior's has to be exact: trace='exact'"
+            )
         width = self.conditioned.condition_dim
         if self.flow.condition_dim not in (None, width):
             raise ValueError(
