@@ -27,6 +27,8 @@ PARTS = {
 }
 BLOCKS = {name: part.replace(hidden_dims=(8,), blocks_per_level=1) for name, part in PARTS.items()}
 CLASSES = {**IMAGES, "condition": np.arange(8, dtype=np.int32) % 4}
+VECTORS = {**IMAGES, "condition": np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)}
+DRAWN = {"sampling": {"condition": VECTORS["condition"]}}
 LIKELIHOODS = {
     "gaussian": "gaussian",
     "gaussian_fixed": {"kind": "gaussian", "noise_scale": 0.5},
@@ -54,6 +56,19 @@ TestObjectives = conformance(
     }
 )
 TestConditionalVAE = conformance({"classes": (ConditionalVAEConfig(**PARTS, n_classes=4), CLASSES)})
+TestConditionalKinds = pytest.mark.nightly(
+    conformance(
+        {
+            "conv": (ConditionalVAEConfig(**PARTS, n_classes=4, encoder_type="conv"), CLASSES),
+            "resnet": (ConditionalVAEConfig(**BLOCKS, n_classes=4, encoder_type="resnet"), CLASSES),
+            "vector": (
+                ConditionalVAEConfig(**PARTS, condition_dim=3),
+                VECTORS,
+                {"sampling": {"condition": VECTORS["condition"]}},
+            ),
+        }
+    )
+)
 TestVQVAE = conformance(
     {"conv": (VQVAEConfig(input_shape=(8, 8, 1), hidden_dims=(8,), activation="silu", codebook_size=16, code_dim=8), IMAGES)}
 )
