@@ -99,7 +99,7 @@ def _torch(row: str, batches: object, steps: int) -> tuple[RoundTrip, RoundTrip]
 
     def round_trip(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            x = torch.as_tensor(x)
+            x = torch.tensor(x)
             if library == "zuko":
                 transform = run.flow.module().transform
                 return transform.inv(transform(x)).numpy()

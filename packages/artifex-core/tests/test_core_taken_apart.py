@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import weakref
 from collections.abc import Callable
@@ -60,6 +61,36 @@ class Nested(Model):
         self.pair = nnx.Variable((jnp.ones(1), jnp.ones(2)))
 
 
+class Empty(Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nnx.Param(None)
+        self.mode = nnx.Variable({}, mode="x")
+
+
+class Cyclic(Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner.parent = self
+
+
+class Bound(Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hook = self.method
+
+    def method(self) -> None: ...
+
+
+@dataclasses.dataclass
+class Unhashable(nnx.Module):
+    inner: Inner
+
+    @classmethod
+    def made(cls) -> Unhashable:
+        return cls(Inner())
+
+
 def check(model: nnx.Module) -> None:
     (graph, state), (expected_graph, expected) = take_apart(model), nnx.split(model)
     expected = nnx.as_pure(expected)
@@ -92,7 +123,7 @@ CHANGES: dict[str, Callable[[Model], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", [Model, WithArray, WithDict, WithOptions, Shared, Nested])
+@pytest.mark.parametrize("kind", [Model, WithArray, WithDict, WithOptions, Shared, Nested, Empty])
 @pytest.mark.parametrize("change", CHANGES)
 def test_it_is_what_split_finds(kind: type[Model], change: str) -> None:
     model = kind()
@@ -128,8 +159,29 @@ def test_within_a_transformation_the_values_are_its_own() -> None:
     check(model)
 
 
-def test_nothing_keeps_a_model_alive() -> None:
-    model = Model()
+def test_variables_that_hold_no_array_are_watched() -> None:
+    model = Empty()
+    check(model)
+    model.mode.set_metadata(mode="y")
+    check(model)
+    model.bias.set_value(jnp.ones(2))
+    check(model)
+    model.inner.weight.__class__ = nnx.BatchStat
+    check(model)
+    vars(model)["renamed"] = vars(model).pop("sizes")
+    check(model)
+
+
+def test_a_model_that_cannot_be_hashed() -> None:
+    model = Unhashable.made()
+    check(model)
+    model.inner.weight.set_value(jnp.zeros(3))
+    check(model)
+
+
+@pytest.mark.parametrize("kind", [Model, Cyclic, Bound])
+def test_nothing_keeps_a_model_alive(kind: type[Model]) -> None:
+    model = kind()
     take_apart(model)
     watched = weakref.ref(model)
     del model

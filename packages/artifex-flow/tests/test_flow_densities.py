@@ -127,3 +127,9 @@ def test_splits_are_other_draws_and_the_same_ones_again() -> None:
     assert not np.any(first == made[0].arrays("test")["x"])
     with pytest.raises(InvalidInputError, match="train, test, validation"):
         made[0].arrays("valid")
+
+
+def test_the_funnel_far_down_its_neck() -> None:
+    """``x_2 = 0`` stays where the mass is however narrow the neck: ``log N(-200; 0, 9) + log N(0; 0, e^-200)`` by hand."""
+    expected = -0.5 * (200 / 3) ** 2 - np.log(2 * np.pi * 3) + 100
+    np.testing.assert_allclose(DENSITIES["funnel"]().log_prob(jnp.array([[-200.0, 0.0]])), expected, rtol=1e-5)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from artifex.core.errors import InvalidInputError
 from artifex.flow import (
+    Glow,
     GlowConfig,
     UniformDequantization,
     UniformDequantizationConfig,
@@ -121,3 +123,13 @@ def test_variational_noise_starts_nearly_uniform_and_sees_the_image() -> None:
     made = variational(0.5)
     one, other = (made.noise(key, k)[0] for k in (dark, bright))
     assert float(jnp.mean(jnp.abs(one - other))) > 0.01
+
+
+def test_halfway_beyond_the_last_level_is_outside() -> None:
+    """``7/6`` of four levels is halfway between the last, 3, and the next, and rounds to that."""
+    model = Glow(
+        GlowConfig(input_shape=(2, 2, 1), num_scales=1, dequantization={"kind": "uniform", "levels": 4}), rngs=nnx.Rngs(0)
+    )
+    with pytest.raises(InvalidInputError, match="takes intensities"):
+        model.log_prob(jnp.full((1, 2, 2, 1), 7 / 6))
+    assert np.all(np.isfinite(model.log_prob(jnp.full((1, 2, 2, 1), 1.1))))

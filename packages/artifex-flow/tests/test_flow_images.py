@@ -270,7 +270,8 @@ def test_bad_input_is_refused(ask, said: str) -> None:
         (lambda: GlowConfig(input_shape=(28, 28, 1), num_scales=3), r"multiples of 8; choose fewer scales"),
         (lambda: GlowConfig(input_shape=(5, 4, 1), num_scales=1), "images of 5 x 4 would be halved 1 times"),
         (lambda: ImageRealNVPConfig(input_shape=(6, 6, 1), num_scales=3), "halved 2 times"),
-        (lambda: ImageRealNVPConfig(input_shape=(1, 1, 3), num_scales=1), "two positions"),
+        (lambda: ImageRealNVPConfig(input_shape=(1, 1, 3), num_scales=1), "one position at the last of num_scales=1"),
+        (lambda: ImageRealNVPConfig(input_shape=(4, 4, 1), num_scales=3), "one position at the last of num_scales=3"),
         (lambda: GlowConfig(input_shape=(4, 4), num_scales=1), "input_shape"),
         (lambda: GlowConfig(input_shape=SHAPE, dequantization={"kind": "uniform", "levels": 1}), "levels"),
         (lambda: GlowConfig(input_shape=SHAPE, dequantization="unifrom"), "uniform"),
@@ -288,3 +289,31 @@ def test_compiled_values_outside_the_levels_have_no_mass() -> None:
     x = jnp.zeros((3, *SHAPE)).at[1, 0, 0, 0].set(2.0)
     log_prob = jax.jit(lambda x: model(x, rngs=nnx.Rngs(0))["log_prob"])(x)
     np.testing.assert_array_equal(np.isneginf(log_prob), [False, True, False])
+
+
+@pytest.mark.parametrize("kind", [GlowConfig, ImageRealNVPConfig])
+def test_parameters_in_half_precision_have_the_density_of_the_same_numbers_in_float32(kind: type) -> None:
+    """Only the networks' own arithmetic may differ, and with inputs in float32 it does not."""
+    sizes = {"input_shape": SHAPE, "num_scales": 1, "network": {"hidden_channels": 4}, "dequantization": None}
+    half = create_model(kind(**sizes, param_dtype="bfloat16", base={"kind": "normal", "learned": True}), rngs=nnx.Rngs(0))
+    params = nnx.state(half, nnx.Param)
+    keys = iter(jax.random.split(jax.random.key(1), len(jax.tree.leaves(params))))
+    moved = jax.tree.map(lambda p: p + 0.3 * jax.random.normal(next(keys), p.shape, p.dtype), params)
+    nnx.update(half, moved)
+    graph, state = nnx.split(half)
+    widen = lambda v: v.astype("float32") if v.dtype == jnp.bfloat16 else v  # noqa: E731
+    whole = nnx.merge(graph, jax.tree.map(widen, state))
+    x = jax.random.normal(jax.random.key(2), (4, *SHAPE))
+    (z, log_det), (expected, expected_log_det) = half.forward(x), whole.forward(x)
+    assert z.dtype == log_det.dtype == jnp.float32
+    np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(log_det, expected_log_det, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(half.log_prob(x), whole.log_prob(x), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [GlowConfig, ImageRealNVPConfig])
+def test_far_out_a_density_is_a_number_or_zero(kind: type) -> None:
+    model = create_model(kind(input_shape=SHAPE, num_scales=1, dequantization=None), rngs=nnx.Rngs(0))
+    scales = jnp.array([1e2, 1e8, 1e20, 1e35, 1e38])[:, None, None, None]
+    log_prob = np.asarray(model.log_prob(scales * jax.random.uniform(jax.random.key(0), (5, *SHAPE))))
+    assert not np.any(np.isnan(log_prob) | np.isposinf(log_prob)), log_prob

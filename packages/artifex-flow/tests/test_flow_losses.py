@@ -12,7 +12,7 @@ from flax import nnx
 
 from artifex.core import create_model
 from artifex.core.errors import InvalidInputError
-from artifex.flow import MAFConfig
+from artifex.flow import FlowMatchingConfig, GlowConfig, MAFConfig
 from artifex.flow.losses import log_ratio, maximum_likelihood, reverse_kl, reverse_kl_objective
 from artifex.flow.metrics import effective_sample_size, log_normalizer
 
@@ -108,3 +108,17 @@ def test_maximum_likelihood_adds_up_in_float32() -> None:
 def test_a_target_of_another_shape_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"\(4, 1\).*expected one number a point, \(4,\)"):
         reverse_kl(gaussian(0.0, 1.0), lambda x: -(x**2), 4, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GlowConfig(input_shape=(2, 2, 1), num_scales=1, network={"hidden_channels": 4}),
+        FlowMatchingConfig(input_dim=2, trace="rademacher"),
+    ],
+    ids=["a bound", "an estimate"],
+)
+def test_a_path_gradient_needs_the_exact_density(config) -> None:
+    flow = create_model(config, rngs=nnx.Rngs(0))
+    with pytest.raises(InvalidInputError, match="leave path_gradient out"):
+        reverse_kl(flow, lambda x: jnp.zeros(len(x)), 4, path_gradient=True, rngs=nnx.Rngs(0))

@@ -66,3 +66,10 @@ def test_the_complexity_of_a_flat_image_is_small_and_of_noise_that_of_its_bytes(
 def test_bad_input_is_refused(ask, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         ask()
+
+
+def test_what_would_be_mixed_up_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="x is int32; expected intensities"):
+        mutate(jax.random.key(0), jnp.array([[200, 100]]), 0.5, 256)
+    with pytest.raises(InvalidInputError, match=r"log_prob has shape \(3,\), bits \(3, 1\)"):
+        complexity_score(np.zeros(3), np.zeros((3, 1)))

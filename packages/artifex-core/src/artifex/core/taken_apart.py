@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from operator import is_
+from types import MethodType
 from typing import Any, NamedTuple
 
 import jax
@@ -26,11 +27,11 @@ class _Known(NamedTuple):
     """Of the state, as a tree."""
     variables: tuple[nnx.Variable[Any], ...]
     """Its leaves."""
-    metadata: tuple[dict[str, Any], ...]
-    """Of each variable."""
-    own: tuple[Any, ...]
+    kinds: tuple[tuple[type, dict[str, Any]], ...]
+    """Type and metadata of each variable."""
+    own: dict[str, Any]
     """Attributes of the model itself."""
-    inner: tuple[tuple[nnx.Pytree, tuple[Any, ...]], ...]
+    inner: tuple[tuple[nnx.Pytree, dict[str, Any]], ...]
     """Every module below it, and its attributes."""
 
     def holds(self, model: nnx.Module) -> bool:
@@ -38,11 +39,12 @@ class _Known(NamedTuple):
         return (
             _same(model, self.own)
             and all(_same(module, attributes) for module, attributes in self.inner)
-            and all(v.get_metadata() == known for v, known in zip(self.variables, self.metadata, strict=True))
+            and all(_kind(v) == kind for v, kind in zip(self.variables, self.kinds, strict=True))
         )
 
 
-_known: weakref.WeakKeyDictionary[nnx.Module, _Known] = weakref.WeakKeyDictionary()
+_known: dict[int, tuple[weakref.ref[nnx.Module], _Known]] = {}
+"""By the model's ``id``, because not every model can be hashed; the reference drops the entry when the model goes."""
 
 
 def take_apart(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Any]:
@@ -56,21 +58,21 @@ def take_apart(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Any]:
         >>> take_apart(layer)[0] is graph
         True
     """
-    known = _known.get(model)
-    if known is None or not known.holds(model):
-        graph, split = nnx.split(model)
-        state = nnx.as_pure(split)
-        found = _remembered(model, graph, state)
-        if found is None:
-            _known.pop(model, None)
-        else:
-            _known[model] = found
-        return graph, state
-    return known.graph, jax.tree.unflatten(known.structure, [v.get_raw_value() for v in known.variables])
+    key = id(model)
+    reference, known = _known.get(key, (None, None))
+    if known is not None and reference is not None and reference() is model and known.holds(model):
+        return known.graph, jax.tree.unflatten(known.structure, [v.get_raw_value() for v in known.variables])
+    graph, split = nnx.split(model)
+    state = nnx.as_pure(split)
+    _known.pop(key, None)
+    found = _remembered(model, graph, state)
+    if found is not None:
+        _known[key] = weakref.ref(model, lambda _: _known.pop(key, None)), found
+    return graph, state
 
 
 def _remembered(model: nnx.Module, graph: nnx.GraphDef[Any], state: Any) -> _Known | None:
-    """What to remember; None for a model that holds arrays in other ways than as variables of modules."""
+    """What to remember; None for a model that holds arrays in other ways than as variables of modules, or holds itself."""
     variables: dict[tuple[str, ...], nnx.Variable[Any]] = {}
     modules: dict[int, nnx.Pytree] = {}
     if not _collect(model, (), variables, modules):
@@ -78,16 +80,28 @@ def _remembered(model: nnx.Module, graph: nnx.GraphDef[Any], state: Any) -> _Kno
     leaves, structure = jax.tree.flatten_with_path(state)
     found = [(variables.get(tuple(str(getattr(key, "key", key)) for key in path)), leaf) for path, leaf in leaves]
     kept = tuple(variable for variable, leaf in found if variable is not None and variable.get_raw_value() is leaf)
-    if len(kept) < len(leaves):
+    if len(kept) < len(leaves) or {id(v) for v in variables.values()} != {id(v) for v in kept}:  # some may hold no array
+        return None
+    inner = tuple((module, dict(vars(module))) for module in modules.values() if module is not model)
+    if any(_refers(value, model) for _, attributes in (*inner, (model, vars(model))) for value in attributes.values()):
         return None
     return _Known(
         graph,
         structure,
         kept,
-        tuple(dict(variable.get_metadata()) for variable in kept),
-        tuple(vars(model).values()),
-        tuple((module, tuple(vars(module).values())) for module in modules.values() if module is not model),
+        tuple(map(_kind, kept)),
+        dict(vars(model)),
+        inner,
     )
+
+
+def _kind(variable: nnx.Variable[Any]) -> tuple[type, dict[str, Any]]:
+    return type(variable), dict(variable.get_metadata())
+
+
+def _refers(value: Any, model: nnx.Module) -> bool:
+    """Whether an attribute is the model or a method of it: what is remembered would keep the model alive."""
+    return value is model or (isinstance(value, MethodType) and value.__self__ is model)
 
 
 def _collect(
@@ -117,6 +131,6 @@ def _fixed(value: Any) -> bool:
     return value is None or (jax.tree_util.all_leaves([value]) and not isinstance(value, jax.Array | np.ndarray))
 
 
-def _same(module: nnx.Pytree, attributes: tuple[Any, ...]) -> bool:
-    now = vars(module).values()
-    return len(now) == len(attributes) and all(map(is_, now, attributes))
+def _same(module: nnx.Pytree, attributes: dict[str, Any]) -> bool:
+    now = vars(module)
+    return len(now) == len(attributes) and all(map(is_, now.values(), attributes.values())) and tuple(now) == tuple(attributes)

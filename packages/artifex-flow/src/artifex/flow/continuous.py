@@ -17,11 +17,12 @@ Shapes: ``B = batch, D = elements, C = width of the condition, N = draws``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 from pydantic import Field
 
@@ -81,6 +82,8 @@ class VelocityNetwork(nnx.Module):
         hidden_dims: width of each hidden layer.
         n_condition: ``C``; 0 for none.
         activation: a name that :func:`artifex.core.nn.activation` knows.
+        dtype: computes in this type; None means the common type of input and parameters.
+        param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
     Example:
@@ -96,14 +99,17 @@ class VelocityNetwork(nnx.Module):
         *,
         n_condition: int = 0,
         activation: str = "silu",
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.network = MLP(features + 1 + n_condition, hidden_dims, features, activation=activation, rngs=rngs)
+        kinds: dict[str, Any] = {"activation": activation, "dtype": dtype, "param_dtype": param_dtype}
+        self.network = MLP(features + 1 + n_condition, hidden_dims, features, **kinds, rngs=rngs)
         start_near_identity(self.network.layers[-1])
 
     def __call__(self, x: Float[Array, "B D"], t: Float[Array, "B"], condition: Condition = None) -> Float[Array, "B D"]:
         seen = [x, jnp.cos(jnp.pi * t)[:, None], *([] if condition is None else [condition])]
-        return self.network(jnp.concatenate([part.astype(x.dtype) for part in seen], axis=-1))
+        return self.network(jnp.concatenate([part.astype(x.dtype) for part in seen], axis=-1)).astype(x.dtype)
 
 
 class ODEFlow(Flow):
@@ -124,6 +130,8 @@ class ODEFlow(Flow):
             config.hidden_dims,
             n_condition=config.condition_dim or 0,
             activation=config.activation,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
             rngs=rngs,
         )
         self.trace = config.trace
@@ -132,7 +140,10 @@ class ODEFlow(Flow):
     def log_prob(
         self, x: Float[Array, "B D"], *, condition: Condition = None, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "B"]:
-        """``log p(x) = log p_base(x(0)) - int_0^1 tr(dv/dx) dt``, nats; exact up to the solver's tolerances and the trace."""
+        """``log p(x) = log p_base(x(0)) - int_0^1 tr(dv/dx) dt``, nats; exact up to the solver's tolerances and the trace.
+
+        The examples of a batch share the solver's steps: one that is not finite leaves no numbers for the others.
+        """
         return self._log_prob(x, condition=condition, key=self._trace_key(rngs))
 
     def forward(self, x: Float[Array, "B D"], *, condition: Condition = None, rngs: nnx.Rngs | None = None) -> Transformed:

@@ -99,10 +99,10 @@ def check_levels(x: Array, levels: int) -> None:
         return
     integers = jnp.issubdtype(x.dtype, jnp.integer)
     highest = levels - 1 if integers else 1
-    slack = 0.0 if integers else 0.5 / (levels - 1)
+    slack = 0.5 / (levels - 1)
     given = np.asarray(x)
     low, high = given.min(), given.max()
-    if not (low >= -slack and high <= highest + slack):
+    if not (low >= 0 and high <= highest if integers else low > -slack and high < highest + slack):  # halfway rounds to even
         kind = f"integers in 0..{highest}" if integers else "intensities in [0, 1]"
         raise InvalidInputError(
             f"x has values from {low:g} to {high:g}; the model has {levels} levels and takes {kind}: rescale x, or set "

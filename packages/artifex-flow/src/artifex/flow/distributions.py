@@ -25,7 +25,7 @@ from pydantic import BeforeValidator, Field
 
 from artifex.core import plugins
 from artifex.core.config import Config, Registered, config
-from artifex.flow.bijections.bijection import sum_over_example
+from artifex.flow.bijections.bijection import at_least_float32, sum_over_example
 
 __all__ = [
     "BaseConfig",
@@ -121,7 +121,7 @@ class StudentT(nnx.Module):
     def _df(self, dtype: DTypeLike) -> Array:
         if self.log_df is None:
             return jnp.full((1,) * (1 + len(self.scaling.shape)), self.fixed_df, dtype)
-        return jnp.exp(self.log_df[...])[None]
+        return jnp.exp(at_least_float32(self.log_df[...]))[None]
 
 
 @config
@@ -144,16 +144,20 @@ class Mixture(nnx.Module):
         self.log_scales = nnx.Param(jnp.zeros((k, *shape), param_dtype), logical_axes=axes)
 
     def log_prob(self, z: Float[Array, "B ..."]) -> Float[Array, "B"]:
-        log_scales = self.log_scales[...][None]
-        u = (z[:, None] - self.means[...][None]) * jnp.exp(-log_scales)  # (B, K, ...)
-        densities = jnp.sum(_log_normal(u) - log_scales, axis=tuple(range(2, u.ndim)))
-        return jax.nn.logsumexp(densities + jax.nn.log_softmax(self.logits[...])[None], axis=1)
+        logits, means, log_scales = self._parameters()
+        u = (z[:, None] - means[None]) * jnp.exp(-log_scales[None])  # (B, K, ...)
+        densities = jnp.sum(_log_normal(u) - log_scales[None], axis=tuple(range(2, u.ndim)))
+        return jax.nn.logsumexp(densities + jax.nn.log_softmax(logits)[None], axis=1)
 
     def sample(self, key: Array, n_samples: int) -> Float[Array, "N ..."]:
         which_key, noise_key = jax.random.split(key)
-        which = jax.random.categorical(which_key, self.logits[...], shape=(n_samples,))
-        noise = jax.random.normal(noise_key, (n_samples, *self.shape), self.means[...].dtype)
-        return self.means[...][which] + jnp.exp(self.log_scales[...])[which] * noise
+        logits, means, log_scales = self._parameters()
+        which = jax.random.categorical(which_key, logits, shape=(n_samples,))
+        noise = jax.random.normal(noise_key, (n_samples, *self.shape), means.dtype)
+        return means[which] + jnp.exp(log_scales)[which] * noise
+
+    def _parameters(self) -> tuple[Array, Array, Array]:
+        return at_least_float32(self.logits[...]), at_least_float32(self.means[...]), at_least_float32(self.log_scales[...])
 
 
 @config
@@ -175,7 +179,8 @@ class Uniform(nnx.Module):
 
     def __init__(self, config: UniformConfig, shape: Shape, *, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs):
         del rngs
-        self.low, self.high, self.shape, self.dtype = config.low, config.high, shape, jnp.dtype(param_dtype)
+        self.low, self.high, self.shape = config.low, config.high, shape
+        self.dtype = jnp.promote_types(param_dtype, jnp.float32)  # of what is drawn
 
     def log_prob(self, z: Float[Array, "B ..."]) -> Float[Array, "B"]:
         inside = jnp.all((z >= self.low) & (z <= self.high), axis=tuple(range(1, z.ndim)))
@@ -189,7 +194,7 @@ class _Scaling(nnx.Module):
     """``x = m + s u``, learned or nothing at all."""
 
     def __init__(self, shape: Shape, learned: bool, param_dtype: DTypeLike):
-        self.shape, self.dtype = shape, jnp.dtype(param_dtype)
+        self.shape, self.dtype = shape, jnp.promote_types(param_dtype, jnp.float32)  # of what is drawn
         axes = (None,) * len(shape)
         self.mean = nnx.Param(jnp.zeros(shape, param_dtype), logical_axes=axes) if learned else None
         self.log_scale = nnx.Param(jnp.zeros(shape, param_dtype), logical_axes=axes) if learned else None
@@ -197,14 +202,14 @@ class _Scaling(nnx.Module):
     def placed(self, u: Array) -> Array:
         if self.mean is None or self.log_scale is None:
             return u
-        return self.mean[...][None] + jnp.exp(self.log_scale[...])[None] * u
+        return at_least_float32(self.mean[...])[None] + jnp.exp(at_least_float32(self.log_scale[...]))[None] * u
 
     def log_prob(self, x: Array, log_density: Any) -> Array:
         """Of ``x``, given that of each element of ``u``."""
         if self.mean is None or self.log_scale is None:
             return sum_over_example(log_density(x))
-        log_scale = self.log_scale[...][None]
-        return sum_over_example(log_density((x - self.mean[...][None]) * jnp.exp(-log_scale)) - log_scale)
+        log_scale, mean = at_least_float32(self.log_scale[...])[None], at_least_float32(self.mean[...])[None]
+        return sum_over_example(log_density((x - mean) * jnp.exp(-log_scale)) - log_scale)
 
 
 def _log_normal(u: Array) -> Array:

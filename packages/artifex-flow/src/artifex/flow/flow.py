@@ -30,7 +30,7 @@ from artifex.flow.distributions import BaseField, NormalConfig, create_base
 from artifex.flow.losses import maximum_likelihood
 from artifex.flow.metrics import bits_per_dimension
 
-__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "ReachField", "check_count", "checked"]
+__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "ReachField", "check_count", "checked", "zero_where_overflown"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 ReachField = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
@@ -107,10 +107,7 @@ class Flow(nnx.Module):
         del rngs
         x, condition = self._checked(x, condition, "x")
         z, log_det = self.bijection.forward(x, condition)
-        log_prob = self.base.log_prob(z) + log_det
-        far = jnp.any(jnp.abs(x) > FAR, axis=tuple(range(1, x.ndim)))
-        log_prob = jnp.where(far & jnp.isnan(log_prob), -jnp.inf, log_prob)  # what overflowed on the way
-        return {"log_prob": log_prob, "z": z, "log_det": log_det}
+        return {"log_prob": zero_where_overflown(self.base.log_prob(z) + log_det, x), "z": z, "log_det": log_det}
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``-mean_B log p(x)``, nats an example: maximum likelihood.
@@ -177,6 +174,12 @@ class Flow(nnx.Module):
     def _checked(self, x: Array, condition: Condition, what: str) -> tuple[Array, Array | None]:
         """A batch and its condition, if they fit."""
         return checked(x, condition, self.config.shape, self.config.condition_dim, what)
+
+
+def zero_where_overflown(log_prob: Float[Array, "B"], x: Float[Array, "B ..."]) -> Float[Array, "B"]:
+    """``-inf`` in the place of what is no number because ``x`` is so far out that it overflowed on its way."""
+    far = jnp.any(jnp.abs(x) > FAR, axis=tuple(range(1, x.ndim)))
+    return jnp.where(far & jnp.isnan(log_prob), -jnp.inf, log_prob)
 
 
 def check_count(n_samples: Any) -> None:

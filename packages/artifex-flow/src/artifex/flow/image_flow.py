@@ -45,7 +45,7 @@ from artifex.flow.dequantization import (
     levels_of,
     quantize,
 )
-from artifex.flow.flow import AnyFlowConfig, Flow, PositiveInt
+from artifex.flow.flow import AnyFlowConfig, Flow, PositiveInt, zero_where_overflown
 from artifex.flow.layers import ConvNetConfig
 
 __all__ = ["ImageFlow", "ImageFlowConfig", "multi_scale"]
@@ -214,7 +214,7 @@ class ImageFlow(Flow):
     def _outputs(self, x: Array, condition: Condition, key: Array | None) -> dict[str, Array]:
         y, cost, inside = self._dequantized(x, key)
         z, log_det = self.bijection.forward(y, condition)
-        log_prob = self.base.log_prob(z) + log_det - cost
+        log_prob = zero_where_overflown(self.base.log_prob(z) + log_det - cost, y)
         return {"log_prob": jnp.where(inside, log_prob, -jnp.inf), "z": z, "log_det": log_det}
 
     def _dequantized(self, x: Array, key: Array | None) -> tuple[Array, Array, Array]:

@@ -44,8 +44,12 @@ class ImageRealNVPConfig(ImageFlowConfig):
 
     def __post_init__(self) -> None:
         self.check_halvings(self.num_scales - 1)
-        if self.input_shape[0] * self.input_shape[1] < 2:
-            raise ValueError(f"input_shape is {self.input_shape}; a checkerboard needs two positions at least")
+        height, width, halvings = *self.input_shape[:2], self.num_scales - 1
+        if (height >> halvings) * (width >> halvings) < 2:
+            raise ValueError(
+                f"input_shape {self.input_shape} leaves one position at the last of num_scales={self.num_scales} scales; "
+                "a checkerboard needs two at least"
+            )
 
 
 class ImageRealNVP(ImageFlow):

@@ -97,8 +97,14 @@ def log_ratio(
         rngs: stream ``sample`` draws.
 
     Raises:
-        InvalidInputError: ``log_target`` gives another shape than ``(N,)``.
+        InvalidInputError: ``log_target`` gives another shape than ``(N,)``, or ``path_gradient`` is asked of a flow whose
+            ``log_prob`` is not the exact density of what it samples.
     """
+    if path_gradient and (getattr(flow, "dequantization", None) is not None or getattr(flow, "trace", "exact") != "exact"):
+        raise InvalidInputError(
+            f"path_gradient needs a log_prob that is the exact density of the samples, and that of this {type(flow).__name__} "
+            "is a bound or an estimate; leave path_gradient out"
+        )
     given = {} if condition is None else {"condition": condition}
     x, log_q = flow.sample_and_log_prob(n_samples, rngs=rngs, **given)
     if path_gradient:

@@ -18,6 +18,7 @@ from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import activation as activation_named
 from artifex.flow.bijections import AffineTransformer, Chain, MaskedAutoregressive, Transformer
 from artifex.flow.flow import Flow, FlowConfig, PositiveInt, ReachField
+from artifex.flow.layers import NEAR_IDENTITY
 
 __all__ = ["MAF", "AutoregressiveFlowConfig", "MAFConfig", "autoregressive_layers"]
 
@@ -78,6 +79,7 @@ class MAFConfig(AutoregressiveFlowConfig):
 
 def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transformer, *, rngs: nnx.Rngs) -> list:
     """The layers that ``config`` describes."""
+    head_scale = 1.0 if isinstance(transformer, AffineTransformer) else NEAR_IDENTITY
     return [
         MaskedAutoregressive(
             config.order_of(i),
@@ -86,6 +88,7 @@ def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transfo
             n_condition=config.condition_dim or 0,
             activation=config.activation,
             reach=config.reach,
+            head_scale=head_scale,
             dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,

@@ -62,10 +62,12 @@ def mutate(key: Array, x: Float[Array, "N ..."], rate: float, levels: int) -> Fl
         levels: how many.
 
     Raises:
-        InvalidInputError: ``rate`` is no probability, or there are fewer than two levels.
+        InvalidInputError: ``rate`` is no probability, there are fewer than two levels, or ``x`` is of integers.
     """
     if not 0 <= rate <= 1 or levels < 2:
         raise InvalidInputError(f"rate is {rate}, levels {levels}; expected a probability, and at least 2 levels")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InvalidInputError(f"x is {x.dtype}; expected intensities in [0, 1]: divide levels by {levels - 1}")
     where_key, what_key = jax.random.split(key)
     drawn = jax.random.randint(what_key, x.shape, 0, levels).astype(x.dtype) / (levels - 1)
     return jnp.where(jax.random.bernoulli(where_key, rate, x.shape), drawn, x)
@@ -102,8 +104,13 @@ def complexity_score(log_prob: Float[np.ndarray, "N"], bits: Float[np.ndarray, "
         log_prob: log probability of the discrete images, or a bound of it, nats.
         bits: ``L``, :func:`compressed_bits`.
 
+    Raises:
+        InvalidInputError: there is not one of either for each image.
+
     Example:
         >>> complexity_score(np.log([2.0**-10]), np.array([14.0])).tolist()
         [4.0]
     """
+    if np.ndim(log_prob) != 1 or np.shape(log_prob) != np.shape(bits):
+        raise InvalidInputError(f"log_prob has shape {np.shape(log_prob)}, bits {np.shape(bits)}; expected (images,) of both")
     return np.asarray(bits) + np.asarray(log_prob) / math.log(2)

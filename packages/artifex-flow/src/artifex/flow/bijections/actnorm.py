@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
-from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, at_least_float32
 
 __all__ = ["ActNorm"]
 
@@ -69,7 +69,7 @@ class ActNorm(Bijection):
 
     def _channels(self, x: Array) -> tuple[Array, Array]:
         shape = (1,) * (x.ndim - 1) + (-1,)
-        return self.log_scale[...].reshape(shape), self.shift[...].reshape(shape)
+        return at_least_float32(self.log_scale[...]).reshape(shape), at_least_float32(self.shift[...]).reshape(shape)
 
     def _log_det(self, x: Array) -> Array:
-        return jnp.full(len(x), math.prod(x.shape[1:-1]) * jnp.sum(self.log_scale[...]))
+        return jnp.full(len(x), math.prod(x.shape[1:-1]) * jnp.sum(at_least_float32(self.log_scale[...])))

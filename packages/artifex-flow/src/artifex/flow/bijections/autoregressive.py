@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, check_width, sum_over_example
 from artifex.flow.bijections.transformer import Transformer
-from artifex.flow.layers import MaskedMLP
+from artifex.flow.layers import NEAR_IDENTITY, MaskedMLP
 
 __all__ = ["MaskedAutoregressive"]
 
@@ -42,6 +42,7 @@ class MaskedAutoregressive(Bijection):
         n_condition: ``C``; 0 for none.
         activation: of the network.
         reach: beyond this, the network sees elements by their logarithm (:func:`artifex.flow.layers.within_reach`).
+        head_scale: factor of the first weights that make ``t``'s parameters; a small one starts near the identity.
         dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
@@ -63,6 +64,7 @@ class MaskedAutoregressive(Bijection):
         n_condition: int = 0,
         activation: str = "relu",
         reach: float | None = None,
+        head_scale: float = NEAR_IDENTITY,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -75,6 +77,7 @@ class MaskedAutoregressive(Bijection):
             n_condition=n_condition,
             activation=activation,
             reach=reach,
+            head_scale=head_scale,
             dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["Bijection", "Chain", "Inverse", "check_width", "sum_over_example"]
+__all__ = ["Bijection", "Chain", "Inverse", "at_least_float32", "check_width", "sum_over_example"]
 
 Condition = Float[Array, "B C"] | None
 """What a conditional bijection is given beside its input, one row for each example."""
@@ -103,6 +103,11 @@ def check_width(x: Float[Array, "... D"], width: int, what: str) -> None:
     """
     if x.shape[-1:] != (width,):
         raise InvalidInputError(f"{what} has shape {x.shape}, expected {width} elements along the last axis")
+
+
+def at_least_float32(parameter: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A parameter that acts on elements itself, not through a network: densities are not worked out in less than float32."""
+    return parameter.astype(jnp.promote_types(parameter.dtype, jnp.float32))
 
 
 def sum_over_example(log_derivatives: Float[Array, "B ..."]) -> Float[Array, "B"]:

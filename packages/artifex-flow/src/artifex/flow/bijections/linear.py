@@ -20,7 +20,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
+from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, at_least_float32
 
 __all__ = ["LULinear"]
 
@@ -59,25 +59,30 @@ class LULinear(Bijection):
     def forward(self, x: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
         lower, upper = self._triangular()
-        weight = self.permutation[...] @ lower @ upper
+        weight = at_least_float32(self.permutation[...]) @ lower @ upper
         return jnp.einsum("...i,oi->...o", x, weight) + self._bias(x), self._log_det(x)
 
     def inverse(self, y: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
         lower, upper = self._triangular()
         columns = (y - self._bias(y)).reshape(-1, y.shape[-1]).T  # (D, B ...)
-        columns = jax.scipy.linalg.solve_triangular(lower, self.permutation[...].T @ columns, lower=True, unit_diagonal=True)
+        columns = jax.scipy.linalg.solve_triangular(
+            lower, at_least_float32(self.permutation[...]).T @ columns, lower=True, unit_diagonal=True
+        )
         columns = jax.scipy.linalg.solve_triangular(upper, columns)
         return columns.T.reshape(y.shape), -self._log_det(y)
 
     def _triangular(self) -> tuple[Array, Array]:
-        n = len(self.log_scale[...])
-        lower = jnp.tril(self.lower[...], -1) + jnp.eye(n, dtype=self.lower[...].dtype)
-        return lower, jnp.triu(self.upper[...], 1) + jnp.diag(self.signs[...] * jnp.exp(self.log_scale[...]))
+        lower, upper, signs, log_scale = (
+            at_least_float32(v[...]) for v in (self.lower, self.upper, self.signs, self.log_scale)
+        )
+        return jnp.tril(lower, -1) + jnp.eye(len(signs), dtype=lower.dtype), jnp.triu(upper, 1) + jnp.diag(
+            signs * jnp.exp(log_scale)
+        )
 
     def _bias(self, x: Array) -> Array:
-        return self.bias[...].reshape((1,) * (x.ndim - 1) + (-1,))
+        return at_least_float32(self.bias[...]).reshape((1,) * (x.ndim - 1) + (-1,))
 
     def _log_det(self, x: Array) -> Array:
         positions = math.prod(x.shape[1:-1])
-        return jnp.full(len(x), positions * jnp.sum(self.log_scale[...]))
+        return jnp.full(len(x), positions * jnp.sum(at_least_float32(self.log_scale[...])))

@@ -36,7 +36,7 @@ class Funnel:
         return jnp.stack([self.scale * u[:, 0], jnp.exp(0.5 * self.scale * u[:, 0]) * u[:, 1]], axis=-1)
 
     def log_prob(self, x: Float[Array, "B 2"]) -> Float[Array, "B"]:
-        u = jnp.stack([x[:, 0] / self.scale, x[:, 1] * jnp.exp(-0.5 * x[:, 0])], axis=-1)
+        u = jnp.stack([x[:, 0] / self.scale, x[:, 1] * jnp.exp(jnp.minimum(-0.5 * x[:, 0], 80.0))], axis=-1)
         return -0.5 * jnp.sum(jnp.square(u), axis=-1) - math.log(2 * math.pi * self.scale) - 0.5 * x[:, 0]
 
     def entropy(self) -> float:
