@@ -47,7 +47,7 @@ class MaskedMLP(nnx.Module):
         n_outputs: ``P``.
         n_condition: ``C``; 0 for none.
         activation: a name that :func:`artifex.core.nn.activation` knows.
-        reach: beyond this, elements are seen by their logarithm (:func:`within_reach`); None for never.
+        reach: beyond this, elements are seen ever less clearly (:func:`within_reach`); None for never.
         head_scale: factor of the last layer's first weights.
         dtype: computes in this type; None means the common type of input and parameters.
         param_dtype: type of the parameters.
@@ -207,20 +207,22 @@ class ConvNet(nnx.Module):
 
 
 def within_reach(inputs: Float[Array, "..."], reach: float | None = None) -> Float[Array, "..."]:
-    """What a network gets to see: ``x`` within ``reach``, ``sign(x) (reach + log(1 + |x| - reach))`` beyond it.
+    """What a network gets to see: ``x`` within ``r = reach``, ``sign(x) (2 r - r^2 / |x|)`` beyond it.
 
     A network of rectifiers goes on in straight lines where it has seen no data, and layers of such networks multiply: a point
-    ten standard deviations out may come to ``1e8``, and nothing is left of its last digits. Seen so, it stays where it is. In
-    any case what is seen is clipped to what can be multiplied without overflow, after which nothing would be a number.
+    ten standard deviations out may come to ``1e8``, and nothing is left of its last digits. Seen so, within ``2 r``, it stays
+    where it is. Without a reach, what is seen is still clipped to what can be multiplied without overflow, after which nothing
+    would be a number.
 
     Example:
-        >>> within_reach(jnp.array([-2.0, 5.0, 5.0 + jnp.e - 1]), 5.0).round(4).tolist()
-        [-2.0, 5.0, 6.0]
+        >>> within_reach(jnp.array([-2.0, 5.0, 10.0, 1e30]), 5.0).tolist()
+        [-2.0, 5.0, 7.5, 10.0]
     """
-    x = jnp.clip(inputs, -FARTHEST, FARTHEST)
     if reach is None:
-        return x
-    return jnp.clip(x, -reach, reach) + jnp.sign(x) * jnp.log1p(jnp.maximum(jnp.abs(x) - reach, 0))
+        return jnp.clip(inputs, -FARTHEST, FARTHEST)
+    beyond = jnp.abs(inputs) > reach
+    far = jnp.where(beyond, inputs, reach)
+    return jnp.where(beyond, jnp.where(far > 0, 2 * reach, -2 * reach) - reach**2 / far, inputs)
 
 
 def start_near_identity(*layers: nnx.Linear | Conv, scale: float = NEAR_IDENTITY) -> None:

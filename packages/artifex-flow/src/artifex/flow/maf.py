@@ -34,8 +34,8 @@ class AutoregressiveFlowConfig(FlowConfig):
     activation: str = "relu"
     """Name of the nonlinearity."""
     reach: ReachField = 5.0
-    """Beyond this, the networks see an element by its logarithm, so that what they make of far-out values stays tame; null for
-    never. Data are expected to be standardised."""
+    """Beyond this, the networks see an element ever less clearly, at most as twice this, so that what they make of far-out
+    values stays tame; null for never. Data are expected to be standardised."""
     ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
     """Elements in stored order and backwards in turn; in an order drawn for each layer; or, for each layer, every element's
     place, 0 first."""

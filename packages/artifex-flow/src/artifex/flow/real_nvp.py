@@ -50,8 +50,8 @@ class RealNVPConfig(FlowConfig):
     coupling_network: CouplingNetworkConfig = CouplingNetworkConfig()
     """The network of each layer."""
     reach: ReachField = 5.0
-    """Beyond this, the networks see an element by its logarithm, so that what they make of far-out values stays tame; null for
-    never. Data are expected to be standardised."""
+    """Beyond this, the networks see an element ever less clearly, at most as twice this, so that what they make of far-out
+    values stays tame; null for never. Data are expected to be standardised."""
     min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Least slope of a layer, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
     max_scale: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3

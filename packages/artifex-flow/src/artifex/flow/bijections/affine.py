@@ -31,8 +31,9 @@ def soft_clip(x: Float[Array, "..."], bound: float, lower: float | None = None) 
         >>> soft_clip(jnp.array([0.0, 2.0, -1e9]), 2.0).tolist(), soft_clip(jnp.array([3.0, -1e9]), 3.0, 1.0).tolist()
         ([0.0, 1.0, -2.0], [1.5, -1.0])
     """
-    bounds = bound if lower is None or lower == bound else jnp.where(x < 0, lower, bound)
-    return x / (1 + jnp.abs(x) / bounds)
+    if lower is None or lower == bound:
+        return x / (1 + jnp.abs(x) / bound)
+    return x / (1 + x * jnp.where(x < 0, -1 / lower, 1 / bound))
 
 
 @dataclass(frozen=True)

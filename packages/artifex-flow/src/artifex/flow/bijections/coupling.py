@@ -38,7 +38,7 @@ class Coupling(Bijection):
         hidden_dims: widths of the network's hidden layers.
         n_condition: ``C``; 0 for none.
         activation: of the network.
-        reach: beyond this, the network sees elements by their logarithm (:func:`artifex.flow.layers.within_reach`).
+        reach: beyond this, the network sees elements ever less clearly (:func:`artifex.flow.layers.within_reach`).
         dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
