@@ -129,16 +129,17 @@ def flowjax_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...], seed
 
 
 def artifex_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...], seed: int = 0) -> Any:
-    """Our model of the same make."""
+    """Our model of the same make, with a `reach` for data that are not standardised and splines as flat as the peers'."""
     from flax import nnx
 
     from artifex.core import create_model
     from artifex.flow import MAFConfig, NeuralSplineFlowConfig, RealNVPConfig
 
-    sizes: dict[str, Any] = {"input_dim": dim, "num_transforms": layers, "hidden_dims": hidden}
+    sizes: dict[str, Any] = {"input_dim": dim, "num_transforms": layers, "hidden_dims": hidden, "reach": BOUND}
+    spline: dict[str, Any] = {"bins": BINS, "bound": BOUND, "min_slope": 1e-3}
     config = {
-        "nsf": lambda: NeuralSplineFlowConfig(**sizes, bins=BINS, bound=BOUND),
-        "nsf_coupling": lambda: NeuralSplineFlowConfig(**sizes, layer="coupling", bins=BINS, bound=BOUND),
+        "nsf": lambda: NeuralSplineFlowConfig(**sizes, **spline),
+        "nsf_coupling": lambda: NeuralSplineFlowConfig(**sizes, **spline, layer="coupling"),
         "maf": lambda: MAFConfig(**sizes),
         "real_nvp": lambda: RealNVPConfig(input_dim=dim, num_coupling_layers=layers, coupling_network={"hidden_dims": hidden}),
     }[kind]()

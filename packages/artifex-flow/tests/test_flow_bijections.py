@@ -202,16 +202,16 @@ def test_bad_input_is_refused(make: Callable[[], object], said: str) -> None:
 
 
 def test_what_networks_see_is_smooth_and_monotone_and_plain_within_reach() -> None:
-    """``2 r - r^2 / x = r + u / (1 + u / r)`` of ``u = x - r`` has the slope one at ``u = 0``: the slope has no jump."""
+    """``r + m e / (m + e)`` of ``e = |x| - r`` has the slope ``m^2 / (m + e)^2``, one at ``e = 0``: no jump; here ``m = 2``."""
     x = jnp.linspace(-50.0, 50.0, 20_001)
-    seen = within_reach(x, 5.0)
-    slope = jax.vmap(jax.grad(lambda x: within_reach(x, 5.0)))(x)
-    np.testing.assert_array_equal(jnp.where(jnp.abs(x) <= 5, seen - x, 0), 0)
+    seen = within_reach(x, 6.0)
+    slope = jax.vmap(jax.grad(lambda x: within_reach(x, 6.0)))(x)
+    np.testing.assert_array_equal(jnp.where(jnp.abs(x) <= 6, seen - x, 0), 0)
     assert np.all(np.diff(seen) > 0)
-    beyond = np.maximum(np.abs(x) - 5, 0)
-    np.testing.assert_allclose(slope, 1 / (1 + beyond / 5) ** 2, rtol=1e-5)
-    np.testing.assert_allclose(seen, np.sign(x) * (np.minimum(np.abs(x), 5) + beyond / (1 + beyond / 5)), rtol=1e-6)
-    assert within_reach(jnp.float32(3e38), 5.0) == 10
+    beyond = np.maximum(np.abs(x) - 6, 0)
+    np.testing.assert_allclose(slope, 4 / (2 + beyond) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(seen, np.sign(x) * (np.minimum(np.abs(x), 6) + 2 * beyond / (2 + beyond)), rtol=1e-6)
+    assert within_reach(jnp.float32(3e38), 6.0) == 8
 
 
 @pytest.mark.parametrize("kind", ["coupling", "autoregressive"])

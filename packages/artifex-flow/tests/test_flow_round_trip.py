@@ -26,16 +26,22 @@ CONFIGS = {
 }
 
 
+def moons(key: jax.Array, n: int) -> jax.Array:
+    """Two moons, standardised."""
+    x, many = TwoMoons().sample(key, n), TwoMoons().sample(jax.random.key(7), 10_000)
+    return (x - many.mean(axis=0)[None]) / many.std(axis=0)[None]
+
+
 def trained(name: str, steps: int) -> Flow:
     """The model after maximum likelihood on two moons, in one compiled loop."""
-    model, density = create_model(CONFIGS[name], rngs=nnx.Rngs(0)), TwoMoons()
+    model = create_model(CONFIGS[name], rngs=nnx.Rngs(0))
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     params, rest = nnx.as_pure(params), nnx.as_pure(rest)
     optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
 
     def step(carry, key):
         params, state = carry
-        x = density.sample(key, 256)
+        x = moons(key, 256)
         grads = jax.grad(lambda params: -jnp.mean(nnx.merge(graph, params, rest)(x)["log_prob"]))(params)
         updates, state = optimizer.update(grads, state, params)
         return (optax.apply_updates(params, updates), state), None
@@ -49,19 +55,16 @@ def trained(name: str, steps: int) -> Flow:
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CONFIGS)
 def test_points_come_back_after_training(name: str) -> None:
-    """Data do to 1e-4 in every flow. To ten standard deviations affine layers bring points back about as well.
+    """Data do to 1e-4 in every flow; to ten standard deviations those of affine layers do, splines to three times that.
 
-    Splines lose more where they are flat: rounding in their networks moves the height of such a part by some 1e-6, and the
-    inverse stretches that by one over the slope. ``benchmarks/flow_round_trip.py`` has the figures.
+    Where splines are flat they stretch what is rounded off: of ``z`` alone that leaves up to 1e-4, and knots, a few last digits
+    off, double it. ``benchmarks/flow_round_trip.py`` has the figures.
     """
     model = trained(name, 1500)
-    x = TwoMoons().sample(jax.random.key(2), 20_000)
-    back, _ = model.inverse(model.forward(x)[0])
-    np.testing.assert_allclose(back, x, rtol=0, atol=1e-4)
-    deviations = jax.random.uniform(jax.random.key(3), (20_000, 2), minval=-10.0, maxval=10.0)
-    far = x.mean(axis=0)[None] + deviations * x.std(axis=0)[None]
-    back, _ = model.inverse(model.forward(far)[0])
-    np.testing.assert_allclose(back, far, rtol=0, atol=5e-3 if "nsf" in name else 2e-4)
+    x = moons(jax.random.key(2), 20_000)
+    np.testing.assert_allclose(model.inverse(model.forward(x)[0])[0], x, rtol=0, atol=1e-4)
+    far = jax.random.uniform(jax.random.key(3), (200_000, 2), minval=-10.0, maxval=10.0)
+    np.testing.assert_allclose(model.inverse(model.forward(far)[0])[0], far, rtol=0, atol=3e-4 if "nsf" in name else 1e-4)
 
 
 EXTREMES = np.array([[s * a, t * b] for a in (0.0, 1e4, 1e10, 1e30) for b in (1.0, 1e30) for s in (1, -1) for t in (1, -1)])

@@ -207,22 +207,26 @@ class ConvNet(nnx.Module):
 
 
 def within_reach(inputs: Float[Array, "..."], reach: float | None = None) -> Float[Array, "..."]:
-    """What a network gets to see: ``x`` within ``r = reach``, ``sign(x) (2 r - r^2 / |x|)`` beyond it.
+    """What a network gets to see: ``x`` within ``r = reach``, ``sign(x) (r + m e / (m + e))`` beyond it.
+
+    Here ``e = |x| - r`` and ``m = r / 3``.
 
     A network of rectifiers goes on in straight lines where it has seen no data, and layers of such networks multiply: a point
-    ten standard deviations out may come to ``1e8``, and nothing is left of its last digits. Seen so, within ``2 r``, it stays
-    where it is. Without a reach, what is seen is still clipped to what can be multiplied without overflow, after which nothing
-    would be a number.
+    ten standard deviations out may come to ``1e8``, and nothing is left of its last digits. Seen so, within ``4 r / 3``, it
+    stays where it is. Without a reach, what is seen is still clipped to what can be multiplied without overflow, after which
+    nothing would be a number.
 
     Example:
-        >>> within_reach(jnp.array([-2.0, 5.0, 10.0, 1e30]), 5.0).tolist()
-        [-2.0, 5.0, 7.5, 10.0]
+        >>> within_reach(jnp.array([-2.0, 3.0, 4.0, 1e30]), 3.0).tolist()
+        [-2.0, 3.0, 3.5, 4.0]
     """
     if reach is None:
         return jnp.clip(inputs, -FARTHEST, FARTHEST)
+    more = reach / 3
     beyond = jnp.abs(inputs) > reach
-    far = jnp.where(beyond, inputs, reach)
-    return jnp.where(beyond, jnp.where(far > 0, 2 * reach, -2 * reach) - reach**2 / far, inputs)
+    far = jnp.where(beyond, jnp.abs(inputs), reach)
+    seen = (reach + more) - more**2 / (far + (more - reach))
+    return jnp.where(beyond, jnp.where(inputs > 0, seen, -seen), inputs)
 
 
 def start_near_identity(*layers: nnx.Linear | Conv, scale: float = NEAR_IDENTITY) -> None:

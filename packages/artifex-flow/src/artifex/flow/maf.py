@@ -33,8 +33,8 @@ class AutoregressiveFlowConfig(FlowConfig):
     """Widths of the hidden layers of each network."""
     activation: str = "relu"
     """Name of the nonlinearity."""
-    reach: ReachField = 5.0
-    """Beyond this, the networks see an element ever less clearly, at most as twice this, so that what they make of far-out
+    reach: ReachField = 3.0
+    """Beyond this, the networks see an element ever less clearly, at most as 4/3 of this, so that what they make of far-out
     values stays tame; null for never. Data are expected to be standardised."""
     ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
     """Elements in stored order and backwards in turn; in an order drawn for each layer; or, for each layer, every element's
@@ -71,7 +71,7 @@ class MAFConfig(AutoregressiveFlowConfig):
         5
     """
 
-    min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.03
     """Least slope of a layer, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
     max_scale: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3
     """Largest slope of a layer, from data to base."""

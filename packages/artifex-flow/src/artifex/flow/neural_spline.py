@@ -35,8 +35,10 @@ class NeuralSplineFlowConfig(AutoregressiveFlowConfig):
     """Bins of each spline."""
     bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """Splines act between minus this and this; outside they are the identity."""
-    min_slope: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """Least slope of a spline."""
+    min_slope: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    """Least slope at a knot, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
+    max_slope: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3
+    """Largest slope at a knot, from data to base."""
 
     def __post_init__(self) -> None:
         AutoregressiveFlowConfig.__post_init__(self)
@@ -73,7 +75,7 @@ class NeuralSplineFlow(Flow):
     def __init__(self, config: NeuralSplineFlowConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, NeuralSplineFlowConfig):
             raise InvalidTypeError(f"NeuralSplineFlow takes a NeuralSplineFlowConfig, got {type(config).__name__}: {config!r}")
-        spline = SplineTransformer(bins=config.bins, bound=config.bound, min_slope=config.min_slope)
+        spline = SplineTransformer(config.bins, config.bound, config.min_slope, config.max_slope)
         if config.layer == "autoregressive":
             layers = autoregressive_layers(config, spline, rngs=rngs)
         else:

@@ -49,8 +49,8 @@ class RealNVPConfig(FlowConfig):
     """How many coupling layers; two are needed for every element to be transformed."""
     coupling_network: CouplingNetworkConfig = CouplingNetworkConfig()
     """The network of each layer."""
-    reach: ReachField = 5.0
-    """Beyond this, the networks see an element ever less clearly, at most as twice this, so that what they make of far-out
+    reach: ReachField = 3.0
+    """Beyond this, the networks see an element ever less clearly, at most as 4/3 of this, so that what they make of far-out
     values stays tame; null for never. Data are expected to be standardised."""
     min_scale: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Least slope of a layer, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""

@@ -23,7 +23,7 @@ __all__ = ["MAF_FIELDS", "NSF_FIELDS", "load_zuko"]
 
 MAF_FIELDS: dict[str, float | None] = {"reach": None, "min_scale": 1e-3, "max_scale": 1e3}
 """What the config of a MAF has to say for its layers to be zuko's."""
-NSF_FIELDS: dict[str, float | None] = {"reach": None, "bound": 5.0, "min_slope": 1e-3}
+NSF_FIELDS: dict[str, float | None] = {"reach": None, "bound": 5.0, "min_slope": 1e-3, "max_slope": 1e3}
 """The same of a neural spline flow."""
 
 

@@ -87,7 +87,8 @@ class SplineTransformer:
     Args:
         bins: ``K``.
         bound: ``T``.
-        min_slope: least derivative at a knot; bins are at least about this narrow, relative to the mean.
+        min_slope: least derivative at a knot, ``m``. Heights lie within a factor of about ``m`` of each other.
+        max_slope: largest derivative at a knot, ``M``. Widths lie within a factor of about ``1 / M`` of each other.
 
     Raises:
         InvalidInputError: an argument is out of range.
@@ -101,14 +102,20 @@ class SplineTransformer:
 
     bins: int = 8
     bound: float = 5.0
-    min_slope: float = 1e-3
+    min_slope: float = 0.03
+    max_slope: float = 1e3
 
     def __post_init__(self) -> None:
-        if self.bins < 2 or not 0 < self.bound < math.inf or not 0 < self.min_slope < 1:
+        if self.bins < 2 or not 0 < self.bound < math.inf or not 0 < self.min_slope < 1 < self.max_slope < math.inf:
             raise InvalidInputError(
-                f"bins is {self.bins}, bound {self.bound}, min_slope {self.min_slope}; "
-                "expected at least 2 bins, a positive and finite bound, and a slope between 0 and 1"
+                f"bins is {self.bins}, bound {self.bound}, min_slope {self.min_slope}, max_slope {self.max_slope}; "
+                "expected at least 2 bins, a positive and finite bound, and finite slopes of which 1 is between"
             )
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """``(log M, -log m)``: how large a log derivative is at most, and how far below zero."""
+        return math.log(self.max_slope), -math.log(self.min_slope)
 
     @property
     def n_parameters(self) -> int:
@@ -155,18 +162,14 @@ class _Search(NamedTuple):
 
 def _search(spline: SplineTransformer, by_y: bool, at: Array, rows: list[Array]) -> _Search:
     n, bound = spline.bins, spline.bound
-    limit = -math.log(spline.min_slope)
-    widths, x_factor = _bins(rows[:n], limit / 2, bound)
-    heights, y_factor = _bins(rows[n : 2 * n], limit / 2, bound)
-    log_d = [jnp.zeros_like(at), *(soft_clip(u, limit) for u in rows[2 * n :]), jnp.zeros_like(at)]
-    x0 = y0 = jnp.full_like(at, -bound)
-    x1, y1 = x0 + widths[0], y0 + heights[0]
-    found, number = Bin(x0, x1, y0, y1, log_d[0], log_d[1]), jnp.zeros_like(at)
+    upper, lower = spline.limits
+    x, x_factor = _knots(rows[:n], upper / 2, bound)
+    y, y_factor = _knots(rows[n : 2 * n], lower / 2, bound)
+    log_d = [jnp.zeros_like(at), *(soft_clip(u, upper, lower) for u in rows[2 * n :]), jnp.zeros_like(at)]
+    found, number = Bin(x[0], x[1], y[0], y[1], log_d[0], log_d[1]), jnp.zeros_like(at)
     for k in range(1, n):
-        x0, y0 = x1, y1
-        x1, y1 = (x0 + widths[k], y0 + heights[k]) if k < n - 1 else (jnp.full_like(at, bound), jnp.full_like(at, bound))
-        here = at >= (y0 if by_y else x0)
-        later = Bin(x0, x1, y0, y1, log_d[k], log_d[k + 1])
+        here = at >= (y[k] if by_y else x[k])
+        later = Bin(x[k], x[k + 1], y[k], y[k + 1], log_d[k], log_d[k + 1])
         found = Bin(*(jnp.where(here, new, old) for new, old in zip(later, found, strict=True)))
         number += here
     return _Search(found, (x_factor, y_factor), number)
@@ -178,11 +181,29 @@ def _rows(parameters: Float[Array, "... P D"]) -> list[Array]:
     return [row[..., 0, :] for row in jax.lax.split(parameters, (1,) * parameters.shape[axis], axis)]
 
 
-def _bins(free: list[Array], limit: float, bound: float) -> tuple[list[Array], Array]:
-    """``2 bound softmax(u)`` of clipped ``u``, and the factor in it; clipped, they need no largest one subtracted."""
+def _knots(free: list[Array], limit: float, bound: float) -> tuple[list[Array], Array]:
+    """The ends of bins as wide as ``2 T softmax(u)`` of clipped ``u``, from ``-T`` to ``T``, and the factor in that softmax.
+
+    Clipped, they need no largest one subtracted. A knot is the weights on its left less those on its right; summed from the
+    middle outwards, it carries about half the rounding error of a sum that begins at ``-T``, and least near zero.
+    """
     weights = [jnp.exp(soft_clip(u, limit)) for u in free]
-    factor = 2 * bound / sum(weights[1:], weights[0])
-    return [w * factor for w in weights], factor
+    n, middle = len(weights), len(weights) // 2
+    left, right = _sum(weights[:middle]), _sum(weights[middle:])
+    differences = {middle: left - right}
+    for k in range(middle, n - 1):
+        differences[k + 1] = differences[k] + 2 * weights[k]
+    for k in range(middle, 1, -1):
+        differences[k - 1] = differences[k] - 2 * weights[k - 1]
+    factor = bound / (left + right)
+    end = jnp.full_like(factor, bound)
+    return [-end, *(differences[k] * factor for k in range(1, n)), end], 2 * factor
+
+
+def _sum(terms: list[Array]) -> Array:
+    """In pairs, for less rounding."""
+    middle = len(terms) // 2
+    return terms[0] if len(terms) == 1 else _sum(terms[:middle]) + _sum(terms[middle:])
 
 
 @find_bin.defjvp
@@ -195,23 +216,24 @@ def _find_bin_jvp(spline: SplineTransformer, by_y: bool, primals: Any, tangents:
     (at, parameters), (_, tangent) = primals, tangents
     rows, moves = _rows(parameters), _rows(tangent)
     found, factors, number = _search(spline, by_y, at, rows)
-    n, bound, limit = spline.bins, spline.bound, -math.log(spline.min_slope)
+    n, bound, (upper, lower) = spline.bins, spline.bound, spline.limits
 
-    def knots(first: int, factor: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    def knots(first: int, factor: Array, limit: float, low: Array, high: Array) -> tuple[Array, Array]:
         total = before = upto = jnp.zeros_like(at)
         for k in range(n):
-            clip = 1 / (1 + jnp.abs(rows[first + k]) * (2 / limit))
+            clip = 1 / (1 + jnp.abs(rows[first + k]) / limit)
             moved = jnp.exp(rows[first + k] * clip) * factor * (clip * clip) * moves[first + k]
             total += moved
             before += jnp.where(number > k, moved, 0)
             upto += jnp.where(number >= k, moved, 0)
         return before - (low + bound) / (2 * bound) * total, upto - (high + bound) / (2 * bound) * total
 
-    x0, x1 = knots(0, factors[0], found.x0, found.x1)
-    y0, y1 = knots(n, factors[1], found.y0, found.y1)
+    x0, x1 = knots(0, factors[0], upper / 2, found.x0, found.x1)
+    y0, y1 = knots(n, factors[1], lower / 2, found.y0, found.y1)
     log_d0 = log_d1 = jnp.zeros_like(at)
     for k in range(n - 1):
-        clip = 1 / (1 + jnp.abs(rows[2 * n + k]) / limit)
+        u = rows[2 * n + k]
+        clip = 1 / (1 + u * jnp.where(u < 0, -1 / lower, 1 / upper))
         moved = clip * clip * moves[2 * n + k]
         log_d0 += jnp.where(number == k + 1, moved, 0)
         log_d1 += jnp.where(number == k, moved, 0)
