@@ -1,6 +1,7 @@
 """The same flows in Artifex and in its peers, as equal as each library's own classes make them.
 
-`nsf` and `maf` are autoregressive, `nsf_coupling` and `real_nvp` coupling flows; networks are plain multilayer perceptrons
+`nsf` and `maf` are autoregressive, of stored order and backwards in turn; `nsf_random` and `maf_random` have orders drawn for
+each layer; `nsf_coupling` and `real_nvp` are coupling flows; networks are plain multilayer perceptrons
 (masked ones), in every library one network a layer. What differs, because a library has nothing nearer: normflows' splines
 sit on residual networks of one block, which is one hidden layer more; FlowJAX permutes elements at random between layers
 and its coupling layers pass the first half.
@@ -37,7 +38,9 @@ def zuko_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...]) -> Torc
     flow = {
         "nsf": lambda: NSF(dim, bins=BINS, **sizes),
         "nsf_coupling": lambda: NSF(dim, bins=BINS, passes=2, **sizes),
+        "nsf_random": lambda: NSF(dim, bins=BINS, randperm=True, **sizes),
         "maf": lambda: MAF(dim, **sizes),
+        "maf_random": lambda: MAF(dim, randperm=True, **sizes),
         "real_nvp": lambda: RealNVP(dim, **sizes),
     }[kind]()
     return TorchFlow(flow, lambda x: flow().log_prob(x), lambda n: flow().sample((n,)))
@@ -129,7 +132,7 @@ def flowjax_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...], seed
 
 
 def artifex_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...], seed: int = 0) -> Any:
-    """Our model of the same make, with a `reach` for data that are not standardised and splines as flat as the peers'."""
+    """Our model of the same make: with a `reach` for data that are not standardised, and splines as flat as the peers'."""
     from flax import nnx
 
     from artifex.core import create_model
@@ -140,7 +143,11 @@ def artifex_flow(kind: str, dim: int, layers: int, hidden: tuple[int, ...], seed
     config = {
         "nsf": lambda: NeuralSplineFlowConfig(**sizes, **spline),
         "nsf_coupling": lambda: NeuralSplineFlowConfig(**sizes, **spline, layer="coupling"),
+        "nsf_random": lambda: NeuralSplineFlowConfig(**sizes, **spline, ordering="random"),
         "maf": lambda: MAFConfig(**sizes),
-        "real_nvp": lambda: RealNVPConfig(input_dim=dim, num_coupling_layers=layers, coupling_network={"hidden_dims": hidden}),
+        "maf_random": lambda: MAFConfig(**sizes, ordering="random"),
+        "real_nvp": lambda: RealNVPConfig(
+            input_dim=dim, num_coupling_layers=layers, coupling_network={"hidden_dims": hidden}, reach=BOUND
+        ),
     }[kind]()
     return create_model(config, rngs=nnx.Rngs(seed))

@@ -123,6 +123,29 @@ def test_knots_lose_less_to_rounding_than_a_running_sum_from_one_end(bins: int) 
         assert np.mean(lost) < 0.7 * np.mean(np.abs(plain[1:] - exact[1:]))
 
 
+@pytest.mark.parametrize("by_y", [False, True])
+@pytest.mark.parametrize("bins", [2, 3, 8])
+def test_the_derivative_that_is_written_out_is_that_of_automatic_differentiation(bins: int, by_y: bool) -> None:
+    with jax.enable_x64(True):
+        spline = SplineTransformer(bins=bins, min_slope=0.5, max_slope=8.0)
+        rng = np.random.default_rng(0)
+        at = jnp.asarray(rng.uniform(-5, 5, 200))
+        parameters, moves = (jnp.asarray(rng.normal(size=(spline.n_parameters, 200))) for _ in range(2))
+        ours = jax.jvp(lambda p: find_bin(spline, by_y, at, p), [parameters], [moves])[1]
+        expected = jax.jvp(lambda p: find_bin.fun(spline, by_y, at, p), [parameters], [moves])[1]
+        for name, a, b in zip(ours._fields, ours, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-13, err_msg=name)
+
+
+def test_steep_bins_between_flat_knots_are_inverted_to_numbers() -> None:
+    """A point rounded beyond its bin gave the logarithm of a negative number in one of five thousand."""
+    spline = SplineTransformer()
+    parameters = 30 * jax.random.normal(jax.random.key(0), (spline.n_parameters, 200_000))
+    y = jax.random.uniform(jax.random.key(1), (200_000,), minval=-5.0, maxval=5.0)
+    x, log_derivative = jax.jit(spline.inverse)(y, parameters)
+    assert np.all(np.isfinite(x) & np.isfinite(log_derivative))
+
+
 def test_a_spline_keeps_to_its_slopes() -> None:
     """Between ``m`` and ``M`` at the knots, whatever the parameters; heights differ by a factor ``m``, widths by ``1 / M``."""
     spline = SplineTransformer(bins=4, min_slope=0.5, max_slope=8.0)
@@ -232,7 +255,8 @@ def test_a_condition_may_be_a_list_and_has_to_be_of_floats() -> None:
         (lambda: AffineTransformer(min_scale=2.0), "between 0 and 1"),
         (lambda: AffineTransformer(max_scale=1.0), "a finite number above 1"),
         (lambda: SplineTransformer(bound=float("inf")), "finite bound"),
-        (lambda: SplineTransformer(max_slope=0.5), "slopes of which 1 is between"),
+        (lambda: SplineTransformer(min_slope=1e-8), "bins vanish"),
+        (lambda: SplineTransformer(max_slope=0.5), "slopes from 1e-6 to below 1"),
         (lambda: Standardize((2,)).initialize(jnp.ones((1, 2))), "at least two"),
         (lambda: Standardize((2,)).initialize(jnp.array([[1.0, 2.0], [jnp.nan, 0.0]])), "not finite"),
     ],

@@ -74,9 +74,10 @@ def test_the_density_is_zukos(name: str, case: Arrays, dtype: str, tolerance: fl
     assert log_prob.dtype == dtype
     np.testing.assert_allclose(z, case["z"], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(log_prob, case["log_prob"], rtol=tolerance, atol=tolerance)
+    # what is off by a tenth of the tolerance at one element, of the size one or below, comes back stretched; never by much
     stretch = np.abs(jax.vmap(jnp.linalg.inv)(jacobians(model, x, condition))).sum(axis=2)
     error = np.abs(model.inverse(z, **condition)[0] - x)
-    assert np.all(error <= 0.1 * tolerance * (1 + stretch)), np.max(error / (1 + stretch))
+    assert np.all(error <= np.minimum(0.1 * tolerance * (1 + stretch), 50 * tolerance)), np.max(error / (1 + stretch))
 
 
 def jacobians(model: Flow, x: jax.Array, condition: dict[str, jax.Array]) -> jax.Array:

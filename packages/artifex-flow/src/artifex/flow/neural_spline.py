@@ -35,9 +35,9 @@ class NeuralSplineFlowConfig(AutoregressiveFlowConfig):
     """Bins of each spline."""
     bound: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """Splines act between minus this and this; outside they are the identity."""
-    min_slope: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    min_slope: Annotated[float, Field(ge=1e-6, lt=1)] = 0.03
     """Least slope at a knot, from data to base. A smaller one lets the density fall faster, at the cost of the way back."""
-    max_slope: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 1e3
+    max_slope: Annotated[float, Field(gt=1, le=1e6)] = 1e3
     """Largest slope at a knot, from data to base."""
 
     def __post_init__(self) -> None:

@@ -65,6 +65,7 @@ def rational_quadratic_inverse(y: Float[Array, "..."], part: Bin) -> tuple[Float
     c = -slope * above
     root = jnp.sqrt(jnp.maximum(b * b - 4 * a * c, 0))
     z = 2 * c / (-b - root)
+    z = z + jax.lax.stop_gradient(jnp.clip(z, 0, 1) - z)  # rounded beyond its bin, a steep one may seem to fall there
     return part.x0 + z * width, -_log_derivative(z, slope, d0, d1)
 
 
@@ -106,10 +107,11 @@ class SplineTransformer:
     max_slope: float = 1e3
 
     def __post_init__(self) -> None:
-        if self.bins < 2 or not 0 < self.bound < math.inf or not 0 < self.min_slope < 1 < self.max_slope < math.inf:
+        if self.bins < 2 or not 0 < self.bound < math.inf or not 1e-6 <= self.min_slope < 1 < self.max_slope <= 1e6:
             raise InvalidInputError(
-                f"bins is {self.bins}, bound {self.bound}, min_slope {self.min_slope}, max_slope {self.max_slope}; "
-                "expected at least 2 bins, a positive and finite bound, and finite slopes of which 1 is between"
+                f"bins is {self.bins}, bound {self.bound}, min_slope {self.min_slope}, max_slope {self.max_slope}; expected at "
+                "least 2 bins, a positive and finite bound, and slopes from 1e-6 to below 1 and from above 1 to 1e6 (beyond that "
+                "bins vanish in float32)"
             )
 
     @property
@@ -155,7 +157,7 @@ class _Search(NamedTuple):
 
     part: Bin
     factors: tuple[Array, Array]
-    """``2 T / sum_j exp(u_j)`` of the widths and of the heights."""
+    """``2 T / sum_j exp(u_j)`` of the widths and of the heights, of clipped ``u``."""
     number: Array
     """Which bin it is, 0 first."""
 
