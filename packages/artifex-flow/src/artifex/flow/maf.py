@@ -38,7 +38,7 @@ class AutoregressiveFlowConfig(FlowConfig):
     values stays tame; null for never. Data are expected to be standardised."""
     ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
     """Elements in stored order and backwards in turn; in an order drawn for each layer; or, for each layer, every element's
-    place, 0 first."""
+    place, 0 first. Drawn orders often fit many elements better."""
     ordering_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of random orders. They are part of a model's structure, as its widths are: equal configs have equal orders."""
 

@@ -10,7 +10,7 @@ The inverse is one compiled scan over elements. Its step does not run the networ
 what becomes known with element ``i - 1`` are the few units of that degree and the outputs of element ``i``. All steps together
 cost about what one pass does, where running the network ``D`` times would cost ``D`` passes. They add up products in another
 order than the pass of ``forward`` does, and so one such pass at the end makes the parameters anew: what is rounded off there is
-then nearly the same both ways. Of two elements that leaves half the error after a round trip or less, of many not quite so little.
+then nearly the same both ways. Of two elements that leaves half the error of a round trip or less, of many not quite so little.
 
 Shapes: ``B = batch, D = elements, C = width of the condition, P = parameters of one element, H = hidden units``.
 """

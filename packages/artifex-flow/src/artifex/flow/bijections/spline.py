@@ -110,8 +110,8 @@ class SplineTransformer:
         if self.bins < 2 or not 0 < self.bound < math.inf or not 1e-6 <= self.min_slope < 1 < self.max_slope <= 1e6:
             raise InvalidInputError(
                 f"bins is {self.bins}, bound {self.bound}, min_slope {self.min_slope}, max_slope {self.max_slope}; expected at "
-                "least 2 bins, a positive and finite bound, and slopes from 1e-6 to below 1 and from above 1 to 1e6 (beyond that "
-                "bins vanish in float32)"
+                "least 2 bins, a positive and finite bound, and slopes from 1e-6 to below 1 and from above 1 to 1e6; beyond, "
+                "bins vanish in float32"
             )
 
     @property
