@@ -147,6 +147,8 @@ class ConvNetConfig(Config):
     """Residual 1×1 convolutions between the two 3×3 convolutions; Glow has one."""
     activation: str = "relu"
     """Name of the nonlinearity."""
+    reach: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 3.0
+    """Beyond this, the network sees a channel ever less clearly, at most as 4/3 of this; null for never."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
@@ -185,6 +187,7 @@ class ConvNet(nnx.Module):
     ):
         kinds: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs}
         self.dtype = dtype
+        self.reach = config.reach
         width = config.hidden_channels
         self.activation = activation_named(config.activation)
         self.first = Conv(in_channels + n_condition, width, dtype=dtype, **kinds)
@@ -194,7 +197,7 @@ class ConvNet(nnx.Module):
 
     def __call__(self, x: Float[Array, "B h w c"], condition: Float[Array, "B ..."] | None = None) -> Float[Array, "B h w o"]:
         """``condition`` is a vector for each example ``(B, C)``, or an image ``(B, h, w, C)``."""
-        x = within_reach(x)
+        x = within_reach(x, self.reach)
         if condition is not None:
             c = condition if condition.ndim == 4 else condition[:, None, None]
             x = jnp.concatenate([x, jnp.broadcast_to(c, (*x.shape[:3], c.shape[-1])).astype(x.dtype)], axis=-1)
