@@ -58,14 +58,17 @@ def _plane_table(rows: list[tuple[str, str]], names: list[str], seeds: int, step
     from artifex.flow.densities import DENSITIES
 
     print(
-        "\nKL(data || model), nats, mean of the seeds\n\n| density | entropy |", " | ".join(" ".join(row) for row in rows), "|"
+        "\nKL(data || model), nats, mean and range of the seeds\n\n| density | entropy |",
+        " | ".join(" ".join(row) for row in rows),
+        "|",
     )
     print("|---" * (2 + len(rows)) + "|", flush=True)
     for name in names:
         cells = []
         for library, kind in rows:
             found = [_divergence(library, kind, name, seed, steps) for seed in range(seeds)]
-            cells.append(f"{np.mean(found):.4f}")
+            spread = f" ({min(found):.4f} – {max(found):.4f})" if seeds > 1 else ""
+            cells.append(f"{np.mean(found):.4f}{spread}")
         print(f"| {name} | {DENSITIES[name]().entropy():.4f} |", " | ".join(cells), "|", flush=True)
 
 

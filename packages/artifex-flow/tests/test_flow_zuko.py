@@ -3,8 +3,7 @@
 Each test runs twice: on the arrays that `frozen_zuko.py` froze and, in the `reference` session, on zuko itself.
 
 Rounding: in float64 the two differ in the last digits only. In float32 three layers of two matrix products each, with
-derivatives of splines up to some tens, lose about two of seven digits; log densities reach 100 nats. On the way back what
-is lost so is stretched by the derivatives of the inverse.
+derivatives of splines up to some tens, lose about two of seven digits; log densities reach 100 nats.
 """
 
 from __future__ import annotations
@@ -74,19 +73,16 @@ def test_the_density_is_zukos(name: str, case: Arrays, dtype: str, tolerance: fl
     assert log_prob.dtype == dtype
     np.testing.assert_allclose(z, case["z"], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(log_prob, case["log_prob"], rtol=tolerance, atol=tolerance)
-    # what is off by a tenth of the tolerance at one element, of the size one or below, comes back stretched; never by much
-    stretch = np.abs(jax.vmap(jnp.linalg.inv)(jacobians(model, x, condition))).sum(axis=2)
     error = np.abs(model.inverse(z, **condition)[0] - x)
-    assert np.all(error <= np.minimum(0.1 * tolerance * (1 + stretch), 50 * tolerance)), np.max(error / (1 + stretch))
+    assert np.all(error < 10 * tolerance + lost_by_rounding(name, case, dtype)), error.max()
 
 
-def jacobians(model: Flow, x: jax.Array, condition: dict[str, jax.Array]) -> jax.Array:
-    """``dz/dx`` of each point."""
-
-    def forward(x: jax.Array, condition: dict[str, jax.Array]) -> jax.Array:
-        return model.forward(x[None], **jax.tree.map(lambda c: c[None], condition))[0][0]
-
-    return jax.vmap(jax.jacfwd(forward))(x, condition)
+def lost_by_rounding(name: str, case: Arrays, dtype: str) -> np.ndarray:
+    """How far off ``x`` comes back, all in float64, if ``z`` alone is rounded: up to 1.6e-3 where the flow is flat."""
+    model, condition = loaded(name, case, "float64")
+    x = jnp.asarray(case["x"], dtype).astype("float64")
+    z, _ = model.forward(x, **condition)
+    return np.abs(model.inverse(z.astype(dtype).astype("float64"), **condition)[0] - x)
 
 
 @pytest.mark.parametrize("name", ["maf_random"])

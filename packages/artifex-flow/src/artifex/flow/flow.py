@@ -30,10 +30,9 @@ from artifex.flow.distributions import BaseField, NormalConfig, create_base
 from artifex.flow.losses import maximum_likelihood
 from artifex.flow.metrics import bits_per_dimension
 
-__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "ReachField", "check_count", "checked", "zero_where_overflown"]
+__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "check_count", "checked", "zero_where_overflown"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
-ReachField = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 FAR = 1e12
 """Elements beyond this may overflow on their way through a flow; nearer ones that come out as no number are a defect."""
 

@@ -23,8 +23,9 @@ from artifex.core.nn import Conv, activation as activation_named
 from artifex.flow.bijections.bijection import check_width
 from artifex.flow.masks import checked_order, hidden_degrees, hidden_mask, output_mask
 
-__all__ = ["ConvNet", "ConvNetConfig", "MaskedMLP", "scatter_biases", "start_near_identity", "within_reach"]
+__all__ = ["ConvNet", "ConvNetConfig", "MaskedMLP", "ReachField", "scatter_biases", "start_near_identity", "within_reach"]
 
+ReachField = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 NEAR_IDENTITY = 0.01
 """Factor of the weights that make a transformer's parameters: a deep flow starts as nearly the identity, whatever its depth.
@@ -147,7 +148,7 @@ class ConvNetConfig(Config):
     """Residual 1×1 convolutions between the two 3×3 convolutions; Glow has one."""
     activation: str = "relu"
     """Name of the nonlinearity."""
-    reach: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 3.0
+    reach: ReachField = 3.0
     """Beyond this, the network sees a channel ever less clearly, at most as 4/3 of this; null for never."""
 
     def __post_init__(self) -> None:

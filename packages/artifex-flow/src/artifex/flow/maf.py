@@ -17,8 +17,8 @@ from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import activation as activation_named
 from artifex.flow.bijections import AffineTransformer, Chain, MaskedAutoregressive, Transformer
-from artifex.flow.flow import Flow, FlowConfig, PositiveInt, ReachField
-from artifex.flow.layers import NEAR_IDENTITY
+from artifex.flow.flow import Flow, FlowConfig, PositiveInt
+from artifex.flow.layers import NEAR_IDENTITY, ReachField
 
 __all__ = ["MAF", "AutoregressiveFlowConfig", "MAFConfig", "autoregressive_layers"]
 

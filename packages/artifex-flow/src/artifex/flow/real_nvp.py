@@ -15,7 +15,8 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import activation as activation_named
 from artifex.flow.bijections import AffineTransformer, Chain, Coupling
-from artifex.flow.flow import Flow, FlowConfig, PositiveInt, ReachField
+from artifex.flow.flow import Flow, FlowConfig, PositiveInt
+from artifex.flow.layers import ReachField
 
 __all__ = ["CouplingNetworkConfig", "RealNVP", "RealNVPConfig"]
 
