@@ -7,6 +7,7 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.stats
 from flax import nnx
@@ -136,6 +137,30 @@ def test_bad_input_is_refused(x: jax.Array, said: str) -> None:
 def test_bad_configs_are_refused(make, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_what_depends_on_nothing_is_learned_as_fast_as_the_rest() -> None:
+    """The parameters of a first element are biases alone; counted once, 400 steps leave 0.33 nat."""
+    model = create_model(NeuralSplineFlowConfig(input_dim=1, num_transforms=1), rngs=nnx.Rngs(0))
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    optimizer = optax.adam(2e-3)
+
+    def draw(key: jax.Array) -> jax.Array:
+        which, noise = jax.random.split(key)
+        return jnp.where(jax.random.bernoulli(which, shape=(512, 1)), 1.0, -1.0) + 0.1 * jax.random.normal(noise, (512, 1))
+
+    def step(carry, key):
+        params, state = carry
+        grads = jax.grad(lambda params: -jnp.mean(nnx.merge(graph, params, rest).log_prob(draw(key))))(params)
+        updates, state = optimizer.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    keys = jax.random.split(jax.random.key(1), 400)
+    (params, _), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, keys))((params, optimizer.init(params)))
+    nnx.update(model, params)
+    x = jax.vmap(draw)(jax.random.split(jax.random.key(2), 40)).reshape(-1, 1)
+    entropy = np.log(2) + 0.5 * np.log(2 * np.pi * np.e * 0.1**2)  # the modes do not overlap
+    assert -np.mean(model.log_prob(x)) - entropy < 0.1
 
 
 @pytest.mark.parametrize("x", [np.full((1, 2), 1e30, np.float32), np.full((1, 2), -3e4, np.float32)])

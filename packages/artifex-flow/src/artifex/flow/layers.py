@@ -42,6 +42,10 @@ class MaskedMLP(nnx.Module):
     Germain et al. 2015 (arXiv:1502.03509). A network too narrow to have a unit of every degree has direct connections from
     input to output beside it, as they propose, so that no dependence that is allowed is missing.
 
+    The biases of the last layer count :attr:`bias_gain` times: a step of Adam moves each weight by about the learning rate, and
+    so an output by that times the sum over all hidden units, but by the rate once through a bias. What an element's parameters
+    are on average, and all that those of the first element are, would be learned far slower than the rest.
+
     Args:
         order: the place of each element, 0 first.
         hidden_dims: width of each hidden layer.
@@ -115,15 +119,20 @@ class MaskedMLP(nnx.Module):
         """What an input of a type is worked on in."""
         return np.dtype(jnp.promote_types(of, self.head.kernel[...].dtype) if self.dtype is None else self.dtype)
 
+    @property
+    def bias_gain(self) -> float:
+        """How much the last layer's biases are multiplied by: a third of the hidden units that its kernels add up."""
+        return max(1.0, len(self.degrees[-1]) / 3)
+
     def hidden_weights(self) -> list[tuple[Array, Array]]:
         """Masked kernel ``(below, above)`` and bias ``(1, above)`` of each hidden layer."""
         layers = zip(self.hidden, pairwise(self.degrees), strict=True)
         return [(self._cast(layer.kernel[...]) * hidden_mask(*degrees), self._bias(layer)) for layer, degrees in layers]
 
     def head_weights(self) -> tuple[Array, Array]:
-        """Masked kernel ``(H, P * D)`` and bias ``(1, P * D)`` of the output layer, an element's outputs ``D`` apart."""
+        """Masked kernel ``(H, P * D)`` and gained bias ``(1, P * D)`` of the output layer, an element's outputs ``D`` apart."""
         mask = np.tile(output_mask(self.degrees[-1], self.order), (1, self.n_outputs))
-        return self._cast(self.head.kernel[...]) * mask, self._bias(self.head)
+        return self._cast(self.head.kernel[...]) * mask, self._bias(self.head) * self.bias_gain
 
     def direct_weights(self) -> Array:
         """Masked kernel ``(D + C, P * D)`` from input to output."""

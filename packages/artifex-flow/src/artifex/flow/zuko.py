@@ -88,7 +88,7 @@ def _weights(network: MaskedMLP, arrays: Mapping[str, np.ndarray], prefix: str) 
         kernel, bias = (_entry(arrays, f"{prefix}hyper.{2 * i}.{what}") for what in ("weight", "bias"))
         if linear is linears[-1]:  # theirs: an element's outputs side by side; ours: D apart
             rows = np.arange(len(bias)).reshape(len(network.order), -1).T.ravel()
-            kernel, bias = kernel[rows], bias[rows]
+            kernel, bias = kernel[rows], bias[rows] / network.bias_gain
         if kernel.T.shape != linear.kernel.shape:
             raise InvalidInputError(
                 f"{prefix}hyper.{2 * i}.weight has shape {kernel.shape}, the model's layer takes {linear.kernel.shape[::-1]}"
