@@ -1,4 +1,8 @@
-"""The yardstick of the trainer: one donated `jax.jit` step on an NNX model's pure state, and nothing else."""
+"""The yardstick of the trainer: one `jax.jit` step on an NNX model's pure state, and nothing else.
+
+The optimiser's state is donated, and comes back first, so that its memory is used for itself. Donated parameters would be
+copied where a backward pass uses them again, on CPUs.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ def bare_loop(model: nnx.Module, x: np.ndarray, optimizer: optax.GradientTransfo
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     # a copy of the model's arrays: the step's donation must not take them away from the caller
     params, rest = jax.device_put(jax.tree.map(jax.numpy.copy, (nnx.as_pure(params), nnx.as_pure(rest))), replicated)
-    state = params, rest, jax.jit(optimizer.init, out_shardings=replicated)(params)
+    state = jax.jit(optimizer.init, out_shardings=replicated)(params), params, rest
     batch = {"x": jax.device_put(x, split)}
 
     def loss_of(params: object, rest: object, batch: dict[str, jax.Array]) -> tuple[jax.Array, object]:
@@ -25,19 +29,18 @@ def bare_loop(model: nnx.Module, x: np.ndarray, optimizer: optax.GradientTransfo
         loss = merged.loss_fn(batch, merged(batch["x"]))["loss"]
         return loss, nnx.as_pure(nnx.state(merged, nnx.Not(nnx.Param)))
 
-    def step(state: tuple, batch: dict[str, jax.Array]) -> tuple[tuple, jax.Array]:
-        params, rest, moments = state
+    def step(moments: object, params: object, rest: object, batch: dict[str, jax.Array]) -> tuple[tuple, jax.Array]:
         # the loss is returned: a loop that shows nobody its loss lets XLA leave out the work of computing it
         (loss, rest), grads = jax.value_and_grad(loss_of, has_aux=True)(params, rest, batch)
         updates, moments = optimizer.update(grads, moments, params)
-        return (optax.apply_updates(params, updates), rest, moments), loss
+        return (moments, optax.apply_updates(params, updates), rest), loss
 
     compiled = jax.jit(step, donate_argnums=0)
 
     def run(steps: int) -> None:
         nonlocal state
         for _ in range(steps):
-            state, loss = compiled(state, batch)
+            state, loss = compiled(*state, batch)
         jax.block_until_ready((state, loss))
 
     return run

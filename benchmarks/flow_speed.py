@@ -82,7 +82,7 @@ def artifex_loop(kind: str, what: str, threads: int) -> Run:
 
 
 def flowjax_loop(kind: str, what: str, threads: int) -> Run:
-    """FlowJAX's flow, its training step as `flowjax.train` has it, but donated and without its progress bar."""
+    """FlowJAX's flow, its training step as `flowjax.train` has it, but without its progress bar."""
     del threads
     import equinox as eqx
     import jax
@@ -105,7 +105,7 @@ def flowjax_loop(kind: str, what: str, threads: int) -> Run:
     def loss_of(params: object) -> jax.Array:
         return -jnp.mean(paramax.unwrap(eqx.combine(params, static)).log_prob(x))
 
-    @eqx.filter_jit(donate="all")
+    @eqx.filter_jit
     def step(state: tuple) -> tuple:
         params, moments = state
         loss, grads = eqx.filter_value_and_grad(loss_of)(params)

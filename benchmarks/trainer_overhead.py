@@ -1,4 +1,4 @@
-"""What the trainer costs: its steps a second against the bare donated `jax.jit` loop on the same model.
+"""What the trainer costs: its steps a second against the bare `jax.jit` loop on the same model.
 
     python benchmarks/trainer_overhead.py [--quick]
 

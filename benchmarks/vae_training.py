@@ -119,7 +119,7 @@ def pythae_training(kind: str, threads: int) -> Run:
 
 
 def jax_loop(kind: str, devices: int, threads: int) -> Run:
-    """Artifex's model in a bare donated `jax.jit` loop on one batch in memory."""
+    """Artifex's model in a bare `jax.jit` loop on one batch in memory."""
     del threads  # XLA takes the cores that the process has
     _pose_as(devices)
     import optax

@@ -378,7 +378,7 @@ def test_steps_under_way_are_no_part_of_the_evaluation(monkeypatch):
     ready, paused = [], Rate.paused
 
     def watched(self):
-        ready.append(all(leaf.is_ready() for leaf in trainer._leaves))
+        ready.append(all(leaf.is_ready() for leaf in jax.tree.leaves(trainer._leaves)))
         return paused(self)
 
     class Slow(Autoencoder):

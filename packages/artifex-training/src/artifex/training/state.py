@@ -13,16 +13,18 @@ from flax import nnx
 
 from artifex.training.rematerialisation import rematerialise
 
-__all__ = ["Flat", "ModelParts", "TrainState", "dotted"]
+__all__ = ["Arrays", "Flat", "ModelParts", "StateForm", "TrainState", "dotted"]
 
 Flat = dict[str, Any]
 """Arrays (or what belongs to each) under dotted keys, ``decoder.head.kernel``."""
+Arrays = tuple[tuple[Any, ...], tuple[Any, ...]]
+"""What a state consists of: all but the parameters, and the parameters."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Everything that a step changes. It is donated to the step, which gives the next one back."""
+    """Everything that a step changes."""
 
     step: Any
     """Steps done, int32."""
@@ -42,6 +44,26 @@ class TrainState:
     """First step, counted from 1, whose loss was not finite; -1 while there is none."""
 
     replace = replace
+
+
+class StateForm:
+    """The way between a state and the plain tuples of its arrays, which a compiled step takes and gives.
+
+    Taking apart and putting together a state of hundreds of arrays at every step would cost more than handing them over.
+    """
+
+    def __init__(self, state: TrainState):
+        self._others, self._params = jax.tree.structure(state.replace(params={})), jax.tree.structure(state.params)
+
+    @staticmethod
+    def apart(state: TrainState) -> Arrays:
+        """The arrays, or what stands in their place."""
+        return tuple(jax.tree.leaves(state.replace(params={}))), tuple(jax.tree.leaves(state.params))
+
+    def together(self, arrays: Arrays) -> TrainState:
+        """The state of these arrays."""
+        others, params = arrays
+        return jax.tree.unflatten(self._others, others).replace(params=jax.tree.unflatten(self._params, params))
 
 
 def dotted(state: Any) -> Flat:
