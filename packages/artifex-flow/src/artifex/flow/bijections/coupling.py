@@ -107,13 +107,21 @@ class Coupling(Bijection):
 
 
 def _taken(x: Float[Array, "B D"], places: np.ndarray) -> Float[Array, "B A"]:
-    """The elements at ``places``; evenly spaced ones as a slice, whose transpose is a pad, not a scatter."""
+    """The elements at ``places``: of pairs, one of two columns; evenly spaced ones as a slice, whose transpose is a pad.
+
+    Both are quicker on CPUs than indexing, whose transpose is a scatter.
+    """
+    if _one_of_each_pair(x.shape[-1], places):
+        return x.reshape(len(x), x.shape[-1] // 2, 2)[..., int(places[0])]
     stride = _stride(places)
     return x[:, places] if stride is None else x[:, places[0] : places[-1] + 1 : stride]
 
 
 def _merged(n: int, *parts: tuple[np.ndarray, Float[Array, "B A"]]) -> Float[Array, "B D"]:
-    """What :func:`_taken` took apart: pairs of places and elements."""
+    """What :func:`_taken` took apart: two pairs of places and elements."""
+    if all(_one_of_each_pair(n, places) for places, _ in parts):
+        columns = [elements for _, elements in sorted(parts, key=lambda part: part[0][0])]
+        return jnp.stack(columns, axis=-1).reshape(len(columns[0]), n)
     strides = [_stride(places) for places, _ in parts]
     if None in strides:
         back = np.argsort(np.concatenate([places for places, _ in parts]))
@@ -123,6 +131,11 @@ def _merged(n: int, *parts: tuple[np.ndarray, Float[Array, "B A"]]) -> Float[Arr
         margins = (int(places[0]), n - 1 - int(places[-1]), (stride or 1) - 1)
         total += jax.lax.pad(elements, jnp.zeros((), elements.dtype), ((0, 0, 0), margins))
     return total
+
+
+def _one_of_each_pair(n: int, places: np.ndarray) -> bool:
+    """Whether ``places`` are 0, 2 ... or 1, 3 ... of an even ``n``."""
+    return n % 2 == 0 and np.array_equal(places, np.arange(places[0] % 2, n, 2))
 
 
 def _stride(places: np.ndarray) -> int | None:
