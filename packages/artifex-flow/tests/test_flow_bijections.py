@@ -212,6 +212,8 @@ def test_what_networks_see_is_smooth_and_monotone_and_plain_within_reach() -> No
     np.testing.assert_allclose(slope, 4 / (2 + beyond) ** 2, rtol=1e-5)
     np.testing.assert_allclose(seen, np.sign(x) * (np.minimum(np.abs(x), 6) + 2 * beyond / (2 + beyond)), rtol=1e-6)
     assert within_reach(jnp.float32(3e38), 6.0) == 8
+    curvature = jax.vmap(jax.grad(jax.grad(lambda x: within_reach(x, 6.0))))
+    np.testing.assert_allclose(curvature(jnp.array([5.0, 6.0, 8.0, -8.0])), [0, 0, -0.125, 0.125], rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["coupling", "autoregressive"])

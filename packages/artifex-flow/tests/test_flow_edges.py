@@ -170,6 +170,16 @@ def test_a_spline_rounds_once_where_no_derivatives_are_taken(way: str) -> None:
     assert np.quantile(np.abs(single[0] - exact[0]), 0.9) > 4 * np.quantile(np.abs(double[0] - exact[0]), 0.9)
 
 
+def test_a_spline_takes_points_and_parameters_of_different_types() -> None:
+    """Points in float32 and parameters in float64: one type comes out, whether derivatives are taken or not."""
+    with jax.enable_x64(True):
+        x, parameters = jnp.ones(3, jnp.float32), jnp.ones((23, 3), jnp.float64)
+        forward = SplineTransformer().forward
+        assert forward(x, parameters)[0].dtype == jax.jvp(lambda p: forward(x, p)[0], [parameters], [parameters])[0].dtype
+        assert jax.grad(jax.jit(lambda p: forward(x, p)[0].sum()))(parameters).dtype == jnp.float64
+    np.testing.assert_allclose(forward(0.3, jnp.zeros((23, 1)))[0], 0.3, rtol=1e-6)
+
+
 @pytest.mark.parametrize("layer", ["autoregressive", "coupling"])
 def test_training_computes_in_float32(layer: str) -> None:
     """Where derivatives are taken, and with them in a step of training, no number is of float64."""

@@ -139,6 +139,17 @@ def test_bad_configs_are_refused(make, said: str) -> None:
         make()
 
 
+def test_biases_count_as_often_as_the_config_says() -> None:
+    """A third of the last hidden width unless it says so: the same flow as one whose biases are that many times as large."""
+    model, plain = (create_model(MAFConfig(**SMALL, bias_gain=gain), rngs=nnx.Rngs(0)) for gain in (None, 1.0))
+    for ours, theirs in zip(model.bijection.bijections, plain.bijection.bijections, strict=True):
+        bias = jax.random.normal(jax.random.key(0), ours.network.head.bias.shape)
+        ours.network.head.bias[...], theirs.network.head.bias[...] = bias, bias * 8 / 3
+    x = jax.random.normal(jax.random.key(1), (20, 2))
+    np.testing.assert_allclose(model.log_prob(x), plain.log_prob(x), rtol=1e-5)
+    np.testing.assert_allclose(model.inverse(x)[0], plain.inverse(x)[0], rtol=1e-4, atol=1e-5)
+
+
 def test_what_depends_on_nothing_is_learned_as_fast_as_the_rest() -> None:
     """The parameters of a first element are biases alone; counted once, 400 steps leave 0.33 nat."""
     model = create_model(NeuralSplineFlowConfig(input_dim=1, num_transforms=1), rngs=nnx.Rngs(0))

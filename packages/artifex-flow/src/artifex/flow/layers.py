@@ -43,9 +43,9 @@ class MaskedMLP(nnx.Module):
     Germain et al. 2015 (arXiv:1502.03509). A network too narrow to have a unit of every degree has direct connections from
     input to output beside it, as they propose, so that no dependence that is allowed is missing.
 
-    The biases of the last layer count :attr:`bias_gain` times: a step of Adam moves each weight by about the learning rate, and
-    so an output by that times the sum over all hidden units, but by the rate once through a bias. What an element's parameters
-    are on average, and all that those of the first element are, would be learned far slower than the rest.
+    The biases of the last layer count ``bias_gain`` times. A step of Adam moves each weight by about the learning rate, and so
+    an output by that times the sum over all hidden units, but by the rate once through a bias: what an element's parameters are
+    on average, and all that those of the first element are, would be learned far slower than the rest.
 
     Args:
         order: the place of each element, 0 first.
@@ -55,6 +55,8 @@ class MaskedMLP(nnx.Module):
         activation: a name that :func:`artifex.core.nn.activation` knows.
         reach: beyond this, elements are seen ever less clearly (:func:`within_reach`); None for never.
         head_scale: factor of the last layer's first weights.
+        bias_gain: factor of the last layer's biases; None means a third of the last hidden width, and at least 1. Plain
+            gradient descent moves what a bias adds by its square: let it be 1 there.
         dtype: computes in this type; None means the common type of input and parameters.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
@@ -78,6 +80,7 @@ class MaskedMLP(nnx.Module):
         activation: str = "relu",
         reach: float | None = None,
         head_scale: float = NEAR_IDENTITY,
+        bias_gain: float | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -93,6 +96,7 @@ class MaskedMLP(nnx.Module):
         self.degrees = (inputs, *(hidden_degrees(width, n, conditional=n_condition > 0) for width in hidden_dims))
         self.hidden = nnx.List([_linear(len(i), len(o), ("embed", "mlp"), **kinds) for i, o in pairwise(self.degrees)])
         self.head = _linear(len(self.degrees[-1]), n_outputs * n, ("mlp", "embed"), **kinds)
+        self.bias_gain = max(1.0, len(self.degrees[-1]) / 3) if bias_gain is None else bias_gain
         narrow = any(set(inputs) - {n - 1} > set(layer) for layer in self.degrees[1:])
         init = nnx.with_metadata(KERNEL_INIT, logical_axes=("embed", "mlp"))
         direct = nnx.Linear(len(inputs), n_outputs * n, use_bias=False, kernel_init=init, **kinds) if narrow else None
@@ -119,11 +123,6 @@ class MaskedMLP(nnx.Module):
     def compute_dtype(self, of: DTypeLike) -> np.dtype:
         """What an input of a type is worked on in."""
         return np.dtype(jnp.promote_types(of, self.head.kernel[...].dtype) if self.dtype is None else self.dtype)
-
-    @property
-    def bias_gain(self) -> float:
-        """How much the last layer's biases are multiplied by: a third of the hidden units that its kernels add up."""
-        return max(1.0, len(self.degrees[-1]) / 3)
 
     def hidden_weights(self) -> list[tuple[Array, Array]]:
         """Masked kernel ``(below, above)`` and bias ``(1, above)`` of each hidden layer."""
@@ -251,7 +250,7 @@ def _squashed_jvp(reach: float, primals: tuple[Array], tangents: tuple[Array]) -
 
 def _clarity(x: Array, reach: float) -> Array:
     """``m / (m + e)``, whose square is how much of a change is seen: one within reach, falling to zero."""
-    return (reach / 3) / (reach / 3 + jnp.maximum(jnp.abs(x) - reach, 0))
+    return (reach / 3) / (reach / 3 + jnp.where(jnp.abs(x) > reach, jnp.abs(x) - reach, 0))
 
 
 def start_near_identity(*layers: nnx.Linear | Conv, scale: float = NEAR_IDENTITY) -> None:

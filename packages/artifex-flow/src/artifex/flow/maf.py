@@ -36,6 +36,9 @@ class AutoregressiveFlowConfig(FlowConfig):
     reach: ReachField = 3.0
     """Beyond this, the networks see an element ever less clearly, at most as 4/3 of this, so that what they make of far-out
     values stays tame; null for never. Data are expected to be standardised."""
+    bias_gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """How often the biases of the masked networks' last layers count; a third of the last hidden width if null. Adam then
+    learns them as fast as the rest. Norms that gradients are clipped to count them so too; with ``sgd``, let it be 1."""
     ordering: Literal["alternating", "random"] | tuple[tuple[int, ...], ...] = "alternating"
     """Elements in stored order and backwards in turn; in an order drawn for each layer; or, for each layer, every element's
     place, 0 first. Drawn orders often fit many elements better."""
@@ -89,6 +92,7 @@ def autoregressive_layers(config: AutoregressiveFlowConfig, transformer: Transfo
             activation=config.activation,
             reach=config.reach,
             head_scale=head_scale,
+            bias_gain=config.bias_gain,
             dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,

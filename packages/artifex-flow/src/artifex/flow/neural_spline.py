@@ -53,6 +53,8 @@ class NeuralSplineFlowConfig(AutoregressiveFlowConfig):
             )
         if self.num_transforms < 2:
             raise ValueError("one layer 'coupling' leaves elements untouched; make num_transforms at least 2")
+        if self.bias_gain is not None:
+            raise ValueError(f"bias_gain is {self.bias_gain}; the networks of a coupling flow have none, leave it out")
         if isinstance(self.ordering, tuple):
             raise ValueError(
                 f"ordering is {self.ordering}; the layers of a coupling flow have no such orders, use 'alternating' or 'random'"

@@ -24,7 +24,10 @@ Arrays = tuple[tuple[Any, ...], tuple[Any, ...]]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Everything that a step changes."""
+    """Everything that a step changes. A step takes the arrays' memory for the next state: copy what is to be kept.
+
+    On CPUs it leaves the parameters alone, which XLA would copy first wherever a backward pass needs them once more.
+    """
 
     step: Any
     """Steps done, int32."""

@@ -43,6 +43,7 @@ class MaskedAutoregressive(Bijection):
         activation: of the network.
         reach: beyond this, the network sees elements ever less clearly (:func:`artifex.flow.layers.within_reach`).
         head_scale: factor of the first weights that make ``t``'s parameters; a small one starts near the identity.
+        bias_gain: factor of the biases that make them (:class:`artifex.flow.layers.MaskedMLP`).
         dtype: what the network computes in; None means the common type of input and parameters. Elements stay as they are.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
@@ -65,6 +66,7 @@ class MaskedAutoregressive(Bijection):
         activation: str = "relu",
         reach: float | None = None,
         head_scale: float = NEAR_IDENTITY,
+        bias_gain: float | None = None,
         dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -78,6 +80,7 @@ class MaskedAutoregressive(Bijection):
             activation=activation,
             reach=reach,
             head_scale=head_scale,
+            bias_gain=bias_gain,
             dtype=dtype,
             param_dtype=param_dtype,
             rngs=rngs,
