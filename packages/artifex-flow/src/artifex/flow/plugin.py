@@ -208,10 +208,18 @@ def artifex_presets() -> list[PresetEntry]:
     summaries = {
         "glow-digits": "A Glow on scikit-learn's handwritten digits.",
         "glow-fashion-mnist": "A Glow on Fashion-MNIST.",
+        "maf-banana": "A masked autoregressive flow on a banana; half a minute.",
         "maf-breast-cancer": "A masked autoregressive flow on a table of 30 columns; seconds.",
+        "maf-funnel": "A masked autoregressive flow on Neal's funnel; half a minute.",
+        "nsf-checkerboard": "A neural spline flow on a checkerboard; half a minute.",
         "nsf-digits": "A neural spline flow on the digits, dequantised; a minute.",
         "nsf-eight-gaussians": "A neural spline flow on eight Gaussians; half a minute.",
+        "nsf-grid-of-gaussians": "A neural spline flow on a grid of Gaussians; half a minute.",
+        "nsf-pinwheel": "A neural spline flow on a pinwheel; half a minute.",
+        "nsf-rings": "A neural spline flow on rings; half a minute.",
+        "nsf-swiss-roll": "A neural spline flow on a Swiss roll; half a minute.",
         "nsf-two-moons": "A neural spline flow on two moons; half a minute.",
+        "nsf-two-spirals": "A neural spline flow on two spirals; half a minute.",
         "real-nvp-digits": "A multi-scale Real NVP on the digits.",
     }
     return [
