@@ -244,7 +244,7 @@ def _squashed(x: Array, reach: float) -> Array:
 
 @_squashed.defjvp
 def _squashed_jvp(reach: float, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """Written out, it takes a tenth off the training step of a masked autoregressive flow on CPUs."""
+    """Written out, it is quicker on CPUs than what automatic differentiation makes of the selections."""
     return _squashed(*primals, reach), tangents[0] * _clarity(*primals, reach) ** 2
 
 

@@ -251,7 +251,7 @@ class Trainer:
         self._form = StateForm(shapes)
         self.layout = self._placement.layout(self.model, shapes)
         step = self._step_from_rows if self._placement.stages(loader) else self.program.step
-        # on CPUs XLA would first copy every donated parameter that is used again in the backward pass, a fifth of some steps
+        # on CPUs XLA would first copy every donated parameter that the backward pass uses again
         given = (0,) if self.mesh.devices.flat[0].platform == "cpu" else (0, 1)
         self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=given, out_shardings=StateForm.apart(self.layout))
         self._compiled_losses = jax.jit(self.program.losses)

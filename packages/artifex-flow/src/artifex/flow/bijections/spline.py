@@ -137,7 +137,7 @@ def _precise(spline: SplineTransformer, by_y: bool, at: Float[Array, "... D"], p
     Knots are sums of exponentials. In float32 they are off by some 1e-6, otherwise at ``x`` than at the ``x`` that an inverse
     finds, whose parameters differ in their last digits; the way back through flat bins makes 1e-3 of that. Of all that a round
     trip loses, most is lost here. Derivatives gain nothing from it: a step of training costs what it costs in float32, and the
-    values that come with them are off by those 1e-6. Without them, a spline takes about twice as long on CPUs.
+    values that come with them are off by those 1e-6. Without them, a spline takes longer than in float32.
     """
     if not at.dtype == parameters.dtype == jnp.float32:
         return _moved(spline, by_y, at, parameters)
