@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from artifex.core.errors import InvalidTypeError, RunError, RunWarning
 from artifex.core.testing import user_environment
 from artifex.training.checkpoints import Checkpoints, latest_step
-from artifex.training.state_file import Damage, read_state, write_file
+from artifex.training.state_file import CorruptCheckpoint, read_state, write_file
 
 DTYPES = ["bool", "int8", "uint8", "int32", "uint32", "float16", "bfloat16", "float32"]
 
@@ -170,7 +170,7 @@ def test_every_byte_counts(tmp_path):
     whole = path.read_bytes()
     for i in range(len(whole)):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :])
-        with pytest.raises(Damage):
+        with pytest.raises(CorruptCheckpoint):
             read_state(path.parent)
 
 
@@ -291,7 +291,7 @@ def test_pieces_of_several_processes_make_the_arrays(tmp_path):
     for name, array in [("b", b), ("c", 3)]:
         np.testing.assert_array_equal(stored.array(name, NamedSharding(mesh(2), PartitionSpec())), array)
     (tmp_path / "state-3-of-4.safetensors").unlink()
-    with pytest.raises(Damage, match=r"state-3-of-4\.safetensors is missing"):
+    with pytest.raises(CorruptCheckpoint, match=r"state-3-of-4\.safetensors is missing"):
         read_state(tmp_path)
 
 

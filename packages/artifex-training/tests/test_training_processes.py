@@ -26,7 +26,7 @@ from artifex.training.processes import (
     ask_first,
     ended_alike,
     gathered,
-    lay_out,
+    put_global,
     start_processes,
 )
 
@@ -121,7 +121,7 @@ def assert_close(left, right):
 def test_what_is_laid_out_comes_back():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     tree = {"a": np.arange(16.0).reshape(8, 2), "b": np.float32(3)}
-    laid = lay_out(tree, {"a": NamedSharding(mesh, P("data")), "b": NamedSharding(mesh, P())})
+    laid = put_global(tree, {"a": NamedSharding(mesh, P("data")), "b": NamedSharding(mesh, P())})
     assert laid["a"].addressable_shards[3].data.tolist() == [[6.0, 7.0]]
     jax.tree.map(np.testing.assert_array_equal, gathered(laid), tree)
 

@@ -161,7 +161,7 @@ def kill_at(process, folder, step):
 
 def everything(folder):
     checkpoints = Checkpoints(folder / "checkpoints")
-    step, arrays = checkpoints.arrays("step", "params", "rest", "opt", "ema", "sums", "summed")
+    step, arrays = checkpoints.arrays("step", "params", "model_state", "opt", "ema", "sums", "summed")
     return {"step": step} | {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
 

@@ -150,7 +150,7 @@ def test_remat_keeps_block_inputs_only_and_changes_no_number():
         parts = ModelParts(Deep(nnx.Rngs(0)))
 
         def forward(params):
-            model = parts.assemble(params, parts.rest, jax.random.key(0), train=True, remat=remat)
+            model = parts.assemble(params, parts.model_state, jax.random.key(0), train=True, remat=remat)
             return model(batch["x"], rngs=nnx.Rngs(0))["x"]
 
         backward = jax.eval_shape(lambda params: jax.vjp(forward, params)[1], parts.params)
@@ -201,7 +201,7 @@ def test_precision_casts_the_pass_and_neither_the_data_in_the_loss_nor_the_maste
     assert {leaf.dtype for leaf in state.params.values()} == {jnp.dtype("float32")}
     seen.clear()
     spied = program(model, objectives=objectives_of(model, precision="bfloat16"), precision="bfloat16")
-    spied.losses(state.params, state.rest, data(), jax.random.key(0), state.step)
+    spied.losses(state.params, state.model_state, data(), jax.random.key(0), state.step)
     assert seen == [(jnp.bfloat16, jnp.bfloat16, jnp.bfloat16, jnp.float32), (jnp.float32, jnp.bfloat16)]  # evaluated likewise
     # bfloat16 keeps 8 bits, and three Adam steps of 0.01 can differ by at most 0.06 a weight; they agree far better than that
     plain = Regression(nnx.Rngs(0))
@@ -324,9 +324,9 @@ def test_running_averages_move_in_training_and_rest_in_evaluation():
     made = program(Normed(nnx.Rngs(0)))
     batch = {"x": jnp.array([[1.0], [3.0]])}  # mean 2, variance 1
     state = run(made, steps=2, batch=batch)
-    np.testing.assert_allclose(state.rest["norm.mean"], [0.5 * (0.5 * 2.0) + 0.5 * 2.0], rtol=1e-6)
+    np.testing.assert_allclose(state.model_state["norm.mean"], [0.5 * (0.5 * 2.0) + 0.5 * 2.0], rtol=1e-6)
     np.testing.assert_allclose(state.sums["mean"], 0.0, atol=1e-5)  # in training a batch is normalised by its own mean
-    losses = jax.jit(made.losses)(state.params, state.rest, batch, jax.random.key(0), state.step)
+    losses = jax.jit(made.losses)(state.params, state.model_state, batch, jax.random.key(0), state.step)
     variance = 0.5 * (0.5 * 1.0 + 0.5 * 1.0) + 0.5 * 1.0
     np.testing.assert_allclose(losses["mean"], (2.0 - 1.5) / np.sqrt(variance + 1e-5), rtol=1e-5)
 
@@ -367,7 +367,7 @@ def test_extension_adds_its_weighted_loss():
     extended = program(model, objectives=objectives_of(model, [Shrink(ExtensionConfig(name="shrink", weight=0.5))]))
     batch, key = data(), jax.random.key(0)
     losses = {
-        name: made.losses(made.parts.params, made.parts.rest, batch, key, jnp.zeros([], jnp.int32))
+        name: made.losses(made.parts.params, made.parts.model_state, batch, key, jnp.zeros([], jnp.int32))
         for name, made in (("plain", plain), ("extended", extended))
     }
     penalty = float(jnp.sum(model.out.kernel[...] ** 2))

@@ -31,7 +31,7 @@ import jax
 from flax import nnx
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.taken_apart import take_apart
+from artifex.core.model_tree import flatten
 
 __all__ = ["compiled_method", "draw_key"]
 
@@ -93,7 +93,7 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
             model = given.pop(itself)
             key = draw_key(model, given.pop("rngs")) if random else None
             fixed = tuple((name, _hashable(name, given.pop(name))) for name in static)
-            graph, state = take_apart(model)
+            graph, state = flatten(model)
             return program(graph, fixed, state, key, given)
 
         return call

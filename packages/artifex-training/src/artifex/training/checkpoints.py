@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from artifex.core.errors import NonFiniteLossError, RunError, RunWarning
-from artifex.training.state_file import Damage, StoredState, file_name, own_pieces, read_state, write_file
+from artifex.training.state_file import CorruptCheckpoint, StoredState, file_name, own_pieces, read_state, write_file
 
 __all__ = ["CHECKPOINTS", "Checkpoints", "latest_step", "naming_last_good"]
 
@@ -203,7 +203,7 @@ class Checkpoints:
         for step in reversed(_steps(self.folder)):
             try:
                 stored = read_state(self.folder / str(step))
-            except Damage as damage:
+            except CorruptCheckpoint as damage:
                 if not (self.folder / str(step)).is_dir():
                     return self._newest()  # a run that goes on has deleted it, because it has newer ones
                 found[step] = str(damage)

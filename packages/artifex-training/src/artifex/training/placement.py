@@ -14,7 +14,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.mesh import DeviceMeshManager, ShardingConfig
 from artifex.core.sharding import batch_sharding, shard_like_params, shardings
 from artifex.training.loaders import ArrayLoader, HostBatch, Loader, batch_shapes
-from artifex.training.processes import lay_out
+from artifex.training.processes import put_global
 from artifex.training.state import Flat, TrainState, dotted
 
 __all__ = ["ON_DEVICE_BYTES", "Placement"]
@@ -72,7 +72,7 @@ class Placement:
         return TrainState(
             step=self.everywhere,
             params=placed,
-            rest=dict.fromkeys(state.rest, self.everywhere),
+            model_state=dict.fromkeys(state.model_state, self.everywhere),
             opt=shard_like_params(state.opt, state.params, placed),
             ema={name: placed[name] for name in state.ema},
             sums=dict.fromkeys(state.sums, self.everywhere),
@@ -99,7 +99,7 @@ class Placement:
 
     def stage(self, loader: Loader) -> dict[str, jax.Array] | None:
         """The training data on the devices, where they are kept there: a step then needs to be told row numbers only."""
-        return lay_out(loader.arrays, self.everywhere) if isinstance(loader, ArrayLoader) and self.stages(loader) else None
+        return put_global(loader.arrays, self.everywhere) if isinstance(loader, ArrayLoader) and self.stages(loader) else None
 
     def step_shapes(self, loader: Loader) -> tuple[Any, ...]:
         """Shapes and places of what a step is given beside the state."""
@@ -116,7 +116,7 @@ class Placement:
     def put(self, batch: HostBatch) -> dict[str, jax.Array]:
         """A batch on the devices, divided where its size allows."""
         even = len(batch["x"]) % self.shards == 0
-        return lay_out(batch, self.split if even else self.everywhere)
+        return put_global(batch, self.split if even else self.everywhere)
 
     def share(self, batch_size: int) -> np.ndarray:
         """Which rows of a batch lie on devices of this process."""

@@ -27,9 +27,9 @@ __all__ = [
     "ended_alike",
     "gathered",
     "is_first",
+    "is_multiprocess",
     "joined",
-    "lay_out",
-    "several",
+    "put_global",
     "start_processes",
 ]
 
@@ -112,7 +112,7 @@ def _part(distributed: bool) -> None:
         jax.distributed.shutdown()  # waits until all are here
 
 
-def several() -> bool:
+def is_multiprocess() -> bool:
     """Whether this process computes together with others."""
     return jax.process_count() > 1
 
@@ -122,12 +122,12 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def lay_out(tree: Any, layout: Any) -> Any:
+def put_global(tree: Any, layout: Any) -> Any:
     """``tree``, of arrays that are the same in every process, on devices as ``layout`` says: a sharding, or one for each array.
 
     Each process supplies what its own devices hold; nothing is sent between processes.
     """
-    if not several():
+    if not is_multiprocess():
         return jax.device_put(tree, layout)
     if isinstance(layout, jax.sharding.Sharding):
         return jax.tree.map(lambda leaf: _supplied(leaf, layout), tree)
@@ -158,7 +158,7 @@ def ask_first(question: Callable[[], str]) -> str:
     Raises:
         RunError: it raised that in the first process.
     """
-    if not several():
+    if not is_multiprocess():
         return question()
     from jax.experimental import multihost_utils
 
@@ -180,4 +180,4 @@ def ask_first(question: Callable[[], str]) -> str:
 
 def ended_alike(error: BaseException | None) -> bool:
     """Whether every process has met ``error`` at the same step, so that they can still compute together."""
-    return error is None or isinstance(error, _MET_BY_ALL) or not several()
+    return error is None or isinstance(error, _MET_BY_ALL) or not is_multiprocess()

@@ -190,7 +190,7 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "rest", "ema")[1]))
+    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "model_state", "ema")[1]))
     return run_config, _evaluating(model), modality
 
 
@@ -201,11 +201,11 @@ def _evaluating(model: Any) -> Any:
 
 def evaluation_weights(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Of a training state's arrays by dotted name, the model's weights to evaluate: averaged parameters where there are any."""
-    by_part: dict[str, dict[str, Any]] = {"params": {}, "rest": {}, "ema": {}}
+    by_part: dict[str, dict[str, Any]] = {"params": {}, "model_state": {}, "ema": {}}
     for name, array in arrays.items():
         part, _, key = name.partition(".")
         by_part[part][key] = array
-    return by_part["params"] | by_part["ema"] | by_part["rest"]
+    return by_part["params"] | by_part["ema"] | by_part["model_state"]
 
 
 def _has_model(folder: Path) -> bool:
@@ -345,14 +345,14 @@ def _abstract_step(
     model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise"))))
     parts, objectives = ModelParts(model), objectives_of(model, extensions)
 
-    def loss(params: Any, rest: Any, batch: Any, key: jax.Array, index: int) -> jax.Array:
+    def loss(params: Any, model_state: Any, batch: Any, key: jax.Array, index: int) -> jax.Array:
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if modality is not None:
             batch = modality.prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        made = parts.assemble(params, rest, stream_key, train=True)
+        made = parts.assemble(params, model_state, stream_key, train=True)
         return objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))["loss"]
 
-    def step(params: Any, rest: Any, batch: Any, key: jax.Array) -> Any:
-        return [jax.grad(partial(loss, index=i))(params, rest, batch, key) for i in range(len(objectives))]
+    def step(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
+        return [jax.grad(partial(loss, index=i))(params, model_state, batch, key) for i in range(len(objectives))]
 
-    return step, (parts.params, parts.rest, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))
+    return step, (parts.params, parts.model_state, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))

@@ -33,7 +33,7 @@ class TrainState:
     """Steps done, int32."""
     params: Flat
     """The model's parameters."""
-    rest: Flat
+    model_state: Flat
     """The model's other variables (running averages, codebooks), random streams apart."""
     opt: tuple[Any, ...]
     """One optimiser state for each objective."""
@@ -52,18 +52,18 @@ class TrainState:
 class StateForm:
     """The way between a state and the plain tuples of its arrays, which a compiled step takes and gives.
 
-    Taking apart and putting together a state of hundreds of arrays at every step would cost more than handing them over.
+    Flattening and unflattening a state of hundreds of arrays at every step would cost more than handing them over.
     """
 
     def __init__(self, state: TrainState):
         self._others, self._params = jax.tree.structure(state.replace(params={})), jax.tree.structure(state.params)
 
     @staticmethod
-    def apart(state: TrainState) -> Arrays:
+    def flatten(state: TrainState) -> Arrays:
         """The arrays, or what stands in their place."""
         return tuple(jax.tree.leaves(state.replace(params={}))), tuple(jax.tree.leaves(state.params))
 
-    def together(self, arrays: Arrays) -> TrainState:
+    def unflatten(self, arrays: Arrays) -> TrainState:
         """The state of these arrays."""
         others, params = arrays
         return jax.tree.unflatten(self._others, others).replace(params=jax.tree.unflatten(self._params, params))
@@ -75,22 +75,24 @@ def dotted(state: Any) -> Flat:
 
 
 class ModelParts:
-    """A model taken apart: what stays while it trains, and a way to put it together around other variables."""
+    """A model split: what stays while it trains, and a way to put it together around other variables."""
 
     def __init__(self, model: nnx.Module):
-        self.graphdef, params, streams, rest = nnx.split(model, nnx.Param, nnx.RngState, ...)
-        self.params, self.rest = dotted(params), dotted(rest)
+        self.graphdef, params, streams, model_state = nnx.split(model, nnx.Param, nnx.RngState, ...)
+        self.params, self.model_state = dotted(params), dotted(model_state)
         self._streams = dict(nnx.to_flat_state(nnx.as_pure(streams)))
-        self._paths = {".".join(map(str, path)): path for state in (params, rest) for path, _ in nnx.to_flat_state(state)}
+        self._paths = {
+            ".".join(map(str, path)): path for state in (params, model_state) for path, _ in nnx.to_flat_state(state)
+        }
 
-    def assemble(self, params: Flat, rest: Flat, key: jax.Array, *, train: bool, remat: Sequence[str] = ()) -> Any:
+    def assemble(self, params: Flat, model_state: Flat, key: jax.Array, *, train: bool, remat: Sequence[str] = ()) -> Any:
         """The model with these variables, in training or evaluation mode.
 
         Its own random streams start afresh from ``key``: a layer that draws from them sees new noise at every step. The modules
         that ``remat`` names compute their activations again in the backward pass.
         """
         streams = {path: _fresh_stream(path, leaf, key) for path, leaf in self._streams.items()}
-        model = nnx.merge(self.graphdef, self._nested(params), nnx.from_flat_state(streams), self._nested(rest))
+        model = nnx.merge(self.graphdef, self._nested(params), nnx.from_flat_state(streams), self._nested(model_state))
         model = nnx.view(model, deterministic=not train, use_running_average=not train, raise_if_not_found=False)
         rematerialise(model, remat)
         return model
@@ -99,13 +101,13 @@ class ModelParts:
         """The parameters."""
         return dotted(nnx.state(model, nnx.Param))
 
-    def rest_of(self, model: Any) -> Flat:
+    def model_state_of(self, model: Any) -> Flat:
         """The variables that are neither parameters nor random streams, after a forward pass may have moved them."""
         return dotted(nnx.state(model, nnx.Not(nnx.Any(nnx.Param, nnx.RngState))))
 
-    def write_back(self, model: nnx.Module, params: Flat, rest: Flat) -> None:
+    def write_back(self, model: nnx.Module, params: Flat, model_state: Flat) -> None:
         """Put variables into ``model``, in place."""
-        nnx.update(model, self._nested({**params, **rest}))
+        nnx.update(model, self._nested({**params, **model_state}))
 
     def _nested(self, flat: Flat) -> Any:
         return nnx.from_flat_state({self._paths[key]: leaf for key, leaf in flat.items()})

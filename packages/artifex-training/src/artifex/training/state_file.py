@@ -23,7 +23,7 @@ from safetensors import safe_open
 from artifex.core.errors import InvalidTypeError
 from artifex.core.storage import naming_file
 
-__all__ = ["Damage", "StoredState", "file_name", "own_pieces", "read_state", "write_file"]
+__all__ = ["CorruptCheckpoint", "StoredState", "file_name", "own_pieces", "read_state", "write_file"]
 
 FORMAT = "1"
 DTYPES = {
@@ -38,7 +38,7 @@ CHUNK = 2**24
 Index = tuple[slice, ...]
 
 
-class Damage(Exception):
+class CorruptCheckpoint(Exception):
     """A file is missing, cut off, or not what was written; the message says which and how."""
 
 
@@ -131,11 +131,11 @@ def read_state(folder: Path) -> StoredState:
     """What the files in ``folder`` hold, after every byte of them was checked.
 
     Raises:
-        Damage: one of them is missing, or is not what was written.
+        CorruptCheckpoint: one of them is missing, or is not what was written.
     """
     counts = [path.stem.rpartition("-")[2] for path in folder.glob("state-*-of-*.safetensors")]
     if not counts or not counts[0].isdecimal():
-        raise Damage("it has no state-*.safetensors")
+        raise CorruptCheckpoint("it has no state-*.safetensors")
     processes = int(counts[0])
     extra: dict[str, Any] = {}
     shapes: dict[str, jax.ShapeDtypeStruct] = {}
@@ -160,22 +160,22 @@ def _read_checked(path: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > path.stat().st_size:
-                raise Damage(f"{path.name} is cut off")
+                raise CorruptCheckpoint(f"{path.name} is cut off")
             table = json.loads(file.read(length))
             metadata = table.pop("__metadata__")
             expected = metadata.pop("crc32")
             found = _checksum(table, metadata, iter(lambda: file.read(CHUNK), b""))
             if str(found) != expected:
-                raise Damage(f"{path.name} is cut off or changed: its checksum is wrong")
+                raise CorruptCheckpoint(f"{path.name} is cut off or changed: its checksum is wrong")
             return table, json.loads(metadata["extra"]), safe_open(path, framework="np")
     except FileNotFoundError:
-        raise Damage(f"{path.name} is missing") from None
+        raise CorruptCheckpoint(f"{path.name} is missing") from None
     except OSError as error:
         if error.errno != errno.EIO:
             raise  # no permission, say: the file may be as good as ever
-        raise Damage(f"{path.name} cannot be read: {error.strerror}") from error
+        raise CorruptCheckpoint(f"{path.name} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # what a header in pieces gives
-        raise Damage(f"{path.name} is cut off or changed: its header cannot be read") from error
+        raise CorruptCheckpoint(f"{path.name} is cut off or changed: its header cannot be read") from error
 
 
 def _checksum(table: Mapping[str, Any], metadata: Mapping[str, str], chunks: Iterable[Any]) -> int:

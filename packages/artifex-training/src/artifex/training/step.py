@@ -26,7 +26,7 @@ class Program:
     """A model, its objectives and its optimisers as pure functions of a :class:`TrainState`.
 
     Args:
-        parts: the model, taken apart.
+        parts: the model, split.
         objectives: what is descended, in order.
         optimizers: one optax transformation for each objective.
         prepare: from stored batches to the model's input, run inside the step; None when batches are ready.
@@ -58,20 +58,20 @@ class Program:
 
     def init(self, batch: Batch) -> TrainState:
         """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
-        return self.blank(self.parts.params, self.parts.rest, self.shapes(batch).sums)
+        return self.blank(self.parts.params, self.parts.model_state, self.shapes(batch).sums)
 
     def shapes(self, batch: Batch) -> TrainState:
         """Shapes and dtypes of the state that :meth:`init` gives; nothing is computed."""
-        state = jax.eval_shape(partial(self.blank, names=()), self.parts.params, self.parts.rest)
+        state = jax.eval_shape(partial(self.blank, names=()), self.parts.params, self.parts.model_state)
         _, scalars = jax.eval_shape(self._advance, state, batch)
         return state.replace(sums={name: jax.ShapeDtypeStruct((), jnp.float32) for name in scalars})
 
-    def blank(self, params: Flat, rest: Flat, names: Iterable[str]) -> TrainState:
+    def blank(self, params: Flat, model_state: Flat, names: Iterable[str]) -> TrainState:
         """The state before the first step of a model with these variables, whose scalars have these ``names``."""
         return TrainState(
             step=jnp.zeros([], jnp.int32),
             params=params,
-            rest=rest,
+            model_state=model_state,
             opt=tuple(o.init(self.owned(i, params)) for i, o in enumerate(self.optimizers)),
             ema=jax.tree.map(jnp.copy, params) if self._ema_decay is not None else {},
             sums={name: jnp.zeros([], jnp.float32) for name in names},
@@ -89,14 +89,14 @@ class Program:
             )
         return owned
 
-    def initialized(self, params: Flat, rest: Flat, batch: Batch, key: jax.Array) -> tuple[Flat, Flat]:
+    def initialized(self, params: Flat, model_state: Flat, batch: Batch, key: jax.Array) -> tuple[Flat, Flat]:
         """The variables of a :class:`artifex.core.protocols.DataInitialized` model once it has seen ``batch``."""
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        model = self.parts.assemble(params, rest, stream_key, train=True)
+        model = self.parts.assemble(params, model_state, stream_key, train=True)
         model.initialize(batch, rngs=nnx.Rngs(model_key))
-        return self.parts.params_of(model), self.parts.rest_of(model)
+        return self.parts.params_of(model), self.parts.model_state_of(model)
 
     def step(self, state: TrainState, batch: Batch) -> TrainState:
         """One training step."""
@@ -108,14 +108,14 @@ class Program:
         sums = {name: state.sums[name] + jnp.where(state.bad_step < 0, value, 0) for name, value in scalars.items()}
         return state.replace(sums=sums, summed=state.summed + 1, bad_step=bad_step)
 
-    def losses(self, params: Flat, rest: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
+    def losses(self, params: Flat, model_state: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
         """Every scalar of every objective on one batch of held-out data; nothing changes."""
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=False)
         scalars: Losses = {}
         for i, objective in enumerate(self.objectives):
-            model = self.parts.assemble(self._cast(params), rest, jax.random.fold_in(stream_key, i), train=False)
+            model = self.parts.assemble(self._cast(params), model_state, jax.random.fold_in(stream_key, i), train=False)
             losses = objective.loss(model, batch, nnx.Rngs(jax.random.fold_in(model_key, i)), step)
             scalars |= _named(objective, {name: value.astype(jnp.float32) for name, value in losses.items()})
         return scalars
@@ -124,15 +124,22 @@ class Program:
         prepare_key, model_key = jax.random.split(jax.random.fold_in(self._key, state.step))
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        params, rest, opt, scalars = dict(state.params), state.rest, list(state.opt), {}
+        params, model_state, opt, scalars = dict(state.params), state.model_state, list(state.opt), {}
         for i, objective in enumerate(self.objectives):
             update = self._updater(i, jax.random.fold_in(model_key, i), state.step, batch)
             if objective.every == 1:
-                params, rest, opt[i], losses = update(params, rest, opt[i])
+                params, model_state, opt[i], losses = update(params, model_state, opt[i])
             else:
-                idle = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(update, params, rest, opt[i])[3])
-                params, rest, opt[i], losses = jax.lax.cond(
-                    state.step % objective.every == 0, update, lambda p, r, o, idle=idle: (p, r, o, idle), params, rest, opt[i]
+                idle = jax.tree.map(
+                    lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(update, params, model_state, opt[i])[3]
+                )
+                params, model_state, opt[i], losses = jax.lax.cond(
+                    state.step % objective.every == 0,
+                    update,
+                    lambda p, r, o, idle=idle: (p, r, o, idle),
+                    params,
+                    model_state,
+                    opt[i],
                 )
                 losses = {
                     name: value * objective.every for name, value in losses.items()
@@ -142,52 +149,52 @@ class Program:
         if self._ema_decay is not None:
             decay = jnp.minimum(self._ema_decay, (1 + state.step) / (10 + state.step))  # a short memory at the start
             ema = jax.tree.map(lambda average, p: average + ((1 - decay) * (p - average)).astype(p.dtype), ema, params)
-        return state.replace(step=state.step + 1, params=params, rest=rest, opt=tuple(opt), ema=ema), scalars
+        return state.replace(step=state.step + 1, params=params, model_state=model_state, opt=tuple(opt), ema=ema), scalars
 
     def _updater(
         self, index: int, key: jax.Array, step: jax.Array, batch: Batch
     ) -> Callable[[Flat, Flat, Any], tuple[Flat, Flat, Any, Losses]]:
         """One objective's move: gradient, optimiser, new parameters."""
 
-        def update(params: Flat, rest: Flat, opt: Any) -> tuple[Flat, Flat, Any, Losses]:
+        def update(params: Flat, model_state: Flat, opt: Any) -> tuple[Flat, Flat, Any, Losses]:
             own = self.owned(index, params)
             others = {name: leaf for name, leaf in params.items() if name not in own}
-            grads, rest, losses = self._gradient(index, own, others, rest, batch, key, step)
+            grads, model_state, losses = self._gradient(index, own, others, model_state, batch, key, step)
             updates, opt = self.optimizers[index].update(grads, opt, own)
             moved: Any = optax.apply_updates(own, updates)
-            return {**others, **moved}, rest, opt, losses
+            return {**others, **moved}, model_state, opt, losses
 
         return update
 
     def _gradient(
-        self, index: int, own: Flat, others: Flat, rest: Flat, batch: Batch, key: jax.Array, step: jax.Array
+        self, index: int, own: Flat, others: Flat, model_state: Flat, batch: Batch, key: jax.Array, step: jax.Array
     ) -> tuple[Flat, Flat, Losses]:
         """Gradient of one objective's loss, over the batch at once or over equal parts of it in turn."""
 
-        def loss(own: Flat, rest: Flat, part: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Losses, Flat]]:
+        def loss(own: Flat, model_state: Flat, part: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Losses, Flat]]:
             stream_key, model_key = jax.random.split(key)
             params = self._cast({**others, **own})
-            model = self.parts.assemble(params, rest, stream_key, train=True, remat=self._remat)
+            model = self.parts.assemble(params, model_state, stream_key, train=True, remat=self._remat)
             losses = self.objectives[index].loss(model, part, nnx.Rngs(model_key), step)
             losses = {name: value.astype(jnp.float32) for name, value in losses.items()}
-            return losses["loss"], (losses, self.parts.rest_of(model))
+            return losses["loss"], (losses, self.parts.model_state_of(model))
 
         gradient = jax.grad(loss, has_aux=True)
         if self._accumulate == 1:
-            grads, (losses, rest) = gradient(own, rest, batch, key)
-            return grads, rest, losses
+            grads, (losses, model_state) = gradient(own, model_state, batch, key)
+            return grads, model_state, losses
 
         def add(carry: tuple[Flat, Flat], part: tuple[Batch, jax.Array]) -> tuple[tuple[Flat, Flat], Losses]:
-            total, rest = carry
-            grads, (losses, rest) = gradient(own, rest, *part)
-            return (jax.tree.map(jnp.add, total, grads), rest), losses
+            total, model_state = carry
+            grads, (losses, model_state) = gradient(own, model_state, *part)
+            return (jax.tree.map(jnp.add, total, grads), model_state), losses
 
         n = self._accumulate
         # every n-th example goes into one part, so that each device of a mesh finds its share of every part at home
         parts = {name: value.reshape(value.shape[0] // n, n, *value.shape[1:]).swapaxes(0, 1) for name, value in batch.items()}
         zeros = jax.tree.map(jnp.zeros_like, own)
-        (total, rest), losses = jax.lax.scan(add, (zeros, rest), (parts, jax.random.split(key, n)))
-        return jax.tree.map(lambda g: g / n, total), rest, jax.tree.map(jnp.mean, losses)
+        (total, model_state), losses = jax.lax.scan(add, (zeros, model_state), (parts, jax.random.split(key, n)))
+        return jax.tree.map(lambda g: g / n, total), model_state, jax.tree.map(jnp.mean, losses)
 
     def _cast(self, params: Flat) -> Flat:
         if self._precision is None:

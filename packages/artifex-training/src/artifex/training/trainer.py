@@ -28,7 +28,7 @@ from artifex.training.loaders import ArrayLoader, GrainLoader, HostBatch, Loader
 from artifex.training.objectives import Objective, objectives_of
 from artifex.training.optimizers import learning_rate, make_optimizer
 from artifex.training.placement import Placement
-from artifex.training.processes import ended_alike, gathered, is_first, lay_out, several
+from artifex.training.processes import ended_alike, gathered, is_first, is_multiprocess, put_global
 from artifex.training.rate import Rate
 from artifex.training.run_lock import hold
 from artifex.training.seeds import key_for
@@ -106,11 +106,11 @@ class Trainer:
     @property
     def state(self) -> TrainState | None:
         """What the steps change, laid out on the mesh; None before :meth:`compile`."""
-        return None if self._leaves is None else self._form.together(self._leaves)
+        return None if self._leaves is None else self._form.unflatten(self._leaves)
 
     @state.setter
     def state(self, state: TrainState) -> None:
-        self._form, self._leaves = StateForm(state), StateForm.apart(state)
+        self._form, self._leaves = StateForm(state), StateForm.flatten(state)
 
     def fit(self, train: Any, evaluation: Any = None, *, resume: str | Path | None = None) -> dict[str, float]:
         """Train to the configured length, or until a callback stops it. Called again, it starts anew from the trained model.
@@ -172,8 +172,8 @@ class Trainer:
         """Give the model what was reached, unless its numbers have gone bad or this process is the only one to have ended."""
         del kind, trace
         if ended_alike(error) and self.state is not None and self.is_sound():
-            reached = self.state.params, self.state.rest
-            self._parts.write_back(self.model, *(_local(reached) if several() else reached))
+            reached = self.state.params, self.state.model_state
+            self._parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
 
     def _loop(self, loader: Loader, held_out: Loader | None, callbacks: Sequence[Callback]) -> None:
         evaluate_every = self.config.evaluate_every or loader.steps_per_epoch
@@ -218,8 +218,8 @@ class Trainer:
         shapes = self._plan(loader)
         with jax.set_mesh(self.mesh):
             # a copy, because the step gives its input's memory away and the model's own arrays must outlive that
-            copies = jax.tree.map(jnp.copy, (self._parts.params, self._parts.rest))
-            variables = lay_out(copies, (self.layout.params, self.layout.rest))
+            copies = jax.tree.map(jnp.copy, (self._parts.params, self._parts.model_state))
+            variables = put_global(copies, (self.layout.params, self.layout.model_state))
             self._arrays = self._placement.stage(loader)
             if from_data and isinstance(self.model, DataInitialized) and not self.model.initialized:
                 variables = self._initialized(variables, loader)
@@ -239,7 +239,7 @@ class Trainer:
             batch = data[0] if self._arrays is None else self._placement.gather(*data)
             return self.program.initialized(*variables, batch, key_for(self.seed, "initialise from data"))
 
-        return jax.jit(initialize, out_shardings=(self.layout.params, self.layout.rest))(variables, *data)
+        return jax.jit(initialize, out_shardings=(self.layout.params, self.layout.model_state))(variables, *data)
 
     def _plan(self, loader: Loader) -> TrainState:
         """Everything about the step but its arrays: what it does, and where what lies. Returns the state's shapes."""
@@ -253,7 +253,7 @@ class Trainer:
         step = self._step_from_rows if self._placement.stages(loader) else self.program.step
         # on CPUs XLA would first copy every donated parameter that the backward pass uses again
         given = (0,) if self.mesh.devices.flat[0].platform == "cpu" else (0, 1)
-        self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=given, out_shardings=StateForm.apart(self.layout))
+        self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=given, out_shardings=StateForm.flatten(self.layout))
         self._compiled_losses = jax.jit(self.program.losses)
         return shapes
 
@@ -283,7 +283,7 @@ class Trainer:
         form = self._form
 
         def leafwise(others: tuple[jax.Array, ...], params: tuple[jax.Array, ...], *batch: Any) -> Arrays:
-            return form.apart(step(form.together((others, params)), *batch))
+            return form.flatten(step(form.unflatten((others, params)), *batch))
 
         return leafwise
 
@@ -297,7 +297,7 @@ class Trainer:
         if self._arrays is not None:
             assert isinstance(loader, ArrayLoader)
             return self._arrays, loader.next_rows()
-        if several() and isinstance(loader, GrainLoader):
+        if is_multiprocess() and isinstance(loader, GrainLoader):
             size = loader.batch_size
             return (self._placement.put_share(loader.next_part(self._placement.share(size)), size),)
         return (self._placement.put(next(loader)),)
@@ -322,7 +322,7 @@ class Trainer:
             )
         zeros = {name: np.zeros([], np.float32) for name in state.sums}
         self.state = state.replace(
-            sums=lay_out(zeros, self.layout.sums), summed=lay_out(np.zeros([], np.int32), self.layout.summed)
+            sums=put_global(zeros, self.layout.sums), summed=put_global(np.zeros([], np.int32), self.layout.summed)
         )
         return {name: float(value) / int(summed) for name, value in sums.items()} | self._current_rates()
 
@@ -350,7 +350,7 @@ class Trainer:
         results, sizes = [], []
         for i, batch in enumerate(loader.one_pass()):
             placed = self._placement.put(batch)
-            results.append(self._compiled_losses(params, state.rest, placed, jax.random.fold_in(key, i), state.step))
+            results.append(self._compiled_losses(params, state.model_state, placed, jax.random.fold_in(key, i), state.step))
             sizes.append(len(batch["x"]))
         results = jax.device_get(results)
         return {name: float(np.average([r[name] for r in results], weights=sizes)) for name in results[0]}
@@ -359,7 +359,7 @@ class Trainer:
         """Every scalar of the objective on one batch, with the parameters as they are."""
         state, key = self.state, key_for(self.seed, "evaluate")
         assert state is not None
-        found = self._compiled_losses(state.params, state.rest, self._placement.put(batch), key, state.step)
+        found = self._compiled_losses(state.params, state.model_state, self._placement.put(batch), key, state.step)
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
     def memory(self, loader: Loader) -> MemoryUsage | None:
@@ -369,7 +369,7 @@ class Trainer:
         """
         shapes = self._plan(loader)
         state = jax.tree.map(lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes, self.layout)
-        arguments = *StateForm.apart(state), *self._placement.step_shapes(loader)
+        arguments = *StateForm.flatten(state), *self._placement.step_shapes(loader)
         return HardwareDetector().estimate_memory_usage(self._compiled_step, *arguments)
 
     def _evaluation_batch(self, data: Any) -> int:
@@ -385,8 +385,8 @@ class Trainer:
         """
         model = nnx.clone(self.model)
         if self.state is not None:
-            reached = self.state.ema or self.state.params, self.state.rest
-            self._parts.write_back(model, *(_local(reached) if several() else jax.tree.map(jnp.copy, reached)))
+            reached = self.state.ema or self.state.params, self.state.model_state
+            self._parts.write_back(model, *(_local(reached) if is_multiprocess() else jax.tree.map(jnp.copy, reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
     def save_checkpoint(self, checkpoints: Checkpoints) -> None:

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from artifex.training.callbacks.base import Callback
-from artifex.training.processes import Interrupted, several
+from artifex.training.processes import Interrupted, is_multiprocess
 
 if TYPE_CHECKING:
     from artifex.training.trainer import Trainer
@@ -30,17 +30,17 @@ class StopBetweenSteps(Callback):
 
     def __init__(self) -> None:
         self._asked: signal.Signals | None = None
-        self._several = False
+        self._is_multiprocess = False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_start(self, trainer: Trainer) -> None:
-        self._several = several()
+        self._is_multiprocess = is_multiprocess()
         if threading.current_thread() is threading.main_thread():  # nowhere else may handlers be set
-            handled = SIGNALS[:1] if self._several else SIGNALS  # JAX has set its own handler for SIGTERM
+            handled = SIGNALS[:1] if self._is_multiprocess else SIGNALS  # JAX has set its own handler for SIGTERM
             self._before = {number: signal.signal(number, self._ask) for number in handled}
 
     def on_step(self, trainer: Trainer) -> None:
-        if self._several:
+        if self._is_multiprocess:
             from jax.experimental import multihost_utils
 
             if multihost_utils.reached_preemption_sync_point(trainer.step):
@@ -54,7 +54,7 @@ class StopBetweenSteps(Callback):
     def _ask(self, number: int, frame: Any) -> None:
         self._asked = signal.Signals(number)
         self._restore()
-        if self._several:
+        if self._is_multiprocess:
             os.kill(os.getpid(), signal.SIGTERM)
         sys.stderr.write("\nstopping after this step; once more stops at once\n")
 

@@ -70,11 +70,11 @@ def gradient_reaches_every_parameter(subject: Subject) -> None:
 
     Looked at where the model starts, and a small random step away from there: a layer that starts at zero hides those before.
     """
-    _, params, rest = subject.parts()
+    _, params, state = subject.parts()
     reached: set[str] = set()
     for name in subject.objectives:
         for i, at in enumerate((params, subject.moved(params))):
-            gradients = by_path(subject.step(name)(at, rest, subject.batch, subject.key(i)).gradients)
+            gradients = by_path(subject.step(name)(at, state, subject.batch, subject.key(i)).gradients)
             _all_finite(gradients, name)
             below = f"{name}." if name else ""
             reached |= {path for path, g in gradients.items() if np.any(g) and path.startswith(below)}
@@ -108,16 +108,18 @@ def jit_equals_eager(subject: Subject) -> None:
 
 def traced_once(subject: Subject) -> None:
     """Further batches of one shape, with the state that the last one left, need no further trace; calls keep the structure."""
-    graph, params, rest = subject.parts()
+    graph, params, state = subject.parts()
     for name in subject.objectives:
         model = subject.model()
         subject.objective(name, model)
         assert nnx.graphdef(model) == graph, f"{_label(name)} changes the model's structure: a Python attribute, say"
         step = subject.step(name)
-        left = step(params, rest, subject.batch, subject.key()).rest  # traced here, if no check before has done it
+        left = step(params, state, subject.batch, subject.key()).model_state  # traced here, if no check before has done it
         before, n = step.traces, len(subject.batch["x"])
         for i in (1, 2):
-            left = step(params, left, subject.rows((np.arange(n) + i) % len(subject.case.batch["x"])), subject.key(i)).rest
+            left = step(
+                params, left, subject.rows((np.arange(n) + i) % len(subject.case.batch["x"])), subject.key(i)
+            ).model_state
         traces = 1 + step.traces - before
         assert traces == 1, f"{_label(name)} is traced {traces} times for three batches of one shape"
 
@@ -170,11 +172,11 @@ def bfloat16(subject: Subject) -> None:
     the largest term lets two dozen of them fall one way. Noise may be drawn in either type, so that the draws may differ:
     averages over 16 are compared, and four standard errors of each are allowed on top.
     """
-    _, params, rest = subject.parts()
+    _, params, state = subject.parts()
     kinds = [(params, subject.batch), (jax.tree.map(_halved, params), jax.tree.map(_halved, subject.batch))]
     for name in subject.objectives:
         step = subject.step(name)
-        full, half = ([step(at, rest, subject.batch, subject.key(i), inputs) for i in range(DRAWS)] for at, inputs in kinds)
+        full, half = ([step(at, state, subject.batch, subject.key(i), inputs) for i in range(DRAWS)] for at, inputs in kinds)
         made = half[0].terms["loss"].dtype
         assert made == jnp.float32, f"{_label(name)} adds up in {made}: convert before summing"
         for stepped in half:

@@ -40,10 +40,10 @@ def _compare(subject: Subject, config: ShardingConfig) -> bool:
     ]
     _, *parts = subject.parts()
     # From the host: dividing an array that is on a device already would be one more program for each shape.
-    params, rest = jax.device_put(host(parts), places)
+    params, state = jax.device_put(host(parts), places)
     batch = jax.device_put(host(subject.batch), batch_sharding(mesh))
     for name in subject.objectives:
-        sharded, unsharded = subject.step(name)(params, rest, batch, subject.key()), subject.stepped(name)
+        sharded, unsharded = subject.step(name)(params, state, batch, subject.key()), subject.stepped(name)
         what = f"eight devices against one, {f'the {name}' if name else 'the model'}"
         close(sharded._asdict(), unsharded._asdict(), what)
     return not all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(params))

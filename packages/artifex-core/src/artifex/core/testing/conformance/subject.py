@@ -39,7 +39,7 @@ class Stepped(NamedTuple):
     """Scalars of the objective."""
     outputs: Mapping[str, jax.Array]
     """Of the forward pass, if there was one."""
-    rest: Any
+    model_state: Any
     """Everything of the model that is no parameter, as the step leaves it."""
     gradients: Any
     """Of the loss with respect to the parameters."""
@@ -57,17 +57,17 @@ class Step:
         self.traces = 0
         """How often the step was traced."""
 
-        def loss(params: Any, rest: Any, batch: Batch, inputs: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
+        def loss(params: Any, model_state: Any, batch: Batch, inputs: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
             self.traces += 1
-            model = nnx.merge(graph, params, rest)
+            model = nnx.merge(graph, params, model_state)
             terms, outputs = objective(model, batch, inputs, nnx.Rngs(key))
             return terms["loss"], (dict(terms), dict(outputs), nnx.as_pure(nnx.state(model, nnx.Not(nnx.Param))))
 
         self._compiled = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=_quickly())
 
-    def __call__(self, params: Any, rest: Any, batch: Batch, key: jax.Array, inputs: Batch | None = None) -> Stepped:
+    def __call__(self, params: Any, model_state: Any, batch: Batch, key: jax.Array, inputs: Batch | None = None) -> Stepped:
         """Loss and gradients; the network is given ``inputs``, by default the batch."""
-        made = self._compiled(params, rest, batch, batch if inputs is None else inputs, key)
+        made = self._compiled(params, model_state, batch, batch if inputs is None else inputs, key)
         (_, (terms, outputs, left)), gradients = made
         return Stepped(terms, outputs, left, gradients)
 
@@ -107,8 +107,8 @@ class Subject:
 
     @cached_property
     def _parts(self) -> tuple[Any, Any, Any]:
-        graph, params, rest = nnx.split(self.build(), nnx.Param, ...)
-        return graph, nnx.as_pure(params), nnx.as_pure(rest)
+        graph, params, model_state = nnx.split(self.build(), nnx.Param, ...)
+        return graph, nnx.as_pure(params), nnx.as_pure(model_state)
 
     def key(self, i: int = 0) -> jax.Array:
         """The ``i``-th key of noise, none of them the model's own."""
@@ -159,8 +159,8 @@ class Subject:
 
     def stepped(self, name: str) -> Stepped:
         """One step of an objective from where the model starts."""
-        _, params, rest = self.parts()
-        return self.step(name)(params, rest, self.batch, self.key())
+        _, params, model_state = self.parts()
+        return self.step(name)(params, model_state, self.batch, self.key())
 
     def moved(self, params: Any) -> Any:
         """``params`` a small random step away: a layer that starts at zero hides what comes before it."""
@@ -170,8 +170,8 @@ class Subject:
 
     def moved_model(self) -> Any:
         """A new model with its parameters moved."""
-        graph, params, rest = self.parts()
-        return nnx.merge(graph, self.moved(params), rest)
+        graph, params, model_state = self.parts()
+        return nnx.merge(graph, self.moved(params), model_state)
 
 
 def _quickly() -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-__all__ = ["take_apart"]
+__all__ = ["flatten"]
 
 
 class _Known(NamedTuple):
@@ -47,15 +47,15 @@ _known: dict[int, tuple[weakref.ref[nnx.Module], _Known]] = {}
 """By the model's ``id``, because not every model can be hashed; the reference drops the entry when the model goes."""
 
 
-def take_apart(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Any]:
+def flatten(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Any]:
     """The structure of a model, and its variables' values as a tree of arrays: what ``nnx.merge`` puts together again.
 
     Example:
         >>> layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
-        >>> graph, state = take_apart(layer)
+        >>> graph, state = flatten(layer)
         >>> state["kernel"] is layer.kernel[...]
         True
-        >>> take_apart(layer)[0] is graph
+        >>> flatten(layer)[0] is graph
         True
     """
     key = id(model)

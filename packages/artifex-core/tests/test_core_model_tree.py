@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from artifex.core.taken_apart import take_apart
+from artifex.core.model_tree import flatten
 
 
 class Inner(nnx.Module):
@@ -92,7 +92,7 @@ class Unhashable(nnx.Module):
 
 
 def check(model: nnx.Module) -> None:
-    (graph, state), (expected_graph, expected) = take_apart(model), nnx.split(model)
+    (graph, state), (expected_graph, expected) = flatten(model), nnx.split(model)
     expected = nnx.as_pure(expected)
     assert graph == expected_graph
     assert jax.tree.structure(state) == jax.tree.structure(expected)
@@ -147,12 +147,12 @@ def test_what_changes_within_containers_is_seen() -> None:
 
 def test_within_a_transformation_the_values_are_its_own() -> None:
     model = Model()
-    take_apart(model)
+    flatten(model)
 
     @nnx.jit
     def double(model: Model) -> jax.Array:
         model.inner.weight[...] *= 2
-        _, state = take_apart(model)
+        _, state = flatten(model)
         return state["inner"]["weight"]
 
     assert double(model).tolist() == [2.0, 2.0]
@@ -182,7 +182,7 @@ def test_a_model_that_cannot_be_hashed() -> None:
 @pytest.mark.parametrize("kind", [Model, Cyclic, Bound])
 def test_nothing_keeps_a_model_alive(kind: type[Model]) -> None:
     model = kind()
-    take_apart(model)
+    flatten(model)
     watched = weakref.ref(model)
     del model
     gc.collect()
