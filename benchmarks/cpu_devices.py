@@ -93,9 +93,9 @@ def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int
     trainer = Trainer(create_model(config, rngs=nnx.Rngs(0)), TrainerConfig(steps=1, batch_size=batch), seed=0, mesh=sharding)
     trainer.compile(loader)
     placed = jax.device_put(next(loader), batch_sharding(trainer.mesh))
-    step, state = jax.jit(trainer.program.step, donate_argnums=0, out_shardings=trainer.layout), trainer.state
-    flops = count_flops(jax.make_jaxpr(trainer.program.step)(state, placed).jaxpr)["conv"]
-    advice = advise(trainer.program.step, state, placed, batch_size=batch).devices
+    step, state = jax.jit(trainer.plan.program.step, donate_argnums=0, out_shardings=trainer.plan.layout), trainer.state
+    flops = count_flops(jax.make_jaxpr(trainer.plan.program.step)(state, placed).jaxpr)["conv"]
+    advice = advise(trainer.plan.program.step, state, placed, batch_size=batch).devices
     for _ in range(5):
         state = step(state, placed)
     jax.block_until_ready(state)

@@ -43,7 +43,7 @@ def test_the_estimate_is_what_then_lies_on_a_device(tiny, mesh):
     run.trainer.compile(run.train)
     state, rows = jax.tree.leaves(run.trainer.state), 16 * 4 // 8  # bytes of row numbers, divided as the batch is
     given = jax.tree.leaves(run.trainer.state.replace(params={}))  # on CPUs, parameters are not donated
-    arrays = [*state, *jax.device_put(run.train.arrays, run.trainer.layout.step).values()]
+    arrays = [*state, *jax.device_put(run.train.arrays, run.trainer.plan.layout.step).values()]
     held = sum(array.addressable_shards[0].data.nbytes for array in arrays) + rows
     assert found.arguments == held
     assert found.aliased == sum(array.addressable_shards[0].data.nbytes for array in given)

@@ -38,10 +38,21 @@ def data(n=32, seed=0):
     return {"x": rng.normal(size=(n, 2)).astype(np.float32), "condition": rng.normal(size=(n, 3)).astype(np.float32)}
 
 
+class ProgramOf(Program):
+    """A program that remembers whose it is."""
+
+    def __init__(self, model, *args, **options):
+        super().__init__(ModelParts(model), *args, **options)
+        self.model = model
+
+    def begin(self, batch):
+        return self.init(self.model, batch)
+
+
 def program(model, *, objectives=None, optimizers=None, **options):
     objectives = objectives or objectives_of(model)
-    return Program(
-        ModelParts(model),
+    return ProgramOf(
+        model,
         objectives,
         optimizers or [optax.adam(1e-2)] * len(objectives),
         prepare=None,
@@ -52,7 +63,7 @@ def program(model, *, objectives=None, optimizers=None, **options):
 
 def run(made, steps=3, batch=None):
     batch = batch or data()
-    state, step = made.init(batch), jax.jit(made.step)
+    state, step = made.begin(batch), jax.jit(made.step)
     for _ in range(steps):
         state = step(state, batch)
     return state
@@ -104,7 +115,7 @@ def test_conditions_reach_a_model_that_takes_any_keyword():
 def test_a_condition_that_nobody_takes_is_an_error():
     batch = {"x": jnp.ones((4, 16)), "condition": jnp.ones((4, 1))}
     with pytest.raises(InvalidInputError, match=r"the batch has a condition, but Deep.__call__ takes none"):
-        program(Deep(nnx.Rngs(0))).init(batch)
+        program(Deep(nnx.Rngs(0))).begin(batch)
 
 
 @pytest.mark.parametrize("parts", [2, 4])
@@ -148,28 +159,29 @@ def test_remat_keeps_block_inputs_only_and_changes_no_number():
     def kept(remat):
         """Bytes that the backward pass of the whole model waits for, by jax.vjp's own account."""
         parts = ModelParts(Deep(nnx.Rngs(0)))
+        model_state = parts.model_state_of(Deep(nnx.Rngs(0)))
 
         def forward(params):
-            model = parts.assemble(params, parts.model_state, jax.random.key(0), train=True, remat=remat)
+            model = parts.assemble(params, model_state, jax.random.key(0), train=True, remat=remat)
             return model(batch["x"], rngs=nnx.Rngs(0))["x"]
 
         backward = jax.eval_shape(lambda params: jax.vjp(forward, params)[1], parts.params)
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
 
     # a block keeps several arrays of 64 x 128 against one of 64 x 16; both also keep the parameters
-    parameters = sum(p.nbytes for p in ModelParts(Deep(nnx.Rngs(0))).params.values())
+    parameters = sum(p.size * p.dtype.itemsize for p in ModelParts(Deep(nnx.Rngs(0))).params.values())
     assert kept(["layers.*"]) - parameters < 0.25 * (kept([]) - parameters)
 
 
 def test_remat_of_a_module_that_is_not_there_is_an_error():
     with pytest.raises(InvalidInputError, match=r"'blocks.\*' names no module; the model has layers, layers.0, layers.0.down"):
-        program(Deep(nnx.Rngs(0)), remat=["blocks.*"]).init({"x": jnp.ones((4, 16))})
+        program(Deep(nnx.Rngs(0)), remat=["blocks.*"]).begin({"x": jnp.ones((4, 16))})
 
 
 def test_moving_average_is_its_recursion():
     model = Regression(nnx.Rngs(0))
     made = program(model, ema_decay=0.5)
-    state, step, batch = made.init(data()), jax.jit(made.step), data()
+    state, step, batch = made.begin(data()), jax.jit(made.step), data()
     expected = {name: np.asarray(value) for name, value in state.params.items()}
     for t in range(6):
         state = step(state, batch)
@@ -256,13 +268,13 @@ def test_an_objective_may_descend_at_every_nth_step_only():
 def test_an_objective_without_parameters_is_an_error():
     objective = Objective(lambda m, b, rngs, step: {"loss": jnp.zeros([])}, "critic", "critic")
     with pytest.raises(InvalidInputError, match="'critic' descends parameters below 'critic'"):
-        program(Regression(nnx.Rngs(0)), objectives=(objective,)).init(data())
+        program(Regression(nnx.Rngs(0)), objectives=(objective,)).begin(data())
 
 
 def test_a_loss_without_the_key_loss_is_an_error():
     objective = Objective(lambda m, b, rngs, step: {"error": jnp.zeros([])})
     with pytest.raises((InvalidInputError, KeyError), match="loss"):
-        program(Regression(nnx.Rngs(0)), objectives=(objective,)).init(data())
+        program(Regression(nnx.Rngs(0)), objectives=(objective,)).begin(data())
 
 
 def test_a_model_without_an_objective_is_an_error():
@@ -292,7 +304,7 @@ def test_noise_is_new_at_every_step_and_the_same_in_a_second_run():
     def draws():
         made = program(Noisy(nnx.Rngs(0)))
         batch = {"x": jnp.ones((2, 1))}
-        state, step, seen = made.init(batch), jax.jit(made.step), []
+        state, step, seen = made.begin(batch), jax.jit(made.step), []
         for _ in range(4):
             before = state.sums
             state = step(state, batch)
@@ -333,7 +345,7 @@ def test_running_averages_move_in_training_and_rest_in_evaluation():
 
 def test_first_bad_step_is_remembered():
     made = program(Regression(nnx.Rngs(0)))
-    state, step = made.init(data()), jax.jit(made.step)
+    state, step = made.begin(data()), jax.jit(made.step)
     bad = {**data(), "x": np.full((32, 2), np.nan, np.float32)}
     for batch in (data(), data(), bad, bad):
         state = step(state, batch)
@@ -367,7 +379,7 @@ def test_extension_adds_its_weighted_loss():
     extended = program(model, objectives=objectives_of(model, [Shrink(ExtensionConfig(name="shrink", weight=0.5))]))
     batch, key = data(), jax.random.key(0)
     losses = {
-        name: made.losses(made.parts.params, made.parts.model_state, batch, key, jnp.zeros([], jnp.int32))
+        name: made.losses(*made.parts.variables_of(made.model), batch, key, jnp.zeros([], jnp.int32))
         for name, made in (("plain", plain), ("extended", extended))
     }
     penalty = float(jnp.sum(model.out.kernel[...] ** 2))

@@ -11,6 +11,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError, NonFiniteLo
 from artifex.core.mesh import ShardingConfig
 from artifex.training import ArrayLoader, Callback, Objective, OptimizerConfig, Trainer, TrainerConfig
 from artifex.training.callbacks import Checkpoint, CheckpointConfig, EarlyStop, EarlyStopConfig
+from artifex.training.plan import Plan
 from artifex.training.rate import Rate
 
 
@@ -378,7 +379,7 @@ def test_steps_under_way_are_no_part_of_the_evaluation(monkeypatch):
     ready, paused = [], Rate.paused
 
     def watched(self):
-        ready.append(all(leaf.is_ready() for leaf in jax.tree.leaves(trainer._leaves)))
+        ready.append(all(leaf.is_ready() for leaf in jax.tree.leaves(trainer.arrays)))
         return paused(self)
 
     class Slow(Autoencoder):
@@ -438,15 +439,15 @@ def test_an_interruption_amid_a_step_leaves_the_callers_model_whole(monkeypatch)
     model = Autoencoder()
     before = weights(model)
     trainer = Trainer(model, config(), seed=0, callbacks=[Record()])
-    advance = Trainer._advance
+    step = Plan.step
 
-    def interrupted(self, loader):
-        state = advance(self, loader)
-        if self.step == 5:
+    def interrupted(self, arrays, batch):
+        reached = step(self, arrays, batch)
+        if trainer.step == 5:
             raise KeyboardInterrupt
-        return state
+        return reached
 
-    monkeypatch.setattr(Trainer, "_advance", interrupted)
+    monkeypatch.setattr(Plan, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(data())
     assert_equal(weights(model), before, rtol=0)

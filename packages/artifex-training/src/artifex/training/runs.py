@@ -26,7 +26,7 @@ from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
-from artifex.training.callbacks.base import run_folder
+from artifex.training.callbacks.base import Training, run_folder
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
@@ -101,7 +101,7 @@ class _Record(Callback):
     def __init__(self, config: RunConfig):
         self.config = config
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         if not is_first():
             return
         folder = run_folder(trainer, "run")
@@ -109,7 +109,7 @@ class _Record(Callback):
         write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
         shutil.rmtree(folder / MODEL, ignore_errors=True)  # of the part that is now gone on from
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if error is not None:
             return
         model = trainer.evaluation_model()  # which takes all processes

@@ -75,11 +75,14 @@ def dotted(state: Any) -> Flat:
 
 
 class ModelParts:
-    """A model split: what stays while it trains, and a way to put it together around other variables."""
+    """A model's structure and the shapes of its variables, and a way to put it together around other ones.
+
+    It holds none of the model's arrays but those of its random streams. ``params`` and ``model_state`` are shapes and dtypes.
+    """
 
     def __init__(self, model: nnx.Module):
         self.graphdef, params, streams, model_state = nnx.split(model, nnx.Param, nnx.RngState, ...)
-        self.params, self.model_state = dotted(params), dotted(model_state)
+        self.params, self.model_state = _shapes(dotted(params)), _shapes(dotted(model_state))
         self._streams = dict(nnx.to_flat_state(nnx.as_pure(streams)))
         self._paths = {
             ".".join(map(str, path)): path for state in (params, model_state) for path, _ in nnx.to_flat_state(state)
@@ -97,6 +100,10 @@ class ModelParts:
         rematerialise(model, remat)
         return model
 
+    def variables_of(self, model: Any) -> tuple[Flat, Flat]:
+        """Parameters and model state."""
+        return self.params_of(model), self.model_state_of(model)
+
     def params_of(self, model: Any) -> Flat:
         """The parameters."""
         return dotted(nnx.state(model, nnx.Param))
@@ -111,6 +118,10 @@ class ModelParts:
 
     def _nested(self, flat: Flat) -> Any:
         return nnx.from_flat_state({self._paths[key]: leaf for key, leaf in flat.items()})
+
+
+def _shapes(flat: Flat) -> Flat:
+    return {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in flat.items()}
 
 
 def _fresh_stream(path: tuple[Any, ...], leaf: jax.Array, key: jax.Array) -> jax.Array:

@@ -56,9 +56,9 @@ class Program:
         self._accumulate, self._precision, self._remat = accumulate, precision, tuple(remat)
         self._loss_names = {f"{o.name}/loss" if o.name else "loss" for o in self.objectives}
 
-    def init(self, batch: Batch) -> TrainState:
+    def init(self, model: nnx.Module, batch: Batch) -> TrainState:
         """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
-        return self.blank(self.parts.params, self.parts.model_state, self.shapes(batch).sums)
+        return self.blank(self.parts.params_of(model), self.parts.model_state_of(model), self.shapes(batch).sums)
 
     def shapes(self, batch: Batch) -> TrainState:
         """Shapes and dtypes of the state that :meth:`init` gives; nothing is computed."""

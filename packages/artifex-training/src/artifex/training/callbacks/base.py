@@ -4,14 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from artifex.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+    from jax.sharding import Mesh
 
-__all__ = ["Callback"]
+    from artifex.core.protocols import ModalityProtocol
+    from artifex.training.checkpoints import Checkpoints
+    from artifex.training.loaders import Loader
+    from artifex.training.state import TrainState
+    from artifex.training.trainer_config import TrainerConfig
+
+__all__ = ["Callback", "Training", "run_folder"]
+
+
+class Training(Protocol):
+    """What callbacks see of the trainer."""
+
+    step: int
+    """Steps done."""
+    stop_reason: str | None
+    """Why the run ends before its planned length; a callback sets it to end it."""
+    metrics: dict[str, float]
+    """The last figures of every kind."""
+    arrays: Any
+    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given away to the next step; None before there is any."""
+    callbacks: tuple[Callback, ...]
+    """All that take part."""
+    folder: Path | None
+    """Where to write; None where the run keeps everything in memory."""
+    seed: int
+    """Root of every draw."""
+    config: TrainerConfig
+    """How the model is trained."""
+    mesh: Mesh
+    """The devices."""
+    modality: ModalityProtocol | None
+    """Shows samples."""
+    loader: Loader | None
+    """Training batches."""
+
+    @property
+    def total_steps(self) -> int:
+        """Planned length."""
+        ...
+
+    @property
+    def state(self) -> TrainState | None:
+        """What the steps change. The next step is given its arrays: copy what is kept."""
+        ...
+
+    def is_sound(self) -> bool:
+        """Whether the state can be read, and every loss and parameter in it is a finite number."""
+        ...
+
+    def evaluation_model(self) -> Any:
+        """A copy of the model with the variables to evaluate. In several processes all have to ask for it."""
+        ...
+
+    def save_checkpoint(self, checkpoints: Checkpoints) -> None:
+        """Write the whole state and the position in the data."""
+        ...
 
 
 class Callback:
@@ -25,19 +80,19 @@ class Callback:
     """Whether only the first of several processes calls it. Set it where a callback writes, and asks the trainer for nothing
     that the devices of all processes have to compute (an evaluation, ``evaluation_model()``)."""
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         """Before the first step; after the state was restored, when the run is resumed."""
 
-    def on_step(self, trainer: Trainer) -> None:
+    def on_step(self, trainer: Training) -> None:
         """After each step. The step may still be running on the device: reading an array here waits for it."""
 
-    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         """With the averages over the last ``log_every`` steps."""
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         """With the figures of an evaluation on held-out data, their names under ``eval/``."""
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         """After the last step, or after whatever ended the run early."""
 
     def state(self) -> dict[str, Any]:
@@ -48,7 +103,7 @@ class Callback:
         """Take up what :meth:`state` gave, before :meth:`on_start`."""
 
 
-def run_folder(trainer: Trainer, what: str) -> Path:
+def run_folder(trainer: Training, what: str) -> Path:
     """The trainer's folder, for a callback that writes into it."""
     if trainer.folder is None:
         raise InvalidInputError(f"the {what} callback writes files; give the Trainer a folder")

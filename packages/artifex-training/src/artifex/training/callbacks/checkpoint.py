@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import RunError
-from artifex.training.callbacks.base import Callback, run_folder
+from artifex.training.callbacks.base import Callback, Training, run_folder
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.full_disk import is_full_disk
 from artifex.training.processes import ended_alike
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
 
 
 @config
@@ -34,7 +31,7 @@ class Checkpoint(Callback):
         self.config = config
         self._checkpoints: Checkpoints | None = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         folder = run_folder(trainer, "checkpoint") / CHECKPOINTS
         if (reached := latest_step(folder) or 0) > trainer.step:
             raise RunError(
@@ -43,14 +40,14 @@ class Checkpoint(Callback):
             )
         self._checkpoints = Checkpoints(folder, keep=self.config.keep)
 
-    def on_step(self, trainer: Trainer) -> None:
+    def on_step(self, trainer: Training) -> None:
         if self._checkpoints is None:
             return
         self._checkpoints.check()
         if trainer.step % self.config.every == 0 and trainer.is_sound():
             trainer.save_checkpoint(self._checkpoints)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._checkpoints is None or not ended_alike(error):
             return  # other processes do not come to write with this one, nor to finish what is being written
         checkpoints, self._checkpoints = self._checkpoints, None

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
-from artifex.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+from artifex.training.callbacks.base import Callback, Training
 
 
 @config
@@ -38,7 +35,7 @@ class EarlyStop(Callback):
         self.best: float | None = None
         self.waited = 0
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         name = self.config.metric
         self._check_name(metrics)
         value = metrics[name] if self.config.higher_is_better else -metrics[name]
@@ -48,7 +45,7 @@ class EarlyStop(Callback):
         self.waited += 1
         self._stop_when_tired(trainer)
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         assert trainer.state is not None
         self._check_name([f"eval/{name}" for name in trainer.state.sums])
         if trainer.step == 0:  # a new training, of which nothing is known
@@ -65,7 +62,7 @@ class EarlyStop(Callback):
     def restore(self, state: Mapping[str, Any]) -> None:
         self.best, self.waited = state["best"], state["waited"]
 
-    def _stop_when_tired(self, trainer: Trainer) -> None:
+    def _stop_when_tired(self, trainer: Training) -> None:
         name = self.config.metric
         if self.waited >= self.config.patience:
             best = math.nan if self.best is None else self.best if self.config.higher_is_better else -self.best

@@ -6,13 +6,10 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from artifex.training.callbacks.base import Callback
+from artifex.training.callbacks.base import Callback, Training
 from artifex.training.processes import Interrupted, is_multiprocess
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
 
 __all__ = ["StopBetweenSteps"]
 
@@ -33,13 +30,13 @@ class StopBetweenSteps(Callback):
         self._is_multiprocess = False
         self._before: dict[signal.Signals, Any] = {}
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         self._is_multiprocess = is_multiprocess()
         if threading.current_thread() is threading.main_thread():  # nowhere else may handlers be set
             handled = SIGNALS[:1] if self._is_multiprocess else SIGNALS  # JAX has set its own handler for SIGTERM
             self._before = {number: signal.signal(number, self._ask) for number in handled}
 
-    def on_step(self, trainer: Trainer) -> None:
+    def on_step(self, trainer: Training) -> None:
         if self._is_multiprocess:
             from jax.experimental import multihost_utils
 
@@ -48,7 +45,7 @@ class StopBetweenSteps(Callback):
         elif self._asked is not None:
             raise Interrupted(self._asked)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         self._restore()
 
     def _ask(self, number: int, frame: Any) -> None:

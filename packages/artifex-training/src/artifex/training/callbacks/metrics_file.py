@@ -6,14 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from artifex.core.config import Config, config
 from artifex.core.storage import naming_file, write_atomically
-from artifex.training.callbacks.base import Callback, run_folder
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+from artifex.training.callbacks.base import Callback, Training, run_folder
 
 
 @config
@@ -30,18 +27,18 @@ class MetricsFile(Callback):
         self.config = config
         self._file: IO[str] | None = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         path = run_folder(trainer, "metrics_file") / "metrics.jsonl"
         _forget_after(path, trainer.step)
         self._file = path.open("a", encoding="utf-8")
 
-    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self._write(trainer.step, metrics)
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self._write(trainer.step, metrics)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         file, self._file = self._file, None
         if file is not None:
             with naming_file(Path(file.name)):  # what could not be written before is tried once more

@@ -5,14 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
-from artifex.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+from artifex.training.callbacks.base import Callback, Training
 
 
 @config
@@ -43,7 +40,7 @@ class MLflow(Callback):
         self._mlflow: Any = None
         self._id: str | None = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         mlflow: Any = importlib.import_module("mlflow")  # an extra, unknown to the type checker
 
         try:
@@ -59,13 +56,13 @@ class MLflow(Callback):
             raise InvalidInputError(f"MLflow cannot start a run: {error}") from error
         self._mlflow = mlflow
 
-    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self._mlflow.log_metrics(dict(metrics), step=trainer.step)
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self.on_log(trainer, metrics)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._mlflow is not None:
             self._mlflow.end_run(status="FINISHED" if error is None else "FAILED")
             self._mlflow = None

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artifex.core.config import Config, config
-from artifex.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+from artifex.training.callbacks.base import Callback, Training
 
 
 @config
@@ -28,7 +25,7 @@ class Progress(Callback):
         self._bar: Any = None
         self._task: Any = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         if not sys.stderr.isatty():
             return
         from rich.console import Console
@@ -53,20 +50,20 @@ class Progress(Callback):
         self._task = self._bar.add_task("compiling", total=trainer.total_steps, completed=trainer.step)
         self._bar.start()
 
-    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=trainer.step, description=_line(metrics), refresh=True)
         elif (trainer.step // trainer.config.log_every) % 10 == 1 or trainer.step == trainer.total_steps:
             print(f"step {trainer.step}/{trainer.total_steps}  {_line(metrics)}", file=sys.stderr, flush=True)
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         line = f"step {trainer.step}  {_line(metrics)}"
         if self._bar is not None:
             self._bar.console.print(line, highlight=False, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from flax import nnx
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.training.callbacks.base import Callback, run_folder
+from artifex.training.callbacks.base import Callback, Training, run_folder
 from artifex.training.processes import is_first
 from artifex.training.samples import save_samples, takes_condition
 from artifex.training.seeds import key_for
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
 
 
 @config
@@ -39,18 +36,18 @@ class SampleGrid(Callback):
         self.config = config
         self._drawn_at = -1
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         self._folder = run_folder(trainer, "sample_grid") / "samples"
 
-    def on_step(self, trainer: Trainer) -> None:
+    def on_step(self, trainer: Training) -> None:
         if trainer.step % self.config.every == 0:
             self._draw(trainer)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if error is None and trainer.step != self._drawn_at:
             self._draw(trainer)
 
-    def _draw(self, trainer: Trainer) -> None:
+    def _draw(self, trainer: Training) -> None:
         model = trainer.evaluation_model()
         if is_first():
             rngs = nnx.Rngs(key_for(trainer.seed, "sample grid"))
@@ -58,7 +55,7 @@ class SampleGrid(Callback):
             save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
         self._drawn_at = trainer.step
 
-    def _conditions(self, trainer: Trainer, model: Any) -> dict[str, np.ndarray]:
+    def _conditions(self, trainer: Training, model: Any) -> dict[str, np.ndarray]:
         if not takes_condition(model) or trainer.loader is None:
             return {}
         vectors = next(trainer.loader.one_pass()).get("condition")

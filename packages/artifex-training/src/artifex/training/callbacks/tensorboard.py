@@ -8,14 +8,11 @@ import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from artifex.core.config import Config, config
 from artifex.core.storage import naming_file
-from artifex.training.callbacks.base import Callback, run_folder
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+from artifex.training.callbacks.base import Callback, Training, run_folder
 
 
 @config
@@ -38,7 +35,7 @@ class TensorBoard(Callback):
         self._event: Any = None  # modules that protobuf fills at run time, unknown to the type checker
         self._summary: Any = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         from tensorboardX.proto import event_pb2, summary_pb2
 
         self._event, self._summary = event_pb2, summary_pb2
@@ -50,17 +47,17 @@ class TensorBoard(Callback):
         if trainer.step:  # what an earlier part of the run logged beyond this step is shown no more
             self._write(step=trainer.step + 1, session_log=self._event.SessionLog(status=self._event.SessionLog.START))
 
-    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         values = [
             self._summary.Summary.Value(tag=name if "/" in name else f"train/{name}", simple_value=value)
             for name, value in metrics.items()
         ]
         self._write(step=trainer.step, summary=self._summary.Summary(value=values))
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self.on_log(trainer, metrics)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         file, self._file = self._file, None
         if file is not None:
             with naming_file(Path(file.name)):  # what could not be written before is tried once more

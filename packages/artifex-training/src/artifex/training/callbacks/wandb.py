@@ -5,14 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
-from artifex.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
+from artifex.training.callbacks.base import Callback, Training
 
 
 @config
@@ -45,7 +42,7 @@ class Wandb(Callback):
         self._run: Any = None
         self._id: str | None = None
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         wandb: Any = importlib.import_module("wandb")  # an extra, unknown to the type checker
 
         try:
@@ -63,13 +60,13 @@ class Wandb(Callback):
             raise InvalidInputError(f"Weights & Biases cannot start a run: {error}; offline: true needs no account") from error
         self._id = self._run.id
 
-    def on_log(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=trainer.step)
 
-    def on_evaluate(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self.on_log(trainer, metrics)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._run is not None:
             self._run.finish(exit_code=0 if error is None else 1)
             self._run = None

@@ -8,14 +8,11 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from artifex.core.storage import write_atomically
-from artifex.training.callbacks.base import Callback, run_folder
+from artifex.training.callbacks.base import Callback, Training, run_folder
 from artifex.training.report.page import SUMMARY, read_json, write_report
-
-if TYPE_CHECKING:
-    from artifex.training.trainer import Trainer
 
 __all__ = ["RunReport"]
 
@@ -33,7 +30,7 @@ class RunReport(Callback):
         self._notes = tuple(notes)
         self._summary: dict[str, Any] = {}
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Training) -> None:
         folder = run_folder(trainer, "report")
         before = read_json(folder / SUMMARY).get("parts", []) if trainer.step else []
         self._summary = {
@@ -45,7 +42,7 @@ class RunReport(Callback):
         }
         self._write(folder)
 
-    def on_end(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if not self._summary:
             return
         folder = run_folder(trainer, "report")
@@ -60,7 +57,7 @@ class RunReport(Callback):
         write_atomically(folder / SUMMARY, json.dumps(self._summary, indent=1).encode())
 
 
-def _end(trainer: Trainer, error: BaseException | None) -> str:
+def _end(trainer: Training, error: BaseException | None) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if error is not None:
@@ -72,13 +69,13 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", " UTC")
 
 
-def _devices(trainer: Trainer) -> str:
+def _devices(trainer: Training) -> str:
     """How many devices, of what kind, in what roles."""
     first, roles = trainer.mesh.devices.flat[0], {axis: n for axis, n in trainer.mesh.shape.items() if n > 1}
     return f"{trainer.mesh.size} × {first.device_kind}" + "".join(f", {axis} {n}" for axis, n in roles.items())
 
 
-def _parameters(trainer: Trainer) -> list[dict[str, Any]]:
+def _parameters(trainer: Training) -> list[dict[str, Any]]:
     assert trainer.state is not None
     return [
         {"name": name, "shape": list(p.shape), "dtype": str(p.dtype), "size": math.prod(p.shape)}

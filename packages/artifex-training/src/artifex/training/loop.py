@@ -1,0 +1,117 @@
+"""The loop on the host around the compiled step: advance, log, evaluate, call back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from artifex.core.errors import NonFiniteLossError
+from artifex.training.callbacks.base import Callback, Training
+from artifex.training.feed import Feed
+from artifex.training.loaders import HostBatch, Loader
+from artifex.training.placement import Placement
+from artifex.training.plan import Plan
+from artifex.training.processes import put_global
+from artifex.training.rate import Rate
+from artifex.training.state import Flat, TrainState
+
+__all__ = ["Loop", "all_finite", "evaluate"]
+
+
+class Loop:
+    """Trains until the planned length is reached or a callback sets ``stop_reason``.
+
+    Args:
+        training: what is trained: its ``arrays``, ``step`` and ``metrics`` are carried on.
+        plan: the compiled programs.
+        feed: batches.
+        callbacks: called in this order at each moment.
+        log_every: steps between two lines of the log.
+    """
+
+    def __init__(self, training: Training, plan: Plan, feed: Feed, callbacks: Sequence[Callback], *, log_every: int):
+        self._training, self._plan, self._feed, self._callbacks = training, plan, feed, callbacks
+        self._on_step = [c for c in callbacks if type(c).on_step is not Callback.on_step]
+        self._log_every, self._logged_at, self._rate = log_every, training.step, Rate(training.step)
+
+    def run(self, held_out: tuple[Loader, Placement, jax.Array] | None, evaluate_every: int) -> None:
+        """Go on to the end; ``held_out`` is what :func:`evaluate` is given every ``evaluate_every`` steps."""
+        training, total = self._training, self._plan.total_steps
+        while training.step < total and training.stop_reason is None:
+            training.arrays = self._plan.step(training.arrays, self._feed.next())
+            training.step += 1
+            if not self._rate.started:
+                jax.block_until_ready(training.arrays)  # the first step is compiled, which is no part of the rate
+                self._rate.start(training.step)
+            last = training.step == total
+            if training.step % self._log_every == 0 or last:
+                self._log()
+            if held_out is not None and (training.step % evaluate_every == 0 or last):
+                self._evaluate(*held_out)
+            for callback in self._on_step:
+                callback.on_step(training)
+        if training.step > self._logged_at:  # stopped between two lines of the log
+            self._log()
+
+    def _log(self) -> None:
+        training, plan = self._training, self._plan
+        sums, state = read_sums(plan.form.unflatten(training.arrays), plan.layout, training.step)
+        training.arrays = plan.form.flatten(state)
+        metrics = sums | plan.rates(training.step) | self._rate.read(training.step)
+        training.metrics |= metrics
+        self._logged_at = training.step
+        for callback in self._callbacks:
+            callback.on_log(training, metrics)
+
+    def _evaluate(self, loader: Loader, placement: Placement, key: jax.Array) -> None:
+        training = self._training
+        jax.block_until_ready(training.arrays)  # steps that are still under way are no part of the evaluation
+        with self._rate.paused():
+            found = evaluate(self._plan, self._plan.form.unflatten(training.arrays), loader.one_pass(), placement, key)
+            figures = {f"eval/{name}": value for name, value in found.items()}
+            training.metrics |= figures
+            for callback in self._callbacks:
+                callback.on_evaluate(training, figures)
+
+
+def evaluate(
+    plan: Plan, state: TrainState, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
+) -> dict[str, float]:
+    """Averages of every scalar of the objectives over ``batches``; batch ``i`` draws from ``fold_in(key, i)``."""
+    results, sizes = [], []
+    for i, batch in enumerate(batches):
+        results.append(plan.losses(state, placement.put(batch), jax.random.fold_in(key, i)))
+        sizes.append(len(batch["x"]))
+    results = jax.device_get(results)
+    return {name: float(np.average([r[name] for r in results], weights=sizes)) for name in results[0]}
+
+
+def read_sums(state: TrainState, layout: TrainState, step: int) -> tuple[dict[str, float], TrainState]:
+    """Averages of the logged scalars since they were last read, and the state with new sums.
+
+    Raises:
+        NonFiniteLossError: a loss or a parameter is no finite number any more.
+    """
+    found: Any = jax.device_get((state.sums, state.summed, state.bad_step, all_finite(state.params)))
+    sums, summed, bad_step, finite = found
+    advice = "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
+    if bad_step >= 0:
+        terms = ", ".join(name for name, value in sums.items() if not np.isfinite(value))
+        raise NonFiniteLossError(f"the loss is not finite at step {int(bad_step)} (terms: {terms}); {advice}")
+    if not finite:
+        raise NonFiniteLossError(
+            f"the parameters are not finite after step {step}, though the loss was: a gradient was not; {advice}"
+        )
+    zeros = {name: np.zeros([], np.float32) for name in state.sums}
+    fresh = state.replace(sums=put_global(zeros, layout.sums), summed=put_global(np.zeros([], np.int32), layout.summed))
+    return {name: float(value) / int(summed) for name, value in sums.items()}, fresh
+
+
+@jax.jit
+def all_finite(params: Flat) -> jax.Array:
+    """Whether every parameter is a finite number."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(p)) for p in params.values()]))

@@ -1,0 +1,133 @@
+"""What a run computes, and where it lies: worked out once, from shapes alone, before anything is on the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+
+from artifex.core.hardware import HardwareDetector, MemoryUsage
+from artifex.core.protocols import ModalityProtocol
+from artifex.training.checks import check_parameters
+from artifex.training.feed import Feed
+from artifex.training.loaders import Loader, batch_shapes
+from artifex.training.objectives import Losses, Objective
+from artifex.training.optimizers import learning_rate, make_optimizer
+from artifex.training.placement import Placement
+from artifex.training.seeds import key_for
+from artifex.training.state import Arrays, Flat, ModelParts, StateForm, TrainState
+from artifex.training.step import Program
+from artifex.training.trainer_config import TrainerConfig
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """The shapes of a run's state, their layout on the mesh, and the compiled programs.
+
+    Args:
+        model: what is trained, as it is or abstract (``nnx.eval_shape``); only its structure and shapes are looked at.
+        config: how it is trained.
+        objectives: what is descended.
+        placement: the mesh.
+        loader: whose batches a step takes.
+        modality: prepares them inside the step.
+        seed: root of every draw.
+        all_owned: refuse a parameter that no objective descends.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        config: TrainerConfig,
+        objectives: Sequence[Objective],
+        placement: Placement,
+        loader: Loader,
+        *,
+        modality: ModalityProtocol | None,
+        seed: int,
+        all_owned: bool = True,
+    ):
+        self.parts = ModelParts(model)
+        check_parameters(self.parts.params, model, objectives, all_owned=all_owned)
+        self.total_steps = config.total_steps(loader.steps_per_epoch)
+        self._placement, self._loader, self._seed, self._objectives = placement, loader, seed, tuple(objectives)
+        chosen = [config.optimizers.get(objective.name, config.optimizer) for objective in objectives]
+        # an objective that descends at every n-th step sees that many fewer of them
+        lengths = [-(-self.total_steps // objective.every) for objective in objectives]
+        self._learning_rates = [learning_rate(c, length) for c, length in zip(chosen, lengths, strict=True)]
+        self.program = Program(
+            self.parts,
+            objectives,
+            [make_optimizer(c, length) for c, length in zip(chosen, lengths, strict=True)],
+            prepare=None if modality is None else modality.prepare,
+            key=key_for(seed, "train"),
+            ema_decay=config.ema_decay,
+            accumulate=config.accumulate,
+            precision=config.precision,
+            remat=config.remat,
+        )
+        self.shapes = self.program.shapes(batch_shapes(loader))
+        self.form = StateForm(self.shapes)
+        self.layout = placement.layout(model, self.shapes)
+        self._compile()
+
+    def _compile(self) -> None:
+        step = self._step_from_rows if self._placement.stages(self._loader) else self.program.step
+        # on CPUs XLA would first copy every donated parameter that the backward pass uses again
+        given = (0,) if self._placement.mesh.devices.flat[0].platform == "cpu" else (0, 1)
+        places = StateForm.flatten(self.layout)
+        self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=given, out_shardings=places)
+        self._compiled_losses = jax.jit(self.program.losses)
+
+    def _step_from_rows(self, state: TrainState, arrays: dict[str, jax.Array], rows: jax.Array) -> TrainState:
+        return self.program.step(state, self._placement.gather(arrays, rows))
+
+    def _leafwise(self, step: Callable[..., TrainState]) -> Callable[..., Arrays]:
+        """``step`` from the state's arrays to the next state's, in the same order, in which jax reuses donated memory."""
+        form = self.form
+
+        def leafwise(others: tuple[jax.Array, ...], params: tuple[jax.Array, ...], *batch: Any) -> Arrays:
+            return form.flatten(step(form.unflatten((others, params)), *batch))
+
+        return leafwise
+
+    def start(self, params: Flat, model_state: Flat) -> TrainState:
+        """The state before the first step, from a model's variables, whose memory it takes over."""
+        blank = partial(self.program.blank, names=self.shapes.sums)
+        if self._placement.mesh.size > 1:  # compiled, so that a device makes its part of the optimiser's state, never the whole
+            return jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))(params, model_state)
+        return jax.device_put(blank(params, model_state), self.layout)
+
+    def initialized(self, variables: tuple[Flat, Flat], feed: Feed) -> tuple[Flat, Flat]:
+        """The variables that a model sets from the batch which the first step will be given again."""
+
+        def initialize(variables: tuple[Flat, Flat], *data: Any) -> tuple[Flat, Flat]:
+            batch = self._placement.gather(*data) if feed.staged else data[0]
+            return self.program.initialized(*variables, batch, key_for(self._seed, "initialise from data"))
+
+        places = (self.layout.params, self.layout.model_state)
+        return jax.jit(initialize, out_shardings=places)(variables, *feed.peek())
+
+    def step(self, arrays: Arrays, batch: tuple[Any, ...]) -> Arrays:
+        """Start the next step; returns before it is done."""
+        return self._compiled_step(*arrays, *batch)
+
+    def losses(self, state: TrainState, batch: dict[str, jax.Array], key: jax.Array) -> Losses:
+        """Every scalar of the objectives on a batch, with the averaged parameters where there are any."""
+        return self._compiled_losses(state.ema or state.params, state.model_state, batch, key, state.step)
+
+    def rates(self, step: int) -> dict[str, float]:
+        """The learning rate of each objective at ``step``."""
+        return {
+            f"{objective.name}/learning_rate" if objective.name else "learning_rate": float(rate((step - 1) // objective.every))
+            for objective, rate in zip(self._objectives, self._learning_rates, strict=True)
+        }
+
+    def memory(self) -> MemoryUsage | None:
+        """What a step needs on each device, by the compiler's account; None where it keeps none. Nothing is allocated."""
+        state = jax.tree.map(lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), self.shapes, self.layout)
+        arguments = *StateForm.flatten(state), *self._placement.step_shapes(self._loader)
+        return HardwareDetector().estimate_memory_usage(self._compiled_step, *arguments)
