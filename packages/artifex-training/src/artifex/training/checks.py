@@ -44,8 +44,8 @@ def check_objectives(config: TrainerConfig, objectives: Sequence[Objective]) -> 
         raise InvalidInputError(f"training.optimizers names {sorted(unknown)}, but the model's objectives are {names}")
 
 
-def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], *, all_owned: bool) -> None:
-    """Refuse parameters too coarse to train and, if ``all_owned``, those that no objective descends."""
+def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective]) -> None:
+    """Refuse parameters too coarse to train, and those that no objective descends."""
     coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
     if coarse:
         raise InvalidInputError(
@@ -53,10 +53,10 @@ def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], 
             "float32 (param_dtype) and set training.precision or the model's dtype to compute in less"
         )
     unowned = [name for name in params if not any(objective.owns(name) for objective in objectives)]
-    if unowned and all_owned:
+    if unowned:
         raise InvalidInputError(
             f"no objective of {type(model).__name__} trains the parameter {unowned[0]}; move it below one of "
-            f"{', '.join(o.parameters for o in objectives)}, or make it another kind of nnx.Variable"
+            f"{', '.join(o.parameters for o in objectives)}, or freeze it (artifex.core.freeze)"
         )
 
 
