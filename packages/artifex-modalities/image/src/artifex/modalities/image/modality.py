@@ -77,7 +77,7 @@ class ImageModality:
             x = transforms.to_symmetric(x)
         if config.standardize is not None:
             x = transforms.standardize(x, config.standardize.mean, config.standardize.std)
-        return {**batch, "x": x.reshape(len(x), *self.shape)}
+        return {**batch, "x": x.reshape(x.shape[0], *self.shape)}
 
     def restore(self, x: Num[Array, "..."]) -> Float[Array, "... height width channels"]:
         """Model space back to intensities in [0, 1] (clipped): undoes flattening, standardisation, scale and dequantisation."""
