@@ -100,7 +100,7 @@ def on_a_device(tree):
 @pytest.mark.parametrize("devices", [1, 8])
 def test_memory_is_the_compilers_account_and_that_of_the_arrays(donate, devices):
     """A descent of two matrices over a batch, FSDP where there are devices: what goes in and comes out is known exactly."""
-    mesh = DeviceMeshManager().create_mesh(ShardingConfig(data_parallel_size=devices, fsdp_enabled=True))
+    mesh = DeviceMeshManager().mesh_for(ShardingConfig(data_parallel_size=devices, fsdp_enabled=True))
     rows, columns = (NamedSharding(mesh, P(*spec)) for spec in [("fsdp", None), (None, "fsdp")])
     params = {"a": jax.device_put(np.ones((64, 128), np.float32), rows), "b": jax.device_put(np.ones((128, 64)), columns)}
     batch = jax.device_put(np.ones((32, 64), np.float32), rows)
@@ -113,7 +113,7 @@ def test_memory_is_the_compilers_account_and_that_of_the_arrays(donate, devices)
 
     layout = {"a": rows, "b": columns}
     step = jax.jit(descend, donate_argnums=(0,) if donate else (), out_shardings=layout)
-    found = HardwareDetector().estimate_memory_usage(step, params, batch)
+    found = HardwareDetector().compiled_memory(step, params, batch)
     analysis = step.lower(params, batch).compile().memory_analysis()
     assert found.arguments == analysis.argument_size_in_bytes == on_a_device((params, batch))
     assert found.arguments == 4 * (2 * 64 * 128 + 32 * 64) // devices
@@ -128,16 +128,16 @@ def test_memory_is_the_compilers_account_and_that_of_the_arrays(donate, devices)
 
 
 def test_memory_from_shapes_alone():
-    mesh = DeviceMeshManager().create_mesh(ShardingConfig())
+    mesh = DeviceMeshManager().mesh_for(ShardingConfig())
     shape = jax.ShapeDtypeStruct((1024, 256), jnp.float32, sharding=NamedSharding(mesh, P("data")))
-    found = HardwareDetector().estimate_memory_usage(lambda x: 2 * x, shape)
+    found = HardwareDetector().compiled_memory(lambda x: 2 * x, shape)
     assert found.arguments == found.outputs == 1024 * 256 * 4 // 8
     assert found.aliased == 0
 
 
 def test_a_compiler_that_keeps_no_account(monkeypatch):
     monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda self: None)
-    assert HardwareDetector().estimate_memory_usage(lambda x: x, jnp.ones(3)) is None
+    assert HardwareDetector().compiled_memory(lambda x: x, jnp.ones(3)) is None
 
 
 def usage_of(state, activations):
@@ -161,7 +161,7 @@ def usage_of(state, activations):
     ids=["fits as it is", "state too large", "activations too large"],
 )
 def test_the_cheapest_that_fits_is_proposed(state, activations, fsdp, accumulate, reason):
-    found = HardwareDetector().get_optimal_configuration(usage_of(state * GIB, activations * GIB), batch_size=64, specs=SPECS)
+    found = HardwareDetector().sharding_that_fits(usage_of(state * GIB, activations * GIB), batch_size=64, specs=SPECS)
     assert found.sharding == ShardingConfig(data_parallel_size=8, fsdp_enabled=fsdp)
     assert found.accumulate == accumulate
     assert found.reason.startswith(reason)
@@ -170,27 +170,27 @@ def test_the_cheapest_that_fits_is_proposed(state, activations, fsdp, accumulate
 
 def test_the_batch_decides_how_many_devices_there_are():
     for batch_size, devices in [(6, 6), (20, 5), (7, 7), (11, 1), (16, 8)]:
-        found = HardwareDetector().get_optimal_configuration(usage_of(1, 1), batch_size=batch_size, specs=SPECS)
+        found = HardwareDetector().sharding_that_fits(usage_of(1, 1), batch_size=batch_size, specs=SPECS)
         assert found.sharding.data_parallel_size == devices
 
 
 def test_one_device_has_no_fsdp():
     one = replace(SPECS, device_count=1)
-    found = HardwareDetector().get_optimal_configuration(usage_of(1 * GIB, 18 * GIB), batch_size=4, specs=one)
+    found = HardwareDetector().sharding_that_fits(usage_of(1 * GIB, 18 * GIB), batch_size=4, specs=one)
     assert (found.sharding, found.accumulate) == (ShardingConfig(data_parallel_size=1), 2)
     assert found.reason.startswith("one device, each batch in 2 parts: a step needs 10.00 GiB of the 10.00 GiB")
 
 
 def test_where_memory_is_unknown_nothing_is_decided_about_it():
     unknown = replace(SPECS, device_memory=None)
-    found = HardwareDetector().get_optimal_configuration(usage_of(10**15, 1), batch_size=8, specs=unknown)
+    found = HardwareDetector().sharding_that_fits(usage_of(10**15, 1), batch_size=8, specs=unknown)
     assert (found.sharding, found.accumulate) == (ShardingConfig(data_parallel_size=8), 1)
     assert "the memory of a device is unknown, so nothing is said about FSDP" in found.reason
-    silent = HardwareDetector().get_optimal_configuration(lambda sharding, accumulate: None, batch_size=8, specs=SPECS)
+    silent = HardwareDetector().sharding_that_fits(lambda sharding, accumulate: None, batch_size=8, specs=SPECS)
     assert silent.usage is None
     assert "the memory that the step needs is unknown" in silent.reason
 
 
 def test_nothing_fits():
     with pytest.raises(InvalidInputError, match=r"batch_size 24 needs 20\.\d+ GiB on each of 8 devices at the least, "):
-        HardwareDetector().get_optimal_configuration(usage_of(160 * GIB, 1 * GIB), batch_size=24, specs=SPECS)
+        HardwareDetector().sharding_that_fits(usage_of(160 * GIB, 1 * GIB), batch_size=24, specs=SPECS)

@@ -26,16 +26,16 @@ from artifex.core.mesh import MESH_AXES, DeviceMeshManager, ShardingConfig
 )
 def test_sizes(fields, sizes):
     manager = DeviceMeshManager()
-    mesh = manager.create_mesh(ShardingConfig(**fields))
+    mesh = manager.mesh_for(ShardingConfig(**fields))
     assert mesh.axis_names == MESH_AXES
     assert tuple(mesh.shape.values()) == sizes
-    assert manager.validate_mesh_config(ShardingConfig(**fields)) == dict(mesh.shape)
+    assert manager.axis_sizes(ShardingConfig(**fields)) == dict(mesh.shape)
     assert mesh.axis_types == (AxisType.Auto,) * 5
     assert set(mesh.devices.flat) == set(jax.devices()[: math.prod(sizes)])
 
 
 def test_devices_given():
-    mesh = DeviceMeshManager(jax.devices()[2:6]).create_mesh(ShardingConfig(tensor_parallel_size=2))
+    mesh = DeviceMeshManager(jax.devices()[2:6]).mesh_for(ShardingConfig(tensor_parallel_size=2))
     assert tuple(mesh.shape.values()) == (2, 1, 2, 1, 1)
     assert set(mesh.devices.flat) == set(jax.devices()[2:6])
 
@@ -43,9 +43,9 @@ def test_devices_given():
 def test_refusals_name_the_way_out():
     manager = DeviceMeshManager()
     with pytest.raises(InvalidInputError, match=r"tensor_parallel_size 3 .* 8 devices .* 1, 2, 4, 8"):
-        manager.validate_mesh_config(ShardingConfig(tensor_parallel_size=3), 8)
+        manager.axis_sizes(ShardingConfig(tensor_parallel_size=3), 8)
     with pytest.raises(InvalidInputError, match=r"data_parallel_size 4 with tensor_parallel_size 4 needs 16 devices"):
-        manager.create_mesh(ShardingConfig(data_parallel_size=4, tensor_parallel_size=4))
+        manager.mesh_for(ShardingConfig(data_parallel_size=4, tensor_parallel_size=4))
     for field in ("data_parallel_size", "tensor_parallel_size", "pipeline_parallel_size", "expert_parallel_size"):
         with pytest.raises(ValidationError, match=field):
             ShardingConfig(**{field: 0})
@@ -58,13 +58,13 @@ def test_other_processes_may_not_be_left_out():
 
     manager = DeviceMeshManager([Elsewhere(0), Elsewhere(1)])
     with pytest.raises(InvalidInputError, match="every process"):
-        manager.create_mesh(ShardingConfig(data_parallel_size=1))
+        manager.mesh_for(ShardingConfig(data_parallel_size=1))
 
 
 def test_the_simplest_sharding_that_fits_a_transformer():
     # 1e9 parameters in 20 layers: state 16e9 bytes, a layer's parameters and gradients 0.4e9.
     def propose(memory, n_heads=12):
-        return DeviceMeshManager().optimize_for_transformer(10**9, 20, n_heads, n_devices=8, memory_per_device=int(memory))
+        return DeviceMeshManager().sharding_for_transformer(10**9, 20, n_heads, n_devices=8, memory_per_device=int(memory))
 
     assert propose(16e9) == ShardingConfig(data_parallel_size=8)
     assert propose(15.9e9) == propose(2.4e9) == ShardingConfig(data_parallel_size=8, fsdp_enabled=True)
@@ -78,9 +78,9 @@ def test_the_simplest_sharding_that_fits_a_transformer():
 
 def test_transformer_refusals():
     with pytest.raises(InvalidInputError, match="memory_per_device"):
-        DeviceMeshManager(jax.devices("cpu")).optimize_for_transformer(10, 1, 1)
+        DeviceMeshManager(jax.devices("cpu")).sharding_for_transformer(10, 1, 1)
     with pytest.raises(InvalidInputError, match="n_layers"):
-        DeviceMeshManager().optimize_for_transformer(10, 0, 1, memory_per_device=100)
+        DeviceMeshManager().sharding_for_transformer(10, 0, 1, memory_per_device=100)
 
 
 def test_the_config_needs_no_jax():

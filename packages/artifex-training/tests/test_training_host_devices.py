@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from artifex.core.host_threads import cores
+from artifex.core.host_limits import whole_cores
 from artifex.core.testing import user_environment
 from artifex.training.host_devices import WORTH_SPLITTING, advise, count_flops
 
@@ -197,7 +197,7 @@ def test_devices_do_not_starve_each_other_in_an_all_reduce(environment, devices)
     ids=["ours", "chosen for jax", "chosen for xla", "too small a pool"],
 )
 def test_there_are_threads_for_every_device(environment, chosen, least):
-    assert int(pool_size(chosen, environment)) == cores() + 2 * least
+    assert int(pool_size(chosen, environment)) == whole_cores() + 2 * least
 
 
 def test_one_device_and_a_larger_pool_are_left_as_they_are():

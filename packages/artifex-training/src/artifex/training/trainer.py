@@ -370,7 +370,7 @@ class Trainer:
         shapes = self._plan(loader)
         state = jax.tree.map(lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes, self.layout)
         arguments = *StateForm.flatten(state), *self._placement.step_shapes(loader)
-        return HardwareDetector().estimate_memory_usage(self._compiled_step, *arguments)
+        return HardwareDetector().compiled_memory(self._compiled_step, *arguments)
 
     def _evaluation_batch(self, data: Any) -> int:
         """The configured batch size, or all of a smaller data set."""
