@@ -131,6 +131,14 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--cache-dir", str(CACHE / "import-linter"))
 
 
+@nox.session
+def index(session: nox.Session) -> None:
+    """Remake the core's index of our own names from the plugins; after a plugin or a config has changed."""
+    install(session)
+    session.run("python", "scripts/make_index.py", *session.posargs)
+    session.run("python", "docs/tools/tables.py")
+
+
 def stray_packages() -> list[str]:
     """Every ``__init__.py`` in a folder that more than one distribution fills, or may."""
     sources = [folder / "src" for folder in DISTRIBUTIONS.values()]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from artifex.core import host_limits
 from artifex.core.host_limits import whole_cores
 from artifex.core.testing import user_environment
 from artifex.training.host_devices import WORTH_SPLITTING, advise, count_flops
@@ -104,6 +105,13 @@ def test_one_device_where_more_would_not_help(function, inputs, options, reason)
 
 def test_the_batch_decides_how_many_cores_can_be_used():
     assert advise(big, *big_inputs(66), batch_size=66, cores=4).devices == 3
+
+
+def test_a_quota_of_two_cores_gets_two_devices(monkeypatch):
+    """However many cores the machine has: more devices than the quota pays for would stop each other."""
+    monkeypatch.setattr(host_limits, "usable_cores", lambda root=None: 2.5)
+    advice = advise(big, *big_inputs(64), batch_size=64)
+    assert (advice.devices, advice.reason[:30]) == (2, "2 CPU devices, one a core: con")
 
 
 def test_the_examples_lie_on_either_side_of_the_threshold():

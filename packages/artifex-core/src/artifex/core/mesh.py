@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
@@ -32,6 +32,16 @@ MOST_PARAMETERS_A_DEVICE = 2_300_000_000
 Size = Annotated[int, Field(ge=1)]
 
 
+def _without_a_schedule(size: int) -> int:
+    if size > 1:
+        raise ValueError(
+            "there is no pipeline schedule yet, so every stage would compute the whole batch; leave it at 1, and divide the "
+            "model with fsdp_enabled or tensor_parallel_size"
+        )
+    return size
+
+
+
 @config
 class ShardingConfig(Config):
     """How a run is spread over devices: the product of the sizes is the number of devices it uses."""
@@ -40,7 +50,7 @@ class ShardingConfig(Config):
     """Groups of devices that each take a share of the batch; none given means all the devices that the other sizes leave."""
     tensor_parallel_size: Size = 1
     """Devices that share each layer's matrix products."""
-    pipeline_parallel_size: Size = 1
+    pipeline_parallel_size: Annotated[Size, AfterValidator(_without_a_schedule)] = 1
     """Devices that hold consecutive parts of the stack of layers: 1 so far, since there is no schedule for more."""
     expert_parallel_size: Size = 1
     """Devices that share the experts of a mixture."""
@@ -48,13 +58,6 @@ class ShardingConfig(Config):
     """Share parameters and optimiser state among the data-parallel devices too (fully sharded data parallelism)."""
     fsdp_min_weight_size: Annotated[int, Field(ge=0)] = 2**18
     """Arrays of fewer elements stay whole on every device, since gathering them costs more than they weigh."""
-
-    def __post_init__(self) -> None:
-        if self.pipeline_parallel_size > 1:
-            raise ValueError(
-                f"pipeline_parallel_size is {self.pipeline_parallel_size}, but there is no pipeline schedule yet: every stage "
-                "would compute the whole batch. Leave it at 1, and divide the model with fsdp_enabled or tensor_parallel_size"
-            )
 
 
 class DeviceMeshManager:
