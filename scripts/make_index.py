@@ -17,7 +17,7 @@ from artifex.core import plugins
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "packages/artifex-core/src/artifex/core/plugins/provided.py"
-HEAD = '''"""What each of our own distributions registers, and where its configs are. Written by ``nox -s index``; not edited by hand."""
+HEAD = '''"""What each of our own distributions registers, and where its configs are. Made by ``nox -s index``."""
 
 from __future__ import annotations
 '''

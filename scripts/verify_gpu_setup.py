@@ -27,7 +27,8 @@ def main() -> None:
     problems = list(findings.problems)
     platform = None if findings.hardware is None else findings.hardware.platform
     if platform == "cpu" and DRIVER.exists():
-        problems.append(f'{DRIVER} is there, but JAX computes on the CPU: pip install "jax[cuda13]", and leave JAX_PLATFORMS unset')
+        remedy = 'pip install "jax[cuda13]", and leave JAX_PLATFORMS unset'
+        problems.append(f"{DRIVER} is there, but JAX computes on the CPU: {remedy}")
     speed = None if platform is None else HardwareDetector().measure_matmul_flops()
     if as_json:
         print(json.dumps(findings.as_dict() | {"platform": platform, "matmul_flops": speed, "problems": problems}, indent=2))

@@ -31,7 +31,7 @@ def test_the_index_is_what_nox_makes_of_the_plugins():
 def test_two_configs_of_one_name_have_no_place_in_the_index(tmp_path):
     """One path hands on all configs, so a name that two distributions use is to be changed, not chosen between."""
     script = runpy.run_path(str(ROOT / "scripts/make_index.py"))
-    text = "@config\nclass SameConfig(Config):\n    pass\n\n@config\nclass _Hidden(Config):\n    pass\n\nclass NoneConfig:\n    pass\n"
+    text = "@config\nclass SameConfig: ...\n@config\nclass _Hidden: ...\nclass NoConfig: ...\n"
     folders = {f"artifex-{name}": tmp_path / name for name in "ab"}
     for name, folder in zip("ab", folders.values(), strict=True):
         (folder / "artifex" / name).mkdir(parents=True)

@@ -240,7 +240,9 @@ def test_numbers_below_one_are_refused():
         HardwareDetector().estimate_memory_usage(1, "huge")
 
 
-@pytest.mark.parametrize(("parameters", "fsdp"), [(10 * 2**30 // 16, False), (10 * 2**30 // 16 + 1, True), (8 * 10 * 2**30 // 16, True)])
+@pytest.mark.parametrize(
+    ("parameters", "fsdp"), [(10 * 2**30 // 16, False), (10 * 2**30 // 16 + 1, True), (8 * 10 * 2**30 // 16, True)]
+)
 def test_the_training_state_of_a_model_decides_between_data_parallelism_and_fsdp(parameters, fsdp):
     """A device of 10 GiB holds 16 bytes for each of 10 GiB / 16 parameters, and no more. Nothing is allocated."""
     model = nnx.eval_shape(lambda: Vector(parameters))
@@ -257,7 +259,9 @@ class Vector(nnx.Module):
 
 def test_a_training_state_that_fits_nowhere_or_that_nothing_is_known_about():
     model = nnx.eval_shape(lambda: Vector(8 * 10 * 2**30 // 16 + 1))
-    with pytest.raises(InvalidInputError, match=r"Vector keeps 80.00 GiB \(5,368,709,121 parameters\), and there are 10.00 GiB on each of 8"):
+    with pytest.raises(
+        InvalidInputError, match=r"Vector keeps 80.00 GiB \(5,368,709,121 parameters\), and there are 10.00 GiB on each of 8"
+    ):
         HardwareDetector().get_optimal_configuration(model, specs=SPECS)
     unknown = HardwareDetector().get_optimal_configuration(model, specs=replace(SPECS, device_memory=None))
     assert unknown.sharding == ShardingConfig(data_parallel_size=8)

@@ -103,7 +103,14 @@ def test_the_rule_of_thumb_is_that_of_the_megatron_table():
 
 @pytest.mark.parametrize(
     ("written", "count"),
-    [("7b", 7 * 10**9), ("1.1b", 1_100_000_000), ("350M", 350 * 10**6), ("2k", 2000), ("1.8T", 1_800_000_000_000), ("1_000", 1000)],
+    [
+        ("7b", 7 * 10**9),
+        ("1.1b", 1_100_000_000),
+        ("350M", 350 * 10**6),
+        ("2k", 2000),
+        ("1.8T", 1_800_000_000_000),
+        ("1_000", 1000),
+    ],
 )
 def test_parameters_as_people_write_them(written, count):
     assert parameter_count(written) == parameter_count(count) == count
@@ -129,7 +136,7 @@ def test_other_processes_may_not_be_left_out():
     manager = DeviceMeshManager([Elsewhere(0), Elsewhere(1)])
     with pytest.raises(InvalidInputError, match="every process"):
         manager.mesh_for(ShardingConfig(data_parallel_size=1))
-    with pytest.raises(InvalidInputError, match="every process must take part. Use all of them"):
+    with pytest.raises(InvalidInputError, match=r"every process must take part\. Use all of them"):
         manager.create_mesh((1, 1), ("data", "model"))
 
 

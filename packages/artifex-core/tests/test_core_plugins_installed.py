@@ -191,7 +191,9 @@ def test_doctor_speaks_json(good):
     found = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, "")
     assert found["libraries"].keys() >= {"artifex-core", "jax", "flax"}
-    assert [(p["name"], p["distribution"], p["version"]) for p in found["plugins"]] == [("artifact_good", "artifact-good", "3.1")]
+    assert [(p["name"], p["distribution"], p["version"]) for p in found["plugins"]] == [
+        ("artifact_good", "artifact-good", "3.1")
+    ]
     assert found["problems"] == ["plugin 'broken_thing' of broken-thing 1.0 was skipped: RuntimeError: at import"]
     assert found["hardware"].startswith("devices: 3")
 

@@ -27,9 +27,10 @@ class DeviceManager:
 
         Returns:
             ``backend`` (``"cpu"``, ``"gpu"``, ``"tpu"``), ``jax_devices`` (all of them, of every process), ``device_count``,
-            ``local_device_count``, ``gpu_count``, ``process_index``, ``process_count``, ``cpu_count`` (whole
-            cores that this process may keep busy, after the limits of its container), ``jax_version``, ``jaxlib_version``, ``platform_version`` and ``devices``: for each device that belongs to
-            this process a dict of ``id``, ``platform``, ``kind``, ``memory_bytes`` (its limit) and ``memory_in_use_bytes``.
+            ``local_device_count``, ``gpu_count``, ``process_index``, ``process_count``, ``cpu_count`` (whole cores that this
+            process may keep busy, after the limits of its container), ``jax_version``, ``jaxlib_version``,
+            ``platform_version`` and ``devices``: for each device that belongs to this process a dict of ``id``, ``platform``,
+            ``kind``, ``memory_bytes`` (its limit) and ``memory_in_use_bytes``.
             What a device does not report is ``None``.
         """
         return {

@@ -41,7 +41,6 @@ def _without_a_schedule(size: int) -> int:
     return size
 
 
-
 @config
 class ShardingConfig(Config):
     """How a run is spread over devices: the product of the sizes is the number of devices it uses."""

@@ -5,8 +5,8 @@ r"""Base distributions: what a flow makes of the data, and what it draws from.
     mixture     sum_k pi_k N(x; m_k, diag s_k^2)                     several modes (Izmailov et al. 2020, arXiv:1912.13025)
     uniform     1 / prod_d (high - low) on a box                     for maps onto a bounded support
 
-A stranger's distribution plugs in as ours do: a :class:`BaseDistributionConfig` of its own, a class that follows :class:`BaseDistribution`,
-and a ``ComponentEntry(slot="base_distribution", ...)``.
+A stranger's distribution plugs in as ours do: a :class:`BaseDistributionConfig` of its own, a class that follows
+:class:`BaseDistribution`, and a ``ComponentEntry(slot="base_distribution", ...)``.
 
 Shapes: ``B = batch, N = draws, ... = one example, K = components``.
 """
@@ -28,8 +28,8 @@ from artifex.core.config import Config, Registered, config
 from artifex.flow.bijections.bijection import at_least_float32, sum_over_example
 
 __all__ = [
-    "BaseDistributionConfig",
     "BaseDistribution",
+    "BaseDistributionConfig",
     "BaseField",
     "Mixture",
     "MixtureConfig",

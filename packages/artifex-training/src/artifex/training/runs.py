@@ -331,7 +331,8 @@ def _choose_mesh(
     if jax.default_backend() != "cpu":
         used, note = devices_for(micro_batch, there), _idle_devices(config, there)
     elif there < advice.devices:
-        used, note = devices_for(micro_batch, there), f"{advice.devices} CPU devices would be faster, but JAX has {there} already"
+        used = devices_for(micro_batch, there)
+        note = f"{advice.devices} CPU devices would be faster, but JAX has {there} already"
     else:
         used, note = advice.devices, advice.reason
     return ShardingConfig(data_parallel_size=used), (note,) if note else ()

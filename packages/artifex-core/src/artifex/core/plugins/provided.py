@@ -1,4 +1,4 @@
-"""What each of our own distributions registers, and where its configs are. Written by ``nox -s index``; not edited by hand."""
+"""What each of our own distributions registers and where its configs are: written by ``nox -s index``, not by hand."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "psnr",
             "ssim",
         ),
-        "modality": (
-            "image",
-        ),
+        "modality": ("image",),
         "dataset": (
             "digits",
             "huggingface",
@@ -117,9 +115,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "mutual_information_gap",
             "rate",
         ),
-        "dataset": (
-            "codes",
-        ),
+        "dataset": ("codes",),
         "component": (
             "likelihood/bernoulli",
             "likelihood/discretized_logistic",

@@ -25,8 +25,8 @@ def register_model(
 ) -> Callable[[C], C]:
     """Decorator of a model's class: registers it in this process as a plugin's hook does for everybody.
 
-    ``create_model``, run files, the trainer, ``save_model`` and ``load_model`` then know it, in this process; another one has to
-    register it too before it loads such a model or resumes its run. Running the cell again replaces what it registered.
+    ``create_model``, run files, the trainer, ``save_model`` and ``load_model`` then know it, in this process; another one has
+    to register it too before it loads such a model or resumes its run. Running the cell again replaces what it registered.
 
     Args:
         name: what run files call it.

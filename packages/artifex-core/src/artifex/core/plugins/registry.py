@@ -24,7 +24,6 @@ from artifex.core.plugins.manager import (
     normalized,
 )
 
-
 THIS_PROCESS = Plugin("register_model", "", "this process", "")
 """Whose entries those are that no plugin gave."""
 
@@ -160,7 +159,8 @@ class Registry:
             return self.entry_for_slot(slot, matches[0])
         if slot == "model" and (newer := self._registered_anew(cls)):
             raise UnknownNameError(
-                f"this {cls.__name__} is of an earlier registration of {newer!r}; make the config anew, with the class as it is now"
+                f"this {cls.__name__} is of an earlier registration of {newer!r}; make the config anew, with the class as it "
+                "is now"
             )
         missing = "".join(f"; {problem}" for problem in self._absent())
         raise UnknownNameError(

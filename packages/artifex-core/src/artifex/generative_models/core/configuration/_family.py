@@ -1,4 +1,4 @@
-"""The documented module of one family's configs (``vae_config``), answered from the index, whether the family is there or not."""
+"""The documented module of one family's configs (``vae_config``): answered from the index, be the family there or not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ __all__ = ["attach", "is_installed", "our_own"]
 def attach(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of ``module``, whose last name is one of :data:`CONFIG_MODULES`.
 
-    A name that ends in ``Config`` and cannot be had raises :class:`ImportError`, which says why; Python would replace the message
-    of an ``AttributeError`` in ``from ... import``.
+    A name that ends in ``Config`` and cannot be had raises :class:`ImportError`, which says why; Python would replace the
+    message of an ``AttributeError`` in ``from ... import``.
     """
     last = module.rpartition(".")[2]
     distribution = CONFIG_MODULES[last]
 
     def names() -> list[str]:
-        return sorted(name for name, (_, home) in CONFIG_HOME.items() if home == distribution) if is_installed(distribution) else []
+        return (
+            sorted(name for name, (_, home) in CONFIG_HOME.items() if home == distribution)
+            if is_installed(distribution)
+            else []
+        )
 
     def get(name: str) -> Any:
         if CONFIG_HOME.get(name, ("", ""))[1] == distribution:
