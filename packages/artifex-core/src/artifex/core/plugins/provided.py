@@ -1,4 +1,4 @@
-"""What each of our own distributions registers and where its configs are: written by ``nox -s index``, not by hand."""
+"""What each of our own distributions registers, and where its configs are. Made by ``nox -s index``."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "psnr",
             "ssim",
         ),
-        "modality": ("image",),
+        "modality": (
+            "image",
+        ),
         "dataset": (
             "digits",
             "huggingface",
@@ -115,7 +117,9 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "mutual_information_gap",
             "rate",
         ),
-        "dataset": ("codes",),
+        "dataset": (
+            "codes",
+        ),
         "component": (
             "likelihood/bernoulli",
             "likelihood/discretized_logistic",
