@@ -35,6 +35,7 @@ class ImageModality:
         rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given none, outside
             compiled functions. Left out, a config that makes random draws needs ``rngs`` at each call.
 
+    Example:
         >>> from artifex.modalities.image import ImageModality, ImageModalityConfig
         >>> digits = ImageModality(ImageModalityConfig(height=8, width=8, binarize=0.5))
         >>> digits.prepare({"x": np.full((2, 8, 8), 200, np.uint8)}, rngs=nnx.Rngs(0), train=True)["x"].shape
