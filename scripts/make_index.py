@@ -53,7 +53,9 @@ def _provides(registry: plugins.Registry, names: list[str]) -> Iterator[str]:
         if any(kinds.values()):
             yield f'    "{name}": {{'
             for kind, keys in kinds.items():
-                if keys:
+                if len(keys) == 1:
+                    yield f'        "{kind}": ("{keys[0]}",),'
+                elif keys:
                     yield from (f'        "{kind}": (', *(f'            "{key}",' for key in keys), "        ),")
             yield "    },"
     yield "}"

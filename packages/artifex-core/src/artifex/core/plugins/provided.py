@@ -61,9 +61,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "psnr",
             "ssim",
         ),
-        "modality": (
-            "image",
-        ),
+        "modality": ("image",),
         "dataset": (
             "digits",
             "huggingface",
@@ -117,9 +115,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "mutual_information_gap",
             "rate",
         ),
-        "dataset": (
-            "codes",
-        ),
+        "dataset": ("codes",),
         "component": (
             "likelihood/bernoulli",
             "likelihood/discretized_logistic",
