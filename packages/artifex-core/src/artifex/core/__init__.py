@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from artifex.core.frozen import Frozen as Frozen, freeze as freeze
     from artifex.core.hardware import HardwareDetector as HardwareDetector, HardwareSpecs as HardwareSpecs
     from artifex.core.mesh import DeviceMeshManager as DeviceMeshManager, ShardingConfig as ShardingConfig
+    from artifex.core.plugins import register_model as register_model
     from artifex.core.storage import load_model as load_model, save_model as save_model
 
 __getattr__, __dir__, __all__ = _lazy.attach(
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "load_model": "artifex.core.storage",
         "nn": "artifex.core.nn",
         "plugins": "artifex.core.plugins",
+        "register_model": "artifex.core.plugins",
         "save_model": "artifex.core.storage",
         "testing": "artifex.core.testing",
     },

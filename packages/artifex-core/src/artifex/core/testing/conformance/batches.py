@@ -40,7 +40,7 @@ def any_batch_size(subject: Subject) -> None:
     def everything(state: Any, batch: Batch, bits: jax.Array) -> Any:  # one program, which is compiled once
         nonlocal traced
         made = {}
-        for traced, function in functions.items():  # noqa: B007 - the error says how far it came
+        for traced, function in functions.items():  # the error says how far it came
             made[traced] = function(state, batch, bits)
         return made
 
