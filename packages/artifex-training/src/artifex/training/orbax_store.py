@@ -1,0 +1,174 @@
+"""Orbax, set up for the checkpoints of a run. Imported at the first save or restore: it takes the better part of a second.
+
+A step holds two things: ``state``, one flat dict of arrays under dotted names, and ``extra``, plain data. Beside them lie
+checksums of all files; :mod:`artifex.training.checksums`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+from etils import epath
+from orbax.checkpoint import v1 as ocp
+
+from artifex.training.checksums import write_part, write_whole
+
+__all__ = ["Writer", "as_os_error", "load", "path_of"]
+
+PATIENCE = 600
+"""Seconds that the processes of a run wait for each other's files."""
+
+
+def path_of(url: str) -> Any:
+    """A path in cloud storage, with the methods of ``pathlib.Path``."""
+    return epath.Path(url)
+
+
+def load(step: Path, **wanted: Any) -> dict[str, Any]:
+    """Of a step, what ``wanted`` names: ``extra=None``, and in ``state`` the shapes and places of some or all arrays."""
+    context = _context()
+    context.pytree.loading.partial_load = True
+    with context:
+        return ocp.load_checkpointables(step, wanted)
+
+
+class Writer:
+    """Writes steps to a folder, in the background; makes the folder, and removes what a process that died left unfinished.
+
+    Args:
+        folder: where the steps lie.
+        keep: how many of the newest stay.
+        score: of a step's figures, how good they are; the best step stays, too. None: the newest alone.
+    """
+
+    def __init__(self, folder: Path, *, keep: int, score: Callable[[Mapping[str, Any]], float] | None):
+        policies = ocp.training.preservation_policies
+        kept: list[Any] = [policies.LatestN(keep)]
+        if score is not None:
+            kept.append(policies.BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False))
+        self.failure: BaseException | None = None
+        self.unfinished: Path | None = None
+        context = _context()
+        context.checkpointables.registry = _handlers(self)
+        context.asynchronous.post_finalization_callback = lambda: self._sum_up()  # a method would be copied, and its object
+        self._checkpointer = ocp.training.Checkpointer(
+            folder,
+            context=context,
+            save_decision_policy=_Always(),
+            preservation_policy=policies.AnyPreservationPolicy(kept),
+            cleanup_tmp_directories=True,
+        )
+
+    def save(self, step: int, state: dict[str, Any], extra: Any, figures: dict[str, Any] | None) -> None:
+        """Start to write a step; returns when the arrays are copied off the devices."""
+        self._checkpointer.save_checkpointables_async(step, {"state": state, "extra": extra}, force=True, metrics=figures)
+
+    @property
+    def is_writing(self) -> bool:
+        return self.failure is None and self._checkpointer.is_saving_in_progress()
+
+    def wait(self) -> None:
+        """Return when nothing is being written any more; raise what went wrong."""
+        if self.failure is not None:
+            raise self.failure
+        self._checkpointer.wait()
+
+    def abandon(self) -> None:
+        """After an error: see that this process writes no more. Orbax would raise the error again with the next step."""
+        if jax.process_count() == 1:  # others might be waited for in vain
+            with suppress(Exception):
+                self._checkpointer.wait()
+
+    def close(self) -> None:
+        self._checkpointer.close()
+
+    def _sum_up(self) -> None:
+        """Called by orbax in the first process, when all is written and before the step gets its name."""
+        assert self.unfinished is not None
+        write_whole(self.unfinished)
+
+
+class _Always:
+    """Orbax's view of when to save: the run has decided that."""
+
+    def should_save(self, step: Any, previous_steps: Sequence[Any], *, context: Any) -> bool:
+        return True
+
+
+class _ArraysHandler:
+    """Orbax's handler of arrays; when it has done, sums up this process's share of the files, and keeps what went wrong.
+
+    Orbax tells of an error when all processes have met, for which they may wait long.
+    """
+
+    writer: Writer
+
+    def __init__(self) -> None:
+        self._orbax = ocp.handlers.PyTreeHandler()
+
+    async def save(self, directory: Any, checkpointable: Any) -> Awaitable[None]:
+        self.writer.unfinished = _plain(directory.path).parent
+        return self._finish(directory, await self._orbax.save(directory, checkpointable))
+
+    async def _finish(self, directory: Any, written: Awaitable[None]) -> None:
+        try:
+            await written
+            write_part(_plain(directory.path), jax.process_index(), jax.process_count())
+        except BaseException as error:
+            self.writer.failure = error
+            raise
+
+    def is_handleable(self, checkpointable: Any) -> bool:
+        return self._orbax.is_handleable(checkpointable)
+
+
+def _handlers(writer: Writer) -> Any:
+    """What writes what. The handler of arrays goes by the name of orbax's own, so that orbax alone can read what it wrote."""
+    orbax = ocp.handlers.PyTreeHandler
+    name = {"__module__": orbax.__module__, "__qualname__": orbax.__qualname__}
+    registry = ocp.handlers.local_registry(include_global_registry=False)
+    registry.add(type("PyTreeHandler", (_ArraysHandler,), {"writer": writer, **name}), checkpointable_name="state")
+    registry.add(ocp.handlers.JsonHandler, checkpointable_name="extra")
+    registry.add(ocp.handlers.global_registry().get("metrics"), checkpointable_name="metrics")
+    return registry
+
+
+def _context() -> Any:
+    """How orbax works here: no compression, which saves little and costs much, and barriers that leave the devices alone."""
+    context = ocp.Context()
+    context.array.saving.use_compression = False
+    context.asynchronous.timeout_secs = PATIENCE
+    if jax.process_count() > 1:
+        context.multiprocessing.active_processes = set(range(jax.process_count()))
+    return context
+
+
+def _plain(path: Any) -> Any:
+    """``path`` as a ``pathlib.Path`` where it is one of this machine."""
+    return path if "://" in str(path) else Path(str(path))
+
+
+def as_os_error(error: BaseException, path: Path) -> BaseException:
+    """``error``, or the ``OSError`` that it stands for: the library that writes the arrays tells of them in words alone."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    if isinstance(error, OSError) or number is None:
+        return error
+    file = re.search(r'(?:Failed writing|Error opening file|local file).*?"([^"]+)"', str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1])), file[1] if file else str(path))
+
+
+class _NotTwice(logging.Filter):
+    """Leaves out what orbax logs of errors that it raises as well."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR or "orbax" not in record.pathname
+
+
+logging.getLogger("absl").addFilter(_NotTwice())
