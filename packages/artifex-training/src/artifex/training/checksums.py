@@ -20,7 +20,8 @@ __all__ = ["COMMITTED", "CorruptCheckpoint", "check_share", "write_part", "write
 WHOLE = "checksums.json"
 PART = "checksums-{}-of-{}.json"
 STEP_METADATA = "_CHECKPOINT_METADATA"
-"""Orbax's account of a step. It writes the moment of the commit into it when the checksums are there already."""
+"""Orbax's account of a step, which it still writes when the checksums are there already. What reading rests on is checked: by
+what kind of handler each thing was written."""
 COMMITTED = "commit_success.txt"
 """What orbax writes last of all, to say that a step is complete."""
 CHUNK = 2**24
@@ -39,11 +40,11 @@ def write_part(folder: Path, process: int, processes: int) -> None:
     _write(folder / PART.format(process, processes), {name: _sum(folder / name) for name in _share(sizes, process, processes)})
 
 
-def write_whole(step: Path) -> None:
-    """Sum up all files of ``step`` that no part covers, the parts among them."""
+def write_whole(step: Path, handlers: Mapping[str, str]) -> None:
+    """Sum up all files of ``step`` that no part covers, the parts among them; ``handlers``: by what each thing was written."""
     names = [_name(path, step) for path in _files(step)]
-    covered = {name for part in _parts(names) for name in _read_part(step, part)}
-    _write(step / WHOLE, {name: _sum(step / name) for name in names if name not in covered})
+    covered = {STEP_METADATA, *(name for part in _parts(names) for name in _read_part(step, part))}
+    _write(step / WHOLE, {name: _sum(step / name) for name in names if name not in covered}, handlers)
 
 
 def check_share(step: Path, process: int, processes: int) -> None:
@@ -53,7 +54,8 @@ def check_share(step: Path, process: int, processes: int) -> None:
         CorruptCheckpoint: one of them is missing, or is not what was written.
         OSError: one may not be read, which says nothing about what is in it.
     """
-    listed = _read(step / WHOLE)
+    listed, handlers = _read(step / WHOLE)
+    _check_metadata(step / STEP_METADATA, handlers)
     for name in listed:
         _check(step, name, listed[name])
     for part in _parts(listed):
@@ -98,10 +100,6 @@ def _share(sizes: Mapping[str, int], process: int, processes: int) -> list[str]:
 
 def _sum(path: Path) -> Entry:
     """Size and checksum of a file."""
-    if path.name == STEP_METADATA:
-        metadata = json.loads(path.read_bytes())
-        metadata.pop("commit_timestamp_nsecs", None)
-        return 0, zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
     size = found = 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -118,28 +116,36 @@ def _check(step: Path, name: str, expected: Entry) -> None:
         raise CorruptCheckpoint(f"{name} is changed: its checksum is wrong")
 
 
-def _write(path: Path, entries: Mapping[str, Entry]) -> None:
-    path.write_text(json.dumps({"crc32": _own_sum(entries), "files": entries}))
+def _check_metadata(path: Path, handlers: Mapping[str, str]) -> None:
+    with _explaining(path.name):
+        metadata = json.loads(path.read_bytes())
+        moments = [moment for key, moment in metadata.items() if key.endswith("_nsecs")]
+        if metadata["item_handlers"] != handlers or not all(isinstance(moment, int) for moment in moments):
+            raise CorruptCheckpoint(f"{path.name} is changed: it does not tell what was written")
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def _write(path: Path, entries: Mapping[str, Entry], handlers: Mapping[str, str] | None = None) -> None:
+    told = [entries, handlers or {}]
+    path.write_text(json.dumps({"crc32": _own_sum(told), "told": told}))
+
+
+def _read(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     """What :func:`_write` wrote, no bit of it changed."""
     with _explaining(path.name):
-        content = path.read_bytes()
-        table = json.loads(content)
-        entries = {name: (size, found) for name, (size, found) in table["files"].items()}
-        if table["crc32"] != _own_sum(entries):
+        table = json.loads(path.read_bytes())
+        entries, handlers = table["told"]
+        if table["crc32"] != _own_sum(table["told"]):
             raise CorruptCheckpoint(f"{path.name} is changed: its checksum is wrong")
-        return entries
+        return {name: (size, found) for name, (size, found) in entries.items()}, handlers
 
 
 def _read_part(step: Path, part: str) -> dict[str, Entry]:
     folder = part.rpartition("/")[0]
-    return {f"{folder}/{name}": entry for name, entry in _read(step / part).items()}
+    return {f"{folder}/{name}": entry for name, entry in _read(step / part)[0].items()}
 
 
-def _own_sum(entries: Mapping[str, Entry]) -> int:
-    return zlib.crc32(json.dumps(entries, sort_keys=True).encode())
+def _own_sum(told: Any) -> int:
+    return zlib.crc32(json.dumps(told, sort_keys=True).encode())
 
 
 @contextmanager

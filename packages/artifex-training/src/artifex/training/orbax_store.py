@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +56,7 @@ class Writer:
             kept.append(policies.BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False))
         self.failure: BaseException | None = None
         self.unfinished: Path | None = None
+        self._handlers: dict[str, str] = {}
         context = _context()
         context.checkpointables.registry = _handlers(self)
         context.asynchronous.post_finalization_callback = lambda: self._sum_up()  # a method would be copied, and its object
@@ -68,7 +70,9 @@ class Writer:
 
     def save(self, step: int, state: dict[str, Any], extra: Any, figures: dict[str, Any] | None) -> None:
         """Start to write a step; returns when the arrays are copied off the devices."""
-        self._checkpointer.save_checkpointables_async(step, {"state": state, "extra": extra}, force=True, metrics=figures)
+        things = {"state": state, "extra": extra}
+        self._handlers = {name: kind for name, kind in _KINDS.items() if name in things or (name == "metrics" and figures)}
+        self._checkpointer.save_checkpointables_async(step, things, force=True, metrics=figures)
 
     @property
     def is_writing(self) -> bool:
@@ -92,7 +96,7 @@ class Writer:
     def _sum_up(self) -> None:
         """Called by orbax in the first process, when all is written and before the step gets its name."""
         assert self.unfinished is not None
-        write_whole(self.unfinished)
+        write_whole(self.unfinished, self._handlers)
 
 
 class _Always:
@@ -129,24 +133,30 @@ class _ArraysHandler:
         return self._orbax.is_handleable(checkpointable)
 
 
+_ORBAX = {
+    "state": ocp.handlers.PyTreeHandler,
+    "extra": ocp.handlers.JsonHandler,
+    "metrics": ocp.handlers.global_registry().get("metrics"),
+}
+_KINDS = {name: f"{handler.__module__}.{handler.__qualname__}" for name, handler in _ORBAX.items()}
+"""What is written by what, in the words of orbax's own account of a step."""
+
+
 def _handlers(writer: Writer) -> Any:
     """What writes what. The handler of arrays goes by the name of orbax's own, so that orbax alone can read what it wrote."""
-    orbax = ocp.handlers.PyTreeHandler
-    name = {"__module__": orbax.__module__, "__qualname__": orbax.__qualname__}
+    module, _, name = _KINDS["state"].rpartition(".")
+    arrays = type(name, (_ArraysHandler,), {"writer": writer, "__module__": module, "__qualname__": name})
     registry = ocp.handlers.local_registry(include_global_registry=False)
-    registry.add(type("PyTreeHandler", (_ArraysHandler,), {"writer": writer, **name}), checkpointable_name="state")
-    registry.add(ocp.handlers.JsonHandler, checkpointable_name="extra")
-    registry.add(ocp.handlers.global_registry().get("metrics"), checkpointable_name="metrics")
+    for thing, handler in {**_ORBAX, "state": arrays}.items():
+        registry.add(handler, checkpointable_name=thing)
     return registry
 
 
 def _context() -> Any:
-    """How orbax works here: no compression, which saves little and costs much, and barriers that leave the devices alone."""
+    """How orbax works here: without compression, which saves little and costs much."""
     context = ocp.Context()
     context.array.saving.use_compression = False
     context.asynchronous.timeout_secs = PATIENCE
-    if jax.process_count() > 1:
-        context.multiprocessing.active_processes = set(range(jax.process_count()))
     return context
 
 
@@ -157,11 +167,13 @@ def _plain(path: Any) -> Any:
 
 def as_os_error(error: BaseException, path: Path) -> BaseException:
     """``error``, or the ``OSError`` that it stands for: the library that writes the arrays tells of them in words alone."""
+    if isinstance(error, OSError):
+        return error if error.filename or error.errno is None else OSError(error.errno, error.strerror, str(path))
     number = re.search(r"os_error_code='(\d+)'", str(error))
-    if isinstance(error, OSError) or number is None:
+    if number is None:
         return error
-    file = re.search(r'(?:Failed writing|Error opening file|local file).*?"([^"]+)"', str(error))
-    return OSError(int(number[1]), os.strerror(int(number[1])), file[1] if file else str(path))
+    files = re.findall(r'(?:local file|Failed writing:) "([^"]+)"', str(error))  # from the folder to the file in it
+    return OSError(int(number[1]), os.strerror(int(number[1])), files[-1] if files else str(path))
 
 
 class _NotTwice(logging.Filter):
@@ -172,3 +184,19 @@ class _NotTwice(logging.Filter):
 
 
 logging.getLogger("absl").addFilter(_NotTwice())
+
+
+def _leave_out_late_news(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``sys.unraisablehook`` without one thing: after an error, arrays that are still being written report to nobody.
+
+    They want to tell an event loop that has ended with the first error, which would print a traceback of no use.
+    """
+
+    def told(unraisable: Any) -> None:
+        if not (isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"):
+            hook(unraisable)
+
+    return told
+
+
+sys.unraisablehook = _leave_out_late_news(sys.unraisablehook)
