@@ -176,14 +176,14 @@ def as_os_error(error: BaseException, path: Path) -> BaseException:
     return OSError(int(number[1]), os.strerror(int(number[1])), files[-1] if files else str(path))
 
 
-class _NotTwice(logging.Filter):
-    """Leaves out what orbax logs of errors that it raises as well."""
+class _Silence(logging.Filter):
+    """Leaves out what orbax logs: it raises its errors as well, and how often to save is not its affair."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno < logging.ERROR or "orbax" not in record.pathname
+        return "orbax" not in record.pathname
 
 
-logging.getLogger("absl").addFilter(_NotTwice())
+logging.getLogger("absl").addFilter(_Silence())
 
 
 def _leave_out_late_news(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
