@@ -480,6 +480,7 @@ jax.distributed.initialize(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
 
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
+from artifex.core.errors import RunError
 from artifex.training.checkpoints import Checkpoints
 
 mesh = jax.make_mesh((8,), ("fsdp",), axis_types=(jax.sharding.AxisType.Auto,))
@@ -497,30 +498,44 @@ with Checkpoints(sys.argv[3]) as checkpoints:
         checkpoints.save(step, place(step), {"seed": step})
     checkpoints.wait()
     layout = {"a": NamedSharding(mesh, P()), "b": NamedSharding(mesh, P(None, "fsdp")), "c": NamedSharding(mesh, P())}
-    step, arrays, extra = checkpoints.restore(place(0), layout)
-assert (step, extra) == (3, {"seed": 3})
-for name, array in arrays.items():
-    for shard in array.addressable_shards:
-        np.testing.assert_array_equal(np.asarray(shard.data), 3 * whole[name][shard.index])
+    restored = checkpoints.restore(place(0), layout)
+for (step, arrays, extra), n in ((restored, 3), (Checkpoints(sys.argv[4]).restore(place(0), layout), 5)):
+    assert (step, extra) == (n, {"seed": n})
+    for name, array in arrays.items():
+        for shard in array.addressable_shards:
+            np.testing.assert_array_equal(np.asarray(shard.data), n * whole[name][shard.index])
+damaged = Checkpoints(sys.argv[5])
+try:
+    damaged.restore(place(0), layout)
+    raise AssertionError("it is damaged")
+except RunError as error:
+    assert "all are damaged" in str(error)
 jax.distributed.shutdown()
 """
 
 
 @pytest.mark.nightly
-def test_two_processes_write_one_checkpoint_and_one_reads_it(tmp_path):
+def test_two_processes_write_one_checkpoint_and_one_reads_it_and_the_other_way(tmp_path):
+    tree = {"a": np.arange(48.0, dtype="f").reshape(8, 6), "b": np.arange(80, dtype="f").reshape(5, 16), "c": np.float32(3)}
+    for name in ("one", "damaged"):
+        with Checkpoints(tmp_path / name) as checkpoints:
+            checkpoints.save(5, jax.tree.map(lambda x: 5 * jnp.asarray(x), tree), {"seed": 5})
+    flip(0.5)(data_file(tmp_path / "damaged", 5))
+    two = tmp_path / "two"
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
-    commands = [[sys.executable, "-c", TWO_PROCESSES, port, str(i), str(tmp_path)] for i in range(2)]
+    folders = [str(tmp_path / name) for name in ("two", "one", "damaged")]
+    commands = [[sys.executable, "-c", TWO_PROCESSES, port, str(i), *folders] for i in range(2)]
     processes = [subprocess.Popen(command, env=user_environment(), stderr=subprocess.PIPE, text=True) for command in commands]
     for process in processes:
         _, err = process.communicate(timeout=240)
         assert process.returncode == 0, err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
-    assert {f"checksums-{i}-of-2.json" for i in range(2)} < {path.name for path in (tmp_path / "3" / "state").iterdir()}
-    for path in (tmp_path / "3" / "state").glob("checksums-*"):
-        assert json.loads(path.read_text())["files"]  # each had its share
-    with Checkpoints(tmp_path) as checkpoints:
+    assert sorted(path.name for path in two.iterdir()) == ["2", "3"]
+    assert {f"checksums-{i}-of-2.json" for i in range(2)} < {path.name for path in (two / "3" / "state").iterdir()}
+    for path in (two / "3" / "state").glob("checksums-*"):
+        assert json.loads(path.read_text())["told"][0]  # each had its share
+    with Checkpoints(two) as checkpoints:
         _, arrays = checkpoints.arrays("a", "b", "c")
         split = {name: NamedSharding(mesh(4), PartitionSpec()) for name in arrays} | {
             "a": NamedSharding(mesh(4), PartitionSpec("data")),

@@ -135,6 +135,28 @@ def test_killed_twice(tmp_path):
     assert figures(tmp_path / "twice" / "14") == figures(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("moment", ["write_part", "write_whole"])
+def test_killed_amid_a_save_goes_on_from_the_checkpoint_before(tmp_path, monkeypatch, moment):
+    """When the arrays are written, and when all is written but the step's name: what a SIGKILL then would have left."""
+    whole, seen = train(tmp_path / "whole"), []
+
+    def photographed(folder, *arguments, original=getattr(orbax_store, moment)):
+        seen.append(folder)
+        if len(seen) == 3:  # amid the checkpoint of step 12
+            shutil.copytree(tmp_path / "run", tmp_path / "killed")
+        original(folder, *arguments)
+
+    monkeypatch.setattr(orbax_store, moment, photographed)
+    train(tmp_path / "run")
+    monkeypatch.undo()
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["12.orbax-checkpoint-tmp", "4", "8"]
+    assert latest_step(checkpoints) == 8
+    assert_same(whole.state, train(tmp_path / "killed", resume=True).state)
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["16", "20"]
+
+
 # in processes of their own, with a real SIGKILL
 
 LONG = {"training.epochs": "null", "training.steps": "3000", "training.log_every": "10", "training.ema_decay": "0.9"}
@@ -170,6 +192,7 @@ def everything(folder):
     return {"step": step} | {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
 
+@pytest.mark.nightly
 def test_a_real_kill_and_resume_by_the_command_line(tiny, tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     finish(start(tiny, whole, "tiny-run", "-o", "whole"))
@@ -286,6 +309,7 @@ def test_a_run_that_is_refused_leaves_the_others_folder_alone(artifex, tmp_path,
         assert (tmp_path / "run" / "theirs").exists()
 
 
+@pytest.mark.nightly
 def test_sigterm_saves_and_ends_with_143_and_meanwhile_the_run_is_its_own(tiny, artifex, tmp_path):
     folder = tmp_path / "run"
     process = tiny.popen("train", "tiny-run", "-o", str(folder), "--set", "training.epochs=1000000", cwd=tmp_path)
@@ -396,6 +420,7 @@ def test_a_full_disk_ends_the_run_in_words_with_its_last_checkpoint_whole(tmp_pa
     assert figures(tmp_path) == figures(tmp_path / "whole")
 
 
+@pytest.mark.nightly
 def test_a_full_disk_by_the_command_line(tiny, tmp_path):
     """On a real file system of 400 kB, in a name space of its own, which goes away with the process."""
     (tmp_path / "small").mkdir()
