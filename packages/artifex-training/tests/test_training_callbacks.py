@@ -37,8 +37,8 @@ from artifex.training.callbacks import (
     TensorBoardConfig,
     Wandb,
     WandbConfig,
+    checkpoint,
 )
-from artifex.training.callbacks import checkpoint
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import Checkpoints, latest_step
 

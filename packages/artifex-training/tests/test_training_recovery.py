@@ -138,9 +138,9 @@ def test_killed_twice(tmp_path):
 @pytest.mark.parametrize("moment", ["write_part", "write_whole"])
 def test_killed_amid_a_save_goes_on_from_the_checkpoint_before(tmp_path, monkeypatch, moment):
     """When the arrays are written, and when all is written but the step's name: what a SIGKILL then would have left."""
-    whole, seen = train(tmp_path / "whole"), []
+    whole, seen, original = train(tmp_path / "whole"), [], getattr(orbax_store, moment)
 
-    def photographed(folder, *arguments, original=getattr(orbax_store, moment)):
+    def photographed(folder, *arguments):
         seen.append(folder)
         if len(seen) == 3:  # amid the checkpoint of step 12
             shutil.copytree(tmp_path / "run", tmp_path / "killed")
@@ -403,7 +403,7 @@ def in_events(trainer, monkeypatch):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     ("what", "names", "last"),
-    [(in_checkpoints, r"checkpoints/8\.orbax-checkpoint-tmp/\S+", 4), (in_metrics, "/dev/full", 8), (in_events, "/dev/full", 8)],
+    [(in_checkpoints, r"checkpoints/8\.orbax\S+", 4), (in_metrics, "/dev/full", 8), (in_events, "/dev/full", 8)],
     ids=["checkpoints", "metrics", "events"],
 )
 def test_a_full_disk_ends_the_run_in_words_with_its_last_checkpoint_whole(tmp_path, monkeypatch, what, names, last):

@@ -70,9 +70,7 @@ class Checkpoints:
         (10, [0.0, 1.0, 2.0])
     """
 
-    def __init__(
-        self, folder: str | Path, *, keep: int = 2, best_metric: str | None = None, higher_is_better: bool = False
-    ):
+    def __init__(self, folder: str | Path, *, keep: int = 2, best_metric: str | None = None, higher_is_better: bool = False):
         self.folder = _located(folder)
         self._keep, self._best_metric, self._higher_is_better = keep, best_metric, higher_is_better
         self._figures: dict[int, dict[str, Any]] = {}
@@ -104,6 +102,8 @@ class Checkpoints:
                 raise RunError(f"{self.folder} already has a checkpoint later than step {step}; nothing was written")
             return
         leaves = _by_name(state)
+        # A loader's position is among `extra`, as numbers. They tell all that a grain iterator knows, for the order of batches
+        # follows from the seed and a batch's number; storing the iterator besides would keep one position twice.
         plain = {"extra": extra, "arrays": {name: _described(leaf) for name, leaf in leaves.items()}}
         with self._dropping_what_fails():
             if self._writer is None:
@@ -171,7 +171,7 @@ class Checkpoints:
         return all(self._score(figures) > self._score(other) for at, other in known.items() if at != step)
 
     def best_step(self) -> int | None:
-        """The step whose checkpoint holds the best evaluation, by the figure that the run told the best by; None without one."""
+        """The step whose checkpoint carries the best evaluation, by the figure that ``best_metric`` was; None without one."""
         found = {step: figures for step in _steps(self.folder) if (figures := _figures(self.folder / str(step)))}
         if not found:
             return None

@@ -68,7 +68,7 @@ def check_share(step: Path, process: int, processes: int) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files below ``folder``. (Paths of cloud storage have no ``rglob``.)"""
+    """All files below ``folder``; paths of cloud storage have no ``rglob``."""
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
         found += _files(path) if path.is_dir() else [path]

@@ -37,7 +37,7 @@ def load(step: Path, **wanted: Any) -> dict[str, Any]:
     context = _context()
     context.pytree.loading.partial_load = True
     with context:
-        return ocp.load_checkpointables(step, wanted)
+        return ocp.load_checkpointables(str(step), wanted)
 
 
 class Writer:
@@ -54,6 +54,7 @@ class Writer:
         kept: list[Any] = [policies.LatestN(keep)]
         if score is not None:
             kept.append(policies.BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False))
+        preserved: Any = policies.AnyPreservationPolicy(kept)
         self.failure: BaseException | None = None
         self.unfinished: Path | None = None
         self._handlers: dict[str, str] = {}
@@ -61,12 +62,15 @@ class Writer:
         context.checkpointables.registry = _handlers(self)
         context.asynchronous.post_finalization_callback = lambda: self._sum_up()  # a method would be copied, and its object
         self._checkpointer = ocp.training.Checkpointer(
-            folder,
+            str(folder),
             context=context,
             save_decision_policy=_Always(),
-            preservation_policy=policies.AnyPreservationPolicy(kept),
+            preservation_policy=preserved,
             cleanup_tmp_directories=True,
         )
+        # The run asks JAX itself, after each step, whether a signal ends it. Orbax would ask as well, from a thread and for the
+        # step of the checkpoint, which to JAX looks as if this process had gone back; the processes could then miss each other.
+        self._checkpointer._manager.reached_preemption = lambda step: False  # noqa: ARG005
 
     def save(self, step: int, state: dict[str, Any], extra: Any, figures: dict[str, Any] | None) -> None:
         """Start to write a step; returns when the arrays are copied off the devices."""
@@ -103,6 +107,7 @@ class _Always:
     """Orbax's view of when to save: the run has decided that."""
 
     def should_save(self, step: Any, previous_steps: Sequence[Any], *, context: Any) -> bool:
+        del step, previous_steps, context
         return True
 
 
