@@ -167,8 +167,9 @@ class Checkpoints:
             return False
         figures = {"metric": self._best_metric, "value": value, "higher_is_better": self._higher_is_better}
         known = self._figures or {other: _figures(self.folder / str(other)) for other in _steps(self.folder)}
-        self._figures = {**known, step: figures}
-        return all(self._score(figures) > self._score(other) for at, other in known.items() if at != step)
+        best = max((self._score(other) for at, other in known.items() if at != step), default=-math.inf)
+        self._figures = {at: other for at, other in known.items() if self._score(other) == best} | {step: figures}
+        return self._score(figures) > best
 
     def best_step(self) -> int | None:
         """The step whose checkpoint carries the best evaluation, by the figure that ``best_metric`` was; None without one."""
