@@ -218,7 +218,10 @@ def _environment() -> dict[str, Any]:
     """What the run ran on, for whoever has to repeat it."""
     info = DeviceManager().get_device_info()
     ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "safetensors", "numpy", *ours]}
+    versions = {
+        name: metadata.version(name)
+        for name in ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors", "numpy", *ours]
+    }
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
