@@ -27,6 +27,8 @@ __all__ = ["CHECKPOINTS", "Checkpoints", "latest_step", "naming_last_good"]
 
 CHECKPOINTS = "checkpoints"
 """Sub-folder of a run in which they lie."""
+FROZEN = "frozen"
+"""Sub-folder of that for what training never changes."""
 UNFINISHED = ".orbax-checkpoint-tmp"
 """In the names of folders that are being written; one that is found later was left by a process that died."""
 
@@ -150,6 +152,12 @@ class Checkpoints:
                         shutil.rmtree(path, ignore_errors=True)
             raise as_os_error(error, self.folder) from error
 
+    def save_frozen(self, frozen: Mapping[str, Any]) -> None:
+        """Write the variables that training never changes, once for all checkpoints of the folder."""
+        if frozen and latest_step(self.folder / FROZEN) is None:
+            with Checkpoints(self.folder / FROZEN) as apart:
+                apart.save(0, {FROZEN: dict(frozen)}, {})
+
     # the best
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> bool:
@@ -221,6 +229,21 @@ class Checkpoints:
         below = tuple(f"{prefix}." for prefix in prefixes)
         chosen = [name for name in table if name in prefixes or name.startswith(below)]
         return step, _read(self.folder / str(step), table, dict.fromkeys(chosen, place))
+
+    def restore_frozen(self, like: Mapping[str, Any], layout: Mapping[str, Any]) -> dict[str, Any]:
+        """What :meth:`save_frozen` wrote, laid out by ``layout``.
+
+        Raises:
+            RunError: it is not there, is damaged, or has other arrays.
+        """
+        return Checkpoints(self.folder / FROZEN).restore({FROZEN: dict(like)}, {FROZEN: dict(layout)})[1][FROZEN]
+
+    def frozen_arrays(self) -> dict[str, jax.Array]:
+        """What :meth:`save_frozen` wrote, by dotted name, on the first device; nothing where nothing is frozen."""
+        if latest_step(self.folder / FROZEN) is None:
+            return {}
+        found = Checkpoints(self.folder / FROZEN).arrays(FROZEN)[1]
+        return {name.removeprefix(f"{FROZEN}."): array for name, array in found.items()}
 
     def set_damaged_aside(self) -> None:
         """Rename the damaged checkpoints that were met, so that a run that goes on can write these steps again."""
@@ -343,13 +366,18 @@ def _off_devices(leaves: Mapping[str, jax.Array]) -> dict[str, Any]:
     """The arrays for orbax to write; those without an element, which it refuses, are told of by their shapes alone.
 
     Arrays that are whole on one device are handed on as host arrays, which takes orbax half the time; it copies them before it
-    returns. Of the others each process writes the parts that it holds.
+    returns. Of the others each process writes the parts that it holds. On CPUs orbax would hold on to the devices' own memory
+    until all is written, which could then not be given to the next step.
     """
     arrays = {name: jax.random.key_data(leaf) if _is_key(leaf) else leaf for name, leaf in leaves.items() if leaf.size}
-    whole = {name for name, array in arrays.items() if array.is_fully_replicated}
+    whole = {name for name, array in arrays.items() if array.is_fully_replicated or _is_host_memory(array)}
     for name in whole:
         arrays[name].copy_to_host_async()
     return {name: np.asarray(array) if name in whole else array for name, array in arrays.items()}
+
+
+def _is_host_memory(array: jax.Array) -> bool:
+    return array.is_fully_addressable and next(iter(array.devices())).platform == "cpu"
 
 
 def _read(step: Any, table: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, jax.Array]:

@@ -192,7 +192,9 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "model_state", "ema")[1]))
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    weights = evaluation_weights(checkpoints.arrays("params", "model_state", "ema")[1])
+    set_weights(model, weights | checkpoints.frozen_arrays())
     return run_config, _evaluating(model), modality
 
 
@@ -218,10 +220,8 @@ def _environment() -> dict[str, Any]:
     """What the run ran on, for whoever has to repeat it."""
     info = DeviceManager().get_device_info()
     ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    versions = {
-        name: metadata.version(name)
-        for name in ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors", "numpy", *ours]
-    }
+    theirs = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors", "numpy")
+    versions = {name: metadata.version(name) for name in (*theirs, *ours)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
