@@ -91,6 +91,19 @@ class Path(NamedTuple):
     """``int |dv/dx|_F^2 dt``; estimated where the trace is."""
 
 
+class EqualSteps(diffrax.ConstantStepSize):
+    """``steps`` of one length. ``diffeqsolve(dt0=...)`` would be that, and ask the host about the sign of the length.
+
+    A program that asks the host cannot be exported.
+    """
+
+    steps: int
+
+    def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
+        del dt0
+        return super().init(terms, t0, t1, y0, (t1 - t0) / self.steps, args, func, error_order)
+
+
 class NeuralODE(Bijection):
     """``dx/dt = v(x, t)``, from the base at ``t = 0`` to the data at ``t = 1``.
 
@@ -151,10 +164,10 @@ class NeuralODE(Bijection):
             METHODS[solver.method](),
             t0=t[0],
             t1=t[1],
-            dt0=None if n is None else (t[1] - t[0]) / n,
+            dt0=None,
             y0=start,
             args=(graph, nnx.as_pure(state), *given),
-            stepsize_controller=diffrax.ConstantStepSize() if n else _controller(solver, _worst_example),
+            stepsize_controller=EqualSteps(n) if n else _controller(solver, _worst_example),
             adjoint=_adjoint(solver),
             max_steps=solver.max_steps if n is None else n + 1,  # one more: the sum of n steps is rounded
             throw=False,  # raising inside a compiled program takes a call back to the host
