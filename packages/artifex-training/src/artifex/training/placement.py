@@ -75,8 +75,7 @@ class Placement:
             model_state=dict.fromkeys(state.model_state, self.everywhere),
             opt=shard_like_params(state.opt, state.params, placed),
             ema={name: placed[name] for name in state.ema},
-            sums=dict.fromkeys(state.sums, self.everywhere),
-            summed=self.everywhere,
+            sums=jax.tree.map(lambda _: self.everywhere, state.sums),
             bad_step=self.everywhere,
         )
 

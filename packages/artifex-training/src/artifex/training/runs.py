@@ -23,6 +23,7 @@ from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig
+from artifex.core.objectives import value_of
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
@@ -350,7 +351,8 @@ def _abstract_step(
         if modality is not None:
             batch = modality.prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
         made = parts.assemble(params, model_state, stream_key, train=True)
-        return objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))["loss"]
+        losses = objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))
+        return value_of(losses["loss"])
 
     def step(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
         return [jax.grad(partial(loss, index=i))(params, model_state, batch, key) for i in range(len(objectives))]
