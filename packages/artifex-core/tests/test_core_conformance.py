@@ -143,7 +143,9 @@ class RightDeclaring(RightAdversarial):
         return (
             Objective(type(self)._judge, "judge", "discriminator"),
             Objective(type(self)._shrink, "shrink", "discriminator", every=4, optimizer="judge"),
-            Objective(lambda model, batch, rngs, step: model.generator_objective(batch, rngs=rngs), "maker", "generator", every=2),
+            Objective(
+                lambda model, batch, rngs, step: model.generator_objective(batch, rngs=rngs), "maker", "generator", every=2
+            ),
         )
 
     def _judge(self, batch, rngs, step):

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from artifex.core.devices import DeviceManager as DeviceManager
     from artifex.core.errors import ArtifexError as ArtifexError
     from artifex.core.factory import create_model as create_model
-    from artifex.core.pure import functional as functional
     from artifex.core.hardware import HardwareDetector as HardwareDetector, HardwareSpecs as HardwareSpecs
     from artifex.core.mesh import DeviceMeshManager as DeviceMeshManager, ShardingConfig as ShardingConfig
     from artifex.core.objectives import (
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
         WeightedMean as WeightedMean,
         weighted_mean as weighted_mean,
     )
+    from artifex.core.pure import functional as functional
     from artifex.core.storage import load_model as load_model, save_model as save_model
 
 __getattr__, __dir__, __all__ = _lazy.attach(

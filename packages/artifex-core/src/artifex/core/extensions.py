@@ -44,6 +44,8 @@ class ModelExtension(Protocol):
         ...
 
     def compute_loss(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> Losses:
-        """Scalars, among them ``"loss"``: means over the examples, or :class:`~artifex.core.objectives.WeightedMean`. It need
-        not weigh what the model's loss weighs: each is a mean by its own weight."""
+        """Scalars, among them ``"loss"``: means over the examples, or :class:`~artifex.core.objectives.WeightedMean`.
+
+        What it weighs need not be what the model's loss weighs: each is a mean by its own weight.
+        """
         ...

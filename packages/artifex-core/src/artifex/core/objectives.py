@@ -107,7 +107,8 @@ def weighted_mean(values: jax.Array, mask: jax.Array) -> WeightedMean:
     leading = values.shape[: mask.ndim]
     if mask.ndim > values.ndim or any(m not in (1, n) for m, n in zip(mask.shape, leading, strict=True)):
         raise InvalidInputError(
-            f"values have shape {values.shape} and the mask {mask.shape}; a mask has the values' first axes, or ones in their place"
+            f"values have shape {values.shape} and the mask {mask.shape}; "
+            "a mask has the values' first axes, or ones in their place"
         )
     weights = jnp.broadcast_to(mask.reshape(*mask.shape, *(1,) * (values.ndim - mask.ndim)), values.shape)
     weights = weights.astype(jnp.float32)
@@ -149,7 +150,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise InvalidInputError(f"objective {self.name!r} has every={self.every}; it descends at each n-th step, n 1 or more")
+            raise InvalidInputError(
+                f"objective {self.name!r} has every={self.every}; it descends at each n-th step, n 1 or more"
+            )
 
     @property
     def optimizer_name(self) -> str:

@@ -1,8 +1,8 @@
 """The protocols of Artifex: what the engines may ask of a model, a data set, a modality.
 
 A model follows :class:`GenerativeModelProtocol`; to be trained it also follows :class:`TrainableGenerativeModelProtocol`,
-:class:`AdversarialModelProtocol` or :class:`DeclaresObjectives`. Everything else a model can do is a small capability of its own, and a model has a method
-only where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
+:class:`AdversarialModelProtocol` or :class:`DeclaresObjectives`. Everything else a model can do is a small capability of its
+own, and a model has a method only where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ class TrainableGenerativeModelProtocol(GenerativeModelProtocol, Protocol):
     """A model with one objective."""
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> Losses:
-        """Scalars, among them ``"loss"``, for what :meth:`__call__` made of ``batch["x"]``: plain means over the examples, or
-        :class:`~artifex.core.objectives.WeightedMean` where something else is counted (tokens, unmasked elements).
+        """Scalars, among them ``"loss"``, for what :meth:`__call__` made of ``batch["x"]``.
+
+        Plain ones are means over the examples; where something else is counted (tokens, unmasked elements) they are
+        :class:`~artifex.core.objectives.WeightedMean`.
 
         A model whose objective changes during training declares a keyword ``step`` and is given the step's number.
         """
@@ -102,10 +104,10 @@ class AdversarialModelProtocol(Protocol):
 
 @runtime_checkable
 class DeclaresObjectives(Protocol):
-    """A model that says by itself what is descended, how often and with which optimisers; it is then trained by nothing else."""
+    """A model that says by itself what is descended, how often and with which optimisers: it is trained by nothing else."""
 
     def objectives(self) -> Sequence[Objective]:
-        """In the order in which a step goes through them. Each loss is given the model to use: it must not hold on to this one."""
+        """In the order of a step. Each loss is given the model to use: it must not hold on to this one."""
         ...
 
 

@@ -49,8 +49,10 @@ def check_objectives(config: TrainerConfig, objectives: Sequence[Objective]) -> 
 
 
 def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], *, all_owned: bool) -> None:
-    """Refuse parameters too coarse to train, optimisers that several objectives share for different ones and, if ``all_owned``,
-    parameters that no objective descends."""
+    """Refuse parameters too coarse to train, and objectives that do not suit the parameters.
+
+    These share an optimiser for different ones or, if ``all_owned``, leave some out.
+    """
     coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
     if coarse:
         raise InvalidInputError(
@@ -68,7 +70,7 @@ def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], 
 
 
 def _check_shared(params: Flat, objectives: Sequence[Objective]) -> None:
-    """Refuse objectives that share an optimiser, whose moments are those of the parameters it moves, for different parameters."""
+    """Refuse objectives that share an optimiser, whose moments are those of what it moves, for different parameters."""
     first, *others = objectives
     for other in others:
         if differ := [name for name in params if first.owns(name) != other.owns(name)]:

@@ -101,10 +101,7 @@ def evaluate(
     plan: Plan, state: TrainState, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
 ) -> dict[str, float]:
     """Averages of every scalar of the objectives over ``batches``; batch ``i`` draws from ``fold_in(key, i)``."""
-    parts = [
-        plan.losses(state, placement.put(batch), jax.random.fold_in(key, i))
-        for i, batch in enumerate(batches)
-    ]
+    parts = [plan.losses(state, placement.put(batch), jax.random.fold_in(key, i)) for i, batch in enumerate(batches)]
     return means(jax.tree.map(lambda *sums: np.sum(np.asarray(sums, np.float64), axis=0), *jax.device_get(parts)))
 
 

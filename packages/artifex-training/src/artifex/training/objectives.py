@@ -1,4 +1,4 @@
-"""What a model's protocol says is descended: what it declares itself, one objective for most others, two for adversarial ones."""
+"""What a model's protocol says is descended: what it declares itself, one objective for most, two for adversarial ones."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class Trainer:
     """Trains a model on data, on whatever mesh of devices there is.
 
     Args:
-        model: any model with an objective (``loss_fn``, the two of adversarial models, or ``objectives()``). It is trained in place: while
-            :meth:`fit` goes on its arrays are the trainer's, so that no device holds a second copy.
+        model: any model with an objective (``loss_fn``, the two of adversarial models, or ``objectives()``). It is trained in
+            place: while :meth:`fit` goes on its arrays are the trainer's, so that no device holds a second copy.
         config: how to train.
         seed: root of the data's order and of every draw during training.
         mesh: devices and their roles: a mesh, a :class:`ShardingConfig`, or None for one device.

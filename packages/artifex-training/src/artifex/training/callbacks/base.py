@@ -33,7 +33,7 @@ class Training(Protocol):
     figures: Figures
     """What callbacks have logged and is still to be handed round."""
     arrays: Any
-    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given away to the next step; None before there is any."""
+    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given to the next step; None before there are any."""
     callbacks: tuple[Callback, ...]
     """All that take part."""
     folder: Path | None
@@ -106,7 +106,7 @@ class Callback:
         """With the figures of an evaluation on held-out data, their names under ``eval/``."""
 
     def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
-        """With what callbacks, this one among them, have logged by ``trainer.log`` at this step; after all other moments of it."""
+        """With what callbacks, this one among them, have logged by ``trainer.log``; after all other moments of the step."""
 
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         """After the last step, or after whatever ended the run early."""

@@ -41,7 +41,7 @@ STEPS = 3
 
 def protocols(subject: Subject) -> None:
     """The model is generative, and trainable, adversarial or with objectives of its own; methods take what engines give."""
-    model = subject.model()
+    model: Any = subject.model()
     declares = isinstance(model, known.DeclaresObjectives)
     trainable = isinstance(model, known.TrainableGenerativeModelProtocol)
     adversarial = isinstance(model, known.AdversarialModelProtocol)
@@ -67,7 +67,9 @@ def _objectives(model: Any) -> None:
     for objective in objectives:
         assert isinstance(objective, Objective), f"{type(model).__name__}.objectives gives a {type(objective).__name__}"
         held = getattr(objective.loss, "__self__", None) is model
-        assert not held, f"objective {objective.name!r} descends a method of this very model; give the function, as a class has it"
+        assert not held, (
+            f"objective {objective.name!r} descends a method of this very model; give the function, as a class has it"
+        )
     names = [objective.name for objective in objectives]
     assert len(set(names)) == len(names), f"{type(model).__name__}.objectives have the names {names}; each needs one of its own"
 
