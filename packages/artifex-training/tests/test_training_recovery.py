@@ -303,13 +303,13 @@ def test_sigterm_saves_and_ends_with_143_and_meanwhile_the_run_is_its_own(tiny, 
 
 
 def test_a_signal_while_the_step_is_compiled_ends_the_run_after_one_step(tmp_path, monkeypatch):
-    compiled = Trainer.compile
+    planned = Trainer._new_plan
 
     def slowly(self, *arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
-        return compiled(self, *arguments, **options)
+        return planned(self, *arguments, **options)
 
-    monkeypatch.setattr(Trainer, "compile", slowly)
+    monkeypatch.setattr(Trainer, "_new_plan", slowly)
     with pytest.raises(KeyboardInterrupt) as stopped:
         train(tmp_path)
     assert stopped.value.args == (signal.SIGTERM,)

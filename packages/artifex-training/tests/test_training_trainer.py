@@ -441,8 +441,8 @@ def test_an_interruption_amid_a_step_leaves_the_callers_model_whole(monkeypatch)
     trainer = Trainer(model, config(), seed=0, callbacks=[Record()])
     step = Plan.step
 
-    def interrupted(self, arrays, batch):
-        reached = step(self, arrays, batch)
+    def interrupted(self, *arguments):
+        reached = step(self, *arguments)
         if trainer.step == 5:
             raise KeyboardInterrupt
         return reached

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from artifex.core.devices import DeviceManager as DeviceManager
     from artifex.core.errors import ArtifexError as ArtifexError
     from artifex.core.factory import create_model as create_model
+    from artifex.core.frozen import Frozen as Frozen, freeze as freeze
     from artifex.core.hardware import HardwareDetector as HardwareDetector, HardwareSpecs as HardwareSpecs
     from artifex.core.mesh import DeviceMeshManager as DeviceMeshManager, ShardingConfig as ShardingConfig
     from artifex.core.objectives import (
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "Config": "artifex.core.config",
         "DeviceManager": "artifex.core.devices",
         "DeviceMeshManager": "artifex.core.mesh",
+        "Frozen": "artifex.core.frozen",
         "HardwareDetector": "artifex.core.hardware",
         "HardwareSpecs": "artifex.core.hardware",
         "Objective": "artifex.core.objectives",
@@ -34,6 +36,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ShardingConfig": "artifex.core.mesh",
         "WeightedMean": "artifex.core.objectives",
         "create_model": "artifex.core.factory",
+        "freeze": "artifex.core.frozen",
         "functional": "artifex.core.pure",
         "load_model": "artifex.core.storage",
         "nn": "artifex.core.nn",

@@ -44,6 +44,11 @@ class ShardingConfig(Config):
     fsdp_min_weight_size: Annotated[int, Field(ge=0)] = 2**18
     """Arrays of fewer elements stay whole on every device, since gathering them costs more than they weigh."""
 
+    @property
+    def divides_parameters(self) -> bool:
+        """Whether devices hold parts of parameters, and not all of them everything."""
+        return self.fsdp_enabled or self.tensor_parallel_size * self.pipeline_parallel_size * self.expert_parallel_size > 1
+
 
 class DeviceMeshManager:
     """Makes meshes of devices.

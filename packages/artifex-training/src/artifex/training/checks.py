@@ -48,11 +48,8 @@ def check_objectives(config: TrainerConfig, objectives: Sequence[Objective]) -> 
         raise InvalidInputError(f"training.optimizers names {sorted(unknown)}, but the model's optimisers are {known}")
 
 
-def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], *, all_owned: bool) -> None:
-    """Refuse parameters too coarse to train, and objectives that do not suit the parameters.
-
-    These share an optimiser for different ones or, if ``all_owned``, leave some out.
-    """
+def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective]) -> None:
+    """Refuse parameters too coarse to train, those that no objective descends, and optimisers shared for different ones."""
     coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
     if coarse:
         raise InvalidInputError(
@@ -62,10 +59,10 @@ def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], 
     for name in optimizer_names(objectives):
         _check_shared(params, [objective for objective in objectives if objective.optimizer_name == name])
     unowned = [name for name in params if not any(objective.owns(name) for objective in objectives)]
-    if unowned and all_owned:
+    if unowned:
         raise InvalidInputError(
             f"no objective of {type(model).__name__} trains the parameter {unowned[0]}; move it below one of "
-            f"{', '.join(map(_parts, objectives))}, or make it another kind of nnx.Variable"
+            f"{', '.join(map(_parts, objectives))}, or freeze it (artifex.core.freeze)"
         )
 
 

@@ -79,7 +79,7 @@ def dry_run(run: Run) -> DryRun:
     position = run.train.state()
     batch = next(run.train)
     run.train.restore(position)
-    params = ModelParts(trainer.model).params
+    params = ModelParts(trainer.model).shapes.params
     mesh = {axis: size for axis, size in trainer.mesh.shape.items() if size > 1}
     platform = jax.devices()[0].platform
     return DryRun(

@@ -46,7 +46,7 @@ class Loop:
         training, total = self._training, self._plan.total_steps
         self._hand_round()  # what was logged at the start
         while training.step < total and training.stop_reason is None:
-            training.arrays = self._plan.step(training.arrays, self._feed.next())
+            training.arrays = self._plan.step(training.arrays, training.frozen, self._feed.next())
             training.step += 1
             if not self._rate.started:
                 jax.block_until_ready(training.arrays)  # the first step is compiled, which is no part of the rate
@@ -90,7 +90,8 @@ class Loop:
         training = self._training
         jax.block_until_ready(training.arrays)  # steps that are still under way are no part of the evaluation
         with self._rate.paused():
-            found = evaluate(self._plan, self._plan.form.unflatten(training.arrays), loader.one_pass(), placement, key)
+            state = self._plan.form.unflatten(training.arrays)
+            found = evaluate(self._plan, state, training.frozen, loader.one_pass(), placement, key)
             figures = {f"eval/{name}": value for name, value in found.items()}
             training.metrics |= figures
             for callback in self._callbacks:
@@ -98,10 +99,10 @@ class Loop:
 
 
 def evaluate(
-    plan: Plan, state: TrainState, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
+    plan: Plan, state: TrainState, frozen: Flat, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
 ) -> dict[str, float]:
     """Averages of every scalar of the objectives over ``batches``; batch ``i`` draws from ``fold_in(key, i)``."""
-    parts = [plan.losses(state, placement.put(batch), jax.random.fold_in(key, i)) for i, batch in enumerate(batches)]
+    parts = [plan.losses(state, frozen, placement.put(batch), jax.random.fold_in(key, i)) for i, batch in enumerate(batches)]
     return means(jax.tree.map(lambda *sums: np.sum(np.asarray(sums, np.float64), axis=0), *jax.device_get(parts)))
 
 

@@ -25,6 +25,7 @@ from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig
 from artifex.core.objectives import value_of
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
+from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import Training, run_folder
@@ -32,12 +33,13 @@ from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
+from artifex.training.placement import Placement
 from artifex.training.processes import ask_first, is_first
 from artifex.training.report import RunReport
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config, with_absolute_paths
 from artifex.training.run_lock import LOCK_FILE
 from artifex.training.seeds import key_for
-from artifex.training.state import ModelParts
+from artifex.training.state import ModelParts, Variables
 from artifex.training.trainer import Trainer
 
 __all__ = ["Run", "build_run", "can_resume", "check_folder", "load_run", "new_folder"]
@@ -244,7 +246,7 @@ def build_run(config: RunConfig) -> Run:
     modality = _build_modality(config.data.modality)
     extensions = [_build("extension", c) for c in config.extensions]
     sharding, notes = _choose_mesh(config, train, modality, extensions)
-    model = create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise")))
+    model = _make_model(config, sharding)
     if evaluation is None and any(isinstance(c, EarlyStopConfig) for c in config.callbacks):
         raise RunError(
             "the early_stop callback needs held-out data, but the data set has no split for it; leave the callback out"
@@ -254,6 +256,17 @@ def build_run(config: RunConfig) -> Run:
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
     )
     return Run(config, trainer, train, evaluation, notes)
+
+
+def _make_model(config: RunConfig, sharding: ShardingConfig) -> Any:
+    """The model, each array made where it belongs: one that is sharded is never whole on a device."""
+
+    def make() -> Any:
+        return create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise")))
+
+    if not sharding.divides_parameters:
+        return make()
+    return create_sharded(make, Placement(sharding).mesh, fsdp_min_weight_size=sharding.fsdp_min_weight_size)
 
 
 def _build_modality(config: Config | None) -> ModalityProtocol | None:
@@ -346,15 +359,15 @@ def _abstract_step(
     model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise"))))
     parts, objectives = ModelParts(model), objectives_of(model, extensions)
 
-    def loss(params: Any, model_state: Any, batch: Any, key: jax.Array, index: int) -> jax.Array:
+    def loss(params: Any, variables: Variables, batch: Any, key: jax.Array, index: int) -> jax.Array:
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if modality is not None:
             batch = modality.prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        made = parts.assemble(params, model_state, stream_key, train=True)
+        made = parts.assemble(variables._replace(params=params), stream_key, train=True)
         losses = objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))
         return value_of(losses["loss"])
 
-    def step(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
-        return [jax.grad(partial(loss, index=i))(params, model_state, batch, key) for i in range(len(objectives))]
+    def step(variables: Variables, batch: Any, key: jax.Array) -> Any:
+        return [jax.grad(partial(loss, index=i))(variables.params, variables, batch, key) for i in range(len(objectives))]
 
-    return step, (parts.params, parts.model_state, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))
+    return step, (parts.shapes, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))

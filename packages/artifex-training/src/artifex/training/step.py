@@ -16,7 +16,7 @@ from flax import nnx
 from artifex.core.errors import InvalidInputError
 from artifex.core.objectives import Losses, Objective, WeightedMean, is_below, optimizer_names, value_of, weighed
 from artifex.core.protocols import Batch
-from artifex.training.state import Flat, ModelParts, TrainState
+from artifex.training.state import Flat, ModelParts, TrainState, Variables
 
 __all__ = ["GRAD_NORM", "Prepare", "Program", "Scalars"]
 
@@ -74,19 +74,21 @@ class Program:
         """Of each parameter that is averaged, at which of the steps it moves: at each n-th, for these n."""
         everys = {
             name: tuple(sorted({o.every for o in self.objectives if o.owns(name)}))
-            for name in self.parts.params
+            for name in self.parts.shapes.params
             if not parts or is_below(name, parts)
         }
         return {name: ns for name, ns in everys.items() if ns}
 
     def init(self, model: nnx.Module, batch: Batch) -> TrainState:
         """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
-        return self.blank(self.parts.params_of(model), self.parts.model_state_of(model), self.shapes(batch).sums)
+        variables = self.parts.variables_of(model)
+        return self.blank(variables.params, variables.model_state, self.shapes(batch).sums)
 
     def shapes(self, batch: Batch) -> TrainState:
         """Shapes and dtypes of the state that :meth:`init` gives; nothing is computed."""
-        state = jax.eval_shape(partial(self.blank, sums={}), self.parts.params, self.parts.model_state)
-        return state.replace(sums=jax.eval_shape(self._advance, state, batch)[1])
+        params, frozen, model_state = self.parts.shapes
+        state = jax.eval_shape(partial(self.blank, sums={}), params, model_state)
+        return state.replace(sums=jax.eval_shape(self._advance, state, batch, frozen)[1])
 
     def blank(self, params: Flat, model_state: Flat, sums: Mapping[str, Any]) -> TrainState:
         """The state before the first step of a model with these variables, whose scalars look like ``sums``."""
@@ -111,18 +113,18 @@ class Program:
             )
         return owned
 
-    def initialized(self, params: Flat, model_state: Flat, batch: Batch, key: jax.Array) -> tuple[Flat, Flat]:
+    def initialized(self, variables: Variables, batch: Batch, key: jax.Array) -> Variables:
         """The variables of a :class:`artifex.core.protocols.DataInitialized` model once it has seen ``batch``."""
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        model = self.parts.assemble(params, model_state, stream_key, train=True)
+        model = self.parts.assemble(variables, stream_key, train=True)
         model.initialize(batch, rngs=nnx.Rngs(model_key))
-        return self.parts.params_of(model), self.parts.model_state_of(model)
+        return self.parts.variables_of(model)
 
-    def step(self, state: TrainState, batch: Batch) -> TrainState:
-        """One training step."""
-        state, scalars = self._advance(state, batch)
+    def step(self, state: TrainState, batch: Batch, frozen: Flat | None = None) -> TrainState:
+        """One training step. ``frozen``: the variables that it reads and does not change, where the model has any."""
+        state, scalars = self._advance(state, batch, frozen or {})
         # a sum is finite only if each of its terms is
         finite = jnp.isfinite(sum(scalar.value for name, scalar in scalars.items() if name in self._loss_names))
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
@@ -131,25 +133,25 @@ class Program:
         sums = jax.tree.map(lambda total, value: total + jnp.where(counts, value, 0), state.sums, scalars)
         return state.replace(sums=sums, bad_step=bad_step)
 
-    def losses(self, params: Flat, model_state: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Scalars:
+    def losses(self, variables: Variables, batch: Batch, key: jax.Array, step: jax.Array) -> Scalars:
         """Every scalar of every objective on one batch of held-out data; nothing changes."""
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=False)
         scalars: Scalars = {}
         for i, objective in enumerate(self.objectives):
-            model = self.parts.assemble(self._cast(params), model_state, jax.random.fold_in(stream_key, i), train=False)
+            model = self.parts.assemble(self._cast(variables), jax.random.fold_in(stream_key, i), train=False)
             losses = objective.loss(model, batch, nnx.Rngs(jax.random.fold_in(model_key, i)), step)
             scalars |= _named(objective, _weighed(_checked(losses), batch))
         return scalars
 
-    def _advance(self, state: TrainState, batch: Batch) -> tuple[TrainState, Scalars]:
+    def _advance(self, state: TrainState, batch: Batch, frozen: Flat) -> tuple[TrainState, Scalars]:
         prepare_key, model_key = jax.random.split(jax.random.fold_in(self._key, state.step))
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
         params, model_state, opt, scalars = dict(state.params), state.model_state, list(state.opt), {}
         for i, objective in enumerate(self.objectives):
-            update = self._updater(i, jax.random.fold_in(model_key, i), state.step, batch)
+            update = self._updater(i, jax.random.fold_in(model_key, i), state.step, batch, frozen)
             move, at = _at_every(objective.every, state.step, update), self._optimizer_of[i]
             params, model_state, opt[at], found = move(params, model_state, opt[at])
             scalars |= _named(objective, found)
@@ -169,14 +171,14 @@ class Program:
         return {name: averaged(name) for name in ema}
 
     def _updater(
-        self, index: int, key: jax.Array, step: jax.Array, batch: Batch
+        self, index: int, key: jax.Array, step: jax.Array, batch: Batch, frozen: Flat
     ) -> Callable[[Flat, Flat, Any], tuple[Flat, Flat, Any, Scalars]]:
         """One objective's move: gradient, optimiser, new parameters."""
 
         def update(params: Flat, model_state: Flat, opt: Any) -> tuple[Flat, Flat, Any, Scalars]:
             own = self.owned(index, params)
             others = {name: leaf for name, leaf in params.items() if name not in own}
-            grads, model_state, scalars = self._gradient(index, own, others, model_state, batch, key, step)
+            grads, model_state, scalars = self._gradient(index, own, {**others, **frozen}, model_state, batch, key, step)
             scalars = {**scalars, GRAD_NORM: weighed(optax.tree.norm(grads), 1)}
             updates, opt = self.optimizers[self._optimizer_of[index]].update(grads, opt, own)
             moved: Any = optax.apply_updates(own, updates)
@@ -191,12 +193,12 @@ class Program:
 
         def losses_of(own: Flat, model_state: Flat, part: Batch, key: jax.Array) -> tuple[Losses, Flat]:
             stream_key, model_key = jax.random.split(key)
-            params = self._cast({**others, **own})
-            model = self.parts.assemble(params, model_state, stream_key, train=True, remat=self._remat)
+            variables = self._cast(Variables(own, others, model_state))
+            model = self.parts.assemble(variables, stream_key, train=True, remat=self._remat)
             losses = self.objectives[index].loss(model, part, nnx.Rngs(model_key), step)
             if GRAD_NORM in losses:
                 raise InvalidInputError(f"a loss gives a scalar {GRAD_NORM!r}, which is what the trainer logs; rename it")
-            return _checked(losses), self.parts.model_state_of(model)
+            return _checked(losses), self.parts.variables_of(model).model_state
 
         if self._accumulate > 1:
             return _accumulated(losses_of, self._accumulate, own, model_state, batch, key)
@@ -208,10 +210,15 @@ class Program:
         grads, (scalars, model_state) = jax.grad(loss, has_aux=True)(own)
         return grads, model_state, scalars
 
-    def _cast(self, params: Flat) -> Flat:
+    def _cast(self, variables: Variables) -> Variables:
+        """``variables`` with their parameters in the precision of the forward pass."""
         if self._precision is None:
-            return params
-        return {name: p.astype(self._precision) if p.ndim and _is_floating(p) else p for name, p in params.items()}
+            return variables
+
+        def cast(flat: Flat) -> Flat:
+            return {name: p.astype(self._precision) if p.ndim and _is_floating(p) else p for name, p in flat.items()}
+
+        return variables._replace(params=cast(variables.params), frozen=cast(variables.frozen))
 
 
 def _is_floating(array: Any) -> bool:

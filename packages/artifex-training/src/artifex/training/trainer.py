@@ -35,7 +35,7 @@ from artifex.training.plan import Plan
 from artifex.training.processes import ended_alike, gathered, is_first, is_multiprocess, put_global
 from artifex.training.seeds import key_for
 from artifex.training.session import Session
-from artifex.training.state import Arrays, Flat, StateForm, TrainState
+from artifex.training.state import Arrays, Flat, StateForm, TrainState, Variables
 from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["Trainer", "TrainerConfig"]
@@ -57,6 +57,7 @@ class Trainer:
         folder: where callbacks write; None keeps everything in memory.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from artifex.training import Trainer, TrainerConfig
         >>> class Mean(nnx.Module):  # the mean of the data, by least squares
@@ -105,6 +106,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self.plan: Plan | None = None
         self.arrays: Arrays | None = None
+        self.frozen: Flat = {}
         self.loader: Loader | None = None
 
     @property
@@ -150,11 +152,13 @@ class Trainer:
             plan = self._new_plan(loader)
             feed = Feed(loader, self._placement)
             session.push(self._hand_back)
+            from_data = feed if _starts_from_data(self.model) else None
+            variables = self._take_arrays(plan)
             if resume is None:
-                from_data = feed if _starts_from_data(self.model) else None
-                self.state = self._first_state(plan, self._take_arrays(), from_data)
+                self.state, self.frozen = self._first_state(plan, variables, from_data)
             else:
-                self._take_arrays()
+                self.frozen = put_global(variables.frozen, plan.frozen_layout)
+                del variables
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)
             self.figures = Figures()
             for callback in callbacks:
@@ -185,7 +189,7 @@ class Trainer:
 
     def _new_plan(self, loader: Loader) -> Plan:
         """Plan a training, of which nothing is done yet."""
-        self.step, self.stop_reason, self.metrics, self.arrays, self._before = 0, None, {}, None, None
+        self.step, self.stop_reason, self.metrics, self.arrays, self.frozen, self._before = 0, None, {}, None, {}, None
         self.plan = Plan(
             self.model,
             self.config,
@@ -206,26 +210,26 @@ class Trainer:
         """
         plan = self._new_plan(loader)
         feed = Feed(loader, self._placement) if from_data and _starts_from_data(self.model) else None
-        self.state = self._first_state(plan, _copies(plan.parts.variables_of(self.model)), feed)
+        self.state, self.frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)), feed)
 
-    def _first_state(self, plan: Plan, variables: tuple[Flat, Flat], feed: Feed | None = None) -> TrainState:
-        """The state before the first step, from the model's ``variables``, whose memory it takes over.
+    def _first_state(self, plan: Plan, variables: Variables, feed: Feed | None = None) -> tuple[TrainState, Flat]:
+        """The state before the first step and the frozen arrays, from the model's ``variables``, whose memory they take over.
 
         ``feed``: where there is one, the model sets what it initialises from data by the next batch.
         """
-        laid_out = put_global(variables, (plan.layout.params, plan.layout.model_state))
+        laid_out = put_global(variables, plan.variables_layout)
         for flat in variables:
             flat.clear()  # what was laid out elsewhere is freed
-        return plan.start(*(laid_out if feed is None else plan.initialized(laid_out, feed)))
+        if feed is not None:
+            laid_out = plan.initialized(laid_out, feed)
+        return plan.start(laid_out.params, laid_out.model_state), laid_out.frozen
 
-    def _take_arrays(self) -> tuple[Flat, Flat]:
-        """The model's variables, of which it keeps the shapes alone; copies of their values wait on the host."""
-        assert self.plan is not None
-        parts = self.plan.parts
-        variables = parts.variables_of(self.model)
+    def _take_arrays(self, plan: Plan) -> Variables:
+        """The model's variables, of which it keeps the shapes alone; copies of what is trained wait on the host."""
+        variables = plan.parts.variables_of(self.model)
         if not is_multiprocess():
-            self._before = jax.tree.map(_on_host, variables)
-        parts.write_back(self.model, parts.params, parts.model_state)
+            self._before = jax.tree.map(_on_host, (variables.params, variables.model_state))
+        plan.parts.write_back(self.model, *plan.parts.shapes)
         return variables
 
     def is_sound(self) -> bool:
@@ -239,12 +243,12 @@ class Trainer:
         """Give the model what was reached or, where that is no good, what it had."""
         del kind, trace
         assert self.plan is not None
+        parts, layout = self.plan.parts, self.plan.layout
         if ended_alike(error) and self.state is not None and self.is_sound():
-            reached = self.state.params, self.state.model_state
-            self.plan.parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
+            reached = self.state.params, self.state.model_state, self.frozen
+            parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
         elif self._before is not None:
-            layout = self.plan.layout.params, self.plan.layout.model_state
-            self.plan.parts.write_back(self.model, *put_global(self._before, layout))
+            parts.write_back(self.model, *put_global(self._before, (layout.params, layout.model_state)), self.frozen)
         self._before = None
 
     def evaluate(self, data: Any) -> dict[str, float]:
@@ -254,17 +258,17 @@ class Trainer:
         at every call, so that two evaluations differ by the parameters alone.
         """
         loader = self._held_out(data)
-        plan, state = self.plan, self.state
+        plan, state, frozen = self.plan, self.state, self.frozen
         if plan is None or state is None:
             plan = self._new_plan(loader)
-            state = self._first_state(plan, _copies(plan.parts.variables_of(self.model)))
-        return evaluate(plan, state, loader.one_pass(), self._placement, key_for(self.seed, "evaluate"))
+            state, frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)))
+        return evaluate(plan, state, frozen, loader.one_pass(), self._placement, key_for(self.seed, "evaluate"))
 
     def losses(self, batch: HostBatch) -> dict[str, float]:
         """Every scalar of the objective on one batch, with the parameters as they are."""
         assert self.plan is not None
         assert self.state is not None
-        found = self.plan.losses(self.state, self._placement.put(batch), key_for(self.seed, "evaluate"))
+        found = self.plan.losses(self.state, self.frozen, self._placement.put(batch), key_for(self.seed, "evaluate"))
         return means(jax.device_get(found))
 
     def memory(self, loader: Loader) -> MemoryUsage | None:
@@ -281,7 +285,7 @@ class Trainer:
         """
         model = nnx.clone(self.model)
         if self.plan is not None and self.state is not None:
-            reached = self.state.averaged, self.state.model_state
+            reached = self.state.averaged, self.state.model_state, self.frozen
             self.plan.parts.write_back(model, *(gathered(reached) if is_multiprocess() else _copies(reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
@@ -304,7 +308,8 @@ class Trainer:
     def restore(self, train: Any, folder: str | Path) -> None:
         """Take the state of the newest checkpoint in ``folder``, as :meth:`fit` does to resume, without training."""
         self.loader = self._training_loader(train)
-        self._new_plan(self.loader)
+        plan = self._new_plan(self.loader)
+        self.frozen = put_global(_copies(plan.parts.variables_of(self.model).frozen), plan.frozen_layout)
         self._restore(Path(folder), set_aside=False)
 
     def _restore(self, folder: Path, *, set_aside: bool) -> None:

@@ -33,7 +33,9 @@ class Training(Protocol):
     figures: Figures
     """What callbacks have logged and is still to be handed round."""
     arrays: Any
-    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given to the next step; None before there are any."""
+    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given away to the next step."""
+    frozen: dict[str, Any]
+    """The variables of the model that nothing changes, by dotted name."""
     callbacks: tuple[Callback, ...]
     """All that take part."""
     folder: Path | None
