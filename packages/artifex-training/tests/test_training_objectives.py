@@ -113,6 +113,21 @@ def test_a_masked_step_is_the_one_written_by_hand():
     assert abs(np.mean([loss(params, part) for part in parts]) - value) > 0.1 * value
 
 
+def test_weights_cost_no_forward_pass_of_their_own():
+    """They depend on the masks alone: no matrix product is left in the program beside those of a loss without weights."""
+
+    def products(made):
+        batch = {name: jnp.asarray(a) for name, a in data().items()}
+        return jax.jit(made.step).lower(made.init(model, batch), batch).as_text().count("dot_general")
+
+    def plain(model, batch, rngs, step):
+        return {"loss": jnp.mean((model(batch["x"], mask=batch["mask"])["x"] - 1.0) ** 2)}
+
+    model = Masked()
+    weighted = program(model, objectives_of(model, [ShrinkSome()]), accumulate=4)
+    assert products(weighted) == products(program(model, (Objective(plain),), accumulate=4)) == 2
+
+
 @pytest.mark.parametrize("extensions", EXTENSIONS.values(), ids=EXTENSIONS)
 def test_an_evaluation_is_the_same_by_batches_of_any_size(extensions):
     trainer = Trainer(Masked(), TrainerConfig(steps=1, batch_size=64), seed=0, extensions=extensions)
@@ -420,7 +435,15 @@ def test_a_penalty_through_batch_norm_and_dropout_trains(options):
     assert np.any(moved)
 
 
-# figures of callbacks
+# figures
+
+
+def test_speed_and_rates_are_logged_beside_the_losses():
+    metrics = Trainer(Pair(every=2), TrainerConfig(steps=6, batch_size=4, log_every=3), seed=0).fit(X)
+    assert metrics["examples_per_second"] == pytest.approx(4 * metrics["steps_per_second"])
+    assert metrics.keys() == {"examples_per_second", "steps_per_second"} | {
+        f"{part}/{name}" for part in ("fast", "slow") for name in ("loss", "one", "grad_norm", "learning_rate")
+    }
 
 
 class Notes(Callback):
