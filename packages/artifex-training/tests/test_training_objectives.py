@@ -311,6 +311,24 @@ def test_the_norm_of_the_gradient_is_logged_before_clipping():
     assert float(states[-1].sums["grad_norm"].value) == pytest.approx(5.0)
 
 
+def test_norms_that_are_looked_at_now_and_then_are_those_of_all_arrays():
+    """Large and small arrays, at every second move of an objective that moves at every third step."""
+    wide = nnx.Linear(100, 100, rngs=nnx.Rngs(0))
+
+    class Wide(nnx.Module):
+        def __init__(self):
+            self.wide, self.small = wide, nnx.Linear(3, 2, rngs=nnx.Rngs(1))
+
+    def loss(model, batch, rngs, step):
+        return {"loss": sum(jnp.sum(p) * (1.0 + step) for p in jax.tree.leaves(nnx.state(model, nnx.Param)))}
+
+    model = Wide()
+    states = run(program(model, (Objective(loss, every=3),), norm_every=6), model, X, 12)
+    numbers = 100 * 100 + 100 + 3 * 2 + 2
+    np.testing.assert_allclose(states[-1].sums["grad_norm"].total, np.sqrt(numbers) * (1 + 7), rtol=1e-5)  # at steps 0 and 6
+    assert float(states[-1].sums["grad_norm"].weight) == 2.0
+
+
 # moving averages
 
 

@@ -23,6 +23,9 @@ from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["Plan"]
 
+NORMS = 5
+"""How often, between two lines of the log, the norms of the gradients are looked at."""
+
 
 class Plan:
     """The shapes of a run's state, their layout on the mesh, and the compiled programs.
@@ -69,6 +72,7 @@ class Plan:
             accumulate=config.accumulate,
             precision=config.precision,
             remat=config.remat,
+            norm_every=max(1, config.log_every // NORMS),
         )
         self.shapes = self.program.shapes(batch_shapes(loader))
         self.form = StateForm(self.shapes)

@@ -22,6 +22,8 @@ __all__ = ["GRAD_NORM", "Prepare", "Program", "Scalars"]
 
 GRAD_NORM = "grad_norm"
 """Global norm of an objective's gradient, before any clipping: logged beside its other scalars."""
+SMALL = 4096
+"""Numbers in an array up to which it is not worth a reduction of its own."""
 
 Prepare = Callable[..., dict[str, jax.Array]]
 """``prepare(batch, *, rngs, train)``: stored form to model input; a modality's method."""
@@ -46,6 +48,7 @@ class Program:
         precision: dtype that parameters are cast to for the forward and backward pass; None leaves them. Scalars stay as they
             are. What is cast of a batch is for the objective to say.
         remat: patterns of names of modules that compute their activations again in the backward pass.
+        norm_every: steps between two looks at the norms of the gradients.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Program:
         accumulate: int = 1,
         precision: str | None = None,
         remat: Sequence[str] = (),
+        norm_every: int = 1,
     ):
         self.parts, self.objectives, self.optimizers = parts, tuple(objectives), tuple(optimizers)
         names = optimizer_names(self.objectives)
@@ -68,6 +72,7 @@ class Program:
         self._prepare, self._key, self._ema_decay = prepare, key, ema_decay
         self._everys = {} if ema_decay is None else self._averaged(tuple(ema_parameters))
         self._accumulate, self._precision, self._remat = accumulate, precision, tuple(remat)
+        self._norm_every = norm_every
         self._loss_names = {f"{o.name}/loss" if o.name else "loss" for o in self.objectives}
 
     def _averaged(self, parts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
@@ -179,12 +184,22 @@ class Program:
             own = self.owned(index, params)
             others = {name: leaf for name, leaf in params.items() if name not in own}
             grads, model_state, scalars = self._gradient(index, own, {**others, **frozen}, model_state, batch, key, step)
-            scalars = {**scalars, GRAD_NORM: weighed(optax.tree.norm(grads), 1)}
+            scalars = {**scalars, GRAD_NORM: self._norm(index, grads, step)}
             updates, opt = self.optimizers[self._optimizer_of[index]].update(grads, opt, own)
             moved: Any = optax.apply_updates(own, updates)
             return {**others, **moved}, model_state, opt, scalars
 
         return update
+
+    def _norm(self, index: int, grads: Flat, step: jax.Array) -> WeightedMean:
+        """Global norm of an objective's gradient, at some of its moves; it weighs nothing at the others.
+
+        It reads every gradient once more, which at each step would be some per cent of the step.
+        """
+        every = self.objectives[index].every
+        moves = max(1, self._norm_every // every)
+        norm = _at_every(moves, step // every, lambda grads: (weighed(_global_norm(grads), 1),))
+        return norm(grads)[0]
 
     def _gradient(
         self, index: int, own: Flat, others: Flat, model_state: Flat, batch: Batch, key: jax.Array, step: jax.Array
@@ -223,6 +238,13 @@ class Program:
 
 def _is_floating(array: Any) -> bool:
     return jnp.issubdtype(array.dtype, jnp.floating)
+
+
+def _global_norm(grads: Flat) -> jax.Array:
+    """Square root of the sum of all squares. Small arrays are joined first: on CPUs a sum for each would take longer."""
+    small = [g.ravel() for g in grads.values() if g.size <= SMALL]
+    large = [g for g in grads.values() if g.size > SMALL]
+    return optax.tree.norm([*large, jnp.concatenate(small)] if small else large)
 
 
 def _accumulated(
@@ -269,13 +291,14 @@ def _whole_weight(losses_of: LossesOf, own: Flat, model_state: Flat, parts: dict
 
 
 def _at_every(n: int, step: jax.Array, update: Callable[..., Any]) -> Callable[..., Any]:
-    """``update`` at each ``n``-th step; at the others nothing changes, and the scalars weigh nothing."""
+    """``update`` at each ``n``-th step; at the others the state stays, and the scalars, which come last, weigh nothing."""
     if n == 1:
         return update
 
     def gated(*state: Any) -> Any:
-        idle = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(update, *state)[-1])
-        return jax.lax.cond(step % n == 0, update, lambda *state: (*state, idle), *state)
+        made = jax.eval_shape(update, *state)
+        idle = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), made[-1])
+        return jax.lax.cond(step % n == 0, update, lambda *state: (*state[: len(made) - 1], idle), *state)
 
     return gated
 

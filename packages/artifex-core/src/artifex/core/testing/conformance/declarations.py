@@ -41,7 +41,7 @@ STEPS = 3
 
 def protocols(subject: Subject) -> None:
     """The model is generative, and trainable, adversarial or with objectives of its own; methods take what engines give."""
-    model: Any = subject.model()
+    model = subject.model()
     declares = isinstance(model, known.DeclaresObjectives)
     trainable = isinstance(model, known.TrainableGenerativeModelProtocol)
     adversarial = isinstance(model, known.AdversarialModelProtocol)
@@ -51,7 +51,7 @@ def protocols(subject: Subject) -> None:
     )
     if declares:
         _objectives(model)
-    _accepts(type(model).generate, 1, "n_samples", "rngs")
+    _accepts(subject.model_class.generate, 1, "n_samples", "rngs")
     if trainable:
         _accepts(type(model).__call__, 1, "rngs")
         _accepts(type(model).loss_fn, 2)
