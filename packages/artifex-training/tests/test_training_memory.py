@@ -172,6 +172,23 @@ def test_what_is_frozen_is_neither_returned_by_a_step_nor_in_the_state(mesh):
     np.testing.assert_array_equal(trainer.evaluation_model().up.kernel[...], before)
 
 
+def test_what_is_frozen_is_written_once_and_restored_from_there(tmp_path):
+    """A trainer that goes on takes the frozen part of the run, whatever its own model came with."""
+    model = WithFrozen(nnx.Rngs(0))
+    before = np.array(model.up.kernel[...])
+    checkpoint = Checkpoint(CheckpointConfig(every=2))
+    Trainer(model, config(), seed=0, folder=tmp_path, callbacks=[checkpoint]).fit(data())
+    steps = [path for path in (tmp_path / "checkpoints").iterdir() if path.name.isdecimal()]
+    assert len(steps) == 2
+    sizes = {path.name: sum(f.stat().st_size for f in path.rglob("*")) for path in (*steps, tmp_path / "checkpoints/frozen")}
+    # a kernel of two with two moments and an average, and the buffer; the frozen kernel alone
+    assert all(4 * KERNELS / 2 < sizes[step.name] < 4.5 * KERNELS / 2 for step in steps)
+    assert KERNELS / 2 < sizes["frozen"] < 1.1 * KERNELS / 2
+    again = Trainer(WithFrozen(nnx.Rngs(1)), config(), seed=0)
+    again.restore(data(), tmp_path / "checkpoints")
+    np.testing.assert_array_equal(again.evaluation_model().up.kernel[...], before)
+
+
 def test_a_frozen_part_trains_as_one_that_is_left_out_of_the_objective():
     """The same trajectory as with an optimiser that is told to leave these parameters alone."""
     import optax

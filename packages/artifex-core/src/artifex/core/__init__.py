@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         WeightedMean as WeightedMean,
         weighted_mean as weighted_mean,
     )
+    from artifex.core.plugins import register_model as register_model
     from artifex.core.pure import functional as functional
     from artifex.core.storage import load_model as load_model, save_model as save_model
 
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "load_model": "artifex.core.storage",
         "nn": "artifex.core.nn",
         "plugins": "artifex.core.plugins",
+        "register_model": "artifex.core.plugins",
         "save_model": "artifex.core.storage",
         "testing": "artifex.core.testing",
         "weighted_mean": "artifex.core.objectives",

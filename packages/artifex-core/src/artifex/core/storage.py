@@ -23,7 +23,7 @@ from safetensors.numpy import save
 
 from artifex.core import plugins
 from artifex.core.config import Config, explain
-from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError
+from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError, UnknownNameError
 from artifex.core.factory import model_class
 from artifex.core.yamlio import dump_yaml, load_yaml
 
@@ -261,6 +261,11 @@ def _read_config(path: Path) -> tuple[Config, str]:
         raise RunError(f"{path} names no 'kind' of model; save_model writes one")
     try:
         return plugins.registry().config_class("model", kind).from_dict(fields), kind
+    except UnknownNameError as error:
+        if ("model", kind) in plugins.index.DISTRIBUTION_OF:
+            raise
+        hint = "one that was registered with register_model has to be registered in this process first"
+        raise UnknownNameError(f"{path}: {error}; {hint}") from error
     except ValidationError as error:
         raise RunError(explain(error, source=str(path))) from error
 

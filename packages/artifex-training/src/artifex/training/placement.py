@@ -35,7 +35,7 @@ class Placement:
 
     def __init__(self, mesh: Mesh | ShardingConfig | None):
         self.sharding = mesh if isinstance(mesh, ShardingConfig) else ShardingConfig(data_parallel_size=1)
-        self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).create_mesh(self.sharding)
+        self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).mesh_for(self.sharding)
         if any(kind != AxisType.Auto for kind in self.mesh.axis_types):
             raise InvalidInputError(
                 f"the mesh has axes of the types {self.mesh.axis_types}; make it with axis_types=(AxisType.Auto,) * "

@@ -145,7 +145,7 @@ class Plan:
         state = jax.tree.map(_placed, self.shapes, self.layout)
         frozen = jax.tree.map(_placed, self.parts.shapes.frozen, self.frozen_layout)
         arguments = *StateForm.flatten(state), frozen, *self._placement.step_shapes(self._loader)
-        return HardwareDetector().estimate_memory_usage(self._compiled_step, *arguments)
+        return HardwareDetector().compiled_memory(self._compiled_step, *arguments)
 
 
 def _placed(shape: Any, place: Any) -> jax.ShapeDtypeStruct:

@@ -22,7 +22,7 @@ from artifex.core.config import Config
 from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
-from artifex.core.mesh import ShardingConfig
+from artifex.core.mesh import ShardingConfig, devices_for
 from artifex.core.objectives import value_of
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.sharding import create_sharded
@@ -193,7 +193,9 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "model_state", "ema")[1]))
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    weights = evaluation_weights(checkpoints.arrays("params", "model_state", "ema")[1])
+    set_weights(model, weights | checkpoints.frozen_arrays())
     return run_config, _evaluating(model), modality
 
 
@@ -219,7 +221,8 @@ def _environment() -> dict[str, Any]:
     """What the run ran on, for whoever has to repeat it."""
     info = DeviceManager().get_device_info()
     ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "safetensors", "numpy", *ours]}
+    theirs = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors", "numpy")
+    versions = {name: metadata.version(name) for name in (*theirs, *ours)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -341,15 +344,25 @@ def _choose_mesh(
     micro_batch = config.training.batch_size // config.training.accumulate
     advice = advise(step, *arguments, batch_size=micro_batch)
     set_cpu_devices(advice.devices)
-    if jax.default_backend() != "cpu":
-        return ShardingConfig(), ()
     there = len(jax.devices())
-    if there < advice.devices:
-        few = max(n for n in range(1, there + 1) if micro_batch % n == 0)
-        return ShardingConfig(data_parallel_size=few), (
-            f"{advice.devices} CPU devices would be faster, but JAX has {there} already",
-        )
-    return ShardingConfig(data_parallel_size=advice.devices), (advice.reason,)
+    if jax.default_backend() != "cpu":
+        used, note = devices_for(micro_batch, there), _idle_devices(config, there)
+    elif there < advice.devices:
+        used = devices_for(micro_batch, there)
+        note = f"{advice.devices} CPU devices would be faster, but JAX has {there} already"
+    else:
+        used, note = advice.devices, advice.reason
+    return ShardingConfig(data_parallel_size=used), (note,) if note else ()
+
+
+def _idle_devices(config: RunConfig, there: int) -> str:
+    """What to say where a batch does not split over all the accelerators; empty where it does."""
+    batch_size, parts = config.training.batch_size, config.training.accumulate
+    used = devices_for(batch_size // parts, there)
+    if used == there:
+        return ""
+    what = f"batch_size {batch_size}" + (f" in {parts} parts" if parts > 1 else "")
+    return f"{used} of {there} devices: {what} splits over no more of them; a multiple of {there * parts} would use all"
 
 
 def _abstract_step(

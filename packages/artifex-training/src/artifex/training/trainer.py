@@ -157,7 +157,6 @@ class Trainer:
             if resume is None:
                 self.state, self.frozen = self._first_state(plan, variables, from_data)
             else:
-                self.frozen = put_global(variables.frozen, plan.frozen_layout)
                 del variables
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)
             self.figures = Figures()
@@ -295,6 +294,7 @@ class Trainer:
         assert self.loader is not None
         callbacks = {name: callback.state() for name, callback in self._named_callbacks().items()}
         extra = {"loader": self.loader.state(), "seed": self.seed, "callbacks": callbacks}
+        checkpoints.save_frozen(self.frozen)
         checkpoints.save(self.step, self.state, extra)
 
     def _named_callbacks(self) -> dict[str, Callback]:
@@ -308,8 +308,7 @@ class Trainer:
     def restore(self, train: Any, folder: str | Path) -> None:
         """Take the state of the newest checkpoint in ``folder``, as :meth:`fit` does to resume, without training."""
         self.loader = self._training_loader(train)
-        plan = self._new_plan(self.loader)
-        self.frozen = put_global(_copies(plan.parts.variables_of(self.model).frozen), plan.frozen_layout)
+        self._new_plan(self.loader)
         self._restore(Path(folder), set_aside=False)
 
     def _restore(self, folder: Path, *, set_aside: bool) -> None:
@@ -317,6 +316,8 @@ class Trainer:
         assert self.loader is not None
         checkpoints = Checkpoints(folder)
         self.step, self.state, extra = checkpoints.restore(self.plan.shapes, self.plan.layout)
+        if self.plan.parts.shapes.frozen:
+            self.frozen = checkpoints.restore_frozen(self.plan.parts.shapes.frozen, self.plan.frozen_layout)
         if extra["seed"] != self.seed:
             raise RunError(f"{folder} was written with seed {extra['seed']}, this Trainer has seed {self.seed}; use the same")
         self.loader.restore(extra["loader"])
