@@ -72,6 +72,11 @@ def fit(extensions=(), mesh=None, **options):
     return {"kernel": model.layer.kernel[...], "bias": model.layer.bias[...], **figures}
 
 
+MESHES = {
+    "one": None,
+    "eight": ShardingConfig(data_parallel_size=8),
+    "fsdp": ShardingConfig(data_parallel_size=4, fsdp_enabled=True, fsdp_min_weight_size=1),
+}
 EXTENSIONS = {"alone": [], "examples": [Shrink()], "elements": [ShrinkSome()]}
 # two-digit sums of float32 in another order: some units in the last place, 1e-7 each, of numbers that add up without cancelling
 CLOSE = {"rtol": 1e-6, "atol": 2e-7}
@@ -84,9 +89,9 @@ def assert_figures(a, b):
 
 
 @pytest.mark.parametrize("extensions", EXTENSIONS.values(), ids=EXTENSIONS)
-@pytest.mark.parametrize("devices", [1, 8])
-def test_steps_and_logs_are_the_same_however_a_batch_is_cut(extensions, devices):
-    whole, mesh = fit(extensions), None if devices == 1 else ShardingConfig(data_parallel_size=devices)
+@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+def test_steps_and_logs_are_the_same_however_a_batch_is_cut(extensions, mesh):
+    whole = fit(extensions)
     assert all(np.all(np.isfinite(value)) for value in whole.values())
     for accumulate in (1, 2, 4):
         assert_figures(fit(extensions, mesh, accumulate=accumulate), whole)

@@ -22,9 +22,6 @@ __all__ = ["GRAD_NORM", "Prepare", "Program", "Scalars"]
 
 GRAD_NORM = "grad_norm"
 """Global norm of an objective's gradient, before any clipping: logged beside its other scalars."""
-SMALL = 4096
-"""Numbers in an array up to which it is not worth a reduction of its own."""
-
 Prepare = Callable[..., dict[str, jax.Array]]
 """``prepare(batch, *, rngs, train)``: stored form to model input; a modality's method."""
 Scalars: TypeAlias = dict[str, WeightedMean]
@@ -198,7 +195,7 @@ class Program:
         """
         every = self.objectives[index].every
         moves = max(1, self._norm_every // every)
-        norm = _at_every(moves, step // every, lambda grads: (weighed(_global_norm(grads), 1),))
+        norm = _at_every(moves, step // every, lambda grads: (weighed(optax.tree.norm(grads), 1),))
         return norm(grads)[0]
 
     def _gradient(
@@ -238,13 +235,6 @@ class Program:
 
 def _is_floating(array: Any) -> bool:
     return jnp.issubdtype(array.dtype, jnp.floating)
-
-
-def _global_norm(grads: Flat) -> jax.Array:
-    """Square root of the sum of all squares. Small arrays are joined first: on CPUs a sum for each would take longer."""
-    small = [g.ravel() for g in grads.values() if g.size <= SMALL]
-    large = [g for g in grads.values() if g.size > SMALL]
-    return optax.tree.norm([*large, jnp.concatenate(small)] if small else large)
 
 
 def _accumulated(
