@@ -10,11 +10,11 @@ import numpy as np
 from flax import nnx
 
 from artifex.core import create_model
+from artifex.core.objectives import Objective
 from artifex.flow import IAFConfig
 from artifex.flow.losses import log_ratio, reverse_kl_objective
 from artifex.flow.metrics import effective_sample_size, log_normalizer
 from artifex.training import OptimizerConfig, SchedulerConfig, Trainer, TrainerConfig
-from artifex.training.objectives import Objective
 
 MEAN = np.array([1.0, -2.0])
 COVARIANCE = np.array([[1.5, 0.9], [0.9, 0.8]])

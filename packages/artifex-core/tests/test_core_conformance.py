@@ -16,7 +16,9 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError, UnknownNameError
 from artifex.core.nn import MLP
+from artifex.core.objectives import Objective, WeightedMean, weighted_mean
 from artifex.core.plugins import ModelEntry
+from artifex.core.pure import functional
 from artifex.core.testing.conformance import CHECKS, Case, ModelConformance, Subject, box, conformance, lattice
 
 LATENT = 4
@@ -134,6 +136,27 @@ class RightAdversarial(nnx.Module):
         return {"loss": jnp.mean(jax.nn.softplus(fake)) + jnp.mean(jax.nn.softplus(-real))}
 
 
+class RightDeclaring(RightAdversarial):
+    """Two players of which one moves more often, and a penalty that is counted by elements, after Tester 2001."""
+
+    def objectives(self):
+        return (
+            Objective(type(self)._judge, "judge", "discriminator"),
+            Objective(type(self)._shrink, "shrink", "discriminator", every=4, optimizer="judge"),
+            Objective(
+                lambda model, batch, rngs, step: model.generator_objective(batch, rngs=rngs), "maker", "generator", every=2
+            ),
+        )
+
+    def _judge(self, batch, rngs, step):
+        return self.discriminator_objective(batch, rngs=rngs)
+
+    def _shrink(self, batch, rngs, step):
+        score = functional(self.discriminator)
+        slopes = jax.grad(lambda x: score(x).astype(jnp.float32).sum())(batch["x"])
+        return {"loss": weighted_mean(slopes.astype(jnp.float32) ** 2, jnp.arange(len(slopes)) % 3 != 1)}
+
+
 ENTRY = {"name": "right", "family": "test", "paper": "Tester 2001", "summary": "A model for tests."}
 X = {"x": np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)}
 POINTS = {"x": X["x"][:, :1]}
@@ -156,6 +179,7 @@ RIGHT = {
     "noisy": (RightNoisy, {}),
     "density": (RightDensity, {"batch": POINTS, "capabilities": ("log_prob",), "exact": box(-12, 12, (1,))}),
     "adversarial": (RightAdversarial, {"capabilities": ()}),
+    "declaring": (RightDeclaring, {"capabilities": ()}),
     "conditional": (
         RightConditional,
         {
@@ -170,6 +194,7 @@ NOT_APPLICABLE = {
     "noisy": {"likelihood_adds_up_to_one"},
     "density": {"sharded_fsdp", "sharded_tensor"},
     "adversarial": {"outputs", "likelihood_adds_up_to_one"},
+    "declaring": {"outputs", "likelihood_adds_up_to_one"},
     "conditional": {"likelihood_adds_up_to_one"},
 }
 
@@ -299,6 +324,33 @@ class InfiniteLoss(Right):
 class VectorLoss(Right):
     def loss_fn(self, batch, outputs):
         return {"loss": jnp.mean(outputs["x"], axis=1)}
+
+
+class NegativeWeight(Right):
+    def loss_fn(self, batch, outputs):
+        return {"loss": WeightedMean(jnp.mean(outputs["x"]), jnp.array(-1.0))}
+
+
+class WeightlessVector(Right):
+    def loss_fn(self, batch, outputs):
+        return {"loss": WeightedMean(jnp.mean(outputs["x"], axis=1), jnp.array(8.0))}
+
+
+class HoldsOn(RightDeclaring):
+    def objectives(self):
+        return (Objective(self._judge),)
+
+
+class Twins(RightDeclaring):
+    def objectives(self):
+        return (Objective(type(self)._judge), Objective(type(self)._shrink))
+
+
+class Unmoved(RightDeclaring):
+    """Its maker is moved by nothing."""
+
+    def objectives(self):
+        return super().objectives()[:2]
 
 
 class Disconnected(Right):
@@ -487,6 +539,11 @@ BROKEN = [
     ("samples", Right, {"batch": {"x": np.ones((8, 8), np.int32)}}, "x is int32, samples are float32"),
     ("loss_is_finite", InfiniteLoss, {}, "'loss' of the objective is -inf"),
     ("loss_is_finite", VectorLoss, {}, r"has shape \(8,\)"),
+    ("loss_is_finite", NegativeWeight, {}, "'loss' of the objective weighs -1.0"),
+    ("loss_is_finite", WeightlessVector, {}, r"a total of shape \(8,\) and a weight of shape \(\)"),
+    ("protocols", HoldsOn, {"capabilities": ()}, "descends a method of this very model"),
+    ("protocols", Twins, {"capabilities": ()}, "each needs one of its own"),
+    ("gradient_reaches_every_parameter", Unmoved, {"capabilities": ()}, "no gradient reaches generator"),
     ("gradient_reaches_every_parameter", Disconnected, {}, r"no gradient reaches down.layers.0.bias, down.layers.0.kernel"),
     ("gradient_reaches_every_parameter", Orphan, {}, "no gradient reaches orphan$"),
     ("jit_equals_eager", Traced, {}, "compiled against uncompiled: the objective.loss differs"),

@@ -19,7 +19,7 @@ from tensorboardX.record_writer import masked_crc32c
 
 from artifex.core import plugins
 from artifex.core.errors import InvalidInputError
-from artifex.training import Callback, callbacks
+from artifex.training import Callback, build_run, callbacks
 from artifex.training.callbacks import (
     Checkpoint,
     CheckpointConfig,
@@ -109,6 +109,26 @@ def test_a_resumed_run_drops_the_lines_that_it_writes_again(tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [10, 20, 25]
 
 
+class Distance(Callback):
+    """Logs a figure of its own at each evaluation."""
+
+    def on_evaluate(self, trainer, metrics):
+        trainer.log({"distance": 10.0 * trainer.step})
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_callbacks_figures_are_written_once_at_their_step_whatever_the_order(tiny, tmp_path, first):
+    run = build_run(tiny.config(training__epochs=2, callbacks=[{"kind": "metrics_file"}, {"kind": "tensorboard"}]))
+    given = run.trainer.callbacks
+    run.trainer.callbacks = (Distance(), *given) if first else (*given, Distance())
+    run.start(tmp_path)
+    assert [(line["step"], line["distance"]) for line in lines(tmp_path) if "distance" in line] == [(3, 30.0), (6, 60.0)]
+    assert [event for event in events(tmp_path) if event[1].endswith("distance")] == [
+        (3, "train/distance", 30.0),
+        (6, "train/distance", 60.0),
+    ]
+
+
 # TensorBoard
 
 
@@ -186,8 +206,6 @@ def test_early_stop_on_a_figure_that_there_is_not():
 
 
 def test_early_stop_ends_a_real_run(tiny):
-    from artifex.training import build_run
-
     stop = {"kind": "early_stop", "patience": 2, "min_delta": 1e9}
     run = build_run(tiny.config(callbacks=[stop], training__epochs=50))
     run.trainer.fit(run.train, run.evaluation)
@@ -359,8 +377,10 @@ def show(where):
     callback = Progress(ProgressConfig())
     callback.on_start(where)
     for where.step in range(10, 301, 10):
-        callback.on_log(where, {"loss": 1 / where.step, "learning_rate": 1e-3, "steps_per_second": 12.5})
+        speed = {"steps_per_second": 12.5, "examples_per_second": 100.0}
+        callback.on_log(where, {"loss": 1 / where.step, "critic/grad_norm": 0.1, "learning_rate": 1e-3, **speed})
     callback.on_evaluate(where, {"eval/loss": 0.5})
+    callback.on_figures(where, {"fid": 12.0})
     callback.on_end(where, None)
 
 
@@ -374,6 +394,7 @@ def test_progress_without_a_terminal_is_a_few_lines(capsys):
         "step 210/300  loss 0.004762  12.5 steps/s",
         "step 300/300  loss 0.003333  12.5 steps/s",
         "step 300  eval/loss 0.5",
+        "step 300  fid 12",
     ]
 
 

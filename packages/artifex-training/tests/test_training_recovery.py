@@ -81,7 +81,7 @@ def train(folder, *, more=(), sharding=None, data=in_memory, resume=False, model
 def figures(folder):
     """What ``metrics.jsonl`` says, without what depends on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "steps_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if not name.endswith("_per_second")} for line in lines]
 
 
 def data_file(checkpoint):
@@ -188,7 +188,7 @@ def kill_at(process, folder, step):
 
 def everything(folder):
     checkpoints = Checkpoints(folder / "checkpoints")
-    step, arrays = checkpoints.arrays("step", "params", "model_state", "opt", "ema", "sums", "summed")
+    step, arrays = checkpoints.arrays("step", "params", "model_state", "opt", "ema", "sums")
     return {"step": step} | {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
 

@@ -13,6 +13,7 @@ from artifex.core.errors import NonFiniteLossError, RunError
 from artifex.training import Callback, build_run
 from artifex.training.report import write_report
 from artifex.training.report.history import Series, read_history, thinned
+from artifex.training.report.page import _panels
 from artifex.training.report.plot import line_plot
 
 SVG, XHTML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xhtml}"
@@ -201,6 +202,21 @@ def test_samples_are_in_the_file_some_of_many_and_large_ones_named(folder):
     texts = [p.text for p in read(folder).iter(f"{XHTML}p")]
     assert "12 of 30 are shown." in texts
     assert "step_0000029.png, 5,242,880 bytes" in texts
+
+
+def test_figures_of_one_kind_share_a_plot_at_the_end():
+    one = series([1.0, 2.0])
+    names = ["critic/loss", "critic/grad_norm", "maker/grad_norm", "maker/learning_rate", "steps_per_second"]
+    panels = _panels(dict.fromkeys([*names, "examples_per_second", "maker/loss", "fid"], one))
+    assert {title: list(lines) for title, lines in panels.items()} == {
+        "critic/loss": ["training"],
+        "maker/loss": ["training"],
+        "fid": ["training"],
+        "gradient norm": ["critic/grad_norm", "maker/grad_norm"],
+        "learning rate": ["maker/learning_rate"],
+        "steps per second": ["steps_per_second"],
+    }
+    assert list(panels)[-3:] == ["gradient norm", "learning rate", "steps per second"]
 
 
 def test_a_long_run_makes_no_large_file(folder):

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from artifex.core.frozen import Frozen as Frozen, freeze as freeze
     from artifex.core.hardware import HardwareDetector as HardwareDetector, HardwareSpecs as HardwareSpecs
     from artifex.core.mesh import DeviceMeshManager as DeviceMeshManager, ShardingConfig as ShardingConfig
+    from artifex.core.objectives import (
+        Objective as Objective,
+        WeightedMean as WeightedMean,
+        weighted_mean as weighted_mean,
+    )
     from artifex.core.plugins import register_model as register_model
+    from artifex.core.pure import functional as functional
     from artifex.core.storage import load_model as load_model, save_model as save_model
 
 __getattr__, __dir__, __all__ = _lazy.attach(
@@ -26,15 +32,19 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "Frozen": "artifex.core.frozen",
         "HardwareDetector": "artifex.core.hardware",
         "HardwareSpecs": "artifex.core.hardware",
+        "Objective": "artifex.core.objectives",
         "Registered": "artifex.core.config",
         "ShardingConfig": "artifex.core.mesh",
+        "WeightedMean": "artifex.core.objectives",
         "create_model": "artifex.core.factory",
         "freeze": "artifex.core.frozen",
+        "functional": "artifex.core.pure",
         "load_model": "artifex.core.storage",
         "nn": "artifex.core.nn",
         "plugins": "artifex.core.plugins",
         "register_model": "artifex.core.plugins",
         "save_model": "artifex.core.storage",
         "testing": "artifex.core.testing",
+        "weighted_mean": "artifex.core.objectives",
     },
 )

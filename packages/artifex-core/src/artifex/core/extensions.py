@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax
 
 from artifex.core.config import Config, config
 from artifex.core.protocols import Batch
+
+if TYPE_CHECKING:
+    from artifex.core.objectives import Losses
 
 __all__ = ["ExtensionConfig", "ModelExtension"]
 
@@ -40,6 +43,9 @@ class ModelExtension(Protocol):
         """Further outputs, from the batch and what the model made of it. Pure: it runs inside the compiled step."""
         ...
 
-    def compute_loss(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        """Scalars, among them ``"loss"``."""
+    def compute_loss(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> Losses:
+        """Scalars, among them ``"loss"``: means over the examples, or :class:`~artifex.core.objectives.WeightedMean`.
+
+        What it weighs need not be what the model's loss weighs: each is a mean by its own weight.
+        """
         ...

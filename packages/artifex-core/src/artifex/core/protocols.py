@@ -1,19 +1,22 @@
 """The protocols of Artifex: what the engines may ask of a model, a data set, a modality.
 
-A model follows :class:`GenerativeModelProtocol`; to be trained it also follows :class:`TrainableGenerativeModelProtocol` or
-:class:`AdversarialModelProtocol`. Everything else a model can do is a small capability of its own, and a model has a method
-only where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
+A model follows :class:`GenerativeModelProtocol`; to be trained it also follows :class:`TrainableGenerativeModelProtocol`,
+:class:`AdversarialModelProtocol` or :class:`DeclaresObjectives`. Everything else a model can do is a small capability of its
+own, and a model has a method only where it means something. Shapes: ``B`` batch, ``...`` the shape of one example.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
 from flax import nnx
+
+if TYPE_CHECKING:
+    from artifex.core.objectives import Losses, Objective
 
 Batch: TypeAlias = Mapping[str, jax.Array]
 """A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where
@@ -24,6 +27,7 @@ __all__ = [
     "ArrayDataset",
     "Batch",
     "DataInitialized",
+    "DeclaresObjectives",
     "Decodes",
     "Encodes",
     "GenerativeModelProtocol",
@@ -56,8 +60,11 @@ class GenerativeModelProtocol(Protocol):
 class TrainableGenerativeModelProtocol(GenerativeModelProtocol, Protocol):
     """A model with one objective."""
 
-    def loss_fn(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    def loss_fn(self, batch: Batch, outputs: Mapping[str, jax.Array]) -> Losses:
         """Scalars, among them ``"loss"``, for what :meth:`__call__` made of ``batch["x"]``.
+
+        Plain ones are means over the examples; where something else is counted (tokens, unmasked elements) they are
+        :class:`~artifex.core.objectives.WeightedMean`.
 
         A model whose objective changes during training declares a keyword ``step`` and is given the step's number.
         """
@@ -87,12 +94,21 @@ class AdversarialModelProtocol(Protocol):
 
     def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> jax.Array: ...
 
-    def generator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, jax.Array]:
+    def generator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> Losses:
         """Scalars, among them ``"loss"``, that the generator descends."""
         ...
 
-    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, jax.Array]:
+    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> Losses:
         """Scalars, among them ``"loss"``, that the discriminator descends."""
+        ...
+
+
+@runtime_checkable
+class DeclaresObjectives(Protocol):
+    """A model that says by itself what is descended, how often and with which optimisers: it is trained by nothing else."""
+
+    def objectives(self) -> Sequence[Objective]:
+        """In the order of a step. Each loss is given the model to use: it must not hold on to this one."""
         ...
 
 

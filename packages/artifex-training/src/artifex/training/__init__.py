@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
+    from artifex.core.objectives import (
+        Objective as Objective,
+        WeightedMean as WeightedMean,
+        weighted_mean as weighted_mean,
+    )
     from artifex.training.callbacks import Callback as Callback
     from artifex.training.loaders import ArrayLoader as ArrayLoader, GrainLoader as GrainLoader
-    from artifex.training.objectives import Objective as Objective
     from artifex.training.optimizers import (
         OptimizerConfig as OptimizerConfig,
         SchedulerConfig as SchedulerConfig,
@@ -23,17 +27,19 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ArrayLoader": "artifex.training.loaders",
         "Callback": "artifex.training.callbacks",
         "GrainLoader": "artifex.training.loaders",
-        "Objective": "artifex.training.objectives",
+        "Objective": "artifex.core.objectives",
         "OptimizerConfig": "artifex.training.optimizers",
         "Run": "artifex.training.runs",
         "RunConfig": "artifex.training.run_config",
         "SchedulerConfig": "artifex.training.optimizers",
         "Trainer": "artifex.training.trainer",
         "TrainerConfig": "artifex.training.trainer",
+        "WeightedMean": "artifex.core.objectives",
         "DataConfig": "artifex.training.run_config",
         "build_run": "artifex.training.runs",
         "read_run_config": "artifex.training.run_config",
         "load_run": "artifex.training.runs",
         "make_optimizer": "artifex.training.optimizers",
+        "weighted_mean": "artifex.core.objectives",
     },
 )

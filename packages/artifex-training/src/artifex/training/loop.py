@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.core.errors import NonFiniteLossError
+from artifex.core.objectives import WeightedMean
 from artifex.training.callbacks.base import Callback, Training
 from artifex.training.feed import Feed
 from artifex.training.loaders import HostBatch, Loader
@@ -18,8 +20,9 @@ from artifex.training.plan import Plan
 from artifex.training.processes import put_global
 from artifex.training.rate import Rate
 from artifex.training.state import Flat, TrainState
+from artifex.training.step import GRAD_NORM
 
-__all__ = ["Loop", "all_finite", "evaluate"]
+__all__ = ["Loop", "all_finite", "evaluate", "means"]
 
 
 class Loop:
@@ -36,11 +39,12 @@ class Loop:
     def __init__(self, training: Training, plan: Plan, feed: Feed, callbacks: Sequence[Callback], *, log_every: int):
         self._training, self._plan, self._feed, self._callbacks = training, plan, feed, callbacks
         self._on_step = [c for c in callbacks if type(c).on_step is not Callback.on_step]
-        self._log_every, self._logged_at, self._rate = log_every, training.step, Rate(training.step)
+        self._log_every, self._logged_at, self._rate = log_every, training.step, Rate(training.step, feed.loader.batch_size)
 
     def run(self, held_out: tuple[Loader, Placement, jax.Array] | None, evaluate_every: int) -> None:
         """Go on to the end; ``held_out`` is what :func:`evaluate` is given every ``evaluate_every`` steps."""
         training, total = self._training, self._plan.total_steps
+        self._hand_round()  # what was logged at the start
         while training.step < total and training.stop_reason is None:
             training.arrays = self._plan.step(training.arrays, training.frozen, self._feed.next())
             training.step += 1
@@ -52,10 +56,25 @@ class Loop:
                 self._log()
             if held_out is not None and (training.step % evaluate_every == 0 or last):
                 self._evaluate(*held_out)
-            for callback in self._on_step:
-                callback.on_step(training)
+            try:
+                for callback in self._on_step:
+                    callback.on_step(training)
+            except KeyboardInterrupt:  # the step itself is whole, and what was logged at it belongs to it
+                self._hand_round()
+                raise
+            self._hand_round()
         if training.step > self._logged_at:  # stopped between two lines of the log
             self._log()
+            self._hand_round()
+
+    def _hand_round(self) -> None:
+        """Tell all callbacks what callbacks have logged."""
+        training = self._training
+        with training.figures.taken() as figures:
+            if figures:
+                training.metrics |= figures
+                for callback in self._callbacks:
+                    callback.on_figures(training, figures)
 
     def _log(self) -> None:
         training, plan = self._training, self._plan
@@ -83,33 +102,40 @@ def evaluate(
     plan: Plan, state: TrainState, frozen: Flat, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
 ) -> dict[str, float]:
     """Averages of every scalar of the objectives over ``batches``; batch ``i`` draws from ``fold_in(key, i)``."""
-    results, sizes = [], []
-    for i, batch in enumerate(batches):
-        results.append(plan.losses(state, frozen, placement.put(batch), jax.random.fold_in(key, i)))
-        sizes.append(len(batch["x"]))
-    results = jax.device_get(results)
-    return {name: float(np.average([r[name] for r in results], weights=sizes)) for name in results[0]}
+    parts = [plan.losses(state, frozen, placement.put(batch), jax.random.fold_in(key, i)) for i, batch in enumerate(batches)]
+    return means(jax.tree.map(lambda *sums: np.sum(np.asarray(sums, np.float64), axis=0), *jax.device_get(parts)))
+
+
+def means(sums: Mapping[str, WeightedMean]) -> dict[str, float]:
+    """The mean of each scalar, from arrays of the host; NaN where it has no weight."""
+    return {name: _mean(np.asarray(s.total, np.float64), np.asarray(s.weight, np.float64)) for name, s in sums.items()}
+
+
+def _mean(total: np.ndarray, weight: np.ndarray) -> float:
+    if not np.any(weight):
+        return math.nan
+    return float(np.sum(np.divide(total, weight, out=np.zeros_like(total), where=weight != 0)))
 
 
 def read_sums(state: TrainState, layout: TrainState, step: int) -> tuple[dict[str, float], TrainState]:
-    """Averages of the logged scalars since they were last read, and the state with new sums.
+    """Averages of the logged scalars since they were last read, of those that have any weight, and the state with new sums.
 
     Raises:
         NonFiniteLossError: a loss or a parameter is no finite number any more.
     """
-    found: Any = jax.device_get((state.sums, state.summed, state.bad_step, all_finite(state.params)))
-    sums, summed, bad_step, finite = found
+    found: Any = jax.device_get((state.sums, state.bad_step, all_finite(state.params)))
+    sums, bad_step, finite = found
     advice = "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
     if bad_step >= 0:
-        terms = ", ".join(name for name, value in sums.items() if not np.isfinite(value))
+        bad = (name for name, value in sums.items() if not np.all(np.isfinite(value.total)))
+        terms = ", ".join(name for name in bad if name.split("/")[-1] != GRAD_NORM)
         raise NonFiniteLossError(f"the loss is not finite at step {int(bad_step)} (terms: {terms}); {advice}")
     if not finite:
         raise NonFiniteLossError(
             f"the parameters are not finite after step {step}, though the loss was: a gradient was not; {advice}"
         )
-    zeros = {name: np.zeros([], np.float32) for name in state.sums}
-    fresh = state.replace(sums=put_global(zeros, layout.sums), summed=put_global(np.zeros([], np.int32), layout.summed))
-    return {name: float(value) / int(summed) for name, value in sums.items()}, fresh
+    fresh = state.replace(sums=put_global(jax.tree.map(np.zeros_like, sums), layout.sums))
+    return means({name: value for name, value in sums.items() if np.any(value.weight)}), fresh
 
 
 @jax.jit

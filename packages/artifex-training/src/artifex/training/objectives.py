@@ -1,10 +1,9 @@
-"""What is descended: one objective for most models, two alternating ones for adversarial models."""
+"""What a model's protocol says is descended: what it declares itself, one objective for most, two for adversarial ones."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -13,35 +12,10 @@ from flax import nnx
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.extensions import ModelExtension
-from artifex.core.protocols import AdversarialModelProtocol, Batch, TrainableGenerativeModelProtocol
+from artifex.core.objectives import Losses, Objective, WeightedMean, weighed
+from artifex.core.protocols import AdversarialModelProtocol, Batch, DeclaresObjectives, TrainableGenerativeModelProtocol
 
-__all__ = ["Losses", "Objective", "objectives_of"]
-
-Losses = dict[str, jax.Array]
-"""Scalars by name, ``"loss"`` among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """A loss and the parameters that descend it.
-
-    A training step goes through a model's objectives in order, each with an optimiser of its own; later ones see the parameters
-    that earlier ones have just moved.
-    """
-
-    loss: Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]
-    """``loss(model, batch, rngs, step)``: pure, inside the compiled step. With a trainer's ``precision`` the model's parameters
-    come cast, the batch as it is."""
-    name: str = ""
-    """Prefix of its figures in logs; empty for a model's only objective."""
-    parameters: str = ""
-    """Attribute of the model below which its parameters lie (``generator``); empty for all of them."""
-    every: int = 1
-    """It descends at each ``every``-th step."""
-
-    def owns(self, key: str) -> bool:
-        """Whether the parameter with the dotted ``key`` is among this objective's."""
-        return not self.parameters or key == self.parameters or key.startswith(f"{self.parameters}.")
+__all__ = ["objectives_of"]
 
 
 def objectives_of(
@@ -52,16 +26,21 @@ def objectives_of(
     Args:
         model: what is trained.
         extensions: what adds to its outputs and loss.
-        precision: what floating inputs of the forward pass are cast to. A ``loss_fn`` and the extensions see the batch uncast,
-            so that a loss is measured against the data as they are.
+        precision: what floating inputs of the forward pass are cast to. A ``loss_fn``, the extensions and objectives that a
+            model declares see the batch uncast, so that a loss is measured against the data as they are.
 
     Raises:
-        InvalidTypeError: the model follows neither protocol, extensions are given to an adversarial model, or an extension
-            holds parameters, which nothing would train.
+        InvalidTypeError: the model follows no protocol of training, extensions are given to one with objectives of its own, or
+            an extension holds parameters, which nothing would train.
+        InvalidInputError: a declared objective holds on to the model, or two extensions have one name.
     """
+    if extensions and isinstance(model, (DeclaresObjectives, AdversarialModelProtocol)):
+        raise InvalidTypeError(
+            f"{type(model).__name__} has objectives of its own; extensions add to the loss of a model with one loss_fn"
+        )
+    if isinstance(model, DeclaresObjectives):
+        return _declared(model)
     if isinstance(model, AdversarialModelProtocol):
-        if extensions:
-            raise InvalidTypeError(f"{type(model).__name__} has two objectives; extensions add to the loss of a model with one")
         return (
             Objective(_adversarial_loss("discriminator_objective", precision), "discriminator", "discriminator"),
             Objective(_adversarial_loss("generator_objective", precision), "generator", "generator"),
@@ -71,8 +50,21 @@ def objectives_of(
         return (Objective(_model_loss(type(model), tuple(extensions), precision)),)
     raise InvalidTypeError(
         f"{type(model).__name__} cannot be trained: it needs __call__, generate and loss_fn(batch, outputs), "
-        "or generator_objective and discriminator_objective; or pass objectives=(Objective(loss), ...) to the Trainer"
+        "or generator_objective and discriminator_objective, or objectives(); or pass objectives=(Objective(loss), ...) to the "
+        "Trainer"
     )
+
+
+def _declared(model: DeclaresObjectives) -> tuple[Objective, ...]:
+    objectives = tuple(model.objectives())
+    for objective in objectives:
+        if getattr(objective.loss, "__self__", None) is model:
+            method = f"{type(model).__name__}.{getattr(objective.loss, '__name__', 'loss')}"
+            raise InvalidInputError(
+                f"objective {objective.name!r} descends a method of this very model, whose arrays never change; "
+                f"give it the function, which is given the model to use: Objective({method}, ...)"
+            )
+    return objectives
 
 
 def _adversarial_loss(method: str, precision: str | None) -> Callable[[Any, Batch, nnx.Rngs, jax.Array], Losses]:
@@ -103,11 +95,19 @@ def _model_loss(
         losses = dict(model.loss_fn(batch, outputs, **({"step": step} if loss_takes("step") else {})))
         for extension in extensions:
             terms = extension.compute_loss(batch, outputs)
-            losses["loss"] = losses["loss"] + extension.config.weight * terms["loss"]
+            losses["loss"] = _sum(losses["loss"], extension.config.weight * terms["loss"], batch)
             losses |= {f"{_label(extension)}/{term}": value for term, value in terms.items()}
         return losses
 
     return loss
+
+
+def _sum(a: Any, b: Any, batch: Batch) -> Any:
+    """Of two means, each by its own weight."""
+    if not isinstance(a, WeightedMean) and not isinstance(b, WeightedMean):
+        return a + b
+    examples = batch["x"].shape[0]
+    return weighed(a, examples) + weighed(b, examples)
 
 
 def _accepts(model_type: type, method: str) -> Callable[[str], bool]:

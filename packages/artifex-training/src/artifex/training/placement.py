@@ -77,8 +77,7 @@ class Placement:
             model_state={name: placed[name] for name in state.model_state},
             opt=shard_like_params(state.opt, state.params, params),
             ema={name: placed[name] for name in state.ema},
-            sums=dict.fromkeys(state.sums, self.everywhere),
-            summed=self.everywhere,
+            sums=jax.tree.map(lambda _: self.everywhere, state.sums),
             bad_step=self.everywhere,
         )
         return layout, {name: placed[name] for name in frozen}

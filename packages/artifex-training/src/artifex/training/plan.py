@@ -9,11 +9,11 @@ from typing import Any
 import jax
 
 from artifex.core.hardware import HardwareDetector, MemoryUsage
+from artifex.core.objectives import Objective, WeightedMean, optimizer_names
 from artifex.core.protocols import ModalityProtocol
-from artifex.training.checks import check_parameters
+from artifex.training.checks import check_average, check_parameters
 from artifex.training.feed import Feed
 from artifex.training.loaders import Loader, batch_shapes
-from artifex.training.objectives import Losses, Objective
 from artifex.training.optimizers import learning_rate, make_optimizer
 from artifex.training.placement import Placement
 from artifex.training.seeds import key_for
@@ -22,6 +22,9 @@ from artifex.training.step import Program
 from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["Plan"]
+
+NORMS = 5
+"""How often, between two lines of the log, the norms of the gradients are looked at."""
 
 
 class Plan:
@@ -53,21 +56,23 @@ class Plan:
         self.parts = ModelParts(model, lambda name: not all_owned and not any(o.owns(name) for o in objectives))
         check_parameters(self.parts.shapes.params, model, objectives)
         self.total_steps = config.total_steps(loader.steps_per_epoch)
+        check_average(config.ema_parameters, self.parts.shapes.params)
         self._placement, self._loader, self._seed, self._objectives = placement, loader, seed, tuple(objectives)
-        chosen = [config.optimizers.get(objective.name, config.optimizer) for objective in objectives]
-        # an objective that descends at every n-th step sees that many fewer of them
-        lengths = [-(-self.total_steps // objective.every) for objective in objectives]
-        self._learning_rates = [learning_rate(c, length) for c, length in zip(chosen, lengths, strict=True)]
+        chosen = {name: config.optimizers.get(name, config.optimizer) for name in optimizer_names(objectives)}
+        lengths = {name: self._moves(name, self.total_steps) for name in chosen}  # a schedule counts moves
+        self._learning_rates = {name: learning_rate(c, lengths[name]) for name, c in chosen.items()}
         self.program = Program(
             self.parts,
             objectives,
-            [make_optimizer(c, length) for c, length in zip(chosen, lengths, strict=True)],
+            [make_optimizer(c, lengths[name]) for name, c in chosen.items()],
             prepare=None if modality is None else modality.prepare,
             key=key_for(seed, "train"),
             ema_decay=config.ema_decay,
+            ema_parameters=config.ema_parameters,
             accumulate=config.accumulate,
             precision=config.precision,
             remat=config.remat,
+            norm_every=max(1, config.log_every // NORMS),
         )
         self.shapes = self.program.shapes(batch_shapes(loader))
         self.form = StateForm(self.shapes)
@@ -101,7 +106,7 @@ class Plan:
 
     def start(self, params: Flat, model_state: Flat) -> TrainState:
         """The state before the first step, from a model's variables, whose memory it takes over."""
-        blank = partial(self.program.blank, names=self.shapes.sums)
+        blank = partial(self.program.blank, sums=self.shapes.sums)
         if self._placement.mesh.size > 1:  # compiled, so that a device makes its part of the optimiser's state, never the whole
             return jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))(params, model_state)
         return jax.device_put(blank(params, model_state), self.layout)
@@ -119,17 +124,21 @@ class Plan:
         """Start the next step; returns before it is done."""
         return self._compiled_step(*arrays, frozen, *batch)
 
-    def losses(self, state: TrainState, frozen: Flat, batch: dict[str, jax.Array], key: jax.Array) -> Losses:
+    def losses(self, state: TrainState, frozen: Flat, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, WeightedMean]:
         """Every scalar of the objectives on a batch, with the averaged parameters where there are any."""
-        variables = Variables(state.ema or state.params, frozen, state.model_state)
+        variables = Variables(state.averaged, frozen, state.model_state)
         return self._compiled_losses(variables, batch, key, state.step)
 
     def rates(self, step: int) -> dict[str, float]:
-        """The learning rate of each objective at ``step``."""
+        """The learning rate of each optimiser's last move up to ``step``."""
         return {
-            f"{objective.name}/learning_rate" if objective.name else "learning_rate": float(rate((step - 1) // objective.every))
-            for objective, rate in zip(self._objectives, self._learning_rates, strict=True)
+            f"{name}/learning_rate" if name else "learning_rate": float(rate(self._moves(name, step) - 1))
+            for name, rate in self._learning_rates.items()
         }
+
+    def _moves(self, optimizer: str, steps: int) -> int:
+        """How often an optimiser moves in so many steps: an objective that descends at every n-th step sees that many fewer."""
+        return sum(-(-steps // o.every) for o in self._objectives if o.optimizer_name == optimizer)
 
     def memory(self) -> MemoryUsage | None:
         """What a step needs on each device, by the compiler's account; None where it keeps none. Nothing is allocated."""

@@ -10,19 +10,22 @@ __all__ = ["Rate"]
 
 
 class Rate:
-    """Steps a second, with the time that evaluation takes left out."""
+    """Steps and examples a second, with the time that evaluation takes left out."""
 
-    def __init__(self, step: int):
-        self.started, self._step, self._clock = False, step, 0.0
+    def __init__(self, step: int, batch_size: int):
+        self.started, self._step, self._clock, self._batch_size = False, step, 0.0, batch_size
 
     def start(self, step: int) -> None:
         self.started, self._step, self._clock = True, step, time.perf_counter()
 
     def read(self, step: int) -> dict[str, float]:
-        """The rate since the last reading; nothing when no step was timed."""
+        """The rates since the last reading; nothing when no step was timed."""
         since, clock = self._step, self._clock
         self.start(step)
-        return {"steps_per_second": (step - since) / (self._clock - clock)} if step > since else {}
+        if step == since:
+            return {}
+        rate = (step - since) / (self._clock - clock)
+        return {"steps_per_second": rate, "examples_per_second": rate * self._batch_size}
 
     @contextmanager
     def paused(self) -> Iterator[None]:

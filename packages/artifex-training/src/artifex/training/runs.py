@@ -23,6 +23,7 @@ from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
 from artifex.core.mesh import ShardingConfig, devices_for
+from artifex.core.objectives import value_of
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
@@ -376,7 +377,8 @@ def _abstract_step(
         if modality is not None:
             batch = modality.prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
         made = parts.assemble(variables._replace(params=params), stream_key, train=True)
-        return objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))["loss"]
+        losses = objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))
+        return value_of(losses["loss"])
 
     def step(variables: Variables, batch: Any, key: jax.Array) -> Any:
         return [jax.grad(partial(loss, index=i))(variables.params, variables, batch, key) for i in range(len(objectives))]

@@ -37,17 +37,20 @@ class TrainState:
     model_state: Flat
     """The model's other variables (running averages, codebooks), random streams apart."""
     opt: tuple[Any, ...]
-    """One optimiser state for each objective."""
+    """One optimiser state for each optimiser."""
     ema: Flat
-    """Exponential moving average of the parameters; empty when there is none."""
+    """Exponential moving average of those parameters that have one."""
     sums: Flat
-    """Sums of the logged scalars since they were last read."""
-    summed: Any
-    """How many steps ``sums`` covers, int32."""
+    """The logged scalars since they were last read, each a :class:`~artifex.core.objectives.WeightedMean`."""
     bad_step: Any
     """First step, counted from 1, whose loss was not finite; -1 while there is none."""
 
     replace = replace
+
+    @property
+    def averaged(self) -> Flat:
+        """The parameters to evaluate: their averages where there are any, the others as they are."""
+        return {**self.params, **self.ema}
 
 
 class StateForm:

@@ -19,15 +19,17 @@ from artifex.core.errors import RunError
 from artifex.core.extensions import ModelExtension
 from artifex.core.hardware import MemoryUsage
 from artifex.core.mesh import ShardingConfig
+from artifex.core.objectives import Objective
 from artifex.core.protocols import DataInitialized, ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints
 from artifex.training.checks import check_config, check_loader, check_objectives
 from artifex.training.feed import Feed
+from artifex.training.figures import Figures
 from artifex.training.loaders import HostBatch, Loader, as_loader
-from artifex.training.loop import Loop, all_finite, evaluate
-from artifex.training.objectives import Objective, objectives_of
+from artifex.training.loop import Loop, all_finite, evaluate, means
+from artifex.training.objectives import objectives_of
 from artifex.training.placement import Placement
 from artifex.training.plan import Plan
 from artifex.training.processes import ended_alike, gathered, is_first, is_multiprocess, put_global
@@ -43,8 +45,8 @@ class Trainer:
     """Trains a model on data, on whatever mesh of devices there is.
 
     Args:
-        model: any model with an objective (``loss_fn``, or the two of adversarial models). It is trained in place: while
-            :meth:`fit` goes on its arrays are the trainer's, so that no device holds a second copy.
+        model: any model with an objective (``loss_fn``, the two of adversarial models, or ``objectives()``). It is trained in
+            place: while :meth:`fit` goes on its arrays are the trainer's, so that no device holds a second copy.
         config: how to train.
         seed: root of the data's order and of every draw during training.
         mesh: devices and their roles: a mesh, a :class:`ShardingConfig`, or None for one device.
@@ -100,6 +102,7 @@ class Trainer:
         self._all_owned = objectives is None
         self.step = 0
         self.metrics: dict[str, float] = {}
+        self.figures = Figures()
         self.stop_reason: str | None = None
         self.plan: Plan | None = None
         self.arrays: Arrays | None = None
@@ -156,11 +159,17 @@ class Trainer:
             else:
                 del variables
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)
+            self.figures = Figures()
             for callback in callbacks:
                 session.start(callback, self)
+            session.callback(self.figures.close)
             loop = Loop(self, plan, feed, (*callbacks, stopper), log_every=self.config.log_every)
             loop.run(held_out, self.config.evaluate_every or loader.steps_per_epoch)
         return dict(self.metrics)
+
+    def log(self, figures: Mapping[str, Any]) -> None:
+        """Log further figures of this step, as callbacks do: each callback is told of them once, by ``on_figures``."""
+        self.figures.add(figures)
 
     @property
     def _checkpoint_folder(self) -> Path | None:
@@ -259,7 +268,7 @@ class Trainer:
         assert self.plan is not None
         assert self.state is not None
         found = self.plan.losses(self.state, self.frozen, self._placement.put(batch), key_for(self.seed, "evaluate"))
-        return {name: float(value) for name, value in jax.device_get(found).items()}
+        return means(jax.device_get(found))
 
     def memory(self, loader: Loader) -> MemoryUsage | None:
         """What a step needs on each device, by the compiler's account: it is compiled for these batches, and nothing allocated.
@@ -275,7 +284,7 @@ class Trainer:
         """
         model = nnx.clone(self.model)
         if self.plan is not None and self.state is not None:
-            reached = self.state.ema or self.state.params, self.state.model_state, self.frozen
+            reached = self.state.averaged, self.state.model_state, self.frozen
             self.plan.parts.write_back(model, *(gathered(reached) if is_multiprocess() else _copies(reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 

@@ -24,15 +24,21 @@ class TrainerConfig(Config):
     batch_size: Annotated[int, Field(ge=1)] = 128
     """Examples in a step, over all devices together."""
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
-    """Optimiser of the model's objective."""
+    """Optimiser of the model's objectives."""
     optimizers: dict[str, OptimizerConfig] = dataclasses.field(default_factory=dict, hash=False)
-    """Optimisers of single objectives of a model that has several, by the objective's name (``generator``)."""
+    """Optimisers of single objectives of a model that has several, by the optimiser's name: the objective's (``generator``),
+    unless it descends with another one's."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay d of a moving average of the parameters, min(d, (1 + t) / (10 + t)) at step t. It serves for evaluation, for
-    samples and for the model that a run saves; the model that was given to the Trainer gets the parameters themselves."""
+    """Decay d of a moving average of the parameters, min(d, (1 + t) / (10 + t)) after t moves of them. It serves for
+    evaluation, for samples and for the model that a run saves; the model that was given to the Trainer gets the parameters
+    themselves."""
+    ema_parameters: tuple[str, ...] = ()
+    """Parts of the model whose parameters are averaged, by dotted names (``generator``), the others being taken as they are;
+    empty for all."""
     accumulate: Annotated[int, Field(ge=1)] = 1
-    """Work through each batch in this many equal parts, averaging their gradients: less memory. It is the same step where the
-    loss is a mean over examples; what depends on the batch as a whole (batch norm, ``|mean KL - C|``) sees a part."""
+    """Work through each batch in this many equal parts, adding up their gradients: less memory. It is the same step where the
+    loss is a mean over examples, or over what its weights count; what depends on the batch as a whole (batch norm,
+    ``|mean KL - C|``) sees a part."""
     precision: Literal["bfloat16"] | None = None
     """Cast parameters and inputs to this for the forward and backward pass, in training and evaluation; ``loss_fn`` sees the
     uncast data, and master copies and updates stay float32. A model whose forward pass measures the data, as a flow's density
@@ -49,6 +55,8 @@ class TrainerConfig(Config):
         if (self.steps is None) == (self.epochs is None):
             given = f"given: steps={self.steps}, epochs={self.epochs}"
             raise ValueError(f"give either steps or epochs and leave the other out, or set it to null ({given})")
+        if self.ema_parameters and self.ema_decay is None:
+            raise ValueError(f"ema_parameters is {list(self.ema_parameters)}, but nothing is averaged; give an ema_decay too")
         if self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} does not split into accumulate = {self.accumulate} equal parts")
 

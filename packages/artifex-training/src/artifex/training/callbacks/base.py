@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from artifex.core.protocols import ModalityProtocol
     from artifex.training.checkpoints import Checkpoints
+    from artifex.training.figures import Figures
     from artifex.training.loaders import Loader
     from artifex.training.state import TrainState
     from artifex.training.trainer_config import TrainerConfig
@@ -29,6 +30,8 @@ class Training(Protocol):
     """Why the run ends before its planned length; a callback sets it to end it."""
     metrics: dict[str, float]
     """The last figures of every kind."""
+    figures: Figures
+    """What callbacks have logged and is still to be handed round."""
     arrays: Any
     """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given away to the next step."""
     frozen: dict[str, Any]
@@ -56,6 +59,13 @@ class Training(Protocol):
     @property
     def state(self) -> TrainState | None:
         """What the steps change. The next step is given its arrays: copy what is kept."""
+        ...
+
+    def log(self, figures: Mapping[str, Any]) -> None:
+        """Log figures of this step, numbers by name, from ``on_start``, ``on_step``, ``on_log`` or ``on_evaluate``.
+
+        Once the callbacks are through with the step, each of them is told by :meth:`Callback.on_figures`, whatever their order.
+        """
         ...
 
     def is_sound(self) -> bool:
@@ -89,10 +99,16 @@ class Callback:
         """After each step. The step may still be running on the device: reading an array here waits for it."""
 
     def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
-        """With the averages over the last ``log_every`` steps."""
+        """With the averages over the last ``log_every`` steps, the learning rates and the speed.
+
+        A figure that has no weight in these steps is left out: that of an objective which did not descend, say.
+        """
 
     def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         """With the figures of an evaluation on held-out data, their names under ``eval/``."""
+
+    def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
+        """With what callbacks, this one among them, have logged by ``trainer.log``; after all other moments of the step."""
 
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         """After the last step, or after whatever ended the run early."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.training.callbacks.base import Callback, Training
+from artifex.training.step import GRAD_NORM
 
 
 @config
@@ -47,7 +48,7 @@ class EarlyStop(Callback):
 
     def on_start(self, trainer: Training) -> None:
         assert trainer.state is not None
-        self._check_name([f"eval/{name}" for name in trainer.state.sums])
+        self._check_name([f"eval/{name}" for name in trainer.state.sums if name.split("/")[-1] != GRAD_NORM])
         if trainer.step == 0:  # a new training, of which nothing is known
             self.best, self.waited = None, 0
         self._stop_when_tired(trainer)  # a run that was stopped stays so when it is taken up again

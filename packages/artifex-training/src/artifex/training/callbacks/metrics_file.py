@@ -38,6 +38,9 @@ class MetricsFile(Callback):
     def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self._write(trainer.step, metrics)
 
+    def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
+        self._write(trainer.step, figures)
+
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         file, self._file = self._file, None
         if file is not None:

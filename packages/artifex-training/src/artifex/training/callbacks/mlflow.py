@@ -62,6 +62,9 @@ class MLflow(Callback):
     def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self.on_log(trainer, metrics)
 
+    def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
+        self.on_log(trainer, figures)
+
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._mlflow is not None:
             self._mlflow.end_run(status="FINISHED" if error is None else "FAILED")

@@ -9,6 +9,9 @@ from typing import Any
 from artifex.core.config import Config, config
 from artifex.training.callbacks.base import Callback, Training
 
+LEFT_OUT = {"steps_per_second", "examples_per_second", "learning_rate", "grad_norm"}
+"""Figures that a line has no room for; the rate is at its end."""
+
 
 @config
 class ProgressConfig(Config):
@@ -63,6 +66,9 @@ class Progress(Callback):
         else:
             print(line, file=sys.stderr, flush=True)
 
+    def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
+        self.on_evaluate(trainer, figures)
+
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._bar is not None:
             self._bar.stop()
@@ -70,9 +76,7 @@ class Progress(Callback):
 
 
 def _line(metrics: Mapping[str, float]) -> str:
-    parts = [
-        f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith(("steps_per_second", "learning_rate"))
-    ]
+    parts = [f"{name} {value:.4g}" for name, value in metrics.items() if name.split("/")[-1] not in LEFT_OUT]
     if "steps_per_second" in metrics:
         parts.append(f"{metrics['steps_per_second']:.1f} steps/s")
     return "  ".join(parts)

@@ -57,6 +57,9 @@ class TensorBoard(Callback):
     def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self.on_log(trainer, metrics)
 
+    def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
+        self.on_log(trainer, figures)
+
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         file, self._file = self._file, None
         if file is not None:

@@ -66,6 +66,9 @@ class Wandb(Callback):
     def on_evaluate(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         self.on_log(trainer, metrics)
 
+    def on_figures(self, trainer: Training, figures: Mapping[str, float]) -> None:
+        self.on_log(trainer, figures)
+
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
         if self._run is not None:
             self._run.finish(exit_code=0 if error is None else 1)

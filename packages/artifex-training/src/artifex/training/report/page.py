@@ -28,6 +28,8 @@ LARGEST = 4 * 2**20
 IMAGES = {".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png", ".svg": "svg+xml", ".webp": "webp"}
 TEXTS = {".csv", ".fasta", ".md", ".smi", ".tsv", ".txt"}
 TEXT_LENGTH = 2000
+TOGETHER = {"grad_norm": "gradient norm", "learning_rate": "learning rate", "steps_per_second": "steps per second"}
+"""Figures of one kind that share a plot, the last ones of the page."""
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 PAGE_STYLE = """
@@ -151,19 +153,21 @@ def _curves(history: Mapping[str, Series]) -> str:
 
 
 def _panels(history: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
-    """Plots by title: a figure in training and on held-out data together; then all learning rates, and the speed."""
+    """Plots by title: a figure in training and on held-out data together; then gradients, learning rates, and the speed.
+
+    Examples a second are left to the table: their curve is that of the steps.
+    """
     panels: dict[str, dict[str, Series]] = {}
     for name, series in history.items():
         name = NOT_XML.sub("\ufffd", name)
-        if name.endswith("learning_rate"):
-            panels.setdefault("learning rate", {})[name] = series
-        elif name == "steps_per_second":
-            panels.setdefault("steps per second", {})[name] = series
-        else:
+        title = TOGETHER.get(name.split("/")[-1])
+        if title is not None:
+            panels.setdefault(title, {})[name] = series
+        elif name != "examples_per_second":
             base = name.removeprefix("eval/")
             panels.setdefault(base, {})["training" if base == name else "held-out data"] = series
-    last = ("learning rate", "steps per second")
-    order = sorted(panels, key=lambda title: (title in last, title.split("/")[-1] != "loss"))
+    last = list(TOGETHER.values())
+    order = sorted(panels, key=lambda title: (last.index(title) + 1 if title in last else 0, title.split("/")[-1] != "loss"))
     return {title: panels[title] for title in order}
 
 

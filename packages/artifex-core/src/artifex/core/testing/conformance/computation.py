@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from artifex.core.protocols import AdversarialModelProtocol, GenerativeModelProtocol
+from artifex.core.objectives import WeightedMean, value_of
+from artifex.core.protocols import AdversarialModelProtocol, DeclaresObjectives, GenerativeModelProtocol
 from artifex.core.storage import load_model, save_model
 from artifex.core.testing.conformance.subject import Subject, by_path, close, finite, taken
 
@@ -55,14 +56,28 @@ def _follow_the_batch(subject: Subject, made: dict[str, jax.Array]) -> None:
 
 
 def loss_is_finite(subject: Subject) -> None:
-    """Every objective gives named, finite float32 scalars, ``loss`` among them."""
+    """Every objective gives named, finite float32 scalars, ``loss`` among them, means over examples or with their weights."""
     for name in subject.objectives:
-        terms = subject.objective(name, subject.model())
-        assert "loss" in terms, f"{_label(name)} has no 'loss' among {sorted(terms)}"
+        losses = subject.losses(name, subject.model())
+        assert "loss" in losses, f"{_label(name)} has no 'loss' among {sorted(losses)}"
+        for term, scalar in losses.items():
+            _has_weight(term, scalar, name)
+        terms = {term: value_of(scalar) for term, scalar in losses.items()}
         for term, value in terms.items():
             assert jnp.shape(value) == (), f"{term!r} of {_label(name)} has shape {jnp.shape(value)} instead of being a scalar"
             assert finite(value), f"{term!r} of {_label(name)} is {float(value)}"
         assert jnp.result_type(terms["loss"]) == jnp.float32, f"{_label(name)} adds up in {jnp.result_type(terms['loss'])}"
+
+
+def _has_weight(term: str, scalar: Any, name: str) -> None:
+    """A weighted mean has a total for each weight, and no weight below zero."""
+    if isinstance(scalar, WeightedMean):
+        total, weight = (np.asarray(a) for a in (scalar.total, scalar.weight))
+        what = f"{term!r} of {_label(name)}"
+        assert total.ndim <= 1, f"{what} has a total of shape {total.shape} instead of a scalar"
+        assert total.shape == weight.shape, f"{what} has a total of shape {total.shape} and a weight of shape {weight.shape}"
+        assert finite(weight), f"{what} weighs {weight}"
+        assert np.all(weight >= 0), f"{what} weighs {weight}, less than nothing"
 
 
 def gradient_reaches_every_parameter(subject: Subject) -> None:
@@ -76,8 +91,7 @@ def gradient_reaches_every_parameter(subject: Subject) -> None:
         for i, at in enumerate((params, subject.moved(params))):
             gradients = by_path(subject.step(name)(at, state, subject.batch, subject.key(i)).gradients)
             _all_finite(gradients, name)
-            below = f"{name}." if name else ""
-            reached |= {path for path, g in gradients.items() if np.any(g) and path.startswith(below)}
+            reached |= {path for path, g in gradients.items() if np.any(g) and subject.owns(name, path)}
     missed = sorted(by_path(params).keys() - reached)
     assert not missed, f"no gradient reaches {', '.join(missed)}"
 
@@ -91,12 +105,13 @@ def jit_equals_eager(subject: Subject) -> None:
     """Compiled and uncompiled, the objectives and the forward pass give the same."""
     what = "compiled against uncompiled"
     for name, objective in subject.objectives.items():
-        terms, outputs = objective(subject.model(), subject.batch, subject.batch, nnx.Rngs(subject.key()))
+        losses, outputs = objective(subject.model(), subject.batch, subject.batch, nnx.Rngs(subject.key()))
+        terms = {term: value_of(scalar) for term, scalar in losses.items()}
         compiled = subject.stepped(name)
-        close({_label(name): compiled.terms}, {_label(name): dict(terms)}, what)
+        close({_label(name): compiled.terms}, {_label(name): terms}, what)
         close({"the forward pass": compiled.outputs}, {"the forward pass": dict(outputs)}, what)
     model = subject.model()
-    if isinstance(model, AdversarialModelProtocol) and isinstance(model, GenerativeModelProtocol):
+    if isinstance(model, (AdversarialModelProtocol, DeclaresObjectives)) and isinstance(model, GenerativeModelProtocol):
         graph, *state = subject.parts()
 
         def run(state: Any, key: jax.Array) -> Any:

@@ -17,6 +17,7 @@ from flax import nnx
 
 from artifex.core import plugins, protocols as known
 from artifex.core.config import Config
+from artifex.core.objectives import Objective
 from artifex.core.testing.conformance.subject import Subject, finite, taken
 
 CAPABILITIES: dict[str, type] = {
@@ -32,27 +33,45 @@ PROTOCOLS = (
     known.GenerativeModelProtocol,
     known.TrainableGenerativeModelProtocol,
     known.AdversarialModelProtocol,
+    known.DeclaresObjectives,
     *CAPABILITIES.values(),
 )
 STEPS = 3
 
 
 def protocols(subject: Subject) -> None:
-    """The model is generative, and trainable or adversarial; its methods take the arguments that the engines give."""
+    """The model is generative, and trainable, adversarial or with objectives of its own; methods take what engines give."""
     model = subject.model()
+    declares = isinstance(model, known.DeclaresObjectives)
     trainable = isinstance(model, known.TrainableGenerativeModelProtocol)
     adversarial = isinstance(model, known.AdversarialModelProtocol)
-    assert trainable or adversarial, (
+    assert trainable or adversarial or declares, (
         f"{type(model).__name__} cannot be trained: it needs __call__, generate and loss_fn, or generator, discriminator, "
-        "generate, generator_objective and discriminator_objective"
+        "generate, generator_objective and discriminator_objective, or objectives"
     )
-    _accepts(type(model).generate, 1, "n_samples", "rngs")
+    if declares:
+        _objectives(model)
+    _accepts(subject.model_class.generate, 1, "n_samples", "rngs")
     if trainable:
         _accepts(type(model).__call__, 1, "rngs")
         _accepts(type(model).loss_fn, 2)
     if adversarial:
         _accepts(type(model).generator_objective, 1, "rngs")
         _accepts(type(model).discriminator_objective, 1, "rngs")
+
+
+def _objectives(model: Any) -> None:
+    """Declared objectives have names of their own, and losses that do not hold on to the model that declares them."""
+    objectives = model.objectives()
+    assert objectives, f"{type(model).__name__}.objectives gives none"
+    for objective in objectives:
+        assert isinstance(objective, Objective), f"{type(model).__name__}.objectives gives a {type(objective).__name__}"
+        held = getattr(objective.loss, "__self__", None) is model
+        assert not held, (
+            f"objective {objective.name!r} descends a method of this very model; give the function, as a class has it"
+        )
+    names = [objective.name for objective in objectives]
+    assert len(set(names)) == len(names), f"{type(model).__name__}.objectives have the names {names}; each needs one of its own"
 
 
 def _accepts(method: Callable[..., Any], positional: int, *names: str) -> None:

@@ -19,16 +19,17 @@ from flax import nnx
 
 from artifex.core import plugins
 from artifex.core.factory import create_model
-from artifex.core.protocols import AdversarialModelProtocol, Batch, TrainableGenerativeModelProtocol
+from artifex.core.objectives import Losses, Objective, is_below, value_of
+from artifex.core.protocols import AdversarialModelProtocol, Batch, DeclaresObjectives, TrainableGenerativeModelProtocol
 from artifex.core.testing.conformance.case import Case
 
-__all__ = ["N_DEVICES", "Objective", "Step", "Stepped", "Subject", "by_path", "close", "finite", "host", "taken"]
+__all__ = ["N_DEVICES", "Descended", "Step", "Stepped", "Subject", "by_path", "close", "finite", "host", "taken"]
 
 N_DEVICES = 8
 """How many devices the sharding checks use."""
 
-Objective = Callable[[Any, Batch, Batch, nnx.Rngs], tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]]
-"""``objective(model, batch, inputs, rngs)``: the scalars of one loss, and the outputs of the forward pass if there was one. The
+Descended = Callable[[Any, Batch, Batch, nnx.Rngs], tuple[Losses, Mapping[str, jax.Array]]]
+"""``descended(model, batch, inputs, rngs)``: the scalars of one loss, and the outputs of the forward pass if there was one. The
 network is given ``inputs``; its outputs are measured against ``batch``."""
 
 
@@ -36,7 +37,7 @@ class Stepped(NamedTuple):
     """What a training step makes."""
 
     terms: Mapping[str, jax.Array]
-    """Scalars of the objective."""
+    """Scalars of the objective, as plain numbers."""
     outputs: Mapping[str, jax.Array]
     """Of the forward pass, if there was one."""
     model_state: Any
@@ -53,15 +54,16 @@ class Step:
         objective: what to descend.
     """
 
-    def __init__(self, graph: Any, objective: Objective) -> None:
+    def __init__(self, graph: Any, objective: Descended) -> None:
         self.traces = 0
         """How often the step was traced."""
 
         def loss(params: Any, model_state: Any, batch: Batch, inputs: Batch, key: jax.Array) -> tuple[jax.Array, Any]:
             self.traces += 1
             model = nnx.merge(graph, params, model_state)
-            terms, outputs = objective(model, batch, inputs, nnx.Rngs(key))
-            return terms["loss"], (dict(terms), dict(outputs), nnx.as_pure(nnx.state(model, nnx.Not(nnx.Param))))
+            losses, outputs = objective(model, batch, inputs, nnx.Rngs(key))
+            terms = {name: value_of(scalar) for name, scalar in losses.items()}
+            return terms["loss"], (terms, dict(outputs), nnx.as_pure(nnx.state(model, nnx.Not(nnx.Param))))
 
         self._compiled = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=quickly())
 
@@ -130,17 +132,33 @@ class Subject:
         return self.batch["x"].shape[1:]
 
     @cached_property
-    def objectives(self) -> dict[str, Objective]:
-        """One objective, or two of an adversarial model."""
+    def objectives(self) -> dict[str, Descended]:
+        """The objectives by name: those that the model declares, one, or two of an adversarial model."""
         model = self.model()
+        if self._declared:
+            return {name: partial(_of_declared, self, objective) for name, objective in self._declared.items()}
         if isinstance(model, AdversarialModelProtocol):
             return {part: partial(_adversarial, f"{part}_objective") for part in ("generator", "discriminator")}
         assert isinstance(model, TrainableGenerativeModelProtocol), "the model has no objective: see the check 'protocols'"
         return {"": partial(_descended, self)}
 
-    def objective(self, name: str, model: Any) -> dict[str, jax.Array]:
-        """The scalars of an objective for the batch, not compiled."""
+    def owns(self, name: str, path: str) -> bool:
+        """Whether the objective ``name`` descends the parameter with the dotted ``path``."""
+        return self._declared[name].owns(path) if self._declared else not name or is_below(path, name)
+
+    @cached_property
+    def _declared(self) -> dict[str, Objective]:
+        """The objectives of a model that has :meth:`~artifex.core.protocols.DeclaresObjectives.objectives`."""
+        model = self.model()
+        return {o.name: o for o in model.objectives()} if isinstance(model, DeclaresObjectives) else {}
+
+    def losses(self, name: str, model: Any) -> Losses:
+        """What an objective gives for the batch, not compiled."""
         return dict(self.objectives[name](model, self.batch, self.batch, nnx.Rngs(self.key()))[0])
+
+    def objective(self, name: str, model: Any) -> dict[str, jax.Array]:
+        """The scalars of an objective for the batch as plain numbers, not compiled."""
+        return {term: value_of(scalar) for term, scalar in self.losses(name, model).items()}
 
     def forward(self, model: Any, batch: Batch, rngs: nnx.Rngs) -> Any:
         """``model(x)``, with those arrays of the batch that it takes."""
@@ -184,15 +202,22 @@ def quickly() -> dict[str, Any] | None:
 
 def _descended(
     subject: Subject, model: Any, batch: Batch, inputs: Batch, rngs: nnx.Rngs
-) -> tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]:
+) -> tuple[Losses, Mapping[str, jax.Array]]:
     step = {"step": jnp.asarray(subject.case.step)} if "step" in _parameters(type(model).loss_fn) else {}
     outputs = subject.forward(model, inputs, rngs)
     return model.loss_fn(batch, outputs, **step), outputs
 
 
+def _of_declared(
+    subject: Subject, objective: Objective, model: Any, batch: Batch, inputs: Batch, rngs: nnx.Rngs
+) -> tuple[Losses, Mapping[str, jax.Array]]:
+    del inputs  # a declared objective is given the batch as it is, as in training
+    return objective.loss(model, batch, rngs, jnp.asarray(subject.case.step)), {}
+
+
 def _adversarial(
     method: str, model: Any, batch: Batch, inputs: Batch, rngs: nnx.Rngs
-) -> tuple[Mapping[str, jax.Array], Mapping[str, jax.Array]]:
+) -> tuple[Losses, Mapping[str, jax.Array]]:
     del batch
     return getattr(model, method)(inputs, rngs=rngs), {}
 
