@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -44,9 +44,12 @@ def check_objectives(config: TrainerConfig, objectives: Sequence[Objective]) -> 
         raise InvalidInputError(f"training.optimizers names {sorted(unknown)}, but the model's objectives are {names}")
 
 
-def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective], *, all_owned: bool) -> None:
-    """Refuse parameters too coarse to train and, if ``all_owned``, those that no objective descends."""
-    coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
+def check_parameters(
+    params: Flat, model: Any, objectives: Sequence[Objective], *, frozen: Collection[str] = (), all_owned: bool
+) -> None:
+    """Refuse parameters too coarse to train, unless they are ``frozen``, and if ``all_owned`` those that no objective descends."""
+    trained = {name: p for name, p in params.items() if name not in frozen}
+    coarse = [name for name, p in trained.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
     if coarse:
         raise InvalidInputError(
             f"parameter {coarse[0]} is {params[coarse[0]].dtype}, too coarse to add small steps to; keep parameters in "

@@ -15,6 +15,7 @@ from artifex.training.feed import Feed
 from artifex.training.loaders import Loader, batch_shapes
 from artifex.training.objectives import Losses, Objective
 from artifex.training.optimizers import learning_rate, make_optimizer
+from artifex.training.parameter_groups import check_groups, frozen_by_objective, frozen_names
 from artifex.training.placement import Placement
 from artifex.training.seeds import key_for
 from artifex.training.state import Arrays, Flat, ModelParts, StateForm, TrainState
@@ -51,7 +52,9 @@ class Plan:
         all_owned: bool = True,
     ):
         self.parts = ModelParts(model)
-        check_parameters(self.parts.params, model, objectives, all_owned=all_owned)
+        check_groups(config, objectives, self.parts.params)
+        self.frozen = frozen_names(config, objectives, self.parts.params)
+        check_parameters(self.parts.params, model, objectives, frozen=self.frozen, all_owned=all_owned)
         self.total_steps = config.total_steps(loader.steps_per_epoch)
         self._placement, self._loader, self._seed, self._objectives = placement, loader, seed, tuple(objectives)
         chosen = [config.optimizers.get(objective.name, config.optimizer) for objective in objectives]
@@ -68,6 +71,7 @@ class Plan:
             accumulate=config.accumulate,
             precision=config.precision,
             remat=config.remat,
+            frozen=frozen_by_objective(config, objectives, self.parts.params),
         )
         self.shapes = self.program.shapes(batch_shapes(loader))
         self.form = StateForm(self.shapes)

@@ -17,7 +17,7 @@ from artifex.core.errors import InvalidInputError, RunError
 from artifex.core.mesh import ShardingConfig
 from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
-from artifex.training.trainer import TrainerConfig
+from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config", "with_absolute_paths"]
 

@@ -22,12 +22,13 @@ from artifex.core.config import Config
 from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
+from artifex.core.lora import merge_lora
 from artifex.core.mesh import ShardingConfig
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import Training, run_folder
-from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
+from artifex.training.checkpoints import CHECKPOINTS, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
@@ -38,11 +39,9 @@ from artifex.training.run_lock import LOCK_FILE
 from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts
 from artifex.training.trainer import Trainer
+from artifex.training.weights import MODEL, checkpoint_weights
 
 __all__ = ["Run", "build_run", "can_resume", "check_folder", "load_run", "new_folder"]
-
-MODEL = "model"
-"""Sub-folder of a run."""
 
 
 @dataclass(slots=True)
@@ -114,6 +113,7 @@ class _Record(Callback):
             return
         model = trainer.evaluation_model()  # which takes all processes
         if is_first():
+            merge_lora(model)
             save_model(model, run_folder(trainer, "run") / MODEL)
 
 
@@ -190,22 +190,13 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    set_weights(model, evaluation_weights(Checkpoints(folder / CHECKPOINTS).arrays("params", "model_state", "ema")[1]))
+    set_weights(model, checkpoint_weights(folder))
     return run_config, _evaluating(model), modality
 
 
 def _evaluating(model: Any) -> Any:
     """The model without dropout, and with running averages in the place of a batch's own."""
     return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
-
-
-def evaluation_weights(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a training state's arrays by dotted name, the model's weights to evaluate: averaged parameters where there are any."""
-    by_part: dict[str, dict[str, Any]] = {"params": {}, "model_state": {}, "ema": {}}
-    for name, array in arrays.items():
-        part, _, key = name.partition(".")
-        by_part[part][key] = array
-    return by_part["params"] | by_part["ema"] | by_part["model_state"]
 
 
 def _has_model(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ class Program:
         precision: dtype that parameters are cast to for the forward and backward pass; None leaves them. Scalars stay as they
             are. What is cast of a batch is for the objective to say.
         remat: patterns of names of modules that compute their activations again in the backward pass.
+        frozen: for each objective, names of its parameters that it does not descend.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Program:
         accumulate: int = 1,
         precision: str | None = None,
         remat: Sequence[str] = (),
+        frozen: Sequence[Collection[str]] = (),
     ):
         self.parts, self.objectives, self.optimizers = parts, tuple(objectives), tuple(optimizers)
+        self._frozen = tuple(frozen) or ((),) * len(self.objectives)
         self._prepare, self._key, self._ema_decay = prepare, key, ema_decay
         self._accumulate, self._precision, self._remat = accumulate, precision, tuple(remat)
         self._loss_names = {f"{o.name}/loss" if o.name else "loss" for o in self.objectives}
@@ -81,9 +84,9 @@ class Program:
 
     def owned(self, index: int, flat: Flat) -> Flat:
         """Those entries of ``flat`` that objective ``index`` descends."""
-        owned = {name: leaf for name, leaf in flat.items() if self.objectives[index].owns(name)}
+        objective, frozen = self.objectives[index], self._frozen[index]
+        owned = {name: leaf for name, leaf in flat.items() if objective.owns(name) and name not in frozen}
         if not owned:
-            objective = self.objectives[index]
             raise InvalidInputError(
                 f"objective {objective.name!r} descends parameters below {objective.parameters!r}, but the model has none there"
             )
