@@ -129,8 +129,8 @@ def _other_shapes(given: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]
 
 def _difference(kind: str, init: InitFrom, given: Mapping[str, Any], own: Mapping[str, Any]) -> str:
     """What does not fit, and the setting with which it would."""
-    missing = [name for name in own if name not in given]
-    unused = [name for name in given if name not in own]
+    missing = sorted(name for name in own if name not in given)
+    unused = sorted(name for name in given if name not in own)
     other = _other_shapes(given, own)
     told = [
         _few("it lacks", missing),
