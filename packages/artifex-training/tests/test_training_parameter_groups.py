@@ -98,7 +98,9 @@ def test_where_there_are_lora_factors_they_alone_are_trained():
 
 def test_frozen_parameters_may_be_coarse():
     model = Layers()
-    model.inner[0].kernel[...] = model.inner[0].kernel[...].astype(jnp.bfloat16)
+    model.inner[0].kernel = nnx.Param(model.inner[0].kernel[...].astype(jnp.bfloat16))
+    with pytest.raises(InvalidInputError, match=r"parameter inner.0.kernel is bfloat16, too coarse"):
+        trained(model=model)
     trained([{"parameters": "inner", "frozen": True}], model=model)
 
 

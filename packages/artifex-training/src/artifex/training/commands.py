@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
@@ -140,7 +141,8 @@ def _train(built: Run, folder: Path, *, resume: bool) -> None:
         metrics = built.start(folder, resume=resume)
     except KeyboardInterrupt:
         kept = latest_step(folder / CHECKPOINTS)
-        _say(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
+        go_on = f"; go on: artifex train --resume {shlex.quote(str(folder))}" if kept else ""
+        _say(f"stopped at step {trainer.step}{go_on}", err=True)
         raise
     if trainer.stop_reason is not None:
         _say(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)

@@ -123,7 +123,7 @@ def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
         path, equals, value = setting.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys):
-            raise InvalidInputError(f"--set {setting!r} cannot be read; write it as --set training.steps=1000")
+            raise InvalidInputError(f"--set {setting!r} cannot be read; write it as --set training.log_every=10")
         place: Any = fields
         for i, key in enumerate(keys[:-1]):
             place = _child(place, key, ".".join(keys[: i + 1]), setting)

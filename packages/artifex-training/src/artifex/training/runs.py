@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,19 +77,34 @@ class Run:
         except NonFiniteLossError as error:
             if latest_step(checkpoints) is None:
                 raise
-            raise NonFiniteLossError(f"{error}; with a lower rate, for example:\n  {self._more_slowly(folder)}") from error
+            advice = f"with a lower rate, for example:\n  {self._more_slowly(folder)}{_and_further_back(checkpoints)}"
+            raise NonFiniteLossError(f"{error}; {advice}") from error
 
     def _more_slowly(self, folder: Path) -> str:
-        """The command that goes on with a tenth of the learning rate."""
+        """The command that goes on with a tenth of every learning rate."""
         training = self.config.training
         optimizers = {f"optimizers.{name}": o for name, o in training.optimizers.items()} or {"optimizer": training.optimizer}
-        settings = (f"--set training.{name}.learning_rate={o.learning_rate / 10:g}" for name, o in optimizers.items())
-        return f"artifex train --resume {folder} {' '.join(settings)}"
+        rates = {name: o.learning_rate for name, o in optimizers.items()} | {
+            f"{name}.groups.{i}": group.learning_rate
+            for name, o in optimizers.items()
+            for i, group in enumerate(o.groups)
+            if group.learning_rate is not None
+        }
+        settings = (f"--set training.{name}.learning_rate={rate / 10:g}" for name, rate in rates.items())
+        return f"artifex train --resume {shlex.quote(str(folder))} {' '.join(settings)}"
 
     def is_finished(self, folder: Path) -> bool:
         """Whether ``folder`` holds this run at or past its last step."""
         total = self.config.training.total_steps(self.train.steps_per_epoch)
         return _has_model(folder) and (latest_step(folder / CHECKPOINTS) or 0) >= total
+
+
+def _and_further_back(checkpoints: Path) -> str:
+    """What to do where the newest checkpoint is of numbers that had begun to run away; nothing where there is no earlier one."""
+    *_, earlier, newest = [0, 0, *sorted(int(path.name) for path in checkpoints.glob("*") if path.name.isdecimal())]
+    if not earlier:
+        return ""
+    return f"\n  should that fail too, delete {checkpoints / str(newest)}: it then goes on from step {earlier}"
 
 
 class _Record(Callback):
@@ -131,7 +147,8 @@ def check_folder(output: Path) -> None:
         RunError: it is a file, holds something, or cannot be written.
     """
     if output.is_dir() and any(path.name != LOCK_FILE for path in output.iterdir()):  # which a process that was killed leaves
-        raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: artifex train --resume {output}")
+        go_on = f"artifex train --resume {shlex.quote(str(output))}"
+        raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: {go_on}")
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RunError(f"the run folder {output} cannot be made: {nearest} is a file; choose another with --output")
@@ -277,8 +294,9 @@ def _read(dataset: Any, split: str) -> Any:
 def _check_alike(dataset: Any, train: Loader, evaluation: Any, split: str) -> None:
     """Held-out examples have to look like those that are trained on; found out now, not at the first evaluation."""
     if _length(evaluation) == 0:
+        others = ", ".join(other for other in dataset.splits if other != split)
         raise DataError(
-            f"split {split!r} of {type(dataset).__name__} has no examples; leave data.evaluation_split out, or name another"
+            f"split {split!r} of {type(dataset).__name__} has no examples; set data.evaluation_split to another (it has {others})"
         )
     held_out = next(as_loader(evaluation, batch_size=1, seed=0).one_pass())
     found, expected = (f"{batch['x'].dtype}{list(batch['x'].shape[1:])}" for batch in (held_out, next(train.one_pass())))
