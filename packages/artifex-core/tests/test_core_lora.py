@@ -65,7 +65,9 @@ def stir(model, scale=0.3):
     """Give every factor random values, as training would."""
     flat = flat_weights(model)
     key = jax.random.key(7)
-    moved = {n: scale * jax.random.normal(jax.random.fold_in(key, i), v.shape) for i, (n, v) in enumerate(factors(model).items())}
+    moved = {
+        n: scale * jax.random.normal(jax.random.fold_in(key, i), v.shape) for i, (n, v) in enumerate(factors(model).items())
+    }
     set_weights(model, flat | moved)
 
 

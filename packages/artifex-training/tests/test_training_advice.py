@@ -106,7 +106,7 @@ def test_a_checkpoint_of_numbers_that_were_running_away_is_deleted(artifex, tmp_
 
 @pytest.mark.parametrize(
     "changed",
-    ["clip_value=1.0", "weight_decay=0.001", "scheduler.scheduler_type=cosine", "groups=[{parameters: up, learning_rate: 0.1}]"],
+    ["clip_value=1.0", "weight_decay=0.001", "scheduler.scheduler_type=cosine", "groups=[{parameters: up, learning_rate: 1}]"],
 )
 def test_a_resumed_run_may_change_what_is_done_to_gradients(artifex, changed):
     artifex("train", "tiny-run", "-o", "run", "--set", "training.epochs=1")

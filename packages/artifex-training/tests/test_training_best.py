@@ -150,6 +150,14 @@ def test_no_more_of_them_are_kept_than_checkpoints_tell_of(tmp_path):
     assert [c.name for c in (tmp_path / "checkpoints").iterdir() if c.name.isdecimal()] == ["3"]
 
 
+def test_what_a_killed_part_of_the_run_left_is_written_over(tmp_path):
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "3.safetensors").write_bytes(b"of other settings")
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path, more=[Interrupt(4)])
+    assert_best(*fit(tmp_path, resume=True))
+
+
 def test_a_best_that_is_lost_is_told_and_looked_for_anew(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path, more=[Interrupt(4)])
@@ -158,6 +166,13 @@ def test_a_best_that_is_lost_is_told_and_looked_for_anew(tmp_path):
         trainer, metrics = fit(tmp_path, resume=True)
     assert metrics["best_step"] == 5  # the first after the resumption
     np.testing.assert_allclose(trainer.model.point[...], 10 * (1 - 0.9**5), rtol=1e-6)
+
+
+def test_the_command_says_whose_model_it_keeps(artifex):
+    stop = "callbacks=[{kind: early_stop, patience: 1, min_delta: 1000}]"
+    done = artifex("train", "tiny-run", "--set", stop, "--set", "training.optimizer.learning_rate=5.0")
+    assert "the model is that of step 3" in done.err
+    assert "  the model is that of step 3, of the best evaluation" in done.out
 
 
 def test_a_run_saves_the_best(tiny, tmp_path):

@@ -187,15 +187,20 @@ def _adapt(layer: Any, config: LoRAConfig, rngs: nnx.Rngs) -> None:
     stack, fan_in, fan_out = kernel.shape[:stacked], *_sizes(kernel.shape[stacked:], inputs)
     dtype = jnp.promote_types(layer.param_dtype, jnp.float32)  # what is trained is kept in no less
     a = jax.random.normal(rngs.params(), (*stack, fan_in, config.rank), dtype) * fan_in**-0.5
-    axes = kernel.get_metadata().get("logical_axes")
-    named = axes is not None and len(axes) == stacked + 2  # several input axes are one in A, and have no one name
-    layer.lora_a = nnx.LoRAParam(a, **({"logical_axes": (*axes[:-1], None)} if named else {}))
-    layer.lora_b = nnx.LoRAParam(
-        jnp.zeros((*stack, config.rank, fan_out), dtype),
-        **({"logical_axes": (*axes[:-2], None, axes[-1])} if named else {}),
+    b = jnp.zeros((*stack, config.rank, fan_out), dtype)
+    layer.lora_a, layer.lora_b = (
+        nnx.LoRAParam(value, **meaning) for value, meaning in zip((a, b), _meanings(kernel, stacked + 2), strict=True)
     )
     layer.lora_scale = config.scale
     object.__setattr__(layer, "__class__", _adapted(type(layer)))
+
+
+def _meanings(kernel: Any, ndim: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metadata of both factors: of their logical axes what the kernel says, so that they lie where it lies."""
+    axes = kernel.get_metadata().get("logical_axes")
+    if axes is None or len(axes) != ndim:  # several input axes are one in A, and have no one name
+        return {}, {}
+    return {"logical_axes": (*axes[:-1], None)}, {"logical_axes": (*axes[:-2], None, axes[-1])}
 
 
 def _axes(layer: Any, ndim: int) -> tuple[int, int]:

@@ -47,7 +47,7 @@ def check_objectives(config: TrainerConfig, objectives: Sequence[Objective]) -> 
 def check_parameters(
     params: Flat, model: Any, objectives: Sequence[Objective], *, frozen: Collection[str] = (), all_owned: bool
 ) -> None:
-    """Refuse parameters too coarse to train, unless they are ``frozen``, and if ``all_owned`` those that no objective descends."""
+    """Refuse parameters too coarse to train, but for ``frozen`` ones, and if ``all_owned`` those that no objective descends."""
     trained = {name: p for name, p in params.items() if name not in frozen}
     coarse = [name for name, p in trained.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
     if coarse:

@@ -148,6 +148,9 @@ def _train(built: Run, folder: Path, *, resume: bool) -> None:
         _say(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
     figures = [f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss"]
     _say("  ".join([f"done: step {trainer.step}", *figures]))
+    best = int(metrics.get("best_step", trainer.step))
+    if best != trainer.step:
+        _say(f"  the model is that of step {best}, of the best evaluation")
     for what in ("samples", "model"):
         if (folder / what).is_dir():
             _say(f"  {what}: {folder / what}")

@@ -104,8 +104,9 @@ def read_sums(state: TrainState, layout: TrainState, step: int) -> tuple[dict[st
         raise NonFiniteLossError(f"the loss is not finite at step {int(bad_step)} (terms: {terms}); {advice}")
     if not finite:
         raise NonFiniteLossError(
-            f"the parameters are not finite after step {step}, though the loss was: a gradient was not; optimizer.clip_value bounds "
-            "one that is infinite, and one that is no number comes from a square root, a logarithm or a division at 0 in the loss"
+            f"the parameters are not finite after step {step}, though the loss was: a gradient was not; "
+            "optimizer.clip_value bounds one that is infinite, and one that is no number comes from a square root, a logarithm "
+            "or a division at 0 in the loss"
         )
     zeros = {name: np.zeros([], np.float32) for name in state.sums}
     fresh = state.replace(sums=put_global(zeros, layout.sums), summed=put_global(np.zeros([], np.int32), layout.summed))

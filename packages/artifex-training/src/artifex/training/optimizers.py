@@ -223,9 +223,7 @@ def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Call
     def update(updates: Any, state: Any, params: Any) -> Any:
         if weight_decay:
             factor = rate(state.count) * weight_decay
-            updates = jax.tree.map(
-                lambda u, p, m: u - (factor * p).astype(u.dtype) if m else u, updates, params, mask(params)
-            )
+            updates = jax.tree.map(lambda u, p, m: u - (factor * p).astype(u.dtype) if m else u, updates, params, mask(params))
         return updates, optax.ScaleByScheduleState(count=state.count + 1)
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]

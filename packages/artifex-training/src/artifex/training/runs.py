@@ -100,7 +100,7 @@ class Run:
 
 
 def _and_further_back(checkpoints: Path) -> str:
-    """What to do where the newest checkpoint is of numbers that had begun to run away; nothing where there is no earlier one."""
+    """What to do where the newest checkpoint is of numbers that had begun to run away; empty without an earlier one."""
     *_, earlier, newest = [0, 0, *sorted(int(path.name) for path in checkpoints.glob("*") if path.name.isdecimal())]
     if not earlier:
         return ""
@@ -296,7 +296,8 @@ def _check_alike(dataset: Any, train: Loader, evaluation: Any, split: str) -> No
     if _length(evaluation) == 0:
         others = ", ".join(other for other in dataset.splits if other != split)
         raise DataError(
-            f"split {split!r} of {type(dataset).__name__} has no examples; set data.evaluation_split to another (it has {others})"
+            f"split {split!r} of {type(dataset).__name__} has no examples; "
+            f"set data.evaluation_split to another (it has {others})"
         )
     held_out = next(as_loader(evaluation, batch_size=1, seed=0).one_pass())
     found, expected = (f"{batch['x'].dtype}{list(batch['x'].shape[1:])}" for batch in (held_out, next(train.one_pass())))

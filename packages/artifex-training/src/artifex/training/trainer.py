@@ -247,8 +247,9 @@ class Trainer:
         del kind, trace
         assert self.plan is not None
         if ended_alike(error) and self.state is not None and self.is_sound():
-            self.state, self._chosen = self._with_chosen(self.state), {}
-            reached = self.state.params, self.state.model_state
+            state = self._with_chosen(self.state)
+            self.state, self._chosen = state, {}
+            reached = state.params, state.model_state
             self.plan.parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
         elif self._before is not None:
             layout = self.plan.layout.params, self.plan.layout.model_state
@@ -258,7 +259,7 @@ class Trainer:
     def choose(self, variables: Mapping[str, Flat]) -> None:
         """Hand these ``params``, ``model_state`` and ``ema`` on at the end, instead of those that were reached.
 
-        The model, :meth:`evaluation_model` and, once :meth:`fit` is over, the state get them; checkpoints keep what was reached.
+        The model, :meth:`evaluation_model` and, once :meth:`fit` is over, the state have them; checkpoints do not.
         """
         self._chosen = variables
 

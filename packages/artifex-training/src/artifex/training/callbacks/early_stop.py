@@ -38,8 +38,8 @@ class EarlyStopConfig(Config):
     higher_is_better: bool = False
     """Which way is better."""
     restore_best: bool = True
-    """At the end, early or not, hand on the model of the best evaluation instead of the last one. It waits in the host's memory,
-    and in ``best/`` of a run that keeps checkpoints, which hold the last state all the same."""
+    """At the end, early or not, hand on the model of the best evaluation instead of the last one. It waits in the host's
+    memory, and in ``best/`` of a run that keeps checkpoints, which hold the last state all the same."""
 
 
 class EarlyStop(Callback):
@@ -58,6 +58,7 @@ class EarlyStop(Callback):
         self._top: float | None = None  # the best by any margin, its step and figures, and the variables there
         self._step, self._figures = 0, {}
         self._variables: Mapping[str, Flat] = {}
+        self._is_written = False
         self._told: list[int] = []  # best steps that the newest checkpoints tell of
 
     def on_start(self, trainer: Training) -> None:
@@ -117,7 +118,7 @@ class EarlyStop(Callback):
         """Remember the model as it is now."""
         assert trainer.state is not None
         self._variables = {part: on_host(getattr(trainer.state, part)) for part in PARTS}
-        self._step, self._figures = trainer.step, dict(metrics)
+        self._step, self._figures, self._is_written = trainer.step, dict(metrics), False
 
     def _hand_on(self, trainer: Training) -> None:
         if self._variables:
@@ -127,12 +128,12 @@ class EarlyStop(Callback):
     def _write(self, folder: Path) -> None:
         """Have the best on the disk before a checkpoint tells of it, and none that no checkpoint tells of any more."""
         self._told = [*self._told, self._step][-self._kept - 1 :]
-        path = folder / f"{self._step}.safetensors"
-        if not is_first() or path.is_file():
+        if self._is_written or not is_first():
             return
         folder.mkdir(exist_ok=True)
         arrays = {f"{part}.{name}": array for part, flat in self._variables.items() for name, array in flat.items()}
-        write_atomically(path, save(arrays))
+        write_atomically(folder / f"{self._step}.safetensors", save(arrays))  # over what an abandoned part of the run left
+        self._is_written = True
         for other in folder.glob("*.safetensors"):
             if other.stem not in map(str, self._told):
                 other.unlink()
@@ -144,13 +145,14 @@ class EarlyStop(Callback):
             arrays = read_weights(path or Path(f"best/{self._step}.safetensors"))
         except RunError as error:
             warnings.warn(
-                f"early_stop cannot hand on the best evaluation so far, that of step {self._step}: {error}; it looks for the best "
-                "anew from here",
+                f"early_stop cannot hand on the best evaluation so far, that of step {self._step}: {error}; "
+                "it looks for the best anew from here",
                 RunWarning,
                 stacklevel=2,
             )
             self._top, self._step, self._figures = None, 0, {}
             return
+        self._is_written = True
         self._variables = {
             part: {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
             for part in PARTS
