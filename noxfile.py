@@ -131,6 +131,13 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--cache-dir", str(CACHE / "import-linter"))
 
 
+@nox.session
+def index(session: nox.Session) -> None:
+    """Remake the core's index of our own names from the plugins; after a plugin or a config has changed."""
+    install(session)
+    session.run("python", "scripts/make_index.py", *session.posargs)
+
+
 def stray_packages() -> list[str]:
     """Every ``__init__.py`` in a folder that more than one distribution fills, or may."""
     sources = [folder / "src" for folder in DISTRIBUTIONS.values()]
@@ -220,6 +227,20 @@ def bench(session: nox.Session) -> None:
     runnable = (path for path in sorted(Path("benchmarks").glob("*.py")) if "__main__" in path.read_text(encoding="utf-8"))
     for command in [session.posargs] if session.posargs else [[str(path)] for path in runnable]:
         session.run("python", *command)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities among the versions that are tested (pip-audit). It asks a database of advisories."""
+    session.install("pip-audit>=2.9")
+    pins = [
+        line.partition(" ;")[0] for line in Path("constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
+    ]
+    newest = {pin.partition("==")[0]: pin for pin in pins}  # several lines where Pythons differ: the last is the newest line's
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = Path(folder) / "requirements.txt"
+        requirements.write_text("\n".join(newest.values()))
+        session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "--requirement", str(requirements), *session.posargs)
 
 
 @nox.session

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 
+from artifex.core.host_limits import whole_cores
 from artifex.core.host_threads import POOL_SIZE, enough_threads
 
 # kind, side of the image, hidden_dims, batch
@@ -37,7 +38,7 @@ SIZES = [
 def main() -> None:
     """Print one line a size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--devices", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--devices", type=int, default=whole_cores())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one round of the smallest sizes: shows that it runs")
     parser.add_argument("--child", help=argparse.SUPPRESS)

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 META = {"artifex-all", "artifex-modalities"}
@@ -56,3 +57,34 @@ def test_constraints_pin_versions_and_name_no_address() -> None:
     pins = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     assert pins
     assert [line for line in pins if not re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)?", line) or "/" in line] == []
+
+
+def test_the_hooks_before_a_commit_have_the_ruff_that_nox_has() -> None:
+    pinned = re.search(r"^ruff==(.+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert pinned
+    assert [repo["rev"] for repo in hooks if "ruff" in repo["repo"]] == [f"v{pinned[1]}"]
+
+
+def test_every_workflow_runs_sessions_that_there_are() -> None:
+    listed = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
+    for file in (ROOT / ".github/workflows").glob("*.yml"):
+        jobs = yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values()
+        matrices = [job.get("strategy", {}).get("matrix", {}).get("session", []) for job in jobs]
+        named = {name for names in matrices for name in names}
+        named |= set(re.findall(r"nox -s (\w+)", file.read_text(encoding="utf-8")))
+        assert named, file.name
+        assert named <= listed, file.name
+
+
+def test_no_two_distributions_share_a_regular_package() -> None:
+    """An ``__init__.py`` in a folder that two of them fill would hide the one or the other."""
+    sources = {name: folder / "src" for name, (folder, _) in projects.items()}
+    owners: dict[Path, set[str]] = {}
+    for name, source in sources.items():
+        for file in source.rglob("*.py"):
+            for level in file.relative_to(source).parents[:-1]:
+                owners.setdefault(level, set()).add(name)
+    regular = {file.parent.relative_to(s) for s in sources.values() for file in s.rglob("__init__.py")}
+    assert Path("artifex/generative_models/core/configuration") in regular
+    assert {str(level): owners[level] for level in regular if len(owners[level]) > 1} == {}

@@ -14,6 +14,15 @@ from artifex.generative_models.core import configuration
 
 SAME = {
     "artifex.generative_models.core.device_manager": ("artifex.core.devices", ["DeviceManager"]),
+    "artifex.generative_models.core": (
+        "artifex.core",
+        ["DeviceManager", "HardwareDetector", "HardwareSpecs", "register_model"],
+    ),
+    "artifex.generative_models.core.registry": ("artifex.core.plugins", ["register_model", "registry"]),
+    "artifex.generative_models.models.base": (
+        "artifex.core.protocols",
+        ["AdversarialModelProtocol", "GenerativeModelProtocol", "TrainableGenerativeModelProtocol"],
+    ),
     "artifex.generative_models.core.hardware": ("artifex.core.hardware", None),
     "artifex.generative_models.core.protocols": ("artifex.core.protocols", None),
     "artifex.generative_models.extensions.base": ("artifex.core.extensions", ["ExtensionConfig", "ModelExtension"]),
@@ -30,6 +39,60 @@ def test_long_paths_give_the_same_objects(path):
     assert sorted(long.__all__) == sorted(names or short.__all__)
     for name in long.__all__:
         assert getattr(long, name) is getattr(short, name)
+
+
+def test_the_documented_names_of_protocols_and_of_the_base_config():
+    from artifex.core.protocols import ModalityProtocol, ModelAdapter
+    from artifex.generative_models.core.configuration import BaseConfig
+    from artifex.generative_models.modalities import base
+
+    assert base.Modality is ModalityProtocol
+    assert base.ModelAdapter is ModelAdapter
+    assert BaseConfig is Config
+    assert "BaseConfig" in dir(configuration)
+
+
+FAMILIES = sorted(plugins.index.CONFIG_MODULES)
+
+
+def family_module(name):
+    return importlib.import_module(f"artifex.generative_models.core.configuration.{name}")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_configs_of_a_family_that_is_missing_name_its_distribution(name, monkeypatch):
+    """Whether the index knows the name or, for a family that is yet to come, does not."""
+    module, distribution = family_module(name), plugins.index.CONFIG_MODULES[name]
+    monkeypatch.setitem(plugins.index.CONFIG_HOME, "KnownConfig", ("artifex.missing", distribution))
+    monkeypatch.setattr(importlib.import_module(f"{configuration.__name__}._family"), "is_installed", lambda name: False)
+    remedy = f"{distribution}, which is not installed: pip install {distribution}"
+    with pytest.raises(ImportError, match=f"KnownConfig is part of {remedy}"):
+        module.KnownConfig  # noqa: B018
+    with pytest.raises(ImportError, match=f"{name} hands on the configs of {remedy}"):
+        module.UnknownConfig  # noqa: B018
+    assert dir(module) == []
+    assert not hasattr(module, "nothing")
+
+
+@pytest.fixture
+def family(monkeypatch):
+    """A family of ours, ``artifex-gan``, as if it were installed, with one config."""
+    module = ModuleType("a_family")
+    module.ThingConfig = type("ThingConfig", (Config,), {})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(plugins.index.CONFIG_HOME, "ThingConfig", (module.__name__, "artifex-gan"))
+    monkeypatch.setattr(importlib.import_module(f"{configuration.__name__}._family"), "is_installed", lambda name: True)
+    return module
+
+
+def test_a_family_hands_on_its_own_configs_and_no_others(family):
+    gan, vae = family_module("gan_config"), family_module("vae_config")
+    assert gan.ThingConfig is family.ThingConfig
+    assert "ThingConfig" in dir(gan)
+    with pytest.raises(ImportError, match=r"artifex-gan has no config called ThngConfig; did you mean ThingConfig\?"):
+        gan.ThngConfig  # noqa: B018
+    with pytest.raises(ImportError, match="artifex-vae has no config called ThingConfig"):
+        vae.ThingConfig  # noqa: B018
 
 
 def test_lazy_names_of_the_core_are_those_of_their_modules():
@@ -103,7 +166,7 @@ def test_an_unknown_config_has_close_matches(strange):
 
 def test_other_names_are_missing_as_usual(strange):
     assert not hasattr(configuration, "nothing")
-    assert not hasattr(configuration, "__path__")
+    assert not hasattr(configuration, "__nothing__")
 
 
 def test_two_configs_of_one_name_are_no_choice(use_registry, strange, monkeypatch):

@@ -133,6 +133,13 @@ def test_errors(model):
         model.generate(colour=1)
 
 
+def test_a_model_made_from_a_params_stream_alone_draws_from_what_it_keeps_of_it():
+    model = Walk(rngs=nnx.Rngs(params=3))
+    coming = nnx.clone(model).rngs.params
+    assert [draw_key(model, None) == coming() for _ in range(3)] == [True] * 3
+    assert not jnp.array_equal(model.generate(2), model.generate(2))
+
+
 def test_draw_key_of_another_stream(model):
     rngs = nnx.Rngs(dropout=1)
     assert jnp.array_equal(draw_key(model, rngs, "dropout"), nnx.Rngs(dropout=1).dropout())

@@ -1,10 +1,12 @@
 """Limits of control groups, read from trees of files as Linux lays them out."""
 
+import math
 import os
 
 import pytest
 
-from artifex.core.host_limits import host_memory, usable_cores
+from artifex.core import host_limits
+from artifex.core.host_limits import host_memory, usable_cores, whole_cores
 
 GIB = 2**30
 
@@ -54,6 +56,18 @@ def machine(tmp_path, monkeypatch):
 def test_the_lowest_limit_counts(machine, groups, files, memory, cores):
     root = machine(groups, files)
     assert (host_memory(root), usable_cores(root)) == (memory, cores)
+    assert whole_cores(root) == max(1, math.floor(cores))
+
+
+def test_everything_that_divides_work_among_cores_heeds_the_quota(machine, monkeypatch):
+    """A quota of two cores on a machine of eight: as many devices, threads and CPUs."""
+    from artifex.core import devices, host_threads
+
+    root = machine("0::/", {"cpu.max": "200000 100000"})
+    monkeypatch.setattr(host_limits, "usable_cores", lambda _root=None: usable_cores(root))
+    monkeypatch.delenv("NPROC", raising=False)
+    assert devices.DeviceManager().get_device_info()["cpu_count"] == 2
+    assert host_threads.enough_threads(4) == 2 + 2 * 4
 
 
 def test_a_system_that_tells_nothing(tmp_path, monkeypatch):
@@ -61,6 +75,7 @@ def test_a_system_that_tells_nothing(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert (host_memory(tmp_path), usable_cores(tmp_path)) == (None, None)
+    assert whole_cores(tmp_path) == 1
 
 
 def test_here():

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import artifex_launcher
+from artifex.core import doctor
 
 FOREIGN = {"artifex/__init__.py": "VALUE = 1\n", "artifex/core/__init__.py": ""}
 LIGHT_SECONDS = 0.5
@@ -14,7 +15,13 @@ LIGHT_SECONDS = 0.5
 
 def test_all_is_well_here():
     assert artifex_launcher.shadowing() is None
-    assert artifex_launcher.damaged() == []
+    assert doctor.damaged() == []
+
+
+def test_the_launcher_and_the_command_do_not_import_each_other(site):
+    """Whatever the command does, its entry stays out of reach: only the launcher knows the core."""
+    code = "import sys, artifex.core.cli, artifex.core.doctor; print('artifex_launcher' in sys.modules)"
+    assert site.python(code).stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("list",), ("doctor",)])
@@ -72,12 +79,12 @@ def test_missing_and_overwritten_files_are_found(site, monkeypatch):
     files = {"mine/a.py": "a = 1\n", "mine/b.py": "b = 1\n", "mine/c.py": "c = 1\n"}
     site.install("artifact-core", files)
     monkeypatch.syspath_prepend(site.folder)
-    ours = artifex_launcher.metadata.distribution("artifact-core")
-    monkeypatch.setattr(artifex_launcher.metadata, "distribution", lambda _: ours)
-    assert artifex_launcher.damaged() == []
+    ours = doctor.metadata.distribution("artifact-core")
+    monkeypatch.setattr(doctor.metadata, "distribution", lambda _: ours)
+    assert doctor.damaged() == []
     (site.folder / "mine/a.py").unlink()
     (site.folder / "mine/b.py").write_text("b = 2\n")
-    assert [finding.split(";")[0] for finding in artifex_launcher.damaged()] == [
+    assert [finding.split(";")[0] for finding in doctor.damaged()] == [
         "mine/a.py of artifex-core is missing",
         "mine/b.py of artifex-core was overwritten",
     ]

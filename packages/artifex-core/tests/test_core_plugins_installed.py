@@ -140,7 +140,7 @@ def test_unknown_names_are_answered_with_help(good):
     assert "it is part of artifex-vae" in good.artifex("info", "vae").stderr
 
 
-def doctor(site, **environment):
+def doctor(site, *options, **environment):
     """`artifex doctor` with hardware that answers at once: JAX takes seconds to start."""
     code = """
         import sys, types
@@ -151,10 +151,10 @@ def doctor(site, **environment):
         hardware.HardwareDetector = HardwareDetector
         sys.modules[hardware.__name__] = hardware
         from artifex_launcher import main
-        sys.argv[1:] = ["doctor"]
+        sys.argv[1:1] = ["doctor"]
         main()
     """
-    return site.python(code, **environment)
+    return site.python(code, *options, **environment)
 
 
 def test_doctor_finds_nothing_wrong(good):
@@ -183,6 +183,19 @@ def test_doctor_shows_what_failed_what_is_off_and_what_conflicts(good):
     assert "plugin 'broken_thing' of broken-thing 1.0 was skipped: RuntimeError: at import" in problems
     assert "model 'good_model' is claimed by artifact-good 3.1 and other-good 1.0" in problems
     assert done.stderr == ""
+
+
+def test_doctor_speaks_json(good):
+    good.install_plugin("broken-thing", "raise RuntimeError('at import')")
+    done = doctor(good, "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert found["libraries"].keys() >= {"artifex-core", "jax", "flax"}
+    assert [(p["name"], p["distribution"], p["version"]) for p in found["plugins"]] == [
+        ("artifact_good", "artifact-good", "3.1")
+    ]
+    assert found["problems"] == ["plugin 'broken_thing' of broken-thing 1.0 was skipped: RuntimeError: at import"]
+    assert found["hardware"].startswith("devices: 3")
 
 
 def test_create_model_and_configs_reach_a_strangers_plugin(site):

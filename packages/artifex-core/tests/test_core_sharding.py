@@ -28,7 +28,7 @@ def make():
 
 
 def mesh_of(**fields):
-    return DeviceMeshManager().create_mesh(ShardingConfig(**fields))
+    return DeviceMeshManager().mesh_for(ShardingConfig(**fields))
 
 
 def specs(mesh, **options):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from artifex.core.host_threads import cores
+from artifex.core.host_limits import whole_cores
 from artifex.core.testing import user_environment
 
 
@@ -32,7 +32,7 @@ def test_there_are_eight_devices() -> None:
 
 
 def test_there_are_two_threads_for_every_device_and_one_for_a_core() -> None:
-    assert int(os.environ["NPROC"]) >= 2 * 8 + cores()
+    assert int(os.environ["NPROC"]) >= 2 * 8 + whole_cores()
 
 
 def test_arrays_of_different_rank_do_not_broadcast() -> None:

@@ -85,8 +85,11 @@ TestImageRealNVP = conformance(
 EQUAL_STEPS = {"method": "heun", "steps": 4}
 """Quicker to compile than the steps that the tolerances choose, which have tests of their own."""
 VELOCITY = {"input_dim": 2, "hidden_dims": (8,), "solver": EQUAL_STEPS}
+REPORTS = {"waive": {"any_batch_size": "diffrax reports steps that fail by a callback, which jax.export cannot serialise"}}
 # Half a minute goes into compiling the gradient of a solution for each placement; every day the flow below it stands for both.
 TestContinuousFlow = pytest.mark.nightly(
-    conformance({"continuous": (ContinuousFlowConfig(**VELOCITY, jacobian_weight=0.1), POINTS, EXACT)})
+    conformance({"continuous": (ContinuousFlowConfig(**VELOCITY, jacobian_weight=0.1), POINTS, EXACT | REPORTS)})
 )
-TestFlowMatching = conformance({"matching": (FlowMatchingConfig(**VELOCITY, pairing="optimal_transport"), POINTS, EXACT)})
+TestFlowMatching = conformance(
+    {"matching": (FlowMatchingConfig(**VELOCITY, pairing="optimal_transport"), POINTS, EXACT | REPORTS)}
+)

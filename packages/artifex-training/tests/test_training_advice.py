@@ -13,6 +13,7 @@ import yaml
 from flax import nnx
 from jax.sharding import AxisType
 
+from artifex.core import freeze
 from artifex.core.errors import ArtifexError, NonFiniteLossError
 from artifex.core.mesh import ShardingConfig
 from artifex.training import Objective, OptimizerConfig, Trainer, TrainerConfig, build_run, read_run_config
@@ -372,18 +373,16 @@ def test_optimizers_of_objectives_that_there_are_not():
 
 
 class Pair(nnx.Module):
-    """Two players, and a temperature that belongs to neither."""
+    """Two players, and a judge that belongs to neither."""
 
     def __init__(self, place):
         rngs = nnx.Rngs(0)
         self.generator, self.discriminator = (nnx.Linear(4, 4, rngs=rngs) for _ in range(2))
-        temperature = jnp.ones([])
-        if place == "nowhere":
-            self.temperature = nnx.Param(temperature)
-        elif place == "below":
-            self.generator.temperature = nnx.Param(temperature)
+        judge = nnx.Linear(4, 4, rngs=rngs)
+        if place == "below":
+            self.discriminator.judge = judge
         else:
-            self.temperature = nnx.Variable(temperature)
+            self.judge = freeze(judge) if place == "frozen" else judge
 
     def generate(self, n_samples=1, *, rngs=None):
         return self.generator(jnp.ones((n_samples, 4)))
@@ -397,9 +396,9 @@ class Pair(nnx.Module):
 
 def test_a_parameter_that_no_objective_trains():
     said = refused(fit, Pair("nowhere"))
-    assert "move it below one of discriminator, generator, or make it another kind of nnx.Variable" in said
+    assert "move it below one of discriminator, generator, or freeze it (artifex.core.freeze)" in said
     fit(Pair("below"))
-    fit(Pair("variable"))
+    fit(Pair("frozen"))
 
 
 def test_extensions_of_one_name_are_given_two(tiny):

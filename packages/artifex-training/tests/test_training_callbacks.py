@@ -37,9 +37,10 @@ from artifex.training.callbacks import (
     TensorBoardConfig,
     Wandb,
     WandbConfig,
+    checkpoint,
 )
 from artifex.training.callbacks.interruption import StopBetweenSteps
-from artifex.training.checkpoints import latest_step
+from artifex.training.checkpoints import Checkpoints, latest_step
 
 
 def trainer(folder=None, step=0, total=100, **more):
@@ -232,6 +233,71 @@ def run_checkpoint(where, steps, error=None, **options):
 )
 def test_checkpoints_are_written_every_so_often_and_at_the_end(tmp_path, steps, options, kept):
     assert run_checkpoint(saves(tmp_path), steps, **options) == kept
+
+
+class Clock:
+    """The clock of the checkpoints, a minute on at each step of the trainer."""
+
+    def __init__(self, monkeypatch, where):
+        monkeypatch.setattr(checkpoint, "time", self)
+        self.where = where
+
+    def monotonic(self):
+        return 60.0 * self.where.step
+
+
+def test_checkpoints_are_written_by_the_clock(tmp_path, monkeypatch):
+    where = saves(tmp_path)
+    Clock(monkeypatch, where)
+    assert run_checkpoint(where, 12, keep=9) == [5, 10, 12]  # every five minutes where nothing else is said
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"every_minutes": 2.5}, [3, 6, 7]),
+        ({"every_minutes": 3, "every": 2}, [2, 4, 6, 7]),  # the clock counts from the last one
+        ({"every_minutes": None}, [7]),
+    ],
+)
+def test_the_clock_and_the_steps(tmp_path, monkeypatch, options, kept):
+    where = saves(tmp_path)
+    Clock(monkeypatch, where)
+    assert run_checkpoint(where, 7, keep=9, **options) == kept
+
+
+@pytest.mark.parametrize(("first", "written"), [(True, [4, 6]), (False, [6])])
+def test_of_several_processes_the_first_ones_clock_counts_and_is_asked_where_the_log_waits_anyway(
+    tmp_path, monkeypatch, first, written
+):
+    from jax.experimental import multihost_utils
+
+    asked = []
+    monkeypatch.setattr(checkpoint, "is_multiprocess", lambda: True)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda mine: asked.append(int(mine)) or np.int32(first))
+    where = saves(tmp_path)
+    Clock(monkeypatch, where)
+    callback = Checkpoint(CheckpointConfig(every_minutes=3, keep=9))
+    callback.on_start(where)
+    for where.step in range(1, 7):
+        if where.step == 4:
+            callback.on_log(where, {})
+        callback.on_step(where)
+    assert asked == [1]
+    callback.on_end(where, None)
+    assert sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == written
+
+
+def test_the_best_is_kept_besides_the_newest(tmp_path):
+    where = saves(tmp_path)
+    callback = Checkpoint(CheckpointConfig(best_metric="eval/loss", keep=1))
+    callback.on_start(where)
+    for where.step, loss in enumerate([3.0, 1.0, 2.0, 1.5], start=1):
+        callback.on_evaluate(where, {"eval/loss": loss})
+        callback.on_step(where)
+    callback.on_end(where, None)
+    assert sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == [2, 4]
+    assert Checkpoints(tmp_path / "checkpoints").best_step() == 2
 
 
 def test_an_interrupted_run_keeps_what_it_reached(tmp_path):

@@ -129,13 +129,14 @@ def test_bad_numbers_are_told_with_the_step(artifex, tmp_path):
     assert (tmp_path / "run" / "metrics.jsonl").exists()
 
 
-def test_ctrl_c_ends_a_run_between_two_steps_with_130(artifex, tmp_path, monkeypatch):
-    """SIGTERM, which gives 143, has a process of its own among the tests of recovery."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_between_two_steps(artifex, tmp_path, monkeypatch, number, code):
+    """From outside it comes among the tests of recovery."""
     from artifex.training.callbacks import MetricsFile
 
-    monkeypatch.setattr(MetricsFile, "on_evaluate", lambda *arguments: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(MetricsFile, "on_evaluate", lambda *arguments: os.kill(os.getpid(), number))
     stopped = artifex("train", "tiny-run", "-o", "run")
-    assert stopped.code == 130
+    assert stopped.code == code
     assert "stopped at step 3; go on: artifex train --resume run" in stopped.err
     assert latest_step(tmp_path / "run" / "checkpoints") == 3
 

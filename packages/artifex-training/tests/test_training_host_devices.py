@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from artifex.core.host_threads import cores
+from artifex.core import host_limits
+from artifex.core.host_limits import whole_cores
 from artifex.core.testing import user_environment
 from artifex.training.host_devices import WORTH_SPLITTING, advise, count_flops
 
@@ -106,6 +107,13 @@ def test_the_batch_decides_how_many_cores_can_be_used():
     assert advise(big, *big_inputs(66), batch_size=66, cores=4).devices == 3
 
 
+def test_a_quota_of_two_cores_gets_two_devices(monkeypatch):
+    """However many cores the machine has: more devices than the quota pays for would stop each other."""
+    monkeypatch.setattr(host_limits, "usable_cores", lambda root=None: 2.5)
+    advice = advise(big, *big_inputs(64), batch_size=64)
+    assert (advice.devices, advice.reason[:30]) == (2, "2 CPU devices, one a core: con")
+
+
 def test_the_examples_lie_on_either_side_of_the_threshold():
     assert flops(conv, X, K)["conv"] < WORTH_SPLITTING < flops(big, *big_inputs(61))["conv"]
 
@@ -197,7 +205,7 @@ def test_devices_do_not_starve_each_other_in_an_all_reduce(environment, devices)
     ids=["ours", "chosen for jax", "chosen for xla", "too small a pool"],
 )
 def test_there_are_threads_for_every_device(environment, chosen, least):
-    assert int(pool_size(chosen, environment)) == cores() + 2 * least
+    assert int(pool_size(chosen, environment)) == whole_cores() + 2 * least
 
 
 def test_one_device_and_a_larger_pool_are_left_as_they_are():

@@ -76,7 +76,8 @@ def test_frozen_parameters_stay_and_cost_no_state_and_no_gradient():
 def matrix_products(trainer):
     """How many a step has."""
     batch = {"x": jax.ShapeDtypeStruct((16, 4), jnp.float32)}
-    return str(jax.make_jaxpr(trainer.plan.program.step)(trainer.plan.shapes, batch)).count("dot_general[")
+    plan = trainer.plan
+    return str(jax.make_jaxpr(plan.program.step)(plan.shapes, batch, plan.parts.shapes.frozen)).count("dot_general[")
 
 
 def test_the_function_that_tells_what_is_frozen():
@@ -141,4 +142,4 @@ def test_a_dry_plan_of_groups_needs_no_arrays():
     config = TrainerConfig(steps=1, batch_size=16, optimizer={"groups": [{"parameters": "inner", "frozen": True}]})
     trainer = Trainer(Layers(), config, seed=0)
     trainer.memory(as_loader(X, batch_size=16, seed=0))
-    assert trainer.plan.frozen == {f"inner.{i}.{name}" for i in range(2) for name in ("kernel", "bias")}
+    assert trainer.plan.parts.shapes.frozen.keys() == {f"inner.{i}.{name}" for i in range(2) for name in ("kernel", "bias")}

@@ -191,6 +191,7 @@ def test_distributed_where_nothing_tells_of_others(tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.nightly
 def test_two_processes_train_as_one(pair, tiny, tmp_path):
     changes = {"mesh": FSDP, "training__ema_decay": 0.9}
     two = pair(**changes)
@@ -238,6 +239,7 @@ def test_processes_run_ahead_of_their_devices(pair, tiny, tmp_path):
     assert_one_curve(curve(two.folder / "run"), curve(tmp_path / "one"))
 
 
+@pytest.mark.nightly
 def test_a_signal_to_one_process_stops_both_at_one_step(pair, tiny, tmp_path):
     """Each reads its own part of every batch; what they reached on eight devices, they go on from with one device each."""
     changes = {"data__dataset__read_singly": True, "training__evaluate_every": 10**9}

@@ -19,7 +19,7 @@ from flax import nnx
 
 from artifex.core.errors import NonFiniteLossError, RunError, RunInUseError, RunWarning
 from artifex.core.mesh import ShardingConfig
-from artifex.training import Callback, Trainer, TrainerConfig
+from artifex.training import Callback, Trainer, TrainerConfig, orbax_store
 from artifex.training.callbacks import (
     Checkpoint,
     CheckpointConfig,
@@ -84,6 +84,11 @@ def figures(folder):
     return [{name: value for name, value in line.items() if name != "steps_per_second"} for line in lines]
 
 
+def data_file(checkpoint):
+    """The file of a checkpoint that holds the arrays, or most of them."""
+    return max((path for path in checkpoint.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
 def assert_same(one, other):
     for a, b in zip(*map(jax.tree.leaves, (one, other)), strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
@@ -130,6 +135,28 @@ def test_killed_twice(tmp_path):
     assert figures(tmp_path / "twice" / "14") == figures(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("moment", ["write_part", "write_whole"])
+def test_killed_amid_a_save_goes_on_from_the_checkpoint_before(tmp_path, monkeypatch, moment):
+    """When the arrays are written, and when all is written but the step's name: what a SIGKILL then would have left."""
+    whole, seen, original = train(tmp_path / "whole"), [], getattr(orbax_store, moment)
+
+    def photographed(folder, *arguments):
+        seen.append(folder)
+        if len(seen) == 3:  # amid the checkpoint of step 12
+            shutil.copytree(tmp_path / "run", tmp_path / "killed")
+        original(folder, *arguments)
+
+    monkeypatch.setattr(orbax_store, moment, photographed)
+    train(tmp_path / "run")
+    monkeypatch.undo()
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["12.orbax-checkpoint-tmp", "4", "8"]
+    assert latest_step(checkpoints) == 8
+    assert_same(whole.state, train(tmp_path / "killed", resume=True).state)
+    assert figures(tmp_path / "killed") == figures(tmp_path / "whole")
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["16", "20"]
+
+
 # in processes of their own, with a real SIGKILL
 
 LONG = {"training.epochs": "null", "training.steps": "3000", "training.log_every": "10", "training.ema_decay": "0.9"}
@@ -165,6 +192,7 @@ def everything(folder):
     return {"step": step} | {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
 
+@pytest.mark.nightly
 def test_a_real_kill_and_resume_by_the_command_line(tiny, tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     finish(start(tiny, whole, "tiny-run", "-o", "whole"))
@@ -202,7 +230,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_says_so(tmp_
     whole = train(tmp_path / "whole")
     folder = tmp_path / "run"
     train(folder, steps=16)  # checkpoints of steps 12 and 16
-    file = folder / "checkpoints" / "16" / "state-0-of-1.safetensors"
+    file = data_file(folder / "checkpoints" / "16")
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.warns(RunWarning, match=r"checkpoints/16 is damaged \(.*cut off.*\); the one of step 12 is used instead"):
         resumed = train(folder, resume=True)
@@ -214,7 +242,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_and_says_so(tmp_
 def test_a_damaged_checkpoint_by_the_command_line(artifex, tmp_path):
     assert artifex("train", "tiny-run", "-o", "run").code == 0
     shutil.rmtree(tmp_path / "run" / "model")  # as if it had been cut off before its end
-    (tmp_path / "run" / "checkpoints" / "15" / "state-0-of-1.safetensors").write_bytes(b"")
+    data_file(tmp_path / "run" / "checkpoints" / "15").write_bytes(b"")
     drawn = artifex("sample", "run", "-n", "2")
     assert drawn.code == 0
     resumed = artifex("train", "--resume", "run")
@@ -225,11 +253,11 @@ def test_a_damaged_checkpoint_by_the_command_line(artifex, tmp_path):
         assert line.endswith("the one of step 12 is used instead")
     shutil.rmtree(tmp_path / "run" / "model")
     for folder in (tmp_path / "run" / "checkpoints").glob("1?"):
-        (folder / "state-0-of-1.safetensors").unlink()
+        (folder / "checksums.json").unlink()
     for command in (["sample", "run"], ["train", "--resume", "run"]):
         failed = artifex(*command)
         assert failed.code == 2
-        assert "all are damaged (15: it has no state-*.safetensors; 12: it has no state-*.safetensors)" in failed.err
+        assert "all are damaged (15: checksums.json is missing; 12: checksums.json is missing)" in failed.err
 
 
 # two processes on one folder
@@ -281,6 +309,7 @@ def test_a_run_that_is_refused_leaves_the_others_folder_alone(artifex, tmp_path,
         assert (tmp_path / "run" / "theirs").exists()
 
 
+@pytest.mark.nightly
 def test_sigterm_saves_and_ends_with_143_and_meanwhile_the_run_is_its_own(tiny, artifex, tmp_path):
     folder = tmp_path / "run"
     process = tiny.popen("train", "tiny-run", "-o", str(folder), "--set", "training.epochs=1000000", cwd=tmp_path)
@@ -303,13 +332,13 @@ def test_sigterm_saves_and_ends_with_143_and_meanwhile_the_run_is_its_own(tiny, 
 
 
 def test_a_signal_while_the_step_is_compiled_ends_the_run_after_one_step(tmp_path, monkeypatch):
-    compiled = Trainer.compile
+    planned = Trainer._new_plan
 
     def slowly(self, *arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
-        return compiled(self, *arguments, **options)
+        return planned(self, *arguments, **options)
 
-    monkeypatch.setattr(Trainer, "compile", slowly)
+    monkeypatch.setattr(Trainer, "_new_plan", slowly)
     with pytest.raises(KeyboardInterrupt) as stopped:
         train(tmp_path)
     assert stopped.value.args == (signal.SIGTERM,)
@@ -352,12 +381,13 @@ class Fills(Callback):
             self.what(trainer, self.monkeypatch)
 
 
-def no_space(*arguments, **options):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def no_space(folder, *arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{folder}/checksums")
 
 
 def in_checkpoints(trainer, monkeypatch):
-    monkeypatch.setattr(os, "fsync", no_space)
+    trainer.callbacks[1]._checkpoints.wait()  # for the last one that finds room
+    monkeypatch.setattr(orbax_store, "write_part", no_space)
 
 
 def in_metrics(trainer, monkeypatch):
@@ -373,7 +403,7 @@ def in_events(trainer, monkeypatch):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     ("what", "names", "last"),
-    [(in_checkpoints, r"checkpoints/8\.tmp/\S+", 4), (in_metrics, "/dev/full", 8), (in_events, "/dev/full", 8)],
+    [(in_checkpoints, r"checkpoints/8\.orbax\S+", 4), (in_metrics, "/dev/full", 8), (in_events, "/dev/full", 8)],
     ids=["checkpoints", "metrics", "events"],
 )
 def test_a_full_disk_ends_the_run_in_words_with_its_last_checkpoint_whole(tmp_path, monkeypatch, what, names, last):
@@ -384,16 +414,17 @@ def test_a_full_disk_ends_the_run_in_words_with_its_last_checkpoint_whole(tmp_pa
         train(tmp_path, more=[TensorBoard(TensorBoardConfig()), fills], every=4)
     monkeypatch.undo()
     assert latest_step(tmp_path / "checkpoints") == last
-    assert not list((tmp_path / "checkpoints").glob("*.tmp"))
+    assert all(path.name.isdecimal() for path in (tmp_path / "checkpoints").iterdir())
     whole = train(tmp_path / "whole")
     assert_same(whole.state, train(tmp_path, resume=True).state)
     assert figures(tmp_path) == figures(tmp_path / "whole")
 
 
+@pytest.mark.nightly
 def test_a_full_disk_by_the_command_line(tiny, tmp_path):
-    """On a real file system of 96 kB, in a name space of its own, which goes away with the process."""
+    """On a real file system of 400 kB, in a name space of its own, which goes away with the process."""
     (tmp_path / "small").mkdir()
-    mount = 'mount -t tmpfs -o size=96k tmpfs small || exit 99\n"$@"; code=$?\ncp -r small/run kept; exit $code'
+    mount = 'mount -t tmpfs -o size=400k tmpfs small || exit 99\n"$@"; code=$?\ncp -r small/run kept; exit $code'
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare, to mount a small file system")
     process = tiny.popen(

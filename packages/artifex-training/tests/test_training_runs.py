@@ -188,6 +188,23 @@ def test_a_small_model_gets_one_device_however_many_there_are(tiny):
     assert "one CPU device" in run.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "devices", "note"),
+    [
+        (16, 1, 8, None),
+        (12, 1, 6, "6 of 8 devices: batch_size 12 splits over no more of them; a multiple of 8 would use all"),
+        (20, 2, 5, "5 of 8 devices: batch_size 20 in 2 parts splits over no more of them; a multiple of 16 would use all"),
+        (11, 1, 1, "1 of 8 devices: batch_size 11 splits over no more of them; a multiple of 8 would use all"),
+    ],
+)
+def test_accelerators_share_the_batch_as_far_as_it_splits(tiny, monkeypatch, batch_size, accumulate, devices, note):
+    """JAX's eight devices are taken for accelerators: the run uses as many as its batch splits over, and says so."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    run = build_run(tiny.config(training__batch_size=batch_size, training__accumulate=accumulate))
+    assert run.trainer.mesh.size == devices
+    assert run.notes == (() if note is None else (note,))
+
+
 def test_sharded_and_unsharded_reach_the_same_weights(start, tmp_path):
     start(name="one")
     start(name="four", mesh={"data_parallel_size": 4})

@@ -11,7 +11,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.extensions import ExtensionConfig
 from artifex.training import Objective, OptimizerConfig, Trainer, TrainerConfig
 from artifex.training.objectives import objectives_of
-from artifex.training.state import ModelParts
+from artifex.training.state import ModelParts, Variables
 from artifex.training.step import Program
 
 
@@ -159,17 +159,17 @@ def test_remat_keeps_block_inputs_only_and_changes_no_number():
     def kept(remat):
         """Bytes that the backward pass of the whole model waits for, by jax.vjp's own account."""
         parts = ModelParts(Deep(nnx.Rngs(0)))
-        model_state = parts.model_state_of(Deep(nnx.Rngs(0)))
+        variables = parts.variables_of(Deep(nnx.Rngs(0)))
 
         def forward(params):
-            model = parts.assemble(params, model_state, jax.random.key(0), train=True, remat=remat)
+            model = parts.assemble(variables._replace(params=params), jax.random.key(0), train=True, remat=remat)
             return model(batch["x"], rngs=nnx.Rngs(0))["x"]
 
-        backward = jax.eval_shape(lambda params: jax.vjp(forward, params)[1], parts.params)
+        backward = jax.eval_shape(lambda params: jax.vjp(forward, params)[1], parts.shapes.params)
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
 
     # a block keeps several arrays of 64 x 128 against one of 64 x 16; both also keep the parameters
-    parameters = sum(p.size * p.dtype.itemsize for p in ModelParts(Deep(nnx.Rngs(0))).params.values())
+    parameters = sum(p.size * p.dtype.itemsize for p in ModelParts(Deep(nnx.Rngs(0))).shapes.params.values())
     assert kept(["layers.*"]) - parameters < 0.25 * (kept([]) - parameters)
 
 
@@ -213,7 +213,7 @@ def test_precision_casts_the_pass_and_neither_the_data_in_the_loss_nor_the_maste
     assert {leaf.dtype for leaf in state.params.values()} == {jnp.dtype("float32")}
     seen.clear()
     spied = program(model, objectives=objectives_of(model, precision="bfloat16"), precision="bfloat16")
-    spied.losses(state.params, state.model_state, data(), jax.random.key(0), state.step)
+    spied.losses(Variables(state.params, {}, state.model_state), data(), jax.random.key(0), state.step)
     assert seen == [(jnp.bfloat16, jnp.bfloat16, jnp.bfloat16, jnp.float32), (jnp.float32, jnp.bfloat16)]  # evaluated likewise
     # bfloat16 keeps 8 bits, and three Adam steps of 0.01 can differ by at most 0.06 a weight; they agree far better than that
     plain = Regression(nnx.Rngs(0))
@@ -338,7 +338,7 @@ def test_running_averages_move_in_training_and_rest_in_evaluation():
     state = run(made, steps=2, batch=batch)
     np.testing.assert_allclose(state.model_state["norm.mean"], [0.5 * (0.5 * 2.0) + 0.5 * 2.0], rtol=1e-6)
     np.testing.assert_allclose(state.sums["mean"], 0.0, atol=1e-5)  # in training a batch is normalised by its own mean
-    losses = jax.jit(made.losses)(state.params, state.model_state, batch, jax.random.key(0), state.step)
+    losses = jax.jit(made.losses)(Variables(state.params, {}, state.model_state), batch, jax.random.key(0), state.step)
     variance = 0.5 * (0.5 * 1.0 + 0.5 * 1.0) + 0.5 * 1.0
     np.testing.assert_allclose(losses["mean"], (2.0 - 1.5) / np.sqrt(variance + 1e-5), rtol=1e-5)
 
@@ -379,7 +379,7 @@ def test_extension_adds_its_weighted_loss():
     extended = program(model, objectives=objectives_of(model, [Shrink(ExtensionConfig(name="shrink", weight=0.5))]))
     batch, key = data(), jax.random.key(0)
     losses = {
-        name: made.losses(*made.parts.variables_of(made.model), batch, key, jnp.zeros([], jnp.int32))
+        name: made.losses(made.parts.variables_of(made.model), batch, key, jnp.zeros([], jnp.int32))
         for name, made in (("plain", plain), ("extended", extended))
     }
     penalty = float(jnp.sum(model.out.kernel[...] ** 2))

@@ -441,8 +441,8 @@ def test_an_interruption_amid_a_step_leaves_the_callers_model_whole(monkeypatch)
     trainer = Trainer(model, config(), seed=0, callbacks=[Record()])
     step = Plan.step
 
-    def interrupted(self, arrays, batch):
-        reached = step(self, arrays, batch)
+    def interrupted(self, *arguments):
+        reached = step(self, *arguments)
         if trainer.step == 5:
             raise KeyboardInterrupt
         return reached
@@ -505,8 +505,8 @@ def test_a_parameter_that_no_objective_of_the_model_trains_is_an_error():
 
 
 def test_devices_that_would_only_repeat_work_are_an_error():
-    with pytest.raises(InvalidInputError, match="2 devices along 'pipeline', but no parameter of Autoencoder is divided"):
-        Trainer(Autoencoder(), config(), seed=0, mesh=ShardingConfig(pipeline_parallel_size=2)).fit(data())
+    with pytest.raises(InvalidInputError, match="2 devices along 'expert', but no parameter of Autoencoder is divided"):
+        Trainer(Autoencoder(), config(), seed=0, mesh=ShardingConfig(expert_parallel_size=2)).fit(data())
 
 
 def test_a_mesh_of_ones_own():

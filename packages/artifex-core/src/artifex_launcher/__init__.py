@@ -2,18 +2,14 @@
 
 An unrelated project on PyPI is called ``artifex`` and installs a regular package of that name, which hides the namespace
 that our distributions share and can overwrite files in it. This module lies outside the namespace, so that the diagnosis
-always runs.
+always runs. It starts ``artifex.core.cli``, in which nothing imports this module.
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import importlib.util
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import NoReturn
 
 REINSTALL = "pip install --force-reinstall --no-deps artifex-core"
@@ -32,30 +28,6 @@ def culprits() -> list[str]:
         for dist in metadata.distributions()
         if any(str(file) == "artifex/__init__.py" for file in dist.files or ())
     )
-
-
-def damaged() -> list[str]:
-    """Files that artifex-core installed and that are gone or were overwritten since, one finding each."""
-    try:
-        core = metadata.distribution("artifex-core")
-    except metadata.PackageNotFoundError:
-        return []
-    found = []
-    # Distribution.files leaves out what is missing, so the RECORD is read here.
-    for name, digest, *_ in csv.reader((core.read_text("RECORD") or "").splitlines()):
-        if not digest.startswith("sha256="):  # compiled files come and go
-            continue
-        path = Path(str(core.locate_file(name)))
-        if not path.exists():
-            found.append(f"{name} of artifex-core is missing; {REINSTALL}")
-        elif digest != _sha256(path.read_bytes()):
-            found.append(f"{name} of artifex-core was overwritten; {REINSTALL}")
-    return found
-
-
-def _sha256(content: bytes) -> str:
-    """The digest as an installer's RECORD spells it."""
-    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def main() -> None:

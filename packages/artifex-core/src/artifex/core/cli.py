@@ -13,7 +13,6 @@ import sys
 import traceback
 import warnings
 from importlib import metadata
-from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +27,6 @@ from artifex.core.errors import (
     RunWarning,
     UnknownNameError,
 )
-from artifex_launcher import damaged
 
 EXIT_USER, EXIT_INTERNAL = 2, 1
 
@@ -192,36 +190,13 @@ def _kinds_of(name: str) -> list[str]:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
     """Check the installation: plugins, what failed and why, versions, devices. Exits with 1 when something is wrong."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", plugins.PluginWarning)  # the same problems are listed below
-        registry = plugins.registry()
-    typer.echo(f"Python {sys.version.split()[0]} on {sys.platform}")
-    for distribution in ("artifex-core", "jax", "jaxlib", "flax", "optax", "safetensors", "grain", "pydantic", "pluggy"):
-        try:
-            typer.echo(f"  {distribution} {metadata.version(distribution)}")
-        except metadata.PackageNotFoundError:
-            typer.echo(f"  {distribution} is not installed")
-    typer.echo("Plugins")
-    for plugin in registry.plugins.values():
-        typer.echo(f"  {plugin.name}: {plugin}")
-    for plugin in registry.disabled:
-        typer.echo(f"  {plugin.name}: {plugin}, switched off by ARTIFEX_DISABLE_PLUGINS")
-    if not registry.plugins and not registry.disabled:
-        typer.echo("  none")
-    problems = [*map(str, registry.failures), *registry.conflicts(), *damaged()]
-    typer.echo("Hardware")
-    try:
-        from artifex.core.hardware import HardwareDetector
+    from artifex.core.doctor import examine  # here, because nothing else needs it
 
-        typer.echo(indent(str(HardwareDetector().detect_hardware()), "  "))
-    except Exception as error:  # any fault of a driver is a finding, not a reason to stop
-        problems.append(f"devices cannot be read: {type(error).__name__}: {error}")
-    typer.echo("Problems" if problems else "No problems found.")
-    for problem in problems:
-        typer.echo(f"  {problem}")
-    if problems:
+    findings = examine()
+    typer.echo(json.dumps(findings.as_dict(), indent=2) if as_json else str(findings))
+    if findings.problems:
         raise typer.Exit(1)
 
 

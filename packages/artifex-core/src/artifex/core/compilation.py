@@ -43,7 +43,7 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
     """A decorator: the method runs as one :func:`jax.jit` program, traced once a model structure, shapes and static values.
 
     A method that is random declares ``rngs: nnx.Rngs | None = None``. The caller may leave it out: the key then comes from the
-    streams that the model keeps as ``self.rngs`` (stream ``sample``, or else the default one), and so the next call differs.
+    streams that the model keeps as ``self.rngs`` (:func:`draw_key`), and so the next call differs.
     Given ``rngs``, the key is drawn from those. Inside, ``rngs`` is always an ``nnx.Rngs`` seeded with that key. A method that
     declares no ``rngs`` is compiled just so.
 
@@ -107,24 +107,27 @@ def draw_key(model: nnx.Module, rngs: nnx.Rngs | None, stream: str = "sample") -
     Args:
         model: keeps its streams as ``rngs``, if it has any.
         rngs: the caller's streams; their count goes on by one.
-        stream: the stream asked for; the default stream serves where it is missing.
+        stream: the stream asked for; the default stream serves where it is missing. Of the model's own, which are forks that
+            nothing else draws from, ``params`` serves last: ``nnx.Rngs(params=seed)`` is enough to make a model.
 
     Raises:
         InvalidInputError: there is no stream to draw from.
         InvalidTypeError: ``rngs`` is something else, a key for instance.
     """
     source = getattr(model, "rngs", None) if rngs is None else rngs
+    streams = (stream, "default", "params") if rngs is None else (stream, "default")
     if source is None:
         raise InvalidInputError(f"{type(model).__name__} keeps no streams of its own; pass rngs=nnx.Rngs(sample=seed).")
     if not isinstance(source, nnx.Rngs):
         raise InvalidTypeError(
             f"rngs is a flax.nnx.Rngs, got {type(source).__name__}. With a key: rngs=nnx.Rngs({stream}=key)."
         )
-    if stream not in source and "default" not in source:
+    found = [name for name in streams if name in source]
+    if not found:
         raise InvalidInputError(
             f"rngs has neither a stream {stream!r} nor a default one, only {', '.join(source)}; use nnx.Rngs({stream}=seed)."
         )
-    return source[stream]() if stream in source else source["default"]()
+    return source[found[0]]()
 
 
 def _hashable(name: str, value: Any) -> Any:

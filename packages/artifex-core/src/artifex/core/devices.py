@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from importlib import metadata
 from typing import Any, TypeAlias
 
 import jax
+
+from artifex.core.host_limits import whole_cores
 
 __all__ = ["Device", "DeviceManager"]
 
@@ -26,9 +27,10 @@ class DeviceManager:
 
         Returns:
             ``backend`` (``"cpu"``, ``"gpu"``, ``"tpu"``), ``jax_devices`` (all of them, of every process), ``device_count``,
-            ``local_device_count``, ``gpu_count``, ``process_index``, ``process_count``, ``cpu_count`` (CPUs that this process
-            may use), ``jax_version``, ``jaxlib_version``, ``platform_version`` and ``devices``: for each device that belongs to
-            this process a dict of ``id``, ``platform``, ``kind``, ``memory_bytes`` (its limit) and ``memory_in_use_bytes``.
+            ``local_device_count``, ``gpu_count``, ``process_index``, ``process_count``, ``cpu_count`` (whole cores that this
+            process may keep busy, after the limits of its container), ``jax_version``, ``jaxlib_version``,
+            ``platform_version`` and ``devices``: for each device that belongs to this process a dict of ``id``, ``platform``,
+            ``kind``, ``memory_bytes`` (its limit) and ``memory_in_use_bytes``.
             What a device does not report is ``None``.
         """
         return {
@@ -39,7 +41,7 @@ class DeviceManager:
             "gpu_count": self.gpu_count,
             "process_index": jax.process_index(),
             "process_count": jax.process_count(),
-            "cpu_count": _cpu_count(),
+            "cpu_count": whole_cores(),
             "jax_version": jax.__version__,
             "jaxlib_version": metadata.version("jaxlib"),
             "platform_version": jax.devices()[0].client.platform_version,
@@ -73,8 +75,3 @@ def _describe(device: Device) -> dict[str, Any]:
         "memory_bytes": memory.get("bytes_limit"),
         "memory_in_use_bytes": memory.get("bytes_in_use"),
     }
-
-
-def _cpu_count() -> int | None:
-    """CPUs this process may run on, where the system tells; a container or a scheduler often allows fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -5,6 +5,7 @@ Every figure is read from a device or the operating system, taken from the compi
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,13 +13,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from artifex.core.devices import Device
 from artifex.core.errors import InvalidInputError
 from artifex.core.host_limits import host_memory, usable_cores
-from artifex.core.mesh import ShardingConfig
+from artifex.core.mesh import TRAINING_BYTES_PER_PARAMETER, ShardingConfig, devices_for, parameter_count
 
 __all__ = ["HardwareDetector", "HardwareSpecs", "MemoryUsage", "Recommendation", "in_bytes"]
+
+BYTES_PER_ACTIVATION = 4
+"""In float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +105,10 @@ class HardwareDetector:
     >>> detector = HardwareDetector()
     >>> detector.detect_hardware().device_count == jax.device_count()
     True
-    >>> detector.estimate_memory_usage(lambda x: x + 1.0, jax.ShapeDtypeStruct((256,), jnp.float32)).arguments
+    >>> detector.compiled_memory(lambda x: x + 1.0, jax.ShapeDtypeStruct((256,), jnp.float32)).arguments
     1024
+    >>> detector.estimate_memory_usage(batch_size=8, model_size="1m")
+    48000000
     """
 
     def detect_hardware(self) -> HardwareSpecs:
@@ -143,7 +150,27 @@ class HardwareDetector:
             seconds.append(time.perf_counter() - start)
         return 2 * size**3 / min(seconds)
 
-    def estimate_memory_usage(self, step: Callable[..., Any], *arguments: Any) -> MemoryUsage | None:
+    def estimate_memory_usage(self, batch_size: int, model_size: int | str) -> int:
+        """Bytes that training takes at the most, from two numbers: ``16 P + 4 B P`` in float32 with Adam.
+
+        Parameters, gradients and the two moments take 16 bytes a parameter (Rajbhandari et al. 2019, arXiv:1910.02054). Each of
+        ``B`` examples adds at most one activation a parameter where a weight serves once for an example, as in multilayer
+        perceptrons: a layer of ``n`` outputs has at least ``n`` weights. Convolutions and attention use theirs at every
+        place and can take more. :meth:`compiled_memory` asks the compiler about the step itself.
+
+        Args:
+            batch_size: ``B``, examples in a step on one device.
+            model_size: ``P``, the number of parameters, also as people write it: ``"7b"``.
+
+        Raises:
+            InvalidInputError: a number below one.
+        """
+        if batch_size < 1:
+            raise InvalidInputError(f"batch_size is at least 1, got {batch_size}.")
+        parameters = parameter_count(model_size)
+        return TRAINING_BYTES_PER_PARAMETER * parameters + BYTES_PER_ACTIVATION * batch_size * parameters
+
+    def compiled_memory(self, step: Callable[..., Any], *arguments: Any) -> MemoryUsage | None:
         """The memory that ``step(*arguments)`` needs on each device: it is compiled, not run, and the compiler is asked.
 
         Args:
@@ -164,7 +191,36 @@ class HardwareDetector:
             temporaries=found.temp_size_in_bytes,
         )
 
-    def get_optimal_configuration(
+    def get_optimal_configuration(self, model: nnx.Module, *, specs: HardwareSpecs | None = None) -> Recommendation:
+        """The simplest sharding with which the training state of ``model`` fits: data parallelism, else FSDP.
+
+        The state is counted (16 bytes a parameter: float32 with Adam), activations are not: they depend on the batch, and
+        :meth:`sharding_that_fits` has the compiler count them. ``usage`` is None therefore.
+
+        Args:
+            model: any module; an abstract one (``nnx.eval_shape``) will do.
+            specs: the hardware; none given means this machine's.
+
+        Raises:
+            InvalidInputError: the state does not fit, however it is divided.
+        """
+        specs = self.detect_hardware() if specs is None else specs
+        devices, memory = specs.device_count, specs.memory_per_device
+        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+        state = TRAINING_BYTES_PER_PARAMETER * parameters
+        has = f"{in_bytes(memory)} on each of {devices} devices"
+        if memory is not None and state > memory * devices:
+            raise InvalidInputError(
+                f"training {type(model).__name__} keeps {in_bytes(state)} ({parameters:,} parameters), and there are {has}. "
+                "Use more devices, or a smaller model."
+            )
+        fsdp = memory is not None and state > memory
+        kind = "FSDP" if fsdp else "data parallelism"
+        reason = f"{kind}: the training state takes {in_bytes(state)}, activations not counted, with {has}"
+        sharding = ShardingConfig(data_parallel_size=devices, fsdp_enabled=fsdp)
+        return Recommendation(sharding=sharding, accumulate=1, usage=None, reason=reason)
+
+    def sharding_that_fits(
         self,
         usage: Callable[[ShardingConfig, int], MemoryUsage | None],
         *,
@@ -192,7 +248,7 @@ class HardwareDetector:
         """
         specs = self.detect_hardware() if specs is None else specs
         memory, least = specs.memory_per_device, None
-        devices = max(n for n in range(1, specs.device_count + 1) if batch_size % n == 0)
+        devices = devices_for(batch_size, specs.device_count)
         for sharding, accumulate in _by_cost(devices, batch_size):
             needed = usage(sharding, accumulate)
             proposal = Recommendation(sharding=sharding, accumulate=accumulate, usage=needed, reason="")

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["host_memory", "usable_cores"]
+__all__ = ["host_memory", "usable_cores", "whole_cores"]
 
 ROOT = Path("/")
 
@@ -33,6 +33,15 @@ def usable_cores(root: Path = ROOT) -> float | None:
     """
     allowed = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min((cores for cores in (allowed, *_core_quotas(root)) if cores), default=None)
+
+
+def whole_cores(root: Path = ROOT) -> int:
+    """:func:`usable_cores` as a number of things that compute at once, such as devices or threads: rounded down, at least one.
+
+    Everything that divides work among cores asks here. A thread more than a quota pays for is stopped for part of the time, and
+    those that wait for it stop too. ``root`` is where the file system begins.
+    """
+    return max(1, int(usable_cores(root) or 1))
 
 
 def _core_quotas(root: Path) -> Iterator[float]:

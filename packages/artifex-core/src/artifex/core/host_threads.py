@@ -12,25 +12,22 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["POOL_SIZE", "cores", "enough_threads", "reserve_threads"]
+from artifex.core.host_limits import whole_cores
+
+__all__ = ["POOL_SIZE", "enough_threads", "reserve_threads"]
 
 POOL_SIZE = "NPROC"
 """The environment variable that XLA's CPU client takes the size of its pool from, when JAX starts it."""
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def enough_threads(devices: int) -> int:
     """A pool's size with which ``devices`` CPU devices cannot starve each other, or the larger one that the user set.
 
-    >>> enough_threads(8) >= cores() + 16
+    >>> enough_threads(8) >= whole_cores() + 16
     True
     """
     given = os.environ.get(POOL_SIZE, "")
-    return max(cores() + 2 * devices, int(given) if given.isdecimal() else 0)
+    return max(whole_cores() + 2 * devices, int(given) if given.isdecimal() else 0)
 
 
 def reserve_threads(devices: int) -> None:

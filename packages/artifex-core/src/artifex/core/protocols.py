@@ -32,6 +32,7 @@ __all__ = [
     "HasScore",
     "Interpolates",
     "ModalityProtocol",
+    "ModelAdapter",
     "Reconstructs",
     "SourceDataset",
     "TrainableGenerativeModelProtocol",
@@ -187,4 +188,21 @@ class ModalityProtocol(Protocol):
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write samples (model space, ``(N, ...)``) for people to look at; returns the file, ``stem`` with the right suffix."""
+        ...
+
+
+@runtime_checkable
+class ModelAdapter(Protocol):
+    """Carries a model from data as they are stored to data in the field's own form: images, texts, structures."""
+
+    def adapt_model(self, model: Any) -> Any:
+        """``model`` with the same methods, of which each takes stored data and gives data in the field's own form."""
+        ...
+
+    def preprocess(self, data: Any) -> dict[str, jax.Array]:
+        """Stored data as a batch for a model, ``x`` among its keys. Nothing is augmented."""
+        ...
+
+    def postprocess(self, outputs: jax.Array) -> Any:
+        """What a model gives in the place of ``x``, ``(B, ...)``, as data in the field's own form."""
         ...

@@ -25,6 +25,7 @@ Rules = Mapping[str, str | None]
 M = TypeVar("M", bound=nnx.Module)
 
 DEFAULT_RULES: Rules = {
+    "batch": "data",
     "conv_in": None,
     "conv_out": "tensor",
     "embed": None,

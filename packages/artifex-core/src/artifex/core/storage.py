@@ -23,11 +23,20 @@ from safetensors.numpy import save
 
 from artifex.core import plugins
 from artifex.core.config import Config, explain
-from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError
+from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError, UnknownNameError
 from artifex.core.factory import model_class
 from artifex.core.yamlio import dump_yaml, load_yaml
 
-__all__ = ["flat_weights", "load_model", "naming_file", "read_weights", "save_model", "set_weights", "write_atomically"]
+__all__ = [
+    "flat_weights",
+    "load_model",
+    "naming_file",
+    "read_weights",
+    "save_model",
+    "set_weights",
+    "write_atomically",
+    "write_weights",
+]
 
 FORMAT = "1"
 CONFIG_FILE = "config.yaml"
@@ -261,6 +270,11 @@ def _read_config(path: Path) -> tuple[Config, str]:
         raise RunError(f"{path} names no 'kind' of model; save_model writes one")
     try:
         return plugins.registry().config_class("model", kind).from_dict(fields), kind
+    except UnknownNameError as error:
+        if ("model", kind) in plugins.index.DISTRIBUTION_OF:
+            raise
+        hint = "one that was registered with register_model has to be registered in this process first"
+        raise UnknownNameError(f"{path}: {error}; {hint}") from error
     except ValidationError as error:
         raise RunError(explain(error, source=str(path))) from error
 
@@ -280,6 +294,11 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise RunError(f"{file} cannot be read: {error}; it may be truncated") from error
+
+
+def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays under their names as one safetensors file, all or nothing, for :func:`read_weights`."""
+    write_atomically(path, save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 
 def _read_weights(path: Path, kind: str) -> dict[str, np.ndarray]:

@@ -5,8 +5,8 @@ r"""Base distributions: what a flow makes of the data, and what it draws from.
     mixture     sum_k pi_k N(x; m_k, diag s_k^2)                     several modes (Izmailov et al. 2020, arXiv:1912.13025)
     uniform     1 / prod_d (high - low) on a box                     for maps onto a bounded support
 
-A stranger's distribution plugs in as ours do: a :class:`BaseConfig` of its own, a class that follows :class:`BaseDistribution`,
-and a ``ComponentEntry(slot="base_distribution", ...)``.
+A stranger's distribution plugs in as ours do: a :class:`BaseDistributionConfig` of its own, a class that follows
+:class:`BaseDistribution`, and a ``ComponentEntry(slot="base_distribution", ...)``.
 
 Shapes: ``B = batch, N = draws, ... = one example, K = components``.
 """
@@ -28,8 +28,8 @@ from artifex.core.config import Config, Registered, config
 from artifex.flow.bijections.bijection import at_least_float32, sum_over_example
 
 __all__ = [
-    "BaseConfig",
     "BaseDistribution",
+    "BaseDistributionConfig",
     "BaseField",
     "Mixture",
     "MixtureConfig",
@@ -47,7 +47,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @config
-class BaseConfig(Config):
+class BaseDistributionConfig(Config):
     """Base of the configs of base distributions; the registered name is the ``kind`` under ``base_distribution``."""
 
 
@@ -65,7 +65,7 @@ class BaseDistribution(Protocol):
 
 
 @config
-class NormalConfig(BaseConfig):
+class NormalConfig(BaseDistributionConfig):
     """A diagonal normal distribution."""
 
     learned: bool = False
@@ -92,7 +92,7 @@ class Normal(nnx.Module):
 
 
 @config
-class StudentTConfig(BaseConfig):
+class StudentTConfig(BaseDistributionConfig):
     """Independent Student-t distributions."""
 
     degrees_of_freedom: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
@@ -125,7 +125,7 @@ class StudentT(nnx.Module):
 
 
 @config
-class MixtureConfig(BaseConfig):
+class MixtureConfig(BaseDistributionConfig):
     """A mixture of diagonal normal distributions; weights, means and scales are learned."""
 
     components: Annotated[int, Field(ge=2)] = 8
@@ -161,7 +161,7 @@ class Mixture(nnx.Module):
 
 
 @config
-class UniformConfig(BaseConfig):
+class UniformConfig(BaseDistributionConfig):
     """The uniform distribution on a box."""
 
     low: Finite = 0.0
@@ -242,11 +242,11 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-BaseField = Annotated[BaseConfig, Registered("base_distribution"), BeforeValidator(_named)]
+BaseField = Annotated[BaseDistributionConfig, Registered("base_distribution"), BeforeValidator(_named)]
 """A config field that takes a base distribution's config, a dict with its ``kind``, or just its name."""
 
 
-def create_base(config: BaseConfig, shape: Shape, *, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> Any:
+def create_base(config: BaseDistributionConfig, shape: Shape, *, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> Any:
     """The base distribution that ``config`` describes, found by its type among the installed plugins."""
     entry = plugins.registry().entry_of_config("base_distribution", type(config))
     return plugins.resolve(entry.component)(config, shape, param_dtype=param_dtype, rngs=rngs)

@@ -206,9 +206,9 @@ def checked(x: Array, condition: Condition, shape: tuple[int, ...], width: int |
             f"{what} is {x.dtype}, expected floating point; a density of integers needs dequantisation first"
         )
     condition = None if condition is None else jnp.asarray(condition)
-    if (condition is None) != (width is None) or (condition is not None and condition.shape != (len(x), width)):
+    if (condition is None) != (width is None) or (condition is not None and condition.shape != (x.shape[0], width)):
         given = "none" if condition is None else f"one of shape {condition.shape}"
-        wanted = "none: the model has no condition_dim" if width is None else f"one of shape ({len(x)}, {width})"
+        wanted = "none: the model has no condition_dim" if width is None else f"one of shape ({x.shape[0]}, {width})"
         hint = "; add a batch axis: condition[None]" if condition is not None and condition.shape == (width,) else ""
         raise InvalidInputError(f"condition: got {given}, expected {wanted}{hint}")
     if condition is not None and not jnp.issubdtype(condition.dtype, jnp.floating):

@@ -78,7 +78,7 @@ def linear_path(
         >>> float(x[0, 0]), float(u[0, 0])
         (1.0, 4.0)
     """
-    t = t.reshape(-1, *(1,) * (x1.ndim - 1))
+    t = jnp.expand_dims(t, tuple(range(1, x1.ndim)))
     return (1 - (1 - sigma_min) * t) * x0 + t * x1, x1 - (1 - sigma_min) * x0
 
 
@@ -91,10 +91,10 @@ def paired(x0: Float[Array, "B ..."], x1: Float[Array, "B ..."]) -> Float[Array,
         >>> paired(jnp.array([[9.0], [0.0], [5.0]]), jnp.array([[1.0], [6.0], [7.0]])).ravel().tolist()
         [0.0, 5.0, 9.0]
     """
-    rows, columns = (jax.lax.stop_gradient(x).reshape(len(x), -1) for x in (x1, x0))
+    rows, columns = (jax.lax.collapse(jax.lax.stop_gradient(x), 1) for x in (x1, x0))
     # the squared lengths are the same in every pairing, so that only the products matter
     i, j = hungarian_algorithm(-rows @ columns.T)
-    return x0[jnp.zeros(len(x0), j.dtype).at[i].set(j)]
+    return x0[jnp.zeros(x0.shape[0], j.dtype).at[i].set(j)]
 
 
 def flow_matching(velocity: Float[Array, "B ..."], target: Float[Array, "B ..."]) -> Float[Array, ""]:
@@ -155,10 +155,10 @@ class FlowMatching(ODEFlow):
             InvalidInputError: ``x`` or ``condition`` does not fit the model.
         """
         x, condition = self._checked(x, condition, "x")
-        noise = self.base.sample(draw_key(self, rngs), len(x))
+        noise = self.base.sample(draw_key(self, rngs), x.shape[0])
         if self.config.pairing == "optimal_transport":
             noise = paired(noise, x)
-        t = jax.random.uniform(draw_key(self, rngs), (len(x),), noise.dtype)
+        t = jax.random.uniform(draw_key(self, rngs), (x.shape[0],), noise.dtype)
         place, target = linear_path(noise, x, t, sigma_min=self.config.sigma_min)
         return {"velocity": self.bijection.velocity(place, t, condition), "target": target}
 

@@ -220,7 +220,7 @@ class ImageFlow(Flow):
     def _dequantized(self, x: Array, key: Array | None) -> tuple[Array, Array, Array]:
         """``y``; ``log q(u | x) + D log L``; whether all of an image's values have a level."""
         if self.dequantization is None:
-            return x, jnp.zeros(len(x), x.dtype), jnp.ones(len(x), bool)
+            return x, jnp.zeros(x.shape[0], x.dtype), jnp.ones(x.shape[0], bool)
         levels = self.config.levels
         assert levels is not None
         assert key is not None

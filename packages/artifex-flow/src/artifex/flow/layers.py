@@ -113,7 +113,7 @@ class MaskedMLP(nnx.Module):
         outputs = h @ kernel + bias
         if self.direct is not None:
             outputs = outputs + inputs @ self.direct_weights()
-        return outputs.reshape(len(x), self.n_outputs, len(self.order))
+        return outputs.reshape(x.shape[0], self.n_outputs, len(self.order))
 
     def seen(self, x: Float[Array, "B D"], condition: Float[Array, "B C"] | None) -> Float[Array, "B _"]:
         """What the first layer sees of elements and condition."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -44,22 +44,19 @@ def check_objectives(config: TrainerConfig, objectives: Sequence[Objective]) -> 
         raise InvalidInputError(f"training.optimizers names {sorted(unknown)}, but the model's objectives are {names}")
 
 
-def check_parameters(
-    params: Flat, model: Any, objectives: Sequence[Objective], *, frozen: Collection[str] = (), all_owned: bool
-) -> None:
-    """Refuse parameters too coarse to train, but for ``frozen`` ones, and if ``all_owned`` those that no objective descends."""
-    trained = {name: p for name, p in params.items() if name not in frozen}
-    coarse = [name for name, p in trained.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
+def check_parameters(params: Flat, model: Any, objectives: Sequence[Objective]) -> None:
+    """Refuse parameters too coarse to train, and those that no objective descends."""
+    coarse = [name for name, p in params.items() if jnp.issubdtype(p.dtype, jnp.floating) and p.dtype.itemsize < 4]
     if coarse:
         raise InvalidInputError(
             f"parameter {coarse[0]} is {params[coarse[0]].dtype}, too coarse to add small steps to; keep parameters in "
             "float32 (param_dtype) and set training.precision or the model's dtype to compute in less"
         )
     unowned = [name for name in params if not any(objective.owns(name) for objective in objectives)]
-    if unowned and all_owned:
+    if unowned:
         raise InvalidInputError(
             f"no objective of {type(model).__name__} trains the parameter {unowned[0]}; move it below one of "
-            f"{', '.join(o.parameters for o in objectives)}, or make it another kind of nnx.Variable"
+            f"{', '.join(o.parameters for o in objectives)}, or freeze it (artifex.core.freeze)"
         )
 
 

@@ -79,7 +79,7 @@ def dry_run(run: Run) -> DryRun:
     position = run.train.state()
     batch = next(run.train)
     run.train.restore(position)
-    params = ModelParts(trainer.model).params
+    params = ModelParts(trainer.model).shapes.params
     mesh = {axis: size for axis, size in trainer.mesh.shape.items() if size > 1}
     platform = jax.devices()[0].platform
     return DryRun(
@@ -111,7 +111,7 @@ def _advice(run: Run, hardware: HardwareSpecs) -> str:
         return Trainer(trainer.model, config, mesh=sharding, **options).memory(run.train)
 
     try:
-        found = HardwareDetector().get_optimal_configuration(usage, batch_size=trainer.config.batch_size, specs=hardware)
+        found = HardwareDetector().sharding_that_fits(usage, batch_size=trainer.config.batch_size, specs=hardware)
     except InvalidInputError as error:
         return str(error)
     fsdp = str(found.sharding.fsdp_enabled).lower()

@@ -17,7 +17,9 @@ from typing import Any
 
 import jax
 
-from artifex.core.host_threads import cores as available_cores, reserve_threads
+from artifex.core.host_limits import whole_cores
+from artifex.core.host_threads import reserve_threads
+from artifex.core.mesh import devices_for
 
 __all__ = ["Advice", "advise", "count_flops", "set_cpu_devices"]
 
@@ -40,14 +42,14 @@ class Advice:
 
 def advise(step: Callable[..., Any], *arguments: Any, batch_size: int, cores: int | None = None) -> Advice:
     """How many CPU devices ``step(*arguments)`` (arrays or their shapes) should have. Traces it; starts nothing."""
-    cores = available_cores() if cores is None else cores
+    cores = whole_cores() if cores is None else cores
     flops = count_flops(jax.make_jaxpr(step)(*arguments).jaxpr)
     convolutions, products = flops["conv"], flops["dot"]
     share = convolutions / max(convolutions + products, 1)
     what = f"convolutions do {share:.0%} of {(convolutions + products) / 1e9:.2g} GFLOP a step"
     if cores == 1 or share < WORTH_THE_REST or convolutions < WORTH_SPLITTING:
         return Advice(1, f"one CPU device: {what}")
-    devices = max(n for n in range(1, cores + 1) if batch_size % n == 0)
+    devices = devices_for(batch_size, cores)
     if devices == 1:
         return Advice(1, f"one CPU device: {what}, but batch_size {batch_size} does not split over {cores} cores")
     return Advice(devices, f"{devices} CPU devices, one a core: {what}, and XLA runs each on one thread a device")

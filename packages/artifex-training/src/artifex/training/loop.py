@@ -42,7 +42,7 @@ class Loop:
         """Go on to the end; ``held_out`` is what :func:`evaluate` is given every ``evaluate_every`` steps."""
         training, total = self._training, self._plan.total_steps
         while training.step < total and training.stop_reason is None:
-            training.arrays = self._plan.step(training.arrays, self._feed.next())
+            training.arrays = self._plan.step(training.arrays, training.frozen, self._feed.next())
             training.step += 1
             if not self._rate.started:
                 jax.block_until_ready(training.arrays)  # the first step is compiled, which is no part of the rate
@@ -71,7 +71,8 @@ class Loop:
         training = self._training
         jax.block_until_ready(training.arrays)  # steps that are still under way are no part of the evaluation
         with self._rate.paused():
-            found = evaluate(self._plan, self._plan.form.unflatten(training.arrays), loader.one_pass(), placement, key)
+            state = self._plan.form.unflatten(training.arrays)
+            found = evaluate(self._plan, state, training.frozen, loader.one_pass(), placement, key)
             figures = {f"eval/{name}": value for name, value in found.items()}
             training.metrics |= figures
             for callback in self._callbacks:
@@ -79,12 +80,12 @@ class Loop:
 
 
 def evaluate(
-    plan: Plan, state: TrainState, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
+    plan: Plan, state: TrainState, frozen: Flat, batches: Iterable[HostBatch], placement: Placement, key: jax.Array
 ) -> dict[str, float]:
     """Averages of every scalar of the objectives over ``batches``; batch ``i`` draws from ``fold_in(key, i)``."""
     results, sizes = [], []
     for i, batch in enumerate(batches):
-        results.append(plan.losses(state, placement.put(batch), jax.random.fold_in(key, i)))
+        results.append(plan.losses(state, frozen, placement.put(batch), jax.random.fold_in(key, i)))
         sizes.append(len(batch["x"]))
     results = jax.device_get(results)
     return {name: float(np.average([r[name] for r in results], weights=sizes)) for name in results[0]}

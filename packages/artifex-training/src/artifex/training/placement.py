@@ -35,7 +35,7 @@ class Placement:
 
     def __init__(self, mesh: Mesh | ShardingConfig | None):
         self.sharding = mesh if isinstance(mesh, ShardingConfig) else ShardingConfig(data_parallel_size=1)
-        self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).create_mesh(self.sharding)
+        self.mesh = mesh if isinstance(mesh, Mesh) else DeviceMeshManager(_devices(mesh)).mesh_for(self.sharding)
         if any(kind != AxisType.Auto for kind in self.mesh.axis_types):
             raise InvalidInputError(
                 f"the mesh has axes of the types {self.mesh.axis_types}; make it with axis_types=(AxisType.Auto,) * "
@@ -63,22 +63,25 @@ class Placement:
         """A batch, its leading axis divided."""
         return batch_sharding(self.mesh)
 
-    def layout(self, model: Any, state: TrainState) -> TrainState:
-        """Where each array lives: parameters by their logical axes, moments and averages beside them, the rest everywhere."""
-        placed = dotted(
-            shardings(nnx.state(model, nnx.Param), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size)
-        )
+    def layout(self, model: Any, state: TrainState, frozen: Flat) -> tuple[TrainState, Flat]:
+        """Where each array of ``state`` lives, and each frozen one of the model.
+
+        All that is the model's by its logical axes and size, moments and averages beside the parameters, the rest everywhere.
+        """
+        placed = dotted(shardings(nnx.state(model), self.mesh, fsdp_min_weight_size=self.sharding.fsdp_min_weight_size))
         self._check_mesh_is_used(model, placed)
-        return TrainState(
+        params = {name: placed[name] for name in state.params}
+        layout = TrainState(
             step=self.everywhere,
-            params=placed,
-            model_state=dict.fromkeys(state.model_state, self.everywhere),
-            opt=shard_like_params(state.opt, state.params, placed),
+            params=params,
+            model_state={name: placed[name] for name in state.model_state},
+            opt=shard_like_params(state.opt, state.params, params),
             ema={name: placed[name] for name in state.ema},
             sums=dict.fromkeys(state.sums, self.everywhere),
             summed=self.everywhere,
             bad_step=self.everywhere,
         )
+        return layout, {name: placed[name] for name in frozen}
 
     def _check_mesh_is_used(self, model: Any, placed: Flat) -> None:
         """Refuse a mesh axis over which devices would only repeat each other's work."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+from flax import nnx
 
 from artifex.core.hardware import HardwareDetector, MemoryUsage
 from artifex.core.protocols import ModalityProtocol
@@ -18,7 +19,7 @@ from artifex.training.optimizers import learning_rate, make_optimizer
 from artifex.training.parameter_groups import check_groups, frozen_by_objective, frozen_names
 from artifex.training.placement import Placement
 from artifex.training.seeds import key_for
-from artifex.training.state import Arrays, Flat, ModelParts, StateForm, TrainState
+from artifex.training.state import Arrays, Flat, ModelParts, StateForm, TrainState, Variables, dotted
 from artifex.training.step import Program
 from artifex.training.trainer_config import TrainerConfig
 
@@ -36,7 +37,7 @@ class Plan:
         loader: whose batches a step takes.
         modality: prepares them inside the step.
         seed: root of every draw.
-        all_owned: refuse a parameter that no objective descends.
+        all_owned: refuse a parameter that no objective descends; otherwise such parameters are frozen.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class Plan:
         seed: int,
         all_owned: bool = True,
     ):
-        self.parts = ModelParts(model)
-        check_groups(config, objectives, self.parts.params)
-        self.frozen = frozen_names(config, objectives, self.parts.params)
-        check_parameters(self.parts.params, model, objectives, frozen=self.frozen, all_owned=all_owned)
+        names = dotted(nnx.state(model, nnx.Param))
+        check_groups(config, objectives, names)
+        kept = frozen_names(config, objectives, names)
+        unowned = set() if all_owned else {name for name in names if not any(o.owns(name) for o in objectives)}
+        self.parts = ModelParts(model, (kept | unowned).__contains__)
+        check_parameters(self.parts.shapes.params, model, objectives)
         self.total_steps = config.total_steps(loader.steps_per_epoch)
         self._placement, self._loader, self._seed, self._objectives = placement, loader, seed, tuple(objectives)
         chosen = [config.optimizers.get(objective.name, config.optimizer) for objective in objectives]
@@ -71,30 +74,35 @@ class Plan:
             accumulate=config.accumulate,
             precision=config.precision,
             remat=config.remat,
-            frozen=frozen_by_objective(config, objectives, self.parts.params),
+            frozen=frozen_by_objective(config, objectives, names),
         )
         self.shapes = self.program.shapes(batch_shapes(loader))
         self.form = StateForm(self.shapes)
-        self.layout = placement.layout(model, self.shapes)
+        self.layout, self.frozen_layout = placement.layout(model, self.shapes, self.parts.shapes.frozen)
         self._compile()
 
     def _compile(self) -> None:
-        step = self._step_from_rows if self._placement.stages(self._loader) else self.program.step
+        step: Any = self._step_from_rows if self._placement.stages(self._loader) else self.program.step
         # on CPUs XLA would first copy every donated parameter that the backward pass uses again
         given = (0,) if self._placement.mesh.devices.flat[0].platform == "cpu" else (0, 1)
         places = StateForm.flatten(self.layout)
         self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=given, out_shardings=places)
         self._compiled_losses = jax.jit(self.program.losses)
 
-    def _step_from_rows(self, state: TrainState, arrays: dict[str, jax.Array], rows: jax.Array) -> TrainState:
-        return self.program.step(state, self._placement.gather(arrays, rows))
+    @property
+    def variables_layout(self) -> Variables:
+        """Where the model's variables lie."""
+        return Variables(self.layout.params, self.frozen_layout, self.layout.model_state)
+
+    def _step_from_rows(self, state: TrainState, arrays: dict[str, jax.Array], rows: jax.Array, *, frozen: Flat) -> TrainState:
+        return self.program.step(state, self._placement.gather(arrays, rows), frozen)
 
     def _leafwise(self, step: Callable[..., TrainState]) -> Callable[..., Arrays]:
         """``step`` from the state's arrays to the next state's, in the same order, in which jax reuses donated memory."""
         form = self.form
 
-        def leafwise(others: tuple[jax.Array, ...], params: tuple[jax.Array, ...], *batch: Any) -> Arrays:
-            return form.flatten(step(form.unflatten((others, params)), *batch))
+        def leafwise(others: Any, params: Any, frozen: Flat, *batch: Any) -> Arrays:
+            return form.flatten(step(form.unflatten((others, params)), *batch, frozen=frozen))
 
         return leafwise
 
@@ -105,23 +113,23 @@ class Plan:
             return jax.jit(blank, out_shardings=self.layout, donate_argnums=(0, 1))(params, model_state)
         return jax.device_put(blank(params, model_state), self.layout)
 
-    def initialized(self, variables: tuple[Flat, Flat], feed: Feed) -> tuple[Flat, Flat]:
+    def initialized(self, variables: Variables, feed: Feed) -> Variables:
         """The variables that a model sets from the batch which the first step will be given again."""
 
-        def initialize(variables: tuple[Flat, Flat], *data: Any) -> tuple[Flat, Flat]:
+        def initialize(variables: Variables, *data: Any) -> Variables:
             batch = self._placement.gather(*data) if feed.staged else data[0]
-            return self.program.initialized(*variables, batch, key_for(self._seed, "initialise from data"))
+            return self.program.initialized(variables, batch, key_for(self._seed, "initialise from data"))
 
-        places = (self.layout.params, self.layout.model_state)
-        return jax.jit(initialize, out_shardings=places)(variables, *feed.peek())
+        return jax.jit(initialize, out_shardings=self.variables_layout)(variables, *feed.peek())
 
-    def step(self, arrays: Arrays, batch: tuple[Any, ...]) -> Arrays:
+    def step(self, arrays: Arrays, frozen: Flat, batch: tuple[Any, ...]) -> Arrays:
         """Start the next step; returns before it is done."""
-        return self._compiled_step(*arrays, *batch)
+        return self._compiled_step(*arrays, frozen, *batch)
 
-    def losses(self, state: TrainState, batch: dict[str, jax.Array], key: jax.Array) -> Losses:
+    def losses(self, state: TrainState, frozen: Flat, batch: dict[str, jax.Array], key: jax.Array) -> Losses:
         """Every scalar of the objectives on a batch, with the averaged parameters where there are any."""
-        return self._compiled_losses(state.ema or state.params, state.model_state, batch, key, state.step)
+        variables = Variables(state.ema or state.params, frozen, state.model_state)
+        return self._compiled_losses(variables, batch, key, state.step)
 
     def rates(self, step: int) -> dict[str, float]:
         """The learning rate of each objective at ``step``."""
@@ -132,6 +140,11 @@ class Plan:
 
     def memory(self) -> MemoryUsage | None:
         """What a step needs on each device, by the compiler's account; None where it keeps none. Nothing is allocated."""
-        state = jax.tree.map(lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), self.shapes, self.layout)
-        arguments = *StateForm.flatten(state), *self._placement.step_shapes(self._loader)
-        return HardwareDetector().estimate_memory_usage(self._compiled_step, *arguments)
+        state = jax.tree.map(_placed, self.shapes, self.layout)
+        frozen = jax.tree.map(_placed, self.parts.shapes.frozen, self.frozen_layout)
+        arguments = *StateForm.flatten(state), frozen, *self._placement.step_shapes(self._loader)
+        return HardwareDetector().compiled_memory(self._compiled_step, *arguments)
+
+
+def _placed(shape: Any, place: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=place)

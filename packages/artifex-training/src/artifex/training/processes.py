@@ -126,7 +126,7 @@ def is_first() -> bool:
 def put_global(tree: Any, layout: Any) -> Any:
     """``tree``, of arrays that are the same in every process, on devices as ``layout`` says: a sharding, or one for each array.
 
-    Each process supplies what its own devices hold; nothing is sent between processes.
+    Arrays that lie there already are handed on. Each process supplies what its own devices hold; nothing is sent.
     """
     if not is_multiprocess():
         return jax.device_put(tree, layout)
@@ -136,6 +136,8 @@ def put_global(tree: Any, layout: Any) -> Any:
 
 
 def _supplied(value: Any, sharding: Any) -> jax.Array:
+    if isinstance(value, jax.Array) and not value.is_fully_addressable:  # spread over the processes already
+        return jax.device_put(value, sharding)
     host = np.asarray(value)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 

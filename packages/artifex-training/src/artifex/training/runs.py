@@ -24,8 +24,9 @@ from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
 from artifex.core.lora import merge_lora
-from artifex.core.mesh import ShardingConfig
+from artifex.core.mesh import ShardingConfig, devices_for
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
+from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import Training, run_folder
@@ -33,12 +34,13 @@ from artifex.training.checkpoints import CHECKPOINTS, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
+from artifex.training.placement import Placement
 from artifex.training.processes import ask_first, is_first
 from artifex.training.report import RunReport
 from artifex.training.run_config import CONFIG_FILE, DataConfig, RunConfig, read_run_config, with_absolute_paths
 from artifex.training.run_lock import LOCK_FILE
 from artifex.training.seeds import key_for
-from artifex.training.state import ModelParts
+from artifex.training.state import ModelParts, Variables
 from artifex.training.trainer import Trainer
 from artifex.training.weights import MODEL, checkpoint_weights
 
@@ -224,7 +226,8 @@ def _environment() -> dict[str, Any]:
     """What the run ran on, for whoever has to repeat it."""
     info = DeviceManager().get_device_info()
     ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    versions = {name: metadata.version(name) for name in ["jax", "jaxlib", "flax", "optax", "safetensors", "numpy", *ours]}
+    theirs = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors", "numpy")
+    versions = {name: metadata.version(name) for name in (*theirs, *ours)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -251,7 +254,7 @@ def build_run(config: RunConfig) -> Run:
     modality = _build_modality(config.data.modality)
     extensions = [_build("extension", c) for c in config.extensions]
     sharding, notes = _choose_mesh(config, train, modality, extensions)
-    model = create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise")))
+    model = _make_model(config, sharding)
     if evaluation is None and any(isinstance(c, EarlyStopConfig) for c in config.callbacks):
         raise RunError(
             "the early_stop callback needs held-out data, but the data set has no split for it; leave the callback out"
@@ -261,6 +264,17 @@ def build_run(config: RunConfig) -> Run:
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
     )
     return Run(config, trainer, train, evaluation, notes)
+
+
+def _make_model(config: RunConfig, sharding: ShardingConfig) -> Any:
+    """The model, each array made where it belongs: one that is sharded is never whole on a device."""
+
+    def make() -> Any:
+        return create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise")))
+
+    if not sharding.divides_parameters:
+        return make()
+    return create_sharded(make, Placement(sharding).mesh, fsdp_min_weight_size=sharding.fsdp_min_weight_size)
 
 
 def _build_modality(config: Config | None) -> ModalityProtocol | None:
@@ -337,15 +351,25 @@ def _choose_mesh(
     micro_batch = config.training.batch_size // config.training.accumulate
     advice = advise(step, *arguments, batch_size=micro_batch)
     set_cpu_devices(advice.devices)
-    if jax.default_backend() != "cpu":
-        return ShardingConfig(), ()
     there = len(jax.devices())
-    if there < advice.devices:
-        few = max(n for n in range(1, there + 1) if micro_batch % n == 0)
-        return ShardingConfig(data_parallel_size=few), (
-            f"{advice.devices} CPU devices would be faster, but JAX has {there} already",
-        )
-    return ShardingConfig(data_parallel_size=advice.devices), (advice.reason,)
+    if jax.default_backend() != "cpu":
+        used, note = devices_for(micro_batch, there), _idle_devices(config, there)
+    elif there < advice.devices:
+        used = devices_for(micro_batch, there)
+        note = f"{advice.devices} CPU devices would be faster, but JAX has {there} already"
+    else:
+        used, note = advice.devices, advice.reason
+    return ShardingConfig(data_parallel_size=used), (note,) if note else ()
+
+
+def _idle_devices(config: RunConfig, there: int) -> str:
+    """What to say where a batch does not split over all the accelerators; empty where it does."""
+    batch_size, parts = config.training.batch_size, config.training.accumulate
+    used = devices_for(batch_size // parts, there)
+    if used == there:
+        return ""
+    what = f"batch_size {batch_size}" + (f" in {parts} parts" if parts > 1 else "")
+    return f"{used} of {there} devices: {what} splits over no more of them; a multiple of {there * parts} would use all"
 
 
 def _abstract_step(
@@ -355,14 +379,14 @@ def _abstract_step(
     model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise"))))
     parts, objectives = ModelParts(model), objectives_of(model, extensions)
 
-    def loss(params: Any, model_state: Any, batch: Any, key: jax.Array, index: int) -> jax.Array:
+    def loss(params: Any, variables: Variables, batch: Any, key: jax.Array, index: int) -> jax.Array:
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if modality is not None:
             batch = modality.prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        made = parts.assemble(params, model_state, stream_key, train=True)
+        made = parts.assemble(variables._replace(params=params), stream_key, train=True)
         return objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))["loss"]
 
-    def step(params: Any, model_state: Any, batch: Any, key: jax.Array) -> Any:
-        return [jax.grad(partial(loss, index=i))(params, model_state, batch, key) for i in range(len(objectives))]
+    def step(variables: Variables, batch: Any, key: jax.Array) -> Any:
+        return [jax.grad(partial(loss, index=i))(variables.params, variables, batch, key) for i in range(len(objectives))]
 
-    return step, (parts.params, parts.model_state, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))
+    return step, (parts.shapes, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from artifex.core.frozen import Frozen
 from artifex.training.rematerialisation import rematerialise
 
-__all__ = ["Arrays", "Flat", "ModelParts", "StateForm", "TrainState", "dotted"]
+__all__ = ["Arrays", "Flat", "ModelParts", "StateForm", "TrainState", "Variables", "dotted"]
 
 Flat = dict[str, Any]
 """Arrays (or what belongs to each) under dotted keys, ``decoder.head.kernel``."""
@@ -74,50 +75,60 @@ def dotted(state: Any) -> Flat:
     return {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.as_pure(state))}
 
 
+class Variables(NamedTuple):
+    """A model's variables, random streams apart."""
+
+    params: Flat
+    """Those that are trained."""
+    frozen: Flat
+    """Those that nothing ever changes."""
+    model_state: Flat
+    """Running averages, codebooks, sample buffers: what a forward pass may move."""
+
+
 class ModelParts:
     """A model's structure and the shapes of its variables, and a way to put it together around other ones.
 
-    It holds none of the model's arrays but those of its random streams. ``params`` and ``model_state`` are shapes and dtypes.
+    It holds none of the model's arrays but those of its random streams.
+
+    Args:
+        model: as it is, or abstract (``nnx.eval_shape``).
+        frozen: whether the parameter of a dotted name is left as it is; :class:`artifex.core.frozen.Frozen` ones always are.
     """
 
-    def __init__(self, model: nnx.Module):
-        self.graphdef, params, streams, model_state = nnx.split(model, nnx.Param, nnx.RngState, ...)
-        self.params, self.model_state = _shapes(dotted(params)), _shapes(dotted(model_state))
+    def __init__(self, model: nnx.Module, frozen: Callable[[str], bool] = lambda _: False):
+        self.graphdef, streams, _ = nnx.split(model, nnx.RngState, ...)
         self._streams = dict(nnx.to_flat_state(nnx.as_pure(streams)))
-        self._paths = {
-            ".".join(map(str, path)): path for state in (params, model_state) for path, _ in nnx.to_flat_state(state)
-        }
+        self._is_frozen = frozen
+        self._paths = {".".join(map(str, path)): path for path, _ in nnx.to_flat_state(nnx.state(model))}
+        self.shapes = Variables(*map(_shapes, self.variables_of(model)))
 
-    def assemble(self, params: Flat, model_state: Flat, key: jax.Array, *, train: bool, remat: Sequence[str] = ()) -> Any:
+    def variables_of(self, model: Any) -> Variables:
+        """The variables of ``model``, which has this structure."""
+        params, constants, model_state = nnx.state(model, nnx.Param, Frozen, nnx.Not(nnx.RngState))
+        named = dotted(params)
+        frozen = {name: leaf for name, leaf in named.items() if self._is_frozen(name)}
+        trained = {name: leaf for name, leaf in named.items() if name not in frozen}
+        return Variables(trained, frozen | dotted(constants), dotted(model_state))
+
+    def assemble(self, variables: Variables, key: jax.Array, *, train: bool, remat: Sequence[str] = ()) -> Any:
         """The model with these variables, in training or evaluation mode.
 
         Its own random streams start afresh from ``key``: a layer that draws from them sees new noise at every step. The modules
         that ``remat`` names compute their activations again in the backward pass.
         """
         streams = {path: _fresh_stream(path, leaf, key) for path, leaf in self._streams.items()}
-        model = nnx.merge(self.graphdef, self._nested(params), nnx.from_flat_state(streams), self._nested(model_state))
+        model = nnx.merge(self.graphdef, nnx.from_flat_state(streams), self._nested(variables))
         model = nnx.view(model, deterministic=not train, use_running_average=not train, raise_if_not_found=False)
         rematerialise(model, remat)
         return model
 
-    def variables_of(self, model: Any) -> tuple[Flat, Flat]:
-        """Parameters and model state."""
-        return self.params_of(model), self.model_state_of(model)
-
-    def params_of(self, model: Any) -> Flat:
-        """The parameters."""
-        return dotted(nnx.state(model, nnx.Param))
-
-    def model_state_of(self, model: Any) -> Flat:
-        """The variables that are neither parameters nor random streams, after a forward pass may have moved them."""
-        return dotted(nnx.state(model, nnx.Not(nnx.Any(nnx.Param, nnx.RngState))))
-
-    def write_back(self, model: nnx.Module, params: Flat, model_state: Flat) -> None:
+    def write_back(self, model: nnx.Module, *flats: Flat) -> None:
         """Put variables into ``model``, in place."""
-        nnx.update(model, self._nested({**params, **model_state}))
+        nnx.update(model, self._nested(flats))
 
-    def _nested(self, flat: Flat) -> Any:
-        return nnx.from_flat_state({self._paths[key]: leaf for key, leaf in flat.items()})
+    def _nested(self, flats: Iterable[Flat]) -> Any:
+        return nnx.from_flat_state({self._paths[name]: leaf for flat in flats for name, leaf in flat.items()})
 
 
 def _shapes(flat: Flat) -> Flat:

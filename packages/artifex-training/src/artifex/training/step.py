@@ -14,7 +14,7 @@ from flax import nnx
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
 from artifex.training.objectives import Losses, Objective
-from artifex.training.state import Flat, ModelParts, TrainState
+from artifex.training.state import Flat, ModelParts, TrainState, Variables
 
 __all__ = ["Prepare", "Program"]
 
@@ -61,12 +61,14 @@ class Program:
 
     def init(self, model: nnx.Module, batch: Batch) -> TrainState:
         """The state before the first step. ``batch`` (arrays or their shapes) tells which scalars there are to log."""
-        return self.blank(self.parts.params_of(model), self.parts.model_state_of(model), self.shapes(batch).sums)
+        variables = self.parts.variables_of(model)
+        return self.blank(variables.params, variables.model_state, self.shapes(batch).sums)
 
     def shapes(self, batch: Batch) -> TrainState:
         """Shapes and dtypes of the state that :meth:`init` gives; nothing is computed."""
-        state = jax.eval_shape(partial(self.blank, names=()), self.parts.params, self.parts.model_state)
-        _, scalars = jax.eval_shape(self._advance, state, batch)
+        params, frozen, model_state = self.parts.shapes
+        state = jax.eval_shape(partial(self.blank, names=()), params, model_state)
+        _, scalars = jax.eval_shape(self._advance, state, batch, frozen)
         return state.replace(sums={name: jax.ShapeDtypeStruct((), jnp.float32) for name in scalars})
 
     def blank(self, params: Flat, model_state: Flat, names: Iterable[str]) -> TrainState:
@@ -92,18 +94,18 @@ class Program:
             )
         return owned
 
-    def initialized(self, params: Flat, model_state: Flat, batch: Batch, key: jax.Array) -> tuple[Flat, Flat]:
+    def initialized(self, variables: Variables, batch: Batch, key: jax.Array) -> Variables:
         """The variables of a :class:`artifex.core.protocols.DataInitialized` model once it has seen ``batch``."""
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        model = self.parts.assemble(params, model_state, stream_key, train=True)
+        model = self.parts.assemble(variables, stream_key, train=True)
         model.initialize(batch, rngs=nnx.Rngs(model_key))
-        return self.parts.params_of(model), self.parts.model_state_of(model)
+        return self.parts.variables_of(model)
 
-    def step(self, state: TrainState, batch: Batch) -> TrainState:
-        """One training step."""
-        state, scalars = self._advance(state, batch)
+    def step(self, state: TrainState, batch: Batch, frozen: Flat | None = None) -> TrainState:
+        """One training step. ``frozen``: the variables that it reads and does not change, where the model has any."""
+        state, scalars = self._advance(state, batch, frozen or {})
         # a sum is finite only if each of its terms is
         finite = jnp.isfinite(sum(value for name, value in scalars.items() if name in self._loss_names))
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
@@ -111,25 +113,25 @@ class Program:
         sums = {name: state.sums[name] + jnp.where(state.bad_step < 0, value, 0) for name, value in scalars.items()}
         return state.replace(sums=sums, summed=state.summed + 1, bad_step=bad_step)
 
-    def losses(self, params: Flat, model_state: Flat, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
+    def losses(self, variables: Variables, batch: Batch, key: jax.Array, step: jax.Array) -> Losses:
         """Every scalar of every objective on one batch of held-out data; nothing changes."""
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=False)
         scalars: Losses = {}
         for i, objective in enumerate(self.objectives):
-            model = self.parts.assemble(self._cast(params), model_state, jax.random.fold_in(stream_key, i), train=False)
+            model = self.parts.assemble(self._cast(variables), jax.random.fold_in(stream_key, i), train=False)
             losses = objective.loss(model, batch, nnx.Rngs(jax.random.fold_in(model_key, i)), step)
             scalars |= _named(objective, {name: value.astype(jnp.float32) for name, value in losses.items()})
         return scalars
 
-    def _advance(self, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:
+    def _advance(self, state: TrainState, batch: Batch, frozen: Flat) -> tuple[TrainState, Losses]:
         prepare_key, model_key = jax.random.split(jax.random.fold_in(self._key, state.step))
         if self._prepare is not None:
             batch = self._prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
         params, model_state, opt, scalars = dict(state.params), state.model_state, list(state.opt), {}
         for i, objective in enumerate(self.objectives):
-            update = self._updater(i, jax.random.fold_in(model_key, i), state.step, batch)
+            update = self._updater(i, jax.random.fold_in(model_key, i), state.step, batch, frozen)
             if objective.every == 1:
                 params, model_state, opt[i], losses = update(params, model_state, opt[i])
             else:
@@ -155,14 +157,14 @@ class Program:
         return state.replace(step=state.step + 1, params=params, model_state=model_state, opt=tuple(opt), ema=ema), scalars
 
     def _updater(
-        self, index: int, key: jax.Array, step: jax.Array, batch: Batch
+        self, index: int, key: jax.Array, step: jax.Array, batch: Batch, frozen: Flat
     ) -> Callable[[Flat, Flat, Any], tuple[Flat, Flat, Any, Losses]]:
         """One objective's move: gradient, optimiser, new parameters."""
 
         def update(params: Flat, model_state: Flat, opt: Any) -> tuple[Flat, Flat, Any, Losses]:
             own = self.owned(index, params)
             others = {name: leaf for name, leaf in params.items() if name not in own}
-            grads, model_state, losses = self._gradient(index, own, others, model_state, batch, key, step)
+            grads, model_state, losses = self._gradient(index, own, {**others, **frozen}, model_state, batch, key, step)
             updates, opt = self.optimizers[index].update(grads, opt, own)
             moved: Any = optax.apply_updates(own, updates)
             return {**others, **moved}, model_state, opt, losses
@@ -176,11 +178,11 @@ class Program:
 
         def loss(own: Flat, model_state: Flat, part: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Losses, Flat]]:
             stream_key, model_key = jax.random.split(key)
-            params = self._cast({**others, **own})
-            model = self.parts.assemble(params, model_state, stream_key, train=True, remat=self._remat)
+            variables = self._cast(Variables(own, others, model_state))
+            model = self.parts.assemble(variables, stream_key, train=True, remat=self._remat)
             losses = self.objectives[index].loss(model, part, nnx.Rngs(model_key), step)
             losses = {name: value.astype(jnp.float32) for name, value in losses.items()}
-            return losses["loss"], (losses, self.parts.model_state_of(model))
+            return losses["loss"], (losses, self.parts.variables_of(model).model_state)
 
         gradient = jax.grad(loss, has_aux=True)
         if self._accumulate == 1:
@@ -199,10 +201,15 @@ class Program:
         (total, model_state), losses = jax.lax.scan(add, (zeros, model_state), (parts, jax.random.split(key, n)))
         return jax.tree.map(lambda g: g / n, total), model_state, jax.tree.map(jnp.mean, losses)
 
-    def _cast(self, params: Flat) -> Flat:
+    def _cast(self, variables: Variables) -> Variables:
+        """``variables`` with their parameters in the precision of the forward pass."""
         if self._precision is None:
-            return params
-        return {name: p.astype(self._precision) if p.ndim and _is_floating(p) else p for name, p in params.items()}
+            return variables
+
+        def cast(flat: Flat) -> Flat:
+            return {name: p.astype(self._precision) if p.ndim and _is_floating(p) else p for name, p in flat.items()}
+
+        return variables._replace(params=cast(variables.params), frozen=cast(variables.frozen))
 
 
 def _is_floating(array: Any) -> bool:

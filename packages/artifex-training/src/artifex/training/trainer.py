@@ -34,7 +34,7 @@ from artifex.training.plan import Plan
 from artifex.training.processes import ended_alike, gathered, is_first, is_multiprocess, put_global
 from artifex.training.seeds import key_for
 from artifex.training.session import Session
-from artifex.training.state import Arrays, Flat, StateForm, TrainState
+from artifex.training.state import Arrays, Flat, StateForm, TrainState, Variables
 from artifex.training.trainer_config import TrainerConfig
 from artifex.training.weights import load_weights
 
@@ -57,6 +57,7 @@ class Trainer:
         folder: where callbacks write; None keeps everything in memory.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> from flax import nnx
         >>> from artifex.training import Trainer, TrainerConfig
         >>> class Mean(nnx.Module):  # the mean of the data, by least squares
@@ -106,6 +107,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self.plan: Plan | None = None
         self.arrays: Arrays | None = None
+        self.frozen: Flat = {}
         self.loader: Loader | None = None
         self._init_from = config.init_from
 
@@ -155,11 +157,12 @@ class Trainer:
             plan = self._new_plan(loader)
             feed = Feed(loader, self._placement)
             session.push(self._hand_back)
+            from_data = feed if _starts_from_data(self.model) else None
+            variables = self._take_arrays(plan)
             if resume is None:
-                from_data = feed if _starts_from_data(self.model) else None
-                self.state = self._first_state(plan, self._take_arrays(), from_data)
+                self.state, self.frozen = self._first_state(plan, variables, from_data)
             else:
-                self._take_arrays()
+                del variables
                 self._restore(Path(resume), set_aside=Path(resume) == self._checkpoint_folder)
             for callback in callbacks:
                 session.start(callback, self)
@@ -184,7 +187,7 @@ class Trainer:
 
     def _new_plan(self, loader: Loader) -> Plan:
         """Plan a training, of which nothing is done yet."""
-        self.step, self.stop_reason, self.metrics, self.arrays, self._before = 0, None, {}, None, None
+        self.step, self.stop_reason, self.metrics, self.arrays, self.frozen, self._before = 0, None, {}, None, {}, None
         self._chosen: Mapping[str, Flat] = {}
         self.plan = Plan(
             self.model,
@@ -207,7 +210,7 @@ class Trainer:
         self._take_weights()
         plan = self._new_plan(loader)
         feed = Feed(loader, self._placement) if from_data and _starts_from_data(self.model) else None
-        self.state = self._first_state(plan, _copies(plan.parts.variables_of(self.model)), feed)
+        self.state, self.frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)), feed)
 
     def _take_weights(self) -> None:
         """Give the model the weights that it is to start from, once."""
@@ -215,24 +218,24 @@ class Trainer:
         if init is not None:
             load_weights(self.model, init)
 
-    def _first_state(self, plan: Plan, variables: tuple[Flat, Flat], feed: Feed | None = None) -> TrainState:
-        """The state before the first step, from the model's ``variables``, whose memory it takes over.
+    def _first_state(self, plan: Plan, variables: Variables, feed: Feed | None = None) -> tuple[TrainState, Flat]:
+        """The state before the first step and the frozen arrays, from the model's ``variables``, whose memory they take over.
 
         ``feed``: where there is one, the model sets what it initialises from data by the next batch.
         """
-        laid_out = put_global(variables, (plan.layout.params, plan.layout.model_state))
+        laid_out = put_global(variables, plan.variables_layout)
         for flat in variables:
             flat.clear()  # what was laid out elsewhere is freed
-        return plan.start(*(laid_out if feed is None else plan.initialized(laid_out, feed)))
+        if feed is not None:
+            laid_out = plan.initialized(laid_out, feed)
+        return plan.start(laid_out.params, laid_out.model_state), laid_out.frozen
 
-    def _take_arrays(self) -> tuple[Flat, Flat]:
-        """The model's variables, of which it keeps the shapes alone; copies of their values wait on the host."""
-        assert self.plan is not None
-        parts = self.plan.parts
-        variables = parts.variables_of(self.model)
+    def _take_arrays(self, plan: Plan) -> Variables:
+        """The model's variables, of which it keeps the shapes alone; copies of what is trained wait on the host."""
+        variables = plan.parts.variables_of(self.model)
         if not is_multiprocess():
-            self._before = jax.tree.map(_on_host, variables)
-        parts.write_back(self.model, parts.params, parts.model_state)
+            self._before = jax.tree.map(_on_host, (variables.params, variables.model_state))
+        plan.parts.write_back(self.model, *plan.parts.shapes)
         return variables
 
     def is_sound(self) -> bool:
@@ -246,14 +249,14 @@ class Trainer:
         """Give the model what was reached or, where that is no good, what it had."""
         del kind, trace
         assert self.plan is not None
+        parts, layout = self.plan.parts, self.plan.layout
         if ended_alike(error) and self.state is not None and self.is_sound():
             state = self._with_chosen(self.state)
             self.state, self._chosen = state, {}
-            reached = state.params, state.model_state
-            self.plan.parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
+            reached = state.params, state.model_state, self.frozen
+            parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
         elif self._before is not None:
-            layout = self.plan.layout.params, self.plan.layout.model_state
-            self.plan.parts.write_back(self.model, *put_global(self._before, layout))
+            parts.write_back(self.model, *put_global(self._before, (layout.params, layout.model_state)), self.frozen)
         self._before = None
 
     def choose(self, variables: Mapping[str, Flat]) -> None:
@@ -274,17 +277,17 @@ class Trainer:
         at every call, so that two evaluations differ by the parameters alone.
         """
         loader = self._held_out(data)
-        plan, state = self.plan, self.state
+        plan, state, frozen = self.plan, self.state, self.frozen
         if plan is None or state is None:
             plan = self._new_plan(loader)
-            state = self._first_state(plan, _copies(plan.parts.variables_of(self.model)))
-        return evaluate(plan, state, loader.one_pass(), self._placement, key_for(self.seed, "evaluate"))
+            state, frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)))
+        return evaluate(plan, state, frozen, loader.one_pass(), self._placement, key_for(self.seed, "evaluate"))
 
     def losses(self, batch: HostBatch) -> dict[str, float]:
         """Every scalar of the objective on one batch, with the parameters as they are."""
         assert self.plan is not None
         assert self.state is not None
-        found = self.plan.losses(self.state, self._placement.put(batch), key_for(self.seed, "evaluate"))
+        found = self.plan.losses(self.state, self.frozen, self._placement.put(batch), key_for(self.seed, "evaluate"))
         return {name: float(value) for name, value in jax.device_get(found).items()}
 
     def memory(self, loader: Loader) -> MemoryUsage | None:
@@ -302,7 +305,7 @@ class Trainer:
         model = nnx.clone(self.model)
         if self.plan is not None and self.state is not None:
             state = self._with_chosen(self.state)
-            reached = state.ema or state.params, state.model_state
+            reached = state.ema or state.params, state.model_state, self.frozen
             self.plan.parts.write_back(model, *(gathered(reached) if is_multiprocess() else _copies(reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 
@@ -312,6 +315,7 @@ class Trainer:
         assert self.loader is not None
         callbacks = {name: callback.state() for name, callback in self._named_callbacks().items()}
         extra = {"loader": self.loader.state(), "seed": self.seed, "callbacks": callbacks}
+        checkpoints.save_frozen(self.frozen)
         checkpoints.save(self.step, self.state, extra)
 
     def _named_callbacks(self) -> dict[str, Callback]:
@@ -333,6 +337,8 @@ class Trainer:
         assert self.loader is not None
         checkpoints = Checkpoints(folder)
         self.step, self.state, extra = checkpoints.restore(self.plan.shapes, self.plan.layout)
+        if self.plan.parts.shapes.frozen:
+            self.frozen = checkpoints.restore_frozen(self.plan.parts.shapes.frozen, self.plan.frozen_layout)
         if extra["seed"] != self.seed:
             raise RunError(f"{folder} was written with seed {extra['seed']}, this Trainer has seed {self.seed}; use the same")
         self.loader.restore(extra["loader"])

@@ -90,8 +90,8 @@ def checkpoint_weights(folder: Path) -> dict[str, Any]:
     """
     from artifex.training.run_config import read_run_config
 
-    arrays = Checkpoints(folder / CHECKPOINTS).arrays("params", "model_state", "ema")[1]
-    weights = evaluation_weights(arrays)
+    checkpoints = Checkpoints(folder / CHECKPOINTS)
+    weights = evaluation_weights(checkpoints.arrays("params", "model_state", "ema")[1]) | checkpoints.frozen_arrays()
     if not any(map(is_lora_factor, weights)):
         return weights
     lora = read_run_config(str(folder)).training.lora

@@ -88,7 +88,7 @@ def restart_dead_codes(averages: CodeAverages, z: Float[Array, "N D"], key: Arra
     """Codes used less than ``below`` times the average start again at vectors drawn from ``z``, as if used on average."""
     average = jnp.mean(averages.counts)
     dead = averages.counts < below * average
-    drawn = accumulated(z)[jax.random.randint(key, (len(dead),), 0, len(z))]  # (K, D)
+    drawn = accumulated(z)[jax.random.randint(key, (len(dead),), 0, z.shape[0])]  # (K, D)
     return CodeAverages(jnp.where(dead, average, averages.counts), jnp.where(dead[:, None], drawn * average, averages.sums))
 
 
@@ -99,7 +99,7 @@ def codebook_perplexity(indices: Int[Array, "..."], codebook_size: int) -> Float
         >>> round(float(codebook_perplexity(jnp.array([0, 1, 2, 3]), 8)), 4)
         4.0
     """
-    p = jnp.bincount(indices.reshape(-1), length=codebook_size) / indices.size
+    p = jnp.bincount(indices.reshape(-1), length=codebook_size) / max(indices.size, 1)
     return jnp.exp(jnp.sum(jax.scipy.special.entr(p)))
 
 
@@ -155,7 +155,7 @@ class Codebook(nnx.Module):
     def update(self, z: Float[Array, "B P D"], indices: Int[Array, "B P"], key: Array) -> None:
         """Move averages and frequencies by one batch; the next batch is the first to see it."""
         z = jax.lax.stop_gradient(z)
-        flat = z.reshape(-1, z.shape[-1])
+        flat = jax.lax.collapse(z, 0, -1)
         averages = moved_averages(self.averages, flat, indices.reshape(-1), self.decay)
         averages = restart_dead_codes(averages, flat, key, below=self.restart_below)
         self.counts[...], self.sums[...] = averages

@@ -111,7 +111,7 @@ class ConditionalVAE(VAE):
         c = self._vectors(given)
         x = checked(x, self.shape, "x")
         if self.config.encoder_type == "dense":
-            return self.encoder(jnp.concatenate([x.reshape(len(x), -1), c.astype(x.dtype)], axis=-1))
+            return self.encoder(jnp.concatenate([jax.lax.collapse(x, 1), c.astype(x.dtype)], axis=-1))
         channels = jnp.broadcast_to(c[:, None, None], (*x.shape[:-1], c.shape[-1]))
         return self.encoder(jnp.concatenate([x, channels.astype(x.dtype)], axis=-1))
 
@@ -143,15 +143,15 @@ class ConditionalVAE(VAE):
         """
         if condition is None and self.config.n_classes is not None:
             condition = label
-        return self._outputs(x, self._given(condition, len(x)), draw_key(self, rngs))
+        return self._outputs(x, self._given(condition, x.shape[0]), draw_key(self, rngs))
 
     def encode(self, x: Float[Array, "B ..."], *, condition: Condition | None = None) -> DiagonalGaussian:
         """``q(z | x, c)``: its ``mean`` and ``log_variance``, ``(B, L)`` each."""
-        return self._posterior(x, self._given(condition, len(x)))
+        return self._posterior(x, self._given(condition, x.shape[0]))
 
     def decode(self, z: Float[Array, "B L"], *, condition: Condition | None = None) -> Float[Array, "B ..."]:
         """``E[x | z, c]``, in data space."""
-        return self._decoded(z, self._given(condition, len(z)))
+        return self._decoded(z, self._given(condition, z.shape[0]))
 
     def generate(
         self,
@@ -201,7 +201,7 @@ class ConditionalVAE(VAE):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "B ..."]:
         """``E[x | z, c]`` for the posterior's mean ``z``, or for a draw from the posterior when not ``deterministic``."""
-        given = self._given(condition, len(x))
+        given = self._given(condition, x.shape[0])
         return self._mean_reconstruction(x, given) if deterministic else self._drawn_reconstruction(x, given, rngs=rngs)
 
     @compiled_method()
@@ -224,7 +224,7 @@ class ConditionalVAE(VAE):
     ) -> Float[Array, "B T ..."]:
         """Decode ``(1 - t) z0 + t z1`` at ``n_steps`` values of ``t`` from 0 to 1; both ends have the same ``condition``."""
         check_at_least(2, n_steps=n_steps)
-        return self._interpolate(x0, x1, self._given(condition, len(x0)), n_steps=n_steps)
+        return self._interpolate(x0, x1, self._given(condition, x0.shape[0]), n_steps=n_steps)
 
     @compiled_method(static=("n_steps",))
     def _interpolate(
@@ -242,7 +242,7 @@ class ConditionalVAE(VAE):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "B"]:
         """``log 1/K sum_k p(x | z_k, c) p(z_k) / q(z_k | x, c)``: :meth:`artifex.vae.VAE.log_prob` of ``x`` given ``c``."""
-        given = self._given(condition, len(x))
+        given = self._given(condition, x.shape[0])
         return self._log_prob(x, given, num_samples=num_samples, chunk_size=chunk_size, rngs=rngs)
 
     @compiled_method(static=("num_samples", "chunk_size"))

@@ -86,7 +86,7 @@ class DenseEncoder(nnx.Module):
         start_at_unit_variance(self.mlp.layers[-1].kernel, latent_dim)
 
     def __call__(self, x: Float[Array, "B ..."]) -> DiagonalGaussian:
-        return DiagonalGaussian(*jnp.split(self.mlp(x.reshape(x.shape[0], -1)), 2, axis=-1))
+        return DiagonalGaussian(*jnp.split(self.mlp(jax.lax.collapse(x, 1)), 2, axis=-1))
 
 
 class ConvEncoder(nnx.Module):
@@ -109,7 +109,7 @@ class ConvEncoder(nnx.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
         for layer in self.layers:
             x = self.activation(layer(x))
-        return DiagonalGaussian(*jnp.split(self.head(x.reshape(x.shape[0], -1)), 2, axis=-1))
+        return DiagonalGaussian(*jnp.split(self.head(jax.lax.collapse(x, 1)), 2, axis=-1))
 
 
 class ResNetEncoder(nnx.Module):
@@ -131,7 +131,7 @@ class ResNetEncoder(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
         h = self.norm(self.trunk(x))
-        return DiagonalGaussian(*jnp.split(self.head(h.reshape(h.shape[0], -1)), 2, axis=-1))
+        return DiagonalGaussian(*jnp.split(self.head(jax.lax.collapse(h, 1)), 2, axis=-1))
 
 
 def start_at_unit_variance(kernel: nnx.Param, latent_dim: int) -> None:

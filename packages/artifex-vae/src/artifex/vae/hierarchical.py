@@ -203,7 +203,7 @@ class HierarchicalVAE(nnx.Module):
 
     def _features(self, x: Float[Array, "B ..."]) -> list[Array]:
         """Of each level, bottom-up and deterministic."""
-        h = checked(x, self.shape, "x").reshape(len(x), -1)
+        h = jax.lax.collapse(checked(x, self.shape, "x"), 1)
         features = []
         for network in self.bottom_up:
             h = self.activation(network(h))
@@ -227,7 +227,7 @@ class HierarchicalVAE(nnx.Module):
         return levels
 
     def _decode(self, z: Float[Array, "B L"]) -> Float[Array, "B ..."]:
-        return self.decoder(z).reshape(len(z), *self.output_shape)
+        return self.decoder(z).reshape(z.shape[0], *self.output_shape)
 
     def _log_likelihood(self, x: Float[Array, "B ..."], parameters: Array) -> Float[Array, "B"]:
         return jnp.sum(self.likelihood.log_prob(x, parameters), axis=tuple(range(-len(self.shape), 0)))

@@ -73,10 +73,10 @@ class IWAE(VAE):
     def _outputs(self, x: Float[Array, "B ..."], given: Given, key: Array) -> dict[str, Array]:
         """As the VAE's, but ``z`` is ``(B, K, L)`` and ``parameters`` ``(B, K, ...)``; ``reconstruction``: the first draw's."""
         posterior = self._posterior(x, given)
-        noise = jax.random.normal(key, (len(x), self.config.num_samples, self.latent_dim))
+        noise = jax.random.normal(key, (x.shape[0], self.config.num_samples, self.latent_dim))
         # z stays in float32: the weights are densities of the very draw that was made
         z = DiagonalGaussian(*(a[:, None] for a in posterior)).reparameterize(noise)  # (B, K, L)
-        parameters = self._parameters(z.reshape(-1, self.latent_dim).astype(posterior.mean.dtype), given)
+        parameters = self._parameters(jax.lax.collapse(z, 0, 2).astype(posterior.mean.dtype), given)
         parameters = parameters.reshape(*z.shape[:2], *parameters.shape[1:])
         return {
             "reconstruction": self.likelihood.mean(parameters[:, 0]),

@@ -182,7 +182,7 @@ class KLAutoencoder(nnx.Module):
     ) -> tuple[Float[Array, "B"], Float[Array, "B"]]:
         """``log p(x | z)`` and ``KL(q(z | x) || p(z))`` of each image, nats."""
         log_likelihood = jnp.sum(self.likelihood.log_prob(x, outputs["parameters"]), axis=(1, 2, 3))
-        mean, log_variance = (outputs[name].reshape(len(x), -1) for name in ("mean", "log_variance"))
+        mean, log_variance = (jax.lax.collapse(outputs[name], 1) for name in ("mean", "log_variance"))
         return log_likelihood, losses.gaussian_kl(mean, log_variance)
 
     @compiled_method()

@@ -90,8 +90,8 @@ class AttentionBlock(nnx.Module):
         self.output = Conv(features, features, (1, 1), kernel_init=ZEROS, rngs=rngs, **kinds)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        h, shape = self.norm(x), (len(x), -1, x.shape[-1])
-        q, k, v = (layer(h).reshape(shape) for layer in (self.query, self.key, self.value))  # (B, HW, C)
+        h = self.norm(x)
+        q, k, v = (jax.lax.collapse(layer(h), 1, -1) for layer in (self.query, self.key, self.value))  # (B, HW, C)
         logits = jnp.einsum("bic,bjc->bij", q, k, preferred_element_type=jnp.promote_types(q.dtype, jnp.float32))
         weights = jax.nn.softmax(logits / math.sqrt(x.shape[-1])).astype(v.dtype)  # (B, HW, HW)
         return x + self.output(jnp.einsum("bij,bjc->bic", weights, v).reshape(x.shape))

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from artifex.core.errors import InvalidInputError
 from artifex.vae.likelihoods import accumulated
 
 __all__ = [
@@ -112,14 +111,11 @@ def importance_weighted(
         key: of all the draws; each example has its own stream.
         num_samples: ``K``.
         chunk_size: how many draws are worked on at a time, of all examples together.
-
-    Raises:
-        InvalidInputError: there is no example.
     """
-    n_examples = len(jax.tree.leaves(examples)[0])
-    if n_examples < 1:
-        raise InvalidInputError("batch is 0; it has to be at least 1")
-    at_a_time = min(n_examples, chunk_size)
+    n_examples = jax.tree.leaves(examples)[0].shape[0]
+    if n_examples == 0:
+        return jnp.zeros(0)
+    at_a_time = min(n_examples, chunk_size) if isinstance(n_examples, int) else 1  # exported for any number, one by one
     chunk = min(num_samples, chunk_size // at_a_time)
 
     def bound(pair: tuple[Any, Array]) -> Float[Array, ""]:

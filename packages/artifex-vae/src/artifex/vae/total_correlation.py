@@ -96,7 +96,7 @@ def decomposed_divergence(
         [0.6931, 0.6931]
     """
     z, scale = accumulated(z), jnp.exp(0.5 * accumulated(log_variance))
-    log_weights = jnp.log(aggregate_weights(len(z), dataset_size, estimator))
+    log_weights = jnp.log(aggregate_weights(z.shape[0], dataset_size, estimator))
     densities = gaussian_log_prob(z[:, None], mean[None], scale[None])  # (B, B, L): of z_i under the posterior of n
     joint = jax.nn.logsumexp(log_weights + jnp.sum(densities, axis=-1), axis=1)  # log q(z)
     marginals = jnp.sum(jax.nn.logsumexp(log_weights[..., None] + densities, axis=1), axis=-1)  # sum_j log q(z_j)

@@ -314,7 +314,7 @@ class VAE(nnx.Module):
         t = jnp.linspace(0.0, 1.0, n_steps, dtype=z0.dtype)[None, :, None]  # (1, T, 1)
         z = (1 - t) * z0 + t * z1  # (B, T, L)
         given = tuple(jnp.repeat(c, n_steps, axis=0) for c in given)
-        return self._decoded(z.reshape(-1, z.shape[-1]), given).reshape(*z.shape[:2], *self.shape)
+        return self._decoded(jax.lax.collapse(z, 0, 2), given).reshape(*z.shape[:2], *self.shape)
 
     @compiled_method(static=("num_samples", "chunk_size"))
     def log_prob(

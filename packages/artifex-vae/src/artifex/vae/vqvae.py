@@ -136,8 +136,8 @@ class VQVAE(nnx.Module):
         parameters = self.decoder(straight_through(z, quantized))
         distance = accumulated(z) - jax.lax.stop_gradient(quantized)
         if not self.codebook.use_running_average:
-            flat = z.reshape(len(z), -1, z.shape[-1])
-            self.codebook.update(flat, indices.reshape(len(z), -1), draw_key(self, rngs))
+            flat = jax.lax.collapse(z, 1, -1)
+            self.codebook.update(flat, jax.lax.collapse(indices, 1), draw_key(self, rngs))
         return {
             "reconstruction": self.likelihood.mean(parameters),
             "parameters": parameters,

@@ -62,7 +62,7 @@ def _group_mean(x: jax.Array, num_groups: int) -> jax.Array:
     """``(B, *S, C)`` to ``(B, *1, C)``: means over positions, then over the channels of a group, once for each channel."""
     batch, *sizes, channels = x.shape
     means = jnp.mean(x, axis=tuple(range(1, x.ndim - 1)))  # (B, C)
-    means = jnp.mean(means.reshape(batch, num_groups, -1), axis=-1)  # (B, G)
+    means = jnp.mean(means.reshape(batch, num_groups, channels // num_groups), axis=-1)  # (B, G)
     return jnp.repeat(means, channels // num_groups, axis=-1).reshape(batch, *(1 for _ in sizes), channels)
 
 

@@ -22,6 +22,7 @@ from artifex.core.plugins.entries import (
     DatasetEntry,
     Entry,
     ExtensionEntry,
+    LiveTarget,
     LossEntry,
     MetricEntry,
     ModalityEntry,
@@ -31,6 +32,7 @@ from artifex.core.plugins.entries import (
 )
 from artifex.core.plugins.hookspecs import KINDS, hook_name, hookimpl
 from artifex.core.plugins.manager import API_VERSION, Failure, Plugin, PluginWarning, load_plugins
+from artifex.core.plugins.registration import register_model
 from artifex.core.plugins.registry import Registry, entry_key, refresh, registry
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Entry",
     "ExtensionEntry",
     "Failure",
+    "LiveTarget",
     "LossEntry",
     "MetricEntry",
     "ModalityEntry",
@@ -57,6 +60,7 @@ __all__ = [
     "index",
     "load_plugins",
     "refresh",
+    "register_model",
     "registry",
     "resolve",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "DatasetEntry",
     "Entry",
     "ExtensionEntry",
+    "LiveTarget",
     "LossEntry",
     "MetricEntry",
     "ModalityEntry",
@@ -27,12 +28,27 @@ __all__ = [
 ]
 
 
+class LiveTarget(str):
+    """A target whose class is at hand already, as it is for what a process registers by itself: nothing is imported for it."""
+
+    __slots__ = ("cls",)
+    cls: type
+
+    def __new__(cls, target: type) -> LiveTarget:
+        """The target of the class ``target``, which reads like any other."""
+        made = super().__new__(cls, f"{target.__module__}:{target.__qualname__}")
+        made.cls = target
+        return made
+
+
 def resolve(target: str) -> Any:
     """Import what ``"package.module:Name"`` names.
 
     Raises:
         PluginError: the string is no target, its module cannot be imported, or the name is not there.
     """
+    if isinstance(target, LiveTarget):
+        return target.cls
     module, colon, attribute = target.partition(":")
     if not (module and colon and attribute):
         raise PluginError(f"{target!r} is no target; write it as 'package.module:Name'")

@@ -12,7 +12,7 @@ from typing import Any
 
 from artifex.core.errors import PluginConflictError, PluginError, UnknownNameError
 from artifex.core.plugins import index
-from artifex.core.plugins.entries import ComponentEntry, Entry, resolve
+from artifex.core.plugins.entries import ComponentEntry, Entry, LiveTarget, ModelEntry, resolve
 from artifex.core.plugins.hookspecs import KINDS, hook_name
 from artifex.core.plugins.manager import (
     DISABLE_VARIABLE,
@@ -23,6 +23,12 @@ from artifex.core.plugins.manager import (
     load_plugins,
     normalized,
 )
+
+THIS_PROCESS = Plugin("register_model", "", "this process", "")
+"""Whose entries those are that no plugin gave."""
+
+_models_of_this_process: dict[str, ModelEntry] = {}
+"""What ``register_model`` was given, by name: a registry that is built anew has them too."""
 
 
 class Registry:
@@ -60,6 +66,22 @@ class Registry:
 
     def _fail(self, plugin: Plugin, reason: str, details: str = "") -> None:
         self.failures.append(Failure(plugin, reason, details, partly=True))
+
+    def register_model(self, entry: ModelEntry) -> None:
+        """Add a model of this process, or put it in the place of the one that this process registered under its name before.
+
+        Raises:
+            PluginConflictError: a plugin has a model of that name, or another model has that config.
+        """
+        models = self._entries["model"]
+        plugins = [found for found in models.get(entry.name, ()) if found[1] is not THIS_PROCESS]
+        if plugins:
+            raise PluginConflictError(_conflict("model", entry.name, [*plugins, (entry, THIS_PROCESS)]))
+        config = resolve(entry.config)
+        shared = [name for name in self.names("model") if name != entry.name and self._has_config("model", name, config)]
+        if shared:
+            raise PluginConflictError(_shared_config("model", config, [*shared, entry.name]))
+        models[entry.name] = [(entry, THIS_PROCESS)]
 
     def names(self, kind: str, *, slot: str | None = None) -> list[str]:
         """Sorted names of the entries of ``kind``; of components, those of ``slot``."""
@@ -130,22 +152,31 @@ class Registry:
             UnknownNameError: no plugin registers it.
             PluginConflictError: several entries share it, or two plugins claim the entry's name.
         """
-        matches: list[str] = []
-        for kind in self.kinds_with_config(slot):
-            candidates = self._kind(slot)[kind] if slot in KINDS else self._kind("component")[f"{slot}/{kind}"]
-            if any(_names(entry.config, cls) for entry, _ in candidates):
-                matches.append(kind)
+        matches = [kind for kind in self.kinds_with_config(slot) if self._has_config(slot, kind, cls)]
         if len(matches) > 1:
-            raise PluginConflictError(
-                f"{cls.__name__} is the config of {' and '.join(matches)}; each {slot} needs a config of its own"
-            )
+            raise PluginConflictError(_shared_config(slot, cls, matches))
         if matches:
             return self.entry_for_slot(slot, matches[0])
+        if slot == "model" and (newer := self._registered_anew(cls)):
+            raise UnknownNameError(
+                f"this {cls.__name__} is of an earlier registration of {newer!r}; make the config anew, with the class as it "
+                "is now"
+            )
         missing = "".join(f"; {problem}" for problem in self._absent())
         raise UnknownNameError(
             f"no installed plugin registers a {slot} with the config {cls.__module__}.{cls.__qualname__}; "
             f"register one through the hook {hook_name(slot if slot in KINDS else 'component')}(){missing}"
         )
+
+    def _has_config(self, slot: str, kind: str, cls: type) -> bool:
+        """Whether ``cls`` is the config of an entry called ``kind``."""
+        candidates = self._kind(slot)[kind] if slot in KINDS else self._kind("component")[f"{slot}/{kind}"]
+        return any(_names(entry.config, cls) for entry, _ in candidates)
+
+    def _registered_anew(self, cls: type) -> str:
+        """The model whose config ``cls`` was, before this process registered it with a newer class of the same name."""
+        mine = (entry for entry, plugin in self.entries("model") if plugin is THIS_PROCESS)
+        return next((entry.name for entry in mine if entry.config == LiveTarget(cls)), "")
 
     def kind_of(self, slot: str, cls: type) -> str:
         """The name under which the config class ``cls`` is registered."""
@@ -191,10 +222,16 @@ def entry_key(entry: Any) -> str:
     return f"{entry.slot}/{entry.name}" if isinstance(entry, ComponentEntry) else entry.name
 
 
+def _shared_config(slot: str, cls: type, names: Sequence[str]) -> str:
+    return f"{cls.__name__} is the config of {' and '.join(names)}; each {slot} needs a config of its own"
+
+
 def _conflict(kind: str, name: str, found: list[tuple[Entry, Plugin]]) -> str:
     owners = sorted({str(plugin) for _, plugin in found})
     if len(owners) == 1:
         return f"{kind} {name!r} is registered {len(found)} times by {owners[0]}; its author has to rename one"
+    if THIS_PROCESS in (plugin for _, plugin in found):
+        return f"{kind} {name!r} is claimed by {' and '.join(owners)}; register yours under another name"
     names = sorted({plugin.distribution for _, plugin in found})
     switch = " or ".join(f"{DISABLE_VARIABLE}={distribution}" for distribution in names)
     return f"{kind} {name!r} is claimed by {' and '.join(owners)}; switch one off ({switch}) or uninstall it"
@@ -202,6 +239,8 @@ def _conflict(kind: str, name: str, found: list[tuple[Entry, Plugin]]) -> str:
 
 def _names(target: str, cls: type) -> bool:
     """Whether ``target`` is ``cls``. Imports no more than it must: a class in hand has its own module loaded."""
+    if isinstance(target, LiveTarget):
+        return target.cls is cls
     if target == f"{cls.__module__}:{cls.__qualname__}":
         return True
     module, _, attribute = target.partition(":")
@@ -217,9 +256,20 @@ def _names(target: str, cls: type) -> bool:
 def registry() -> Registry:
     """The registry of everything installed: built on first use, then kept. Problems are warned of once."""
     made = Registry(load_plugins())
+    for entry in _models_of_this_process.values():
+        try:
+            made.register_model(entry)
+        except PluginConflictError as error:
+            made.failures.append(Failure(THIS_PROCESS, str(error)))
     for problem in [*map(str, made.failures), *made.conflicts()]:
         warnings.warn(problem, PluginWarning, stacklevel=2)
     return made
+
+
+def register_in_this_process(entry: ModelEntry) -> None:
+    """Add ``entry`` to the registry of everything installed, and to those that replace it later."""
+    registry().register_model(entry)
+    _models_of_this_process[entry.name] = entry
 
 
 def refresh() -> Registry:

@@ -72,4 +72,4 @@ class ActNorm(Bijection):
         return at_least_float32(self.log_scale[...]).reshape(shape), at_least_float32(self.shift[...]).reshape(shape)
 
     def _log_det(self, x: Array) -> Array:
-        return jnp.full(len(x), math.prod(x.shape[1:-1]) * jnp.sum(at_least_float32(self.log_scale[...])))
+        return jnp.full(x.shape[0], math.prod(x.shape[1:-1]) * jnp.sum(at_least_float32(self.log_scale[...])))

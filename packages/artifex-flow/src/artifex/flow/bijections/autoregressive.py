@@ -97,7 +97,7 @@ class MaskedAutoregressive(Bijection):
         element = np.argsort(network.order)  # at each place
         steps = _steps(network)
         seen = network.seen(jnp.zeros_like(y), condition).astype(dtype).T
-        hidden = [jnp.zeros((len(degrees), len(y)), dtype) for degrees in network.degrees[1:]]
+        hidden = [jnp.zeros((len(degrees), y.shape[0]), dtype) for degrees in network.degrees[1:]]
 
         def solve(carry: Any, step: _Step) -> tuple[Any, Array]:
             seen, hidden, log_det = carry
@@ -113,7 +113,7 @@ class MaskedAutoregressive(Bijection):
             seen = jax.lax.dynamic_update_slice(seen, network.seen(x[None], None).astype(dtype), (step.element, 0))
             return (seen, known, log_det + log_derivative), x
 
-        start = (seen, hidden, jnp.zeros(len(y), y.dtype))
+        start = (seen, hidden, jnp.zeros(y.shape[0], y.dtype))
         (_, _, log_det), x = jax.lax.scan(solve, start, steps._replace(y=y.T[element], element=jnp.asarray(element)))
         return x[np.asarray(network.order)].T, log_det
 

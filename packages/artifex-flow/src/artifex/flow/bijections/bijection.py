@@ -59,14 +59,14 @@ class Chain(Bijection):
         self.bijections = nnx.List(bijections)
 
     def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
-        total = jnp.zeros(len(x), jnp.promote_types(x.dtype, jnp.float32))
+        total = jnp.zeros(x.shape[0], jnp.promote_types(x.dtype, jnp.float32))
         for bijection in self.bijections:
             x, log_det = bijection.forward(x, condition)
             total += log_det
         return x, total
 
     def inverse(self, y: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
-        total = jnp.zeros(len(y), jnp.promote_types(y.dtype, jnp.float32))
+        total = jnp.zeros(y.shape[0], jnp.promote_types(y.dtype, jnp.float32))
         for bijection in reversed(self.bijections):
             y, log_det = bijection.inverse(y, condition)
             total += log_det

@@ -101,7 +101,8 @@ class Coupling(Bijection):
         seen = within_reach(steering, self.reach)
         if condition is not None:
             seen = jnp.concatenate([seen, within_reach(condition.astype(x.dtype))], axis=-1)
-        parameters = self.network(seen).reshape(len(x), self.transformer.n_parameters, -1).astype(x.dtype)
+        shape = (x.shape[0], self.transformer.n_parameters, len(changing))
+        parameters = self.network(seen).reshape(shape).astype(x.dtype)
         moved, log_derivatives = move(moving, parameters)
         return _merged(x.shape[-1], (passing, steering), (changing, moved)), sum_over_example(log_derivatives)
 
@@ -112,7 +113,7 @@ def _taken(x: Float[Array, "B D"], places: np.ndarray) -> Float[Array, "B A"]:
     Both are quicker on CPUs than indexing, whose transpose is a scatter.
     """
     if _one_of_each_pair(x.shape[-1], places):
-        return x.reshape(len(x), x.shape[-1] // 2, 2)[..., int(places[0])]
+        return x.reshape(x.shape[0], x.shape[-1] // 2, 2)[..., int(places[0])]
     stride = _stride(places)
     return x[:, places] if stride is None else x[:, places[0] : places[-1] + 1 : stride]
 
@@ -121,7 +122,7 @@ def _merged(n: int, *parts: tuple[np.ndarray, Float[Array, "B A"]]) -> Float[Arr
     """What :func:`_taken` took apart: two pairs of places and elements."""
     if all(_one_of_each_pair(n, places) for places, _ in parts):
         columns = [elements for _, elements in sorted(parts, key=lambda part: part[0][0])]
-        return jnp.stack(columns, axis=-1).reshape(len(columns[0]), n)
+        return jnp.stack(columns, axis=-1).reshape(columns[0].shape[0], n)
     strides = [_stride(places) for places, _ in parts]
     if None in strides:
         back = np.argsort(np.concatenate([places for places, _ in parts]))

@@ -147,4 +147,5 @@ class ChannelCoupling(Bijection):
 
 
 def _by_element(parameters: Float[Array, "B H W PC"], transformer: Transformer) -> Float[Array, "B H W P C"]:
-    return parameters.reshape(*parameters.shape[:3], transformer.n_parameters, -1)
+    *places, outputs = parameters.shape
+    return parameters.reshape(*places, transformer.n_parameters, outputs // transformer.n_parameters)

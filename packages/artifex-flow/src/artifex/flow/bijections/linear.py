@@ -65,7 +65,7 @@ class LULinear(Bijection):
     def inverse(self, y: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
         lower, upper = self._triangular()
-        columns = (y - self._bias(y)).reshape(-1, y.shape[-1]).T  # (D, B ...)
+        columns = jax.lax.collapse(y - self._bias(y), 0, -1).T  # (D, B ...)
         columns = jax.scipy.linalg.solve_triangular(
             lower, at_least_float32(self.permutation[...]).T @ columns, lower=True, unit_diagonal=True
         )
@@ -85,4 +85,4 @@ class LULinear(Bijection):
 
     def _log_det(self, x: Array) -> Array:
         positions = math.prod(x.shape[1:-1])
-        return jnp.full(len(x), positions * jnp.sum(at_least_float32(self.log_scale[...])))
+        return jnp.full(x.shape[0], positions * jnp.sum(at_least_float32(self.log_scale[...])))

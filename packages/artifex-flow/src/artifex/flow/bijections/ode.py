@@ -133,7 +133,7 @@ class NeuralODE(Bijection):
             noise: ``(B, D)`` of mean zero and covariance one, for Hutchinson's estimate; None for the exact trace.
             to_data: from ``t = 0`` to ``t = 1``.
         """
-        zeros = jnp.zeros(len(x), jnp.promote_types(x.dtype, jnp.float32))
+        zeros = jnp.zeros(x.shape[0], jnp.promote_types(x.dtype, jnp.float32))
         end = self._solved(_path_rates, Path(x, zeros, zeros, zeros), (condition, noise), to_data)
         direction = 1 if to_data else -1  # energies count every path as positive, whichever way it is gone
         return end._replace(kinetic=direction * end.kinetic, jacobian=direction * end.jacobian)
@@ -212,7 +212,7 @@ def _path_rates(t: Array, path: Path, given: tuple[Any, ...]) -> Path:
 
 def _rate(t: Array, x: Array, given: tuple[Any, ...]) -> Array:
     graph, state, condition = given
-    return nnx.merge(graph, state)(x, jnp.full(len(x), t, x.dtype), condition)
+    return nnx.merge(graph, state)(x, jnp.full(x.shape[0], t, x.dtype), condition)
 
 
 def _worst_example(errors: Any) -> Array:

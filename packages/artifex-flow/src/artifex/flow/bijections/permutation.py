@@ -36,9 +36,9 @@ class Permutation(Bijection):
     def forward(self, x: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
         check_width(x, len(self.order), "x")
-        return x[..., np.array(self.order)], jnp.zeros(len(x), x.dtype)
+        return x[..., np.array(self.order)], jnp.zeros(x.shape[0], x.dtype)
 
     def inverse(self, y: Float[Array, "B ... D"], condition: Condition = None) -> Transformed:
         del condition
         check_width(y, len(self.order), "y")
-        return y[..., np.argsort(self.order)], jnp.zeros(len(y), y.dtype)
+        return y[..., np.argsort(self.order)], jnp.zeros(y.shape[0], y.dtype)

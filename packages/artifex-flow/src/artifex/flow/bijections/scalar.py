@@ -136,4 +136,4 @@ class Rescale(Bijection):
         return y * self.scale + self.shift, -self._log_det(y)
 
     def _log_det(self, x: Array) -> Array:
-        return jnp.full(len(x), -math.prod(x.shape[1:]) * math.log(self.scale), x.dtype)
+        return jnp.full(x.shape[0], -math.prod(x.shape[1:]) * math.log(self.scale), x.dtype)

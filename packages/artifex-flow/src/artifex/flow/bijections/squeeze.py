@@ -7,6 +7,7 @@ Shapes: ``B = batch, H W C = an image, f = factor``.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -61,11 +62,11 @@ class Flatten(Bijection):
 
     def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
         del condition
-        return x.reshape(len(x), -1), jnp.zeros(len(x), x.dtype)
+        return jax.lax.collapse(x, 1), jnp.zeros(x.shape[0], x.dtype)
 
     def inverse(self, y: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         del condition
-        return y.reshape(len(y), *self.shape), jnp.zeros(len(y), y.dtype)
+        return y.reshape(y.shape[0], *self.shape), jnp.zeros(y.shape[0], y.dtype)
 
 
 class Split(Bijection):
@@ -89,24 +90,24 @@ class Split(Bijection):
         self.aside = nnx.data(aside)
 
     def forward(self, x: Float[Array, "B H W C"], condition: Condition = None) -> Transformed:
-        log_det = jnp.zeros(len(x), x.dtype)
+        log_det = jnp.zeros(x.shape[0], x.dtype)
         if self.aside is not None:
             x, log_det = self.aside.forward(x, condition)
         going_on, kept = jnp.split(x, 2, axis=-1)
         z, rest_log_det = self.rest.forward(going_on, condition)
-        return jnp.concatenate([z, kept.reshape(len(x), -1)], axis=-1), log_det + rest_log_det
+        return jnp.concatenate([z, jax.lax.collapse(kept, 1)], axis=-1), log_det + rest_log_det
 
     def initialize(self, x: Float[Array, "B H W C"], condition: Condition = None) -> Float[Array, "B D"]:
         if self.aside is not None:
             x = self.aside.initialize(x, condition)
         going_on, kept = jnp.split(x, 2, axis=-1)
-        return jnp.concatenate([self.rest.initialize(going_on, condition), kept.reshape(len(x), -1)], axis=-1)
+        return jnp.concatenate([self.rest.initialize(going_on, condition), jax.lax.collapse(kept, 1)], axis=-1)
 
     def inverse(self, y: Float[Array, "B D"], condition: Condition = None) -> Transformed:
         height, width, channels = self.shape
         z, kept = jnp.split(y, 2, axis=-1)
         going_on, log_det = self.rest.inverse(z, condition)
-        x = jnp.concatenate([going_on, kept.reshape(len(y), height, width, channels // 2)], axis=-1)
+        x = jnp.concatenate([going_on, kept.reshape(y.shape[0], height, width, channels // 2)], axis=-1)
         if self.aside is None:
             return x, log_det
         x, aside_log_det = self.aside.inverse(x, condition)

@@ -47,7 +47,7 @@ class Standardize(Bijection):
             InvalidInputError: there are fewer than two examples, or some of another shape, or some that are not finite.
         """
         shape = self.mean[...].shape
-        if x.shape[1:] != shape or len(x) < 2:
+        if x.shape[1:] != shape or x.shape[0] < 2:
             raise InvalidInputError(f"x has shape {x.shape}, expected at least two examples of shape {shape}")
         mean, deviation = jnp.mean(x, axis=0), jnp.std(x, axis=0)
         if not isinstance(x, Tracer) and not jnp.all(jnp.isfinite(deviation)):  # a compiled program cannot raise
@@ -66,4 +66,4 @@ class Standardize(Bijection):
         return y * jnp.exp(self.log_scale[...][None]) + self.mean[...][None], self._log_det(y)
 
     def _log_det(self, x: Float[Array, "B ..."]) -> Float[Array, "B"]:
-        return jnp.full(len(x), jnp.sum(self.log_scale[...]))
+        return jnp.full(x.shape[0], jnp.sum(self.log_scale[...]))

@@ -30,7 +30,9 @@ class Training(Protocol):
     metrics: dict[str, float]
     """The last figures of every kind."""
     arrays: Any
-    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given away to the next step; None before there is any."""
+    """The state as plain tuples (:data:`~artifex.training.state.Arrays`), given away to the next step."""
+    frozen: dict[str, Any]
+    """The variables of the model that nothing changes, by dotted name."""
     callbacks: tuple[Callback, ...]
     """All that take part."""
     folder: Path | None

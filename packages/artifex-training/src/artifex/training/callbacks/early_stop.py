@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
-from safetensors.numpy import save
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, RunError, RunWarning
-from artifex.core.storage import read_weights, write_atomically
+from artifex.core.storage import read_weights, write_weights
 from artifex.training.callbacks.base import Callback, Training
 from artifex.training.callbacks.checkpoint import Checkpoint
 from artifex.training.processes import is_first, on_host
@@ -132,7 +131,7 @@ class EarlyStop(Callback):
             return
         folder.mkdir(exist_ok=True)
         arrays = {f"{part}.{name}": array for part, flat in self._variables.items() for name, array in flat.items()}
-        write_atomically(folder / f"{self._step}.safetensors", save(arrays))  # over what an abandoned part of the run left
+        write_weights(folder / f"{self._step}.safetensors", arrays)  # over what an abandoned part of the run left
         self._is_written = True
         for other in folder.glob("*.safetensors"):
             if other.stem not in map(str, self._told):

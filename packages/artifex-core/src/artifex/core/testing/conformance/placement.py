@@ -32,7 +32,7 @@ def _compare(subject: Subject, config: ShardingConfig) -> bool:
     """Check, and tell whether any parameter was divided."""
     if len(jax.devices()) < N_DEVICES:
         pytest.skip(f"needs {N_DEVICES} devices: run pytest with -p artifex.core.testing.strict")
-    mesh = DeviceMeshManager(jax.devices()[:N_DEVICES]).create_mesh(config)
+    mesh = DeviceMeshManager(jax.devices()[:N_DEVICES]).mesh_for(config)
     model = subject.model()
     places = [
         shardings(nnx.state(model, kind), mesh, fsdp_min_weight_size=config.fsdp_min_weight_size)

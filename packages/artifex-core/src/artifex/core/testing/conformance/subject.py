@@ -63,7 +63,7 @@ class Step:
             terms, outputs = objective(model, batch, inputs, nnx.Rngs(key))
             return terms["loss"], (dict(terms), dict(outputs), nnx.as_pure(nnx.state(model, nnx.Not(nnx.Param))))
 
-        self._compiled = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=_quickly())
+        self._compiled = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=quickly())
 
     def __call__(self, params: Any, model_state: Any, batch: Batch, key: jax.Array, inputs: Batch | None = None) -> Stepped:
         """Loss and gradients; the network is given ``inputs``, by default the batch."""
@@ -174,7 +174,7 @@ class Subject:
         return nnx.merge(graph, self.moved(params), model_state)
 
 
-def _quickly() -> dict[str, Any] | None:
+def quickly() -> dict[str, Any] | None:
     """Have the CPU's compiler leave out what only makes a program faster: a third of the time, for a program that runs once.
 
     What XLA does (differentiated, divided, fused) is the same.

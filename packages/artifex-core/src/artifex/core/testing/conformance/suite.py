@@ -10,7 +10,7 @@ import pytest
 from artifex.core.config import Config
 from artifex.core.errors import InvalidInputError, InvalidTypeError, UnknownNameError
 from artifex.core.protocols import Batch
-from artifex.core.testing.conformance import computation, declarations, generation, placement
+from artifex.core.testing.conformance import batches, computation, declarations, generation, placement
 from artifex.core.testing.conformance.case import Case
 from artifex.core.testing.conformance.subject import Subject
 from artifex.core.testing.strict import WAIVED
@@ -33,6 +33,8 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
         computation.jit_equals_eager,
         computation.traced_once,
         generation.generates_in_one_program,
+        batches.any_batch_size,
+        batches.no_examples,
         computation.same_seed_same_result,
         computation.calls_differ,
         computation.saved_and_restored,

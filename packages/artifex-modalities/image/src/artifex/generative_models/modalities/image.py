@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.modalities.image import datasets as datasets, metrics as metrics, transforms as transforms
+    from artifex.modalities.image.adapter import ImageModel as ImageModel, ImageModelAdapter as ImageModelAdapter
     from artifex.modalities.image.config import (
         ImageAugmentConfig as ImageAugmentConfig,
         ImageModalityConfig as ImageModalityConfig,
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _NAMES = (
     "ImageAugmentConfig",
     "ImageModality",
+    "ImageModel",
+    "ImageModelAdapter",
     "ImageModalityConfig",
     "ImageStandardizeConfig",
     "datasets",

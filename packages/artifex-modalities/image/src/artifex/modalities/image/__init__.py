@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.modalities.image import datasets as datasets, metrics as metrics, transforms as transforms
+    from artifex.modalities.image.adapter import ImageModel as ImageModel, ImageModelAdapter as ImageModelAdapter
     from artifex.modalities.image.config import (
         ImageAugmentConfig as ImageAugmentConfig,
         ImageModalityConfig as ImageModalityConfig,
@@ -21,6 +22,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ImageAugmentConfig": "artifex.modalities.image.config",
         "ImageModality": "artifex.modalities.image.modality",
         "ImageModalityConfig": "artifex.modalities.image.config",
+        "ImageModel": "artifex.modalities.image.adapter",
+        "ImageModelAdapter": "artifex.modalities.image.adapter",
         "ImageStandardizeConfig": "artifex.modalities.image.config",
         "datasets": "artifex.modalities.image.datasets",
         "image_grid": "artifex.modalities.image.grid",

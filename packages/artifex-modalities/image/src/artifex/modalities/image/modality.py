@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,12 @@ class ImageModality:
 
     Equal configs make equal, equally hashed modalities, so that one can be a static argument of a jitted function.
 
+    Args:
+        config: the form of the images.
+        rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given none, outside
+            compiled functions. Left out, a config that makes random draws needs ``rngs`` at each call.
+
+    Example:
         >>> from artifex.modalities.image import ImageModality, ImageModalityConfig
         >>> digits = ImageModality(ImageModalityConfig(height=8, width=8, binarize=0.5))
         >>> digits.prepare({"x": np.full((2, 8, 8), 200, np.uint8)}, rngs=nnx.Rngs(0), train=True)["x"].shape
@@ -37,6 +43,7 @@ class ImageModality:
     """
 
     config: ImageModalityConfig
+    rngs: nnx.Rngs | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.config, ImageModalityConfig):
@@ -44,28 +51,34 @@ class ImageModality:
                 f"ImageModality takes an ImageModalityConfig, got {type(self.config).__name__}; write "
                 "ImageModality(ImageModalityConfig(height=..., width=...))"
             )
+        if self.rngs is None:
+            return
+        if not isinstance(self.rngs, nnx.Rngs):
+            raise InvalidTypeError(f"ImageModality takes rngs=nnx.Rngs(seed), got {type(self.rngs).__name__}: {self.rngs!r}")
+        object.__setattr__(self, "rngs", self.rngs.fork())
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one prepared image: ``(height, width, channels)``, or that of a vector where it is flattened."""
         return (math.prod(self.config.shape),) if self.config.flatten else self.config.shape
 
-    def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs, train: bool) -> dict[str, Array]:
+    def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs | None = None, train: bool) -> dict[str, Array]:
         """Stored images to model input; jitted with the step.
 
         Args:
             batch: ``x`` of shape ``(B, h, w, c)``, or ``(B, h, w)`` for grey images: uint8 in 0..255, or floats in [0, 1].
                 Other keys are handed on as they are.
-            rngs: streams; what the config makes random draws from ``sample`` (or ``default``).
+            rngs: streams; what the config makes random draws from ``sample`` (or ``default``). The modality's own by default.
             train: whether to augment.
 
         Returns:
             The batch with ``x`` as float32 ``(B, height, width, channels)``, or ``(B, height * width * channels)`` flattened.
 
         Raises:
-            InvalidInputError: ``x`` is missing, or its shape or dtype does not fit.
+            InvalidInputError: ``x`` is missing, or its shape or dtype does not fit; or the config makes random draws and there
+                is no stream for them.
         """
-        config = self.config
+        config, rngs = self.config, self.rngs if rngs is None else rngs
         x = transforms.to_unit(self._checked(batch))
         if isinstance(config.channels, str):
             x = transforms.convert_colour(x, config.n_channels)
@@ -77,7 +90,7 @@ class ImageModality:
             x = transforms.to_symmetric(x)
         if config.standardize is not None:
             x = transforms.standardize(x, config.standardize.mean, config.standardize.std)
-        return {**batch, "x": x.reshape(len(x), *self.shape)}
+        return {**batch, "x": x.reshape(x.shape[0], *self.shape)}
 
     def restore(self, x: Num[Array, "..."]) -> Float[Array, "... height width channels"]:
         """Model space back to intensities in [0, 1] (clipped): undoes flattening, standardisation, scale and dequantisation."""
@@ -139,7 +152,7 @@ class ImageModality:
             )
         return jnp.asarray(x).reshape(shape)
 
-    def _augmented(self, x: Array, augment: ImageAugmentConfig, rngs: nnx.Rngs) -> Array:
+    def _augmented(self, x: Array, augment: ImageAugmentConfig, rngs: nnx.Rngs | None) -> Array:
         """Geometry moves all channels alike; brightness and contrast leave alpha alone."""
         if augment.horizontal_flip:
             x = transforms.random_flip(_key(rngs), x, augment.horizontal_flip)
@@ -155,7 +168,7 @@ class ImageModality:
             colour = transforms.random_contrast(_key(rngs), colour, augment.contrast)
         return jnp.concatenate([colour, alpha], axis=-1)
 
-    def _discretised(self, x: Array, rngs: nnx.Rngs) -> Array:
+    def _discretised(self, x: Array, rngs: nnx.Rngs | None) -> Array:
         config = self.config
         if config.dequantize_levels is not None:
             return transforms.dequantize(_key(rngs), x, config.dequantize_levels)
@@ -164,8 +177,8 @@ class ImageModality:
         return x if config.binarize is None else transforms.binarize(x, config.binarize)
 
 
-def _key(rngs: nnx.Rngs) -> Array:
-    if not ("sample" in rngs or "default" in rngs):
+def _key(rngs: nnx.Rngs | None) -> Array:
+    if rngs is None or not ("sample" in rngs or "default" in rngs):
         raise InvalidInputError(
             "this image config draws random numbers: give nnx.Rngs a stream 'sample', as in nnx.Rngs(sample=0)"
         )

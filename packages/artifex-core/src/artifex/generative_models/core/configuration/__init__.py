@@ -2,24 +2,31 @@
 
 Our own come from a small static table, other people's from the entries of their plugins. Nothing is imported before it is
 asked for. A name that ends in ``Config`` and cannot be had raises :class:`ImportError`, which says why; Python would replace
-the message of an ``AttributeError`` in ``from ... import``.
+the message of an ``AttributeError`` in ``from ... import``. The configs of one family also stand in a module of their own
+(``vae_config``, ``gan_config`` …), which a family that is not installed has too: it names the distribution.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
-from importlib import metadata
 from typing import Any
 
 from artifex.core import plugins
 from artifex.core.errors import PluginConflictError
 from artifex.core.plugins.index import CONFIG_HOME
+from artifex.generative_models.core.configuration._family import is_installed, our_own
+
+BASE = "BaseConfig"
+"""What the documents call :class:`artifex.core.config.Config`, which every config class derives from."""
 
 
 def __getattr__(name: str) -> Any:
     if name in CONFIG_HOME:
-        return _our_own(name)
+        return our_own(name)
+    if name == BASE:
+        from artifex.core.config import Config
+
+        return Config
     targets = sorted({target for target in _registered_configs() if target.rpartition(":")[2] == name})
     found = [plugins.resolve(target) for target in targets]
     if any(cls is not found[0] for cls in found):
@@ -37,28 +44,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    ours = {name for name, (_, distribution) in CONFIG_HOME.items() if _is_installed(distribution)}
-    return sorted({target.rpartition(":")[2] for target in _registered_configs()} | ours)
-
-
-def _our_own(name: str) -> Any:
-    """A config class of ours, from the distribution that has it."""
-    module, distribution = CONFIG_HOME[name]
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        message = f"{name} is part of {distribution}, which is not installed: pip install {distribution}"
-        raise ImportError(message, name=module) from error
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    ours = {name for name, (_, distribution) in CONFIG_HOME.items() if is_installed(distribution)}
+    return sorted({target.rpartition(":")[2] for target in _registered_configs()} | ours | {BASE})
 
 
 def _registered_configs() -> list[str]:

@@ -1,0 +1,5 @@
+"""Documented longer path of the configs of artifex-diffusion; imported on first use."""
+
+from artifex.generative_models.core.configuration import _family
+
+__getattr__, __dir__ = _family.attach(__name__)
