@@ -353,3 +353,21 @@ def test_missing_and_unknown_arrays_are_named():
     ):
         storage.set_weights(model, renamed)
     assert_equal(model, trained())
+
+
+def test_arrays_alone_are_written_and_read_under_their_names(tmp_path):
+    arrays = {"a.b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "c": np.ones((), np.int32)}
+    storage.write_weights(tmp_path / "some.safetensors", arrays)
+    found = storage.read_weights(tmp_path / "some.safetensors")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+
+
+def test_weights_that_are_not_there_or_cannot_be_read(tmp_path):
+    with pytest.raises(RunError, match="holds no weights: there is no file"):
+        storage.read_weights(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"cut")
+    with pytest.raises(RunError, match="cannot be read"):
+        storage.read_weights(tmp_path)

@@ -46,13 +46,17 @@ from artifex.training.checkpoints import Checkpoints, latest_step
 def trainer(folder=None, step=0, total=100, **more):
     """As much of a trainer as callbacks look at."""
     config = SimpleNamespace(log_every=10, batch_size=8, to_dict=lambda: {"batch_size": 8})
-    state = SimpleNamespace(bad_step=np.int32(-1), sums={"loss": 0.0, "accuracy": 0.0})
+    parts = {"params": {}, "model_state": {}, "ema": {}}
+    state = SimpleNamespace(bad_step=np.int32(-1), sums={"loss": 0.0, "accuracy": 0.0}, **parts)
     given = {
         "folder": folder,
         "step": step,
         "total_steps": total,
         "stop_reason": None,
         "seed": 7,
+        "callbacks": (),
+        "metrics": {},
+        "choose": lambda variables: None,
         "config": config,
         "state": state,
     }
@@ -171,6 +175,7 @@ def test_a_resumed_run_hides_the_events_that_it_writes_again(tmp_path):
 def stops_at(values, **options):
     callback, where = EarlyStop(EarlyStopConfig(metric="eval/loss", **options)), trainer()
     for i, value in enumerate(values):
+        where.step = i + 1
         callback.on_evaluate(where, {"eval/loss": value})
         if where.stop_reason is not None:
             return i, where.stop_reason
@@ -195,7 +200,8 @@ def test_early_stop(values, options, expected):
 
 
 def test_early_stop_says_why():
-    assert stops_at([3, 4, 5], patience=2)[1] == "eval/loss has not improved on 3 for 2 evaluations"
+    assert stops_at([3, 4, 5], patience=2, restore_best=False)[1] == "eval/loss has not improved on 3 for 2 evaluations"
+    assert stops_at([4, 3, 5], patience=1)[1].endswith("for 1 evaluations; the model is that of step 2")
 
 
 def test_early_stop_on_a_figure_that_there_is_not():

@@ -78,7 +78,7 @@ def test_a_dry_run_shows_the_run_and_writes_nothing(artifex, tmp_path):
             "model.latent_dmi: no such field in TinyConfig; did you mean 'latent_dim'?",
         ),
         (["train", "tiny-run", "--set", "training.epochs=many"], "training.epochs: "),
-        (["train", "tiny-run", "--set", "training.epochs"], "write it as --set training.steps=1000"),
+        (["train", "tiny-run", "--set", "training.epochs"], "write it as --set training.log_every=10"),
         (["train", "tiny-run", "--set", "model.size=4"], "set model.size to fit"),
         (["train", "tiny-run", "--set", "data.dataset.folder=nowhere"], "nowhere; set data.dataset.folder"),
         (["train", "tiny-run", "--set", "training.batch_size=25"], "the data hold 24 examples"),

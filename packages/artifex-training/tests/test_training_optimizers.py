@@ -86,6 +86,58 @@ def test_decay_given_to_adam_makes_it_adamw():
     assert_same(walk(made), walk(optax.adamw(rate, weight_decay=0.1)))
 
 
+SETTINGS = [
+    {"clip_norm": 1.0},
+    {"clip_value": 0.1},
+    {"weight_decay": 0.1},
+    {"weight_decay": 0.1, "decay_mask": "all"},
+    {"learning_rate": 0.3},
+    {"scheduler": {"scheduler_type": "cosine", "warmup_steps": 3}},
+    {"groups": [{"parameters": "kernel", "learning_rate": 0.1}]},
+]
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion", "adafactor", "lamb", "novograd", "rprop", "sm3"])
+def test_the_state_has_one_structure_whatever_is_set(name):
+    """What a run that is resumed may change without its checkpoint no longer fitting."""
+
+    def form(fields):
+        state = make_optimizer(OptimizerConfig(optimizer_type=name, **fields), 10).init(PARAMS)
+        return [
+            (jax.tree_util.keystr(path, simple=True, separator="."), leaf.shape, leaf.dtype)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+        ]
+
+    for fields in SETTINGS:
+        if name in ("rprop", "sm3") and "scheduler" in fields:
+            continue  # which take no schedule
+        assert form(fields) == form({})
+
+
+def test_groups_scale_what_the_optimizer_does_and_clipping_sees_all():
+    groups = [{"parameters": "bias", "learning_rate": 2.0}]
+    config = OptimizerConfig(optimizer_type="sgd", learning_rate=0.5, groups=groups, clip_norm=1.0, weight_decay=0.1)
+    made = make_optimizer(config.replace(decay_mask="all"), 10)
+    updates, _ = made.update(GRADS, made.init(PARAMS), PARAMS)
+    norm = optax.tree.norm(GRADS)
+    for name, rate in [("kernel", 0.5), ("bias", 2.0)]:
+        np.testing.assert_allclose(updates[name], -rate * (GRADS[name] / norm + 0.1 * PARAMS[name]), rtol=1e-6)
+
+
+def test_groups_of_adam_are_adam_at_two_rates():
+    made = make_optimizer(OptimizerConfig(groups=[{"parameters": "bias", "learning_rate": 0.02}]), 10)
+    walked = walk(made)
+    assert_same(walked["kernel"], walk(optax.adam(1e-3))["kernel"])
+    assert_same(walked["bias"], walk(optax.adam(0.02))["bias"])
+
+
+def test_what_is_frozen_is_not_moved_even_by_decay():
+    config = OptimizerConfig(weight_decay=0.1, decay_mask="all", groups=[{"parameters": "bias", "frozen": True}])
+    walked = walk(make_optimizer(config, 10))
+    np.testing.assert_array_equal(walked["bias"], PARAMS["bias"])
+    assert np.abs(walked["kernel"] - PARAMS["kernel"]).min() > 0
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -96,6 +148,9 @@ def test_decay_given_to_adam_makes_it_adamw():
         ({"optimizer_type": "rprop", "scheduler": {"scheduler_type": "cosine"}}, "some optimisers take no schedule"),
         ({"options": {"beta1": 0.9}}, "optax.adam has no option 'beta1'; it has b1, b2"),
         ({"learning_rate": 0}, "learning_rate"),
+        ({"groups": [{"parameters": "a"}]}, "has a learning_rate or is frozen, one of the two"),
+        ({"groups": [{"parameters": "a", "learning_rate": 1.0, "frozen": True}]}, "one of the two"),
+        ({"groups": [{"parameters": [], "frozen": True}]}, "groups.0.parameters"),
         ({"scheduler": {"end_fraction": 0.1}}, "a constant schedule does not use it"),
         ({"scheduler": {"scheduler_type": "inverse_sqrt"}}, "takes its time scale from warmup_steps"),
         ({"scheduler": {"scheduler_type": "exponential", "end_fraction": 0}}, "never reaches 0"),

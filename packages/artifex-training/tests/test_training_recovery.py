@@ -469,8 +469,9 @@ def test_the_command_that_a_failed_run_recommends_works(artifex, tmp_path):
     failed = artifex("train", "tiny-run", "-o", "run", *settings)
     assert failed.code == 2
     assert "the loss is not finite at step 3" in failed.err  # with this seed the bad example is in the third batch
-    *_, checkpoint, command = failed.err.splitlines()
+    *_, checkpoint, command, further_back = failed.err.splitlines()
     assert checkpoint.endswith("run/checkpoints/2; with a lower rate, for example:")
     assert command == "  artifex train --resume run --set training.optimizer.learning_rate=0.001"
+    assert further_back == "  should that fail too, delete run/checkpoints/2: it then goes on from step 1"
     again = artifex(*command.split()[1:], "--set", "data.dataset.bad_value=false")
     assert again.out.startswith("done: step 15")

@@ -77,7 +77,7 @@ def test_null_takes_a_field_back(tiny):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("seed", "write it as --set training.steps=1000"),
+        ("seed", "write it as --set training.log_every=10"),
         ("=3", "write it as"),
         ("training..steps=3", "write it as"),
         ("seed.x=3", "seed is 5, which has no fields"),

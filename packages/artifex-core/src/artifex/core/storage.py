@@ -27,7 +27,16 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError, U
 from artifex.core.factory import model_class
 from artifex.core.yamlio import dump_yaml, load_yaml
 
-__all__ = ["flat_weights", "load_model", "naming_file", "save_model", "set_weights", "write_atomically"]
+__all__ = [
+    "flat_weights",
+    "load_model",
+    "naming_file",
+    "read_weights",
+    "save_model",
+    "set_weights",
+    "write_atomically",
+    "write_weights",
+]
 
 FORMAT = "1"
 CONFIG_FILE = "config.yaml"
@@ -268,6 +277,28 @@ def _read_config(path: Path) -> tuple[Config, str]:
         raise UnknownNameError(f"{path}: {error}; {hint}") from error
     except ValidationError as error:
         raise RunError(explain(error, source=str(path))) from error
+
+
+def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a model's folder, or of any one safetensors file, under their names; no model is built.
+
+    Raises:
+        RunError: there is no such file, or it cannot be read.
+    """
+    path = Path(path)
+    file = path / WEIGHTS_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise RunError(f"{path} holds no weights: there is no file {file}")
+    try:
+        with safe_open(file, framework="np") as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise RunError(f"{file} cannot be read: {error}; it may be truncated") from error
+
+
+def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays under their names as one safetensors file, all or nothing, for :func:`read_weights`."""
+    write_atomically(path, save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
 
 
 def _read_weights(path: Path, kind: str) -> dict[str, np.ndarray]:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
         SchedulerConfig as SchedulerConfig,
         make_optimizer as make_optimizer,
     )
+    from artifex.training.parameter_groups import ParameterGroup as ParameterGroup
     from artifex.training.run_config import DataConfig as DataConfig, RunConfig as RunConfig, read_run_config as read_run_config
     from artifex.training.runs import Run as Run, build_run as build_run, load_run as load_run
     from artifex.training.trainer import Trainer as Trainer, TrainerConfig as TrainerConfig
+    from artifex.training.weights import InitFrom as InitFrom
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
@@ -27,8 +29,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ArrayLoader": "artifex.training.loaders",
         "Callback": "artifex.training.callbacks",
         "GrainLoader": "artifex.training.loaders",
+        "InitFrom": "artifex.training.weights",
         "Objective": "artifex.core.objectives",
         "OptimizerConfig": "artifex.training.optimizers",
+        "ParameterGroup": "artifex.training.parameter_groups",
         "Run": "artifex.training.runs",
         "RunConfig": "artifex.training.run_config",
         "SchedulerConfig": "artifex.training.optimizers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
@@ -140,12 +141,16 @@ def _train(built: Run, folder: Path, *, resume: bool) -> None:
         metrics = built.start(folder, resume=resume)
     except KeyboardInterrupt:
         kept = latest_step(folder / CHECKPOINTS)
-        _say(f"stopped at step {trainer.step}" + (f"; go on: artifex train --resume {folder}" if kept else ""), err=True)
+        go_on = f"; go on: artifex train --resume {shlex.quote(str(folder))}" if kept else ""
+        _say(f"stopped at step {trainer.step}{go_on}", err=True)
         raise
     if trainer.stop_reason is not None:
         _say(f"stopped at step {trainer.step}: {trainer.stop_reason}", err=True)
     figures = [f"{name} {value:.5g}" for name, value in metrics.items() if name.split("/")[-1] == "loss"]
     _say("  ".join([f"done: step {trainer.step}", *figures]))
+    best = int(metrics.get("best_step", trainer.step))
+    if best != trainer.step:
+        _say(f"  the model is that of step {best}, of the best evaluation")
     for what in ("samples", "model"):
         if (folder / what).is_dir():
             _say(f"  {what}: {folder / what}")

@@ -106,7 +106,7 @@ def _advice(run: Run, hardware: HardwareSpecs) -> str:
     trainer = run.trainer
 
     def usage(sharding: ShardingConfig, accumulate: int) -> MemoryUsage | None:
-        config = replace(trainer.config, accumulate=accumulate)
+        config = replace(trainer.config, accumulate=accumulate, lora=None)  # which the model has got
         options = {"seed": trainer.seed, "modality": trainer.modality, "objectives": trainer.objectives}
         return Trainer(trainer.model, config, mesh=sharding, **options).memory(run.train)
 

@@ -125,14 +125,16 @@ def read_sums(state: TrainState, layout: TrainState, step: int) -> tuple[dict[st
     """
     found: Any = jax.device_get((state.sums, state.bad_step, all_finite(state.params)))
     sums, bad_step, finite = found
-    advice = "try a lower learning rate, optimizer.clip_norm, or look for bad values in the data"
+    advice = "try a lower optimizer.learning_rate, optimizer.clip_norm, or look for bad values in the data"
     if bad_step >= 0:
         bad = (name for name, value in sums.items() if not np.all(np.isfinite(value.total)))
         terms = ", ".join(name for name in bad if name.split("/")[-1] != GRAD_NORM)
         raise NonFiniteLossError(f"the loss is not finite at step {int(bad_step)} (terms: {terms}); {advice}")
     if not finite:
         raise NonFiniteLossError(
-            f"the parameters are not finite after step {step}, though the loss was: a gradient was not; {advice}"
+            f"the parameters are not finite after step {step}, though the loss was: a gradient was not; "
+            "optimizer.clip_value bounds one that is infinite, and one that is no number comes from a square root, a logarithm "
+            "or a division at 0 in the loss"
         )
     fresh = state.replace(sums=put_global(jax.tree.map(np.zeros_like, sums), layout.sums))
     return means({name: value for name, value in sums.items() if np.any(value.weight)}), fresh

@@ -1,4 +1,8 @@
-"""Optimisers: any of optax's by name, with a learning-rate schedule, clipping and masked weight decay."""
+"""Optimisers: any of optax's by name, with a learning-rate schedule, clipping, masked weight decay and groups of parameters.
+
+Their state has one structure whatever is set beside the optimiser's type and options: a run that is resumed may clip, decay or
+follow another schedule than it did before.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import jax
 from pydantic import Field
 
 from artifex.core.config import Config, config
+from artifex.training.parameter_groups import ParameterGroup, group_of
 
 __all__ = ["OptimizerConfig", "SchedulerConfig", "learning_rate", "make_optimizer"]
 
@@ -78,6 +83,8 @@ class OptimizerConfig(Config):
     """Gradients of a greater global norm are scaled down to this one."""
     clip_value: Positive | None = None
     """Every entry of the gradient is clipped to plus or minus this."""
+    groups: tuple[ParameterGroup, ...] = ()
+    """Parameters with learning rates of their own, and frozen ones."""
 
     def __post_init__(self) -> None:
         factory = _factory(self.optimizer_type)
@@ -152,29 +159,60 @@ def learning_rate(config: OptimizerConfig, total_steps: int) -> Callable[[Any], 
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> Any:
-    """The optax transformation that ``config`` describes, for a run of ``total_steps``: clip, then step and decay."""
+    """The optax transformation that ``config`` describes, for a run of ``total_steps``: clip, then step and decay.
+
+    Every part always has its place, so that the state's structure does not depend on what is set.
+    """
     import optax
 
     factory = _factory(config.optimizer_type)
     arguments: dict[str, Any] = dict(config.options)
-    mask = partial(jax.tree.map, lambda p: p.ndim >= 2) if config.decay_mask == "matrices" else None
+    mask = partial(jax.tree.map, lambda p: p.ndim >= 2) if config.decay_mask == "matrices" else _everything
     own_decay = {"weight_decay", "mask"} <= inspect.signature(factory).parameters.keys()
     if own_decay:
         arguments |= {"weight_decay": config.weight_decay, "mask": mask}
-    chain = []
-    if config.clip_value is not None:
-        chain.append(optax.clip(config.clip_value))
-    if config.clip_norm is not None:
-        chain.append(optax.clip_by_global_norm(config.clip_norm))
-    # a plain number where it is one: not every optimiser takes a schedule
-    constant = config.scheduler.scheduler_type == "constant" and config.scheduler.warmup_steps == 0
-    chain.append(factory(config.learning_rate if constant else learning_rate(config, total_steps), **arguments))
-    if config.weight_decay and not own_decay:
-        chain.append(_decoupled_decay(config.weight_decay, learning_rate(config, total_steps), mask))
-    return chain[0] if len(chain) == 1 else optax.chain(*chain)
+    rate = learning_rate(config, total_steps)
+    return optax.chain(
+        optax.identity() if config.clip_value is None else optax.clip(config.clip_value),
+        optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm),
+        factory(rate if _takes_schedule(factory) or not _is_constant(config) else config.learning_rate, **arguments),
+        _decoupled_decay(0.0 if own_decay else config.weight_decay, rate, mask),
+        _in_groups(config),
+    )
 
 
-def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Callable[[Any], Any] | None) -> Any:
+def _everything(params: Any) -> Any:
+    return jax.tree.map(lambda _: True, params)
+
+
+def _is_constant(config: OptimizerConfig) -> bool:
+    return config.scheduler.scheduler_type == "constant" and config.scheduler.warmup_steps == 0
+
+
+def _takes_schedule(factory: Callable[..., Any]) -> bool:
+    """Whether the learning rate may be a function of the step, as optax declares it."""
+    import optax
+
+    declared = inspect.signature(factory, eval_str=True).parameters["learning_rate"].annotation
+    return declared in (optax.ScalarOrSchedule, optax.ScalarOrSchedule | None)
+
+
+def _in_groups(config: OptimizerConfig) -> Any:
+    """Scale each update by its group's learning rate over the optimiser's; those of frozen parameters vanish."""
+    import optax
+
+    def scaled(path: Any, update: Any) -> Any:
+        group = group_of(jax.tree_util.keystr(path, simple=True, separator="."), config.groups)
+        if group is None:
+            return update
+        if group.learning_rate is None:
+            return jax.numpy.zeros_like(update)
+        return (group.learning_rate / config.learning_rate * update).astype(update.dtype)
+
+    return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(scaled, updates))
+
+
+def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Callable[[Any], Any]) -> Any:
     r"""Add :math:`-\eta_t \lambda \theta` to any optimiser's update (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
     import optax
 
@@ -183,9 +221,9 @@ def _decoupled_decay(weight_decay: float, rate: Callable[[Any], Any], mask: Call
         return optax.ScaleByScheduleState(count=jax.numpy.zeros([], jax.numpy.int32))
 
     def update(updates: Any, state: Any, params: Any) -> Any:
-        decays = mask(params) if mask else jax.tree.map(lambda _: True, params)
-        factor = rate(state.count) * weight_decay
-        updates = jax.tree.map(lambda u, p, m: u - (factor * p).astype(u.dtype) if m else u, updates, params, decays)
+        if weight_decay:
+            factor = rate(state.count) * weight_decay
+            updates = jax.tree.map(lambda u, p, m: u - (factor * p).astype(u.dtype) if m else u, updates, params, mask(params))
         return updates, optax.ScaleByScheduleState(count=state.count + 1)
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]

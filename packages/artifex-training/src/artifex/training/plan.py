@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+from flax import nnx
 
 from artifex.core.hardware import HardwareDetector, MemoryUsage
 from artifex.core.objectives import Objective, WeightedMean, optimizer_names
@@ -15,9 +16,10 @@ from artifex.training.checks import check_average, check_parameters
 from artifex.training.feed import Feed
 from artifex.training.loaders import Loader, batch_shapes
 from artifex.training.optimizers import learning_rate, make_optimizer
+from artifex.training.parameter_groups import check_groups, frozen_by_objective, frozen_names
 from artifex.training.placement import Placement
 from artifex.training.seeds import key_for
-from artifex.training.state import Arrays, Flat, ModelParts, StateForm, TrainState, Variables
+from artifex.training.state import Arrays, Flat, ModelParts, StateForm, TrainState, Variables, dotted
 from artifex.training.step import Program
 from artifex.training.trainer_config import TrainerConfig
 
@@ -53,7 +55,11 @@ class Plan:
         seed: int,
         all_owned: bool = True,
     ):
-        self.parts = ModelParts(model, lambda name: not all_owned and not any(o.owns(name) for o in objectives))
+        names = dotted(nnx.state(model, nnx.Param))
+        check_groups(config, objectives, names)
+        kept = frozen_names(config, objectives, names)
+        unowned = set() if all_owned else {name for name in names if not any(o.owns(name) for o in objectives)}
+        self.parts = ModelParts(model, (kept | unowned).__contains__)
         check_parameters(self.parts.shapes.params, model, objectives)
         self.total_steps = config.total_steps(loader.steps_per_epoch)
         check_average(config.ema_parameters, self.parts.shapes.params)
@@ -73,6 +79,7 @@ class Plan:
             precision=config.precision,
             remat=config.remat,
             norm_every=max(1, config.log_every // NORMS),
+            frozen=frozen_by_objective(config, objectives, names),
         )
         self.shapes = self.program.shapes(batch_shapes(loader))
         self.form = StateForm(self.shapes)

@@ -29,6 +29,7 @@ __all__ = [
     "is_first",
     "is_multiprocess",
     "joined",
+    "on_host",
     "put_global",
     "start_processes",
 ]
@@ -152,6 +153,17 @@ def gathered(tree: Any) -> Any:
         return np.asarray(array)
 
     return jax.tree.map(fetch, tree)  # one array at a time, so that the devices hold no second whole model
+
+
+def on_host(tree: Any) -> Any:
+    """Copies of whole arrays in the host's memory, whatever becomes of the arrays. In several processes all have to ask."""
+
+    def copy(array: jax.Array) -> Any:
+        if jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return jax.device_put(array, array.sharding, may_alias=False)
+        return np.array(gathered(array))  # on a CPU what is gathered is the very memory of the array
+
+    return jax.tree.map(copy, tree)
 
 
 def ask_first(question: Callable[[], str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from flax import nnx
 
 from artifex.core.errors import InvalidInputError
+from artifex.core.patterns import matches
 
 __all__ = ["named_modules", "rematerialise"]
 
@@ -22,8 +22,7 @@ def rematerialise(model: nnx.Module, patterns: Sequence[str]) -> None:
     """
     modules = dict(named_modules(model))
     for pattern in patterns:
-        # a star stands for one name, so that `layers.*` means the blocks and not also everything inside them
-        found = [n for n in modules if n.count(".") == pattern.count(".") and fnmatch.fnmatchcase(n, pattern)]
+        found = [name for name in modules if matches(pattern, name)]  # `layers.*` is the blocks, not what is inside them
         if not found:
             known = ", ".join(list(modules)[:12]) + (" ..." if len(modules) > 12 else "")
             raise InvalidInputError(f"remat: {pattern!r} names no module; the model has {known or 'none'}")

@@ -17,7 +17,7 @@ from artifex.core.errors import InvalidInputError, RunError
 from artifex.core.mesh import ShardingConfig
 from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
-from artifex.training.trainer import TrainerConfig
+from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config", "with_absolute_paths"]
 
@@ -123,7 +123,7 @@ def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
         path, equals, value = setting.partition("=")
         keys = path.strip().split(".")
         if not equals or not all(keys):
-            raise InvalidInputError(f"--set {setting!r} cannot be read; write it as --set training.steps=1000")
+            raise InvalidInputError(f"--set {setting!r} cannot be read; write it as --set training.log_every=10")
         place: Any = fields
         for i, key in enumerate(keys[:-1]):
             place = _child(place, key, ".".join(keys[: i + 1]), setting)

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from artifex.core.config import Config
 from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
+from artifex.core.lora import merge_lora
 from artifex.core.mesh import ShardingConfig, devices_for
 from artifex.core.objectives import value_of
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
@@ -29,7 +31,7 @@ from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import Training, run_folder
-from artifex.training.checkpoints import CHECKPOINTS, Checkpoints, latest_step
+from artifex.training.checkpoints import CHECKPOINTS, latest_step
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
@@ -41,11 +43,9 @@ from artifex.training.run_lock import LOCK_FILE
 from artifex.training.seeds import key_for
 from artifex.training.state import ModelParts, Variables
 from artifex.training.trainer import Trainer
+from artifex.training.weights import MODEL, checkpoint_weights
 
 __all__ = ["Run", "build_run", "can_resume", "check_folder", "load_run", "new_folder"]
-
-MODEL = "model"
-"""Sub-folder of a run."""
 
 
 @dataclass(slots=True)
@@ -80,19 +80,34 @@ class Run:
         except NonFiniteLossError as error:
             if latest_step(checkpoints) is None:
                 raise
-            raise NonFiniteLossError(f"{error}; with a lower rate, for example:\n  {self._more_slowly(folder)}") from error
+            advice = f"with a lower rate, for example:\n  {self._more_slowly(folder)}{_and_further_back(checkpoints)}"
+            raise NonFiniteLossError(f"{error}; {advice}") from error
 
     def _more_slowly(self, folder: Path) -> str:
-        """The command that goes on with a tenth of the learning rate."""
+        """The command that goes on with a tenth of every learning rate."""
         training = self.config.training
         optimizers = {f"optimizers.{name}": o for name, o in training.optimizers.items()} or {"optimizer": training.optimizer}
-        settings = (f"--set training.{name}.learning_rate={o.learning_rate / 10:g}" for name, o in optimizers.items())
-        return f"artifex train --resume {folder} {' '.join(settings)}"
+        rates = {name: o.learning_rate for name, o in optimizers.items()} | {
+            f"{name}.groups.{i}": group.learning_rate
+            for name, o in optimizers.items()
+            for i, group in enumerate(o.groups)
+            if group.learning_rate is not None
+        }
+        settings = (f"--set training.{name}.learning_rate={rate / 10:g}" for name, rate in rates.items())
+        return f"artifex train --resume {shlex.quote(str(folder))} {' '.join(settings)}"
 
     def is_finished(self, folder: Path) -> bool:
         """Whether ``folder`` holds this run at or past its last step."""
         total = self.config.training.total_steps(self.train.steps_per_epoch)
         return _has_model(folder) and (latest_step(folder / CHECKPOINTS) or 0) >= total
+
+
+def _and_further_back(checkpoints: Path) -> str:
+    """What to do where the newest checkpoint is of numbers that had begun to run away; empty without an earlier one."""
+    *_, earlier, newest = [0, 0, *sorted(int(path.name) for path in checkpoints.glob("*") if path.name.isdecimal())]
+    if not earlier:
+        return ""
+    return f"\n  should that fail too, delete {checkpoints / str(newest)}: it then goes on from step {earlier}"
 
 
 class _Record(Callback):
@@ -117,6 +132,7 @@ class _Record(Callback):
             return
         model = trainer.evaluation_model()  # which takes all processes
         if is_first():
+            merge_lora(model)
             save_model(model, run_folder(trainer, "run") / MODEL)
 
 
@@ -134,7 +150,8 @@ def check_folder(output: Path) -> None:
         RunError: it is a file, holds something, or cannot be written.
     """
     if output.is_dir() and any(path.name != LOCK_FILE for path in output.iterdir()):  # which a process that was killed leaves
-        raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: artifex train --resume {output}")
+        go_on = f"artifex train --resume {shlex.quote(str(output))}"
+        raise RunError(f"{output} is not empty; choose a new folder, or go on with its run: {go_on}")
     nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RunError(f"the run folder {output} cannot be made: {nearest} is a file; choose another with --output")
@@ -193,24 +210,13 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     if latest_step(folder / CHECKPOINTS) is None:
         raise RunError(f"{folder} has neither a model nor a checkpoint: its run ended before its first one")
     model = create_model(run_config.model, rngs=nnx.Rngs(key_for(run_config.seed, "initialise")))
-    checkpoints = Checkpoints(folder / CHECKPOINTS)
-    weights = evaluation_weights(checkpoints.arrays("params", "model_state", "ema")[1])
-    set_weights(model, weights | checkpoints.frozen_arrays())
+    set_weights(model, checkpoint_weights(folder))
     return run_config, _evaluating(model), modality
 
 
 def _evaluating(model: Any) -> Any:
     """The model without dropout, and with running averages in the place of a batch's own."""
     return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
-
-
-def evaluation_weights(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a training state's arrays by dotted name, the model's weights to evaluate: averaged parameters where there are any."""
-    by_part: dict[str, dict[str, Any]] = {"params": {}, "model_state": {}, "ema": {}}
-    for name, array in arrays.items():
-        part, _, key = name.partition(".")
-        by_part[part][key] = array
-    return by_part["params"] | by_part["ema"] | by_part["model_state"]
 
 
 def _has_model(folder: Path) -> bool:
@@ -303,8 +309,10 @@ def _read(dataset: Any, split: str) -> Any:
 def _check_alike(dataset: Any, train: Loader, evaluation: Any, split: str) -> None:
     """Held-out examples have to look like those that are trained on; found out now, not at the first evaluation."""
     if _length(evaluation) == 0:
+        others = ", ".join(other for other in dataset.splits if other != split)
         raise DataError(
-            f"split {split!r} of {type(dataset).__name__} has no examples; leave data.evaluation_split out, or name another"
+            f"split {split!r} of {type(dataset).__name__} has no examples; "
+            f"set data.evaluation_split to another (it has {others})"
         )
     held_out = next(as_loader(evaluation, batch_size=1, seed=0).one_pass())
     found, expected = (f"{batch['x'].dtype}{list(batch['x'].shape[1:])}" for batch in (held_out, next(train.one_pass())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any, TypeAlias
@@ -46,6 +46,7 @@ class Program:
             are. What is cast of a batch is for the objective to say.
         remat: patterns of names of modules that compute their activations again in the backward pass.
         norm_every: steps between two looks at the norms of the gradients.
+        frozen: for each objective, names of its parameters that it does not descend.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Program:
         precision: str | None = None,
         remat: Sequence[str] = (),
         norm_every: int = 1,
+        frozen: Sequence[Collection[str]] = (),
     ):
         self.parts, self.objectives, self.optimizers = parts, tuple(objectives), tuple(optimizers)
+        self._frozen = tuple(frozen) or ((),) * len(self.objectives)
         names = optimizer_names(self.objectives)
         self._optimizer_of = [names.index(o.optimizer_name) for o in self.objectives]
         self._prepare, self._key, self._ema_decay = prepare, key, ema_decay
@@ -107,9 +110,9 @@ class Program:
 
     def owned(self, index: int, flat: Flat) -> Flat:
         """Those entries of ``flat`` that objective ``index`` descends."""
-        owned = {name: leaf for name, leaf in flat.items() if self.objectives[index].owns(name)}
+        objective, frozen = self.objectives[index], self._frozen[index]
+        owned = {name: leaf for name, leaf in flat.items() if objective.owns(name) and name not in frozen}
         if not owned:
-            objective = self.objectives[index]
             raise InvalidInputError(
                 f"objective {objective.name!r} descends parameters below {objective.parameters!r}, but the model has none there"
             )

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from artifex.core.errors import RunError
 from artifex.core.extensions import ModelExtension
 from artifex.core.hardware import MemoryUsage
+from artifex.core.lora import add_lora
 from artifex.core.mesh import ShardingConfig
 from artifex.core.objectives import Objective
 from artifex.core.protocols import DataInitialized, ModalityProtocol
@@ -37,6 +38,7 @@ from artifex.training.seeds import key_for
 from artifex.training.session import Session
 from artifex.training.state import Arrays, Flat, StateForm, TrainState, Variables
 from artifex.training.trainer_config import TrainerConfig
+from artifex.training.weights import load_weights
 
 __all__ = ["Trainer", "TrainerConfig"]
 
@@ -92,6 +94,8 @@ class Trainer:
         self._placement = Placement(mesh)
         self.mesh = self._placement.mesh
         check_config(config, model, shards=self._placement.shards)
+        if config.lora is not None:
+            add_lora(model, config.lora, rngs=nnx.Rngs(key_for(seed, "lora")))
         self.model, self.config, self.seed, self.modality = model, config, seed, modality
         self.folder = None if folder is None else Path(folder)
         self.callbacks = tuple(callbacks)
@@ -108,6 +112,7 @@ class Trainer:
         self.arrays: Arrays | None = None
         self.frozen: Flat = {}
         self.loader: Loader | None = None
+        self._init_from = config.init_from
 
     @property
     def total_steps(self) -> int:
@@ -146,6 +151,9 @@ class Trainer:
         loader = self.loader = self._training_loader(train)
         held_out = None if evaluation is None else (self._held_out(evaluation), self._placement, key_for(self.seed, "evaluate"))
         callbacks = [c for c in self.callbacks if is_first() or not c.first_process_only]
+        if resume is None:
+            self._take_weights()
+        self._init_from = None  # a second training starts from the trained model
         with Session(self.folder, self._checkpoint_folder if resume is None else Path(resume)) as session:
             stopper = StopBetweenSteps()  # asked last at each step, and the last to end: nothing else is cut off by a signal
             session.start(stopper, self)  # before the step is compiled, which may take long
@@ -189,6 +197,7 @@ class Trainer:
     def _new_plan(self, loader: Loader) -> Plan:
         """Plan a training, of which nothing is done yet."""
         self.step, self.stop_reason, self.metrics, self.arrays, self.frozen, self._before = 0, None, {}, None, {}, None
+        self._chosen: Mapping[str, Flat] = {}
         self.plan = Plan(
             self.model,
             self.config,
@@ -207,9 +216,16 @@ class Trainer:
         ``from_data``: let a model that follows :class:`artifex.core.protocols.DataInitialized`, and has not done so, initialise
         itself from the loader's next batch. The loader's position stays.
         """
+        self._take_weights()
         plan = self._new_plan(loader)
         feed = Feed(loader, self._placement) if from_data and _starts_from_data(self.model) else None
         self.state, self.frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)), feed)
+
+    def _take_weights(self) -> None:
+        """Give the model the weights that it is to start from, once."""
+        init, self._init_from = self._init_from, None
+        if init is not None:
+            load_weights(self.model, init)
 
     def _first_state(self, plan: Plan, variables: Variables, feed: Feed | None = None) -> tuple[TrainState, Flat]:
         """The state before the first step and the frozen arrays, from the model's ``variables``, whose memory they take over.
@@ -244,11 +260,24 @@ class Trainer:
         assert self.plan is not None
         parts, layout = self.plan.parts, self.plan.layout
         if ended_alike(error) and self.state is not None and self.is_sound():
-            reached = self.state.params, self.state.model_state, self.frozen
+            state = self._with_chosen(self.state)
+            self.state, self._chosen = state, {}
+            reached = state.params, state.model_state, self.frozen
             parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
         elif self._before is not None:
             parts.write_back(self.model, *put_global(self._before, (layout.params, layout.model_state)), self.frozen)
         self._before = None
+
+    def choose(self, variables: Mapping[str, Flat]) -> None:
+        """Hand these ``params``, ``model_state`` and ``ema`` on at the end, instead of those that were reached.
+
+        The model, :meth:`evaluation_model` and, once :meth:`fit` is over, the state have them; checkpoints do not.
+        """
+        self._chosen = variables
+
+    def _with_chosen(self, state: TrainState) -> TrainState:
+        assert self.plan is not None
+        return state.replace(**{k: put_global(v, getattr(self.plan.layout, k)) for k, v in self._chosen.items()})
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Averages of every scalar of the objective over all of ``data``, for the state that :meth:`fit` reached.
@@ -284,7 +313,8 @@ class Trainer:
         """
         model = nnx.clone(self.model)
         if self.plan is not None and self.state is not None:
-            reached = self.state.averaged, self.state.model_state, self.frozen
+            state = self._with_chosen(self.state)
+            reached = state.averaged, state.model_state, self.frozen
             self.plan.parts.write_back(model, *(gathered(reached) if is_multiprocess() else _copies(reached)))
         return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
 

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from artifex.core.config import Config, config
+from artifex.core.lora import LoRAConfig
 from artifex.training.optimizers import OptimizerConfig
+from artifex.training.weights import InitFromField
 
 __all__ = ["TrainerConfig"]
 
@@ -28,6 +30,12 @@ class TrainerConfig(Config):
     optimizers: dict[str, OptimizerConfig] = dataclasses.field(default_factory=dict, hash=False)
     """Optimisers of single objectives of a model that has several, by the optimiser's name: the objective's (``generator``),
     unless it descends with another one's."""
+    init_from: InitFromField = None
+    """Weights to start from: a run folder, a model's folder or a safetensors file, and how its names become this model's. A run
+    that is resumed has its own."""
+    lora: LoRAConfig | None = None
+    """Train low-rank updates of linear layers and leave everything else as it is. A run saves the plain model, updates added;
+    the model that was given to the Trainer is adapted when that is made, and :func:`artifex.core.lora.merge_lora` merges it."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay d of a moving average of the parameters, min(d, (1 + t) / (10 + t)) after t moves of them. It serves for
     evaluation, for samples and for the model that a run saves; the model that was given to the Trainer gets the parameters

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artifex.training.checkpoints import Checkpoints
     from artifex.training.figures import Figures
     from artifex.training.loaders import Loader
-    from artifex.training.state import TrainState
+    from artifex.training.state import Flat, TrainState
     from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["Callback", "Training", "run_folder"]
@@ -74,6 +74,10 @@ class Training(Protocol):
 
     def evaluation_model(self) -> Any:
         """A copy of the model with the variables to evaluate. In several processes all have to ask for it."""
+        ...
+
+    def choose(self, variables: Mapping[str, Flat]) -> None:
+        """Hand these ``params``, ``model_state`` and ``ema`` on at the end, instead of those that were reached."""
         ...
 
     def save_checkpoint(self, checkpoints: Checkpoints) -> None:
