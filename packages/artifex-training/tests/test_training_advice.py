@@ -368,7 +368,7 @@ def test_a_model_without_an_objective_is_given_one():
 
 def test_optimizers_of_objectives_that_there_are_not():
     said = refused(fit, optimizers={"generator": {}})
-    known = re.search(r"the model's objectives are '(.*)'$", said)[1]
+    known = re.search(r"the model's optimisers are '(.*)'$", said)[1]
     fit(optimizers={known: {}})
 
 
