@@ -33,6 +33,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint", "types"]
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")  # the interpreters are the ones that are here
+# Importing JAX takes three times as long where what Python has compiled may not be kept, and the tests start many processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CACHE / "pycache"))  # also for installed packages: uv compiles nothing
 
 
 def distributions() -> dict[str, Path]:
