@@ -1,9 +1,10 @@
 """The documents are tested by the code: README files and ``docs/``.
 
 Python blocks run as they stand, block after block, with names of their own for each document: in this process, which has
-imported JAX already, and at night (as always those in ``FRESH``) in one that has not. A block whose first line is a comment with
-a file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a ``# pyproject.toml``
-all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and tests run.
+imported JAX already, and at night (as always those in ``FRESH``) in one that has not. A block whose first line is a comment
+with a file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a
+``# pyproject.toml`` all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and tests
+run.
 """
 
 from __future__ import annotations
@@ -123,10 +124,12 @@ def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
 def command(*arguments: str) -> None:
     """The ``artifex`` command; it has to succeed."""
+    code: object = 0
     try:
         cli_main(list(arguments))
     except SystemExit as end:
-        assert not end.code, f"artifex {' '.join(arguments)}: exit code {end.code}"
+        code = end.code
+    assert not code, f"artifex {' '.join(arguments)}: exit code {code}"
 
 
 @pytest.mark.parametrize("name", [name for name in programs if name not in FRESH])
@@ -135,7 +138,9 @@ def test_python_blocks_run(name: str, tmp_path: Path, run_here: Callable[[str, s
     run_here(in_place(contents[name]), name)
 
 
-@pytest.mark.parametrize("name", [name if name in FRESH else pytest.param(name, marks=pytest.mark.nightly) for name in programs])
+@pytest.mark.parametrize(
+    "name", [name if name in FRESH else pytest.param(name, marks=pytest.mark.nightly) for name in programs]
+)
 def test_python_blocks_run_in_a_fresh_process(name: str, tmp_path: Path) -> None:
     write_files(contents[name], tmp_path)
     program = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec'), {'__name__': '__main__'})"

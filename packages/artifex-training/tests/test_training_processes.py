@@ -238,6 +238,7 @@ def test_processes_run_ahead_of_their_devices(pair, tiny, tmp_path):
     assert_one_curve(curve(two.folder / "run"), curve(tmp_path / "one"))
 
 
+@pytest.mark.nightly
 def test_a_signal_to_one_process_stops_both_at_one_step(pair, tiny, tmp_path):
     """Each reads its own part of every batch; what they reached on eight devices, they go on from with one device each."""
     changes = {"data__dataset__read_singly": True, "training__evaluate_every": 10**9}

@@ -165,6 +165,7 @@ def everything(folder):
     return {"step": step} | {name: np.asarray(array).tobytes() for name, array in arrays.items()}
 
 
+@pytest.mark.nightly
 def test_a_real_kill_and_resume_by_the_command_line(tiny, tmp_path):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     finish(start(tiny, whole, "tiny-run", "-o", "whole"))

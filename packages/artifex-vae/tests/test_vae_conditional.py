@@ -81,8 +81,8 @@ def test_the_gradient_reaches_every_parameter(kind: str):
     def loss(model: ConditionalVAE) -> jax.Array:
         return model.loss_fn({"x": X}, model(X, label=LABELS, rngs=nnx.Rngs(1)))["loss"]
 
-    gradients = jax.tree.leaves(nnx.grad(loss)(make(kind)))
-    assert all(bool(jnp.any(g != 0)) for g in gradients)
+    gradients = jax.tree.leaves(nnx.jit(nnx.grad(loss))(make(kind)))
+    assert all(np.any(g) for g in gradients)
 
 
 def test_the_bound_of_many_samples_lies_above_the_elbo():

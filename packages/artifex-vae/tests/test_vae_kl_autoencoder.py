@@ -158,6 +158,7 @@ def test_the_config_says_what_is_wrong(changes: dict, message: str):
         CONFIG.replace(**changes)
 
 
+@pytest.mark.nightly
 def test_digits_come_back():
     """100 steps halve the absolute error of the best constant image; 32 latents stand for 64 pixels."""
     from sklearn.datasets import load_digits
