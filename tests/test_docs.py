@@ -3,8 +3,8 @@
 Python blocks run as they stand, block after block, with names of their own for each document: in this process, which has
 imported JAX already, and at night (as always those in ``FRESH``) in one that has not. A block whose first line is a comment
 with a file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a
-``# pyproject.toml`` all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and tests
-run.
+``# pyproject.toml`` all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and
+tests run.
 """
 
 from __future__ import annotations
