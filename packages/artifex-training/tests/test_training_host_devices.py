@@ -217,9 +217,8 @@ def pool_size(monkeypatch):
             monkeypatch.delenv(name)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        flags = SimpleNamespace(
-            jax_num_cpu_devices=int(environment.get("JAX_NUM_CPU_DEVICES", -1)), update=lambda *change: None
-        )
+        chosen = int(environment.get("JAX_NUM_CPU_DEVICES", -1))
+        flags = SimpleNamespace(jax_num_cpu_devices=chosen, update=lambda *change: None)
         monkeypatch.setattr(host_devices, "jax", SimpleNamespace(config=flags))
         host_devices.set_cpu_devices(devices)
         return os.environ.get("NPROC")
