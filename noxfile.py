@@ -142,7 +142,7 @@ def changed_since(commit: str) -> list[str]:
     """Distributions with a file that differs from ``commit``; all, where that cannot be told or what they share differs."""
     found = git("diff", "--name-only", commit, "--")
     files = None if found is None else [ROOT / line for line in found.splitlines()]
-    if files is None or any(ROOT / name in files for name in ("constraints.txt", "noxfile.py", "pyproject.toml")):
+    if files is None or any(ROOT / name in files for name in ("constraints.txt", "pyproject.toml")):
         return list(DISTRIBUTIONS)
     names = {folder: name for name, folder in DISTRIBUTIONS.items()}
     touched = {next((names[folder] for folder in file.parents if folder in names), "") for file in files}
