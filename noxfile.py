@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 import tomllib
@@ -33,6 +34,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint", "types"]
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")  # the interpreters are the ones that are here
+# Importing JAX takes three times as long where what Python has compiled may not be kept, and the tests start many processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CACHE / "pycache"))  # also for installed packages: uv compiles nothing
 
 
 def distributions() -> dict[str, Path]:
@@ -117,6 +121,38 @@ def alone(session: nox.Session, name: str) -> None:
         settings = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(elsewhere), "-o", "cache_dir=.pytest_cache")
         with session.chdir(elsewhere):
             session.run("pytest", *settings, str(elsewhere), *session.posargs, env=compilation_cache())
+
+
+@nox.session(requires=["wheels"])
+def changed(session: nox.Session) -> None:
+    """``alone`` for each distribution that has changed since main or, on main, its last commit; ``-- HEAD~3`` for another."""
+    names = changed_since(session.posargs[0] if session.posargs else base())
+    session.log(f"changed: {', '.join(names) or 'no distribution'}")
+    for name in names:
+        session.notify(f"alone({name})", posargs=())
+
+
+def base() -> str:
+    """Where this work began: where it left main, or the commit before the last."""
+    meeting, here = git("merge-base", "HEAD", "origin/main"), git("rev-parse", "HEAD")
+    return meeting if meeting and meeting != here else "HEAD~1"
+
+
+def changed_since(commit: str) -> list[str]:
+    """Distributions with a file that differs from ``commit``; all, where that cannot be told or what they share differs."""
+    found = git("diff", "--name-only", commit, "--")
+    files = None if found is None else [ROOT / line for line in found.splitlines()]
+    if files is None or any(ROOT / name in files for name in ("constraints.txt", "pyproject.toml")):
+        return list(DISTRIBUTIONS)
+    names = {folder: name for name, folder in DISTRIBUTIONS.items()}
+    touched = {next((names[folder] for folder in file.parents if folder in names), "") for file in files}
+    return [name for name in DISTRIBUTIONS if name in touched]
+
+
+def git(*arguments: str) -> str | None:
+    """What git answers, or nothing where it fails: a shallow clone, say, or a commit that is not there."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 @nox.session

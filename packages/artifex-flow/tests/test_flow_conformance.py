@@ -26,11 +26,10 @@ OBSERVED = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
 
 TestMAF = conformance({"maf": (MAFConfig(**SMALL), POINTS, EXACT)})
 TestIAF = conformance({"iaf": (IAFConfig(**SMALL), POINTS, EXACT)})
-TestNeuralSplineFlow = conformance(
-    {
-        "autoregressive": (NeuralSplineFlowConfig(**SMALL, bins=4), POINTS, EXACT),
-        "coupling": (NeuralSplineFlowConfig(**SMALL, layer="coupling", bins=4), POINTS, EXACT),
-    }
+TestNeuralSplineFlow = conformance({"autoregressive": (NeuralSplineFlowConfig(**SMALL, bins=4), POINTS, EXACT)})
+# Every day the flow above stands for splines, and RealNVP for couplings; their bijection is in test_flow_bijections.py.
+TestSplineCoupling = pytest.mark.nightly(
+    conformance({"coupling": (NeuralSplineFlowConfig(**SMALL, layer="coupling", bins=4), POINTS, EXACT)})
 )
 TestRealNVP = conformance(
     {"real_nvp": (RealNVPConfig(input_dim=2, num_coupling_layers=2, coupling_network={"hidden_dims": (8,)}), POINTS, EXACT)}

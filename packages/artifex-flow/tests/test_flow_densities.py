@@ -59,7 +59,8 @@ def along(curve: Callable[[float], tuple[float, float]], noise: float, x: np.nda
     """The density of a blurred curve, its points evenly distributed on ``[0, 1]``."""
 
     def integrand(s: float) -> float:
-        return float(np.prod(scipy.stats.norm.pdf(x, curve(s), noise)))
+        a, b = curve(s)
+        return math.exp(-((x[0] - a) ** 2 + (x[1] - b) ** 2) / (2 * noise**2)) / (2 * math.pi * noise**2)
 
     return scipy.integrate.quad(integrand, 0, 1, limit=500, epsabs=1e-12, points=np.linspace(0, 1, 30))[0]
 

@@ -25,8 +25,19 @@ def test_its_head_gives_command_run_time_and_expected_figure(name: str) -> None:
     assert "Expect" in "".join(head)
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["traced", "compiled"])
+DAILY = {name.partition("-")[0]: name for name in reversed(PRESETS)}.values()
+"""One of each kind of model: presets of one kind differ in their data and in numbers."""
+
+
 @pytest.mark.parametrize("name", PRESETS)
+def test_it_is_a_run_file(name: str) -> None:
+    from artifex.training.run_config import read_run_config
+
+    assert read_run_config(name).name == name
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["traced", "compiled"])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in DAILY else pytest.mark.nightly) for n in PRESETS])
 def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bool) -> None:
     """What ``artifex train NAME --dry-run`` does, with small batches; every day as far as shapes tell."""
     from artifex.training.dry_run import dry_run

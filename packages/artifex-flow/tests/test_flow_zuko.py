@@ -63,17 +63,25 @@ def loaded(name: str, case: Arrays, dtype: str) -> tuple[Flow, dict[str, jax.Arr
     return model, {"condition": jnp.asarray(case["condition"], dtype)} if "conditional" in name else {}
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("float32", 2e-4)])
+@pytest.mark.parametrize(
+    ("name", "dtype", "tolerance"),
+    [(name, "float64", 1e-11) for name in NAMES]
+    + [pytest.param(n, "float32", 2e-4, marks=[] if n in ("maf", "nsf") else pytest.mark.nightly) for n in NAMES],
+)
 def test_the_density_is_zukos(name: str, case: Arrays, dtype: str, tolerance: float) -> None:
     model, condition = loaded(name, case, dtype)
     x = jnp.asarray(case["x"], dtype)
-    z, _ = model.forward(x, **condition)
-    log_prob = model.log_prob(x, **condition)
+
+    @jax.jit
+    def run(x: jax.Array, condition: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+        z, _ = model.forward(x, **condition)
+        return z, model.log_prob(x, **condition), model.inverse(z, **condition)[0]
+
+    z, log_prob, back = run(x, condition)
     assert log_prob.dtype == dtype
     np.testing.assert_allclose(z, case["z"], rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(log_prob, case["log_prob"], rtol=tolerance, atol=tolerance)
-    error = np.abs(model.inverse(z, **condition)[0] - x)
+    error = np.abs(np.asarray(back) - x)
     assert np.all(error < 10 * tolerance + lost_by_rounding(name, case, dtype)), error.max()
 
 
@@ -81,8 +89,13 @@ def lost_by_rounding(name: str, case: Arrays, dtype: str) -> np.ndarray:
     """How far off ``x`` comes back, all in float64, if ``z`` alone is rounded: up to 1.6e-3 where the flow is flat."""
     model, condition = loaded(name, case, "float64")
     x = jnp.asarray(case["x"], dtype).astype("float64")
-    z, _ = model.forward(x, **condition)
-    return np.abs(model.inverse(z.astype(dtype).astype("float64"), **condition)[0] - x)
+
+    @jax.jit
+    def there_and_back(x: jax.Array, condition: dict[str, jax.Array]) -> jax.Array:
+        z, _ = model.forward(x, **condition)
+        return model.inverse(z.astype(dtype).astype("float64"), **condition)[0]
+
+    return np.abs(np.asarray(there_and_back(x, condition)) - x)
 
 
 @pytest.mark.parametrize("name", ["maf_random"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jax import lax
 from artifex.core import host_limits
 from artifex.core.host_limits import whole_cores
 from artifex.core.testing import user_environment
+from artifex.training import host_devices
 from artifex.training.host_devices import WORTH_SPLITTING, advise, count_flops
 
 X, K = jax.ShapeDtypeStruct((8, 10, 12, 6), jnp.float32), jax.ShapeDtypeStruct((3, 5, 6, 4), jnp.float32)
@@ -204,19 +206,29 @@ def test_devices_do_not_starve_each_other_in_an_all_reduce(environment, devices)
     ],
     ids=["ours", "chosen for jax", "chosen for xla", "too small a pool"],
 )
-def test_there_are_threads_for_every_device(environment, chosen, least):
+def test_there_are_threads_for_every_device(pool_size, environment, chosen, least):
     assert int(pool_size(chosen, environment)) == whole_cores() + 2 * least
 
 
-def test_one_device_and_a_larger_pool_are_left_as_they_are():
-    assert pool_size(1, {}) == "None"
+def test_one_device_and_a_larger_pool_are_left_as_they_are(pool_size):
+    assert pool_size(1, {}) is None
     assert pool_size(2, {"NPROC": "1000"}) == "1000"
 
 
-def pool_size(devices, environment):
-    program = (
-        f"import os; from artifex.training.host_devices import *; set_cpu_devices({devices}); print(os.environ.get('NPROC'))"
-    )
-    variables = user_environment() | {"JAX_PLATFORMS": "cpu"} | environment
-    done = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+@pytest.fixture
+def pool_size(monkeypatch):
+    """The pool's size after a choice, by JAX's flag and the environment as a process of its own would have them."""
+
+    def read(devices, environment):
+        for name in ("NPROC", "XLA_FLAGS"):
+            monkeypatch.setenv(name, "")
+            monkeypatch.delenv(name)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        chosen = int(environment.get("JAX_NUM_CPU_DEVICES", -1))
+        flags = SimpleNamespace(jax_num_cpu_devices=chosen, update=lambda *change: None)
+        monkeypatch.setattr(host_devices, "jax", SimpleNamespace(config=flags))
+        host_devices.set_cpu_devices(devices)
+        return os.environ.get("NPROC")
+
+    return read

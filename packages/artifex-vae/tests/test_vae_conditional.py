@@ -81,8 +81,8 @@ def test_the_gradient_reaches_every_parameter(kind: str):
     def loss(model: ConditionalVAE) -> jax.Array:
         return model.loss_fn({"x": X}, model(X, label=LABELS, rngs=nnx.Rngs(1)))["loss"]
 
-    gradients = jax.tree.leaves(nnx.grad(loss)(make(kind)))
-    assert all(bool(jnp.any(g != 0)) for g in gradients)
+    gradients = jax.tree.leaves(nnx.jit(nnx.grad(loss))(make(kind)))
+    assert all(np.any(g) for g in gradients)
 
 
 def test_the_bound_of_many_samples_lies_above_the_elbo():
@@ -127,7 +127,7 @@ def test_a_class_that_is_none_does_not_train_in_silence():
     def loss(labels: jax.Array) -> jax.Array:
         return model.loss_fn({"x": X}, model(X, label=labels, rngs=nnx.Rngs(0)))["loss"]
 
-    assert jnp.isfinite(loss(LABELS))
+    assert np.isfinite(loss(LABELS))
     assert jnp.isnan(loss(LABELS.at[0].set(4)))
     assert jnp.isnan(loss(LABELS.at[0].set(-1)))
 
@@ -154,12 +154,12 @@ def test_the_config_wants_one_kind_of_condition(condition: dict):
 
 
 def test_digits_come_out_as_the_class_asked_for():
-    """A logistic regression trained on real digits reads 90 % of the generated ones as what was asked for; chance is 10 %.
+    """A nearest neighbour among real digits reads 90 % of the generated ones as what was asked for; chance is 10 %.
 
     99 % when this was written.
     """
     from sklearn.datasets import load_digits
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
 
     digits = load_digits()
     x, labels = np.float32(digits.images[..., None] >= 8), digits.target.astype(np.int32)
@@ -171,9 +171,9 @@ def test_digits_come_out_as_the_class_asked_for():
     )
     model = ConditionalVAE(config, rngs=nnx.Rngs(0))
     engine = pytest.importorskip("artifex.training")  # the distribution stands without it
-    training = engine.TrainerConfig(epochs=40, batch_size=100, optimizer={"learning_rate": 2e-3})
+    training = engine.TrainerConfig(epochs=15, batch_size=100, optimizer={"learning_rate": 4e-3})
     engine.Trainer(model, training, seed=0).fit({"x": x, "label": labels})  # the data set's own key is enough
     asked = np.arange(1000) % 10
     drawn = np.asarray(model.generate(1000, condition=jnp.asarray(asked), rngs=nnx.Rngs(1)))
-    reader = LogisticRegression(max_iter=2000).fit(x.reshape(-1, 64), labels)
+    reader = KNeighborsClassifier(3).fit(x.reshape(-1, 64), labels)
     assert reader.score(drawn.reshape(-1, 64), asked) > 0.9

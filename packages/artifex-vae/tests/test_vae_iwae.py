@@ -52,13 +52,13 @@ def test_loss_and_gradient_are_those_of_the_definition(k: int):
         "decoder": decoder.kernel[...],
         "decoder_bias": decoder.bias[...],
     }
-    value, expected = jax.value_and_grad(definition)(parameters, noise, X)
+    value, expected = jax.jit(jax.value_and_grad(definition))(parameters, noise, X)
 
     def loss(model: IWAE) -> jax.Array:
         return model.loss_fn({"x": X}, model(X, rngs=nnx.Rngs(1)))["loss"]
 
     assert_allclose(loss(model), value, rtol=1e-5)
-    grads = nnx.grad(loss)(model)
+    grads = nnx.jit(nnx.grad(loss))(model)
     found = {
         "encoder": grads["encoder"]["mlp"]["layers"][0]["kernel"][...],
         "encoder_bias": grads["encoder"]["mlp"]["layers"][0]["bias"][...],

@@ -64,9 +64,11 @@ def test_the_learned_scale_goes_to_the_mean_absolute_error():
     made, error = make(), 0.25
     outputs = {"parameters": X + error, "mean": jnp.zeros((4, 4, 3, 3)), "log_variance": jnp.zeros((4, 4, 3, 3))}
 
+    gradient_of = nnx.jit(nnx.grad(lambda model: model.loss_fn({"x": X}, outputs)["loss"]))
+
     def slope(scale: float) -> float:
         made.likelihood.log_scale[...] = np.log(scale)
-        gradient = nnx.grad(lambda model: model.loss_fn({"x": X}, outputs)["loss"])(made)
+        gradient = gradient_of(made)
         return float(gradient["likelihood"]["log_scale"][...])
 
     assert abs(slope(error)) < 1e-3  # of a sum of 70 terms
@@ -158,6 +160,7 @@ def test_the_config_says_what_is_wrong(changes: dict, message: str):
         CONFIG.replace(**changes)
 
 
+@pytest.mark.nightly
 def test_digits_come_back():
     """100 steps halve the absolute error of the best constant image; 32 latents stand for 64 pixels."""
     from sklearn.datasets import load_digits

@@ -95,8 +95,8 @@ def test_gradient_reaches_every_parameter(model: VAE, x: jax.Array):
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     gradients = jax.jit(jax.grad(lambda p: loss_of(nnx.merge(graphdef, p, rest), x, nnx.Rngs(1))))(params)
     for path, gradient in nnx.to_flat_state(gradients):
-        assert jnp.all(jnp.isfinite(gradient[...])), path
-        assert jnp.any(gradient[...] != 0), path
+        assert np.all(np.isfinite(gradient[...])), path
+        assert np.any(gradient[...]), path
 
 
 def test_every_parameter_has_logical_axes(model: VAE):
@@ -115,10 +115,10 @@ def test_same_seed_same_result_and_two_calls_differ(model: VAE, x: jax.Array):
     twin = create_model(model.config, rngs=nnx.Rngs(0))
     first, second = model(x)["z"], model(x)["z"]
     assert_array_equal(twin(x)["z"], first)
-    assert jnp.all(first != second)
+    assert np.all(first != second)
     assert_array_equal(model.generate(2, rngs=nnx.Rngs(3)), model.sample(2, rngs=nnx.Rngs(3)))
-    assert jnp.any(model.generate(2) != model.generate(2))
-    assert jnp.any(model.log_prob(x) != model.log_prob(x))
+    assert np.any(model.generate(2) != model.generate(2))
+    assert np.any(model.log_prob(x) != model.log_prob(x))
 
 
 def test_the_callers_streams_are_left_alone():
@@ -133,7 +133,7 @@ def test_the_callers_streams_are_left_alone():
 def test_reconstruct_decodes_the_posterior(model: VAE, x: jax.Array):
     assert_allclose(model.reconstruct(x), model.decode(model.encode(x).mean), rtol=1e-5, atol=1e-6)
     drawn = model.reconstruct(x, deterministic=False, rngs=nnx.Rngs(1))
-    assert jnp.any(drawn != model.reconstruct(x, deterministic=False, rngs=nnx.Rngs(2)))
+    assert np.any(drawn != model.reconstruct(x, deterministic=False, rngs=nnx.Rngs(2)))
 
 
 def test_reconstructing_from_the_mean_draws_nothing(model: VAE, x: jax.Array):
@@ -263,7 +263,7 @@ def test_save_and_load(model: VAE, x: jax.Array, tmp_path):
     assert loaded.config == model.config
     assert_array_equal(loaded.reconstruct(x), model.reconstruct(x))
     assert_array_equal(loaded(x, rngs=nnx.Rngs(1))["parameters"], model(x, rngs=nnx.Rngs(1))["parameters"])
-    assert jnp.any(loaded.generate(2) != loaded.generate(2))
+    assert np.any(loaded.generate(2) != loaded.generate(2))
 
 
 def test_abstract_model_costs_nothing(model: VAE):

@@ -144,7 +144,7 @@ def test_the_gradient_reaches_every_parameter():
     def loss(model: VQVAE) -> jax.Array:
         return model.loss_fn({"x": X}, model(X))["loss"]
 
-    assert all(bool(jnp.any(g != 0)) for g in jax.tree.leaves(nnx.grad(loss)(make())))
+    assert all(bool(np.any(g)) for g in jax.tree.leaves(nnx.jit(nnx.grad(loss))(make())))
 
 
 def test_training_moves_the_codebook_by_its_averages_and_evaluation_moves_nothing():

@@ -97,7 +97,7 @@ def test_batch_axes_are_kept(pairs: tuple[np.ndarray, np.ndarray]) -> None:
 
 def test_ssim_has_finite_gradients(pairs: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = (jnp.asarray(a, jnp.float32) / 255 for a in pairs)
-    assert jnp.isfinite(jax.grad(lambda a: ssim(a, y).sum())(x)).all()
+    assert np.isfinite(jax.grad(lambda a: ssim(a, y).sum())(x)).all()
 
 
 @pytest.mark.parametrize(

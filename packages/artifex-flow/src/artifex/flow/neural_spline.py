@@ -69,7 +69,7 @@ class NeuralSplineFlow(Flow):
 
     Example:
         >>> import jax.numpy as jnp
-        >>> model = NeuralSplineFlow(NeuralSplineFlowConfig(input_dim=2), rngs=nnx.Rngs(0))
+        >>> model = NeuralSplineFlow(NeuralSplineFlowConfig(input_dim=2, num_transforms=2), rngs=nnx.Rngs(0))
         >>> model.log_prob(jnp.zeros((3, 2))).shape, model.sample(5).shape
         ((3,), (5, 2))
     """
