@@ -9,6 +9,7 @@ import numpy as np
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
+from artifex.modalities.image.datasets.labels import as_labels
 from artifex.modalities.image.datasets.splits import ordered, require_split
 
 __all__ = ["Npz", "NpzConfig"]
@@ -94,9 +95,8 @@ class Npz:
 
     def _labels(self, stored: np.lib.npyio.NpzFile, key: str, n: int) -> np.ndarray:
         labels = self._read(stored, key)
-        if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
+        if labels.shape not in ((n,), (n, 1)):
             raise DataError(
-                f"{self.config.file}: {key!r} should hold {n} integers, one for each image, but is {labels.dtype} of "
-                f"shape {labels.shape}"
+                f"{self.config.file}: {key!r} should hold {n} whole numbers, one for each image, but has the shape {labels.shape}"
             )
-        return labels.reshape(n).astype(np.int32)
+        return as_labels(labels.reshape(n), f"{self.config.file}: {key!r}", f"write {key!r} anew, or leave it out")

@@ -1,0 +1,121 @@
+"""What lies below a folder of pictures: pictures and folders, without the clutter of operating systems and archives."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifex.core.errors import DataError
+
+__all__ = ["PictureTree", "listed", "natural", "scan"]
+
+SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+)
+"""Endings of the files that are read, in small letters."""
+UNREAD = frozenset((".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef", ".orf", ".psd", ".raf", ".svg"))
+"""Endings of pictures that are not: to pass over them would be to train on less than the user thinks."""
+CLUTTER = frozenset(
+    ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found", "@eadir")
+)
+"""Names, in small letters, that operating systems, archives and network disks leave behind; as are all that begin with a dot."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTree:
+    """A folder."""
+
+    path: Path
+    pictures: tuple[str, ...]
+    """Names of the pictures that lie in it, sorted."""
+    folders: dict[str, PictureTree]
+    """The folders in it by name, in natural order."""
+    count: int
+    """Pictures in it and below."""
+    is_empty: bool
+    """Whether there is no file at all in it or below."""
+
+    @property
+    def with_pictures(self) -> dict[str, PictureTree]:
+        """Those folders in it that hold pictures, at whatever depth."""
+        return {name: tree for name, tree in self.folders.items() if tree.count}
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """What to sort names by, so that numbers in them are in order.
+
+    >>> sorted(["10", "2", "cat10", "cat9"], key=natural)
+    ['2', '10', 'cat9', 'cat10']
+    """
+    # words and numbers take turns, so that like is compared with like; '01' and '1' differ by the name itself
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))], name
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """The first few names, in quotes.
+
+    >>> listed(["a", "b", "c"], most=2)
+    "'a', 'b' and 1 more"
+    """
+    names = list(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + rest
+
+
+def scan(folder: Path, above: frozenset[str] = frozenset()) -> PictureTree:
+    """What lies below ``folder``. Links are followed, but for those back to a folder that they lie in.
+
+    Args:
+        folder: where to begin.
+        above: real paths of the folders on the way to it.
+
+    Raises:
+        DataError: a folder cannot be read, a link leads nowhere, there are pictures of a form that is not read, or two folders
+            have one name but for its Unicode form.
+    """
+    above = above | {os.path.realpath(folder)}
+    pictures, folders, others = [], {}, False
+    for entry in _entries(folder):
+        path = folder / entry.name
+        if path.is_dir() if entry.is_symlink() else entry.is_dir():
+            if entry.is_symlink() and os.path.realpath(path) in above:
+                continue
+            name = unicodedata.normalize("NFC", entry.name)  # macOS writes 'é' in two characters, others in one
+            if name in folders:
+                raise DataError(f"{folder} holds two folders named {name!r}, whose characters are coded differently; merge them")
+            folders[name] = scan(path, above)
+        elif _is_picture(path, entry):
+            pictures.append(entry.name)
+        else:
+            others = True
+    below = folders.values()
+    count = len(pictures) + sum(tree.count for tree in below)
+    is_empty = not (pictures or others) and all(tree.is_empty for tree in below)
+    return PictureTree(folder, tuple(sorted(pictures)), folders, count, is_empty)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is no clutter, in natural order."""
+    try:
+        with os.scandir(folder) as entries:
+            kept = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in CLUTTER]
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be read ({error.strerror}); mend its permissions or remove it") from error
+    return sorted(kept, key=lambda entry: natural(entry.name))
+
+
+def _is_picture(path: Path, entry: os.DirEntry[str]) -> bool:
+    """Whether it is a picture to be read; a link to one that is not there counts too, and is told of when it is read."""
+    leads_nowhere = entry.is_symlink() and not path.exists()
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return leads_nowhere or path.is_file() if entry.is_symlink() else entry.is_file()
+    if leads_nowhere:
+        raise DataError(f"{path} is a link to {os.readlink(path)}, which is not there; mend or remove the link")
+    if suffix in UNREAD:
+        raise DataError(f"{path} is a picture of a form that is not read ({suffix}); convert it to .png or .jpg, or move it away")
+    return False
