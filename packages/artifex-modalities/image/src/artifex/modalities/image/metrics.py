@@ -11,11 +11,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Num
 
 from artifex.core.errors import InvalidInputError
+from artifex.modalities.image.stored import ROUNDING
 
 __all__ = ["psnr", "ssim"]
-
-ROUNDING = 1e-3
-"""By how much floats may leave [0, 1]: what rounding of 16-bit floats and resampling do."""
 
 
 def psnr(
@@ -127,7 +125,7 @@ def _in_units_of_range(samples: Any, references: Any, data_range: float | None) 
     ranges = [_range_of(a.dtype) for a in (x, y)]
     if None not in ranges and ranges[0] != ranges[1]:
         raise InvalidInputError(
-            f"samples are {x.dtype} (0 to {ranges[0]:g}), references are {y.dtype} (0 to {ranges[1]:g}); give both in one form: "
+            f"samples are {x.dtype} (0 to {ranges[0]:g}), references are {y.dtype} (0 to {ranges[1]:g}); give both one form: "
             "divide the uint8 ones by 255, or, if the floats reach 255, cast the uint8 ones to float32 and give data_range=255"
         )
     if data_range is None:

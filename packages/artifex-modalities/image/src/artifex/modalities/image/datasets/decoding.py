@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
 from collections.abc import Callable
@@ -12,13 +13,19 @@ from PIL import Image, ImageOps
 
 from artifex.core.errors import DataError, RunWarning
 
-__all__ = ["ColourMode", "Damaged", "DamagedPictureError", "Fit", "decode", "decode_bytes", "whole_or_next"]
+__all__ = ["MENDING", "ColourMode", "Damaged", "DamagedPictureError", "Fit", "decode", "decode_bytes", "whole_or_next"]
 
 ColourMode: TypeAlias = Literal["grayscale", "rgb", "rgba"]
 Fit: TypeAlias = Literal["crop", "stretch"]
 Damaged: TypeAlias = Literal["refuse", "replace"]
 
 PILLOW_MODES = {"grayscale": "L", "rgb": "RGB", "rgba": "RGBA"}
+
+MENDING = (
+    "put a whole picture in its place, or let the next one take it: --set data.dataset.damaged=replace "
+    "(not: take it away; a run that has begun goes on with the same number of examples alone)"
+)
+"""What to do about a damaged picture; a run can be resumed after either."""
 
 Example = TypeVar("Example")
 
@@ -31,14 +38,15 @@ def decode_bytes(data: bytes, height: int, width: int, channels: ColourMode, fit
     """The picture in a file's bytes, as :func:`decode`.
 
     Raises:
-        DamagedPictureError: they are no picture, or one that is cut off, broken or not of 8 bits a channel.
+        DamagedPictureError: they are no picture, or one that is cut off or broken.
+        DataError: it has more than 8 bits a channel.
     """
     try:
         if not data:
             raise ValueError("it is empty")
         with Image.open(io.BytesIO(data)) as picture:
             return decode(picture, height, width, channels, fit)
-    except MemoryError:
+    except (DataError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
         raise DamagedPictureError(f"it is no picture of a known form; it begins with {data[:8]!r}") from error
@@ -50,18 +58,19 @@ def decode(picture: Image.Image, height: int, width: int, channels: ColourMode, 
     """``picture`` as uint8 ``(height, width, 1, 3 or 4)``, upright as its EXIF orientation says, resampled bilinearly.
 
     Args:
-        picture: any Pillow image with 8 bits a channel; of an animation its present frame, at first the first one.
+        picture: any Pillow image with 8 bits a channel, as colours of 16 bits have become when Pillow has opened them; of an
+            animation the present frame, at first the first one.
         height: rows.
         width: columns.
         channels: the colour mode; grey is ITU-R BT.601 luma, alpha is dropped or added opaque.
         fit: ``crop`` keeps proportions and cuts the longer side, centred; ``stretch`` keeps everything and distorts.
 
     Raises:
-        DamagedPictureError: more than 8 bits a channel, or colours that Pillow cannot convert.
+        DataError: more than 8 bits a channel, as grey of 16 bits and floats have.
     """
     # Pillow would cut such values off at 255 without a word.
     if picture.mode.startswith(("I", "F")):
-        raise DamagedPictureError(f"its pixels have mode {picture.mode!r}, more than 8 bits a channel; convert it to 8 bits")
+        raise DataError(f"its pixels have mode {picture.mode!r}, more than 8 bits a channel; convert it to 8 bits")
     upright = ImageOps.exif_transpose(picture)
     if "transparency" in upright.info:  # of a palette, say: converted at once, it would be mixed into the colours or warned of
         upright = upright.convert("RGBA")
@@ -89,7 +98,13 @@ def whole_or_next(read: Callable[[int], Example], index: int, size: int, damaged
             first = first or error
             continue
         if first is not None:
-            warnings.warn(f"{first}; another picture, number {place}, takes its place", RunWarning, stacklevel=2)
+            _tell_once(f"{first}; the picture number {place} takes its place")
         return example
     assert first is not None
     raise first
+
+
+@functools.cache
+def _tell_once(message: str) -> None:
+    """Warn of a damaged picture when it is first met, and not in every epoch anew."""
+    warnings.warn(message, RunWarning, stacklevel=3)

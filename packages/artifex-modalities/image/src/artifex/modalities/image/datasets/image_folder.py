@@ -14,6 +14,7 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
 from artifex.modalities.image.datasets.decoding import (
+    MENDING,
     ColourMode,
     Damaged,
     DamagedPictureError,
@@ -27,10 +28,7 @@ from artifex.modalities.image.datasets.splits import ordered, require_split
 
 __all__ = ["ImageFolder", "ImageFolderConfig", "ImageFolderSource"]
 
-MENDING = (
-    "put a whole picture of that name there, or go on with the next picture in its place: set data.dataset.damaged=replace "
-    "(a run that has begun cannot go on when a file is removed)"
-)
+
 @config
 class ImageFolderConfig(Config):
     """Which folder to read, and the size its pictures get."""
@@ -48,7 +46,7 @@ class ImageFolderConfig(Config):
     """``crop`` keeps proportions and cuts what is too long, centred; ``stretch`` distorts instead."""
     damaged: Damaged = "refuse"
     """What happens at a picture that cannot be decoded. ``refuse``: an error names it. ``replace``: a warning names it, and the
-    next whole picture takes its place, with its class; the number and the order of the pictures stay, so that a run can go on."""
+    next whole picture takes its place, with its class; number and order of the pictures stay, so that a run can go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +70,20 @@ class ImageFolderSource(Sequence):
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise DataError(f"cannot open the image {path}: {error.strerror}; every picture found at the start has to stay") from error
+            raise DataError(
+                f"cannot open the image {path}: {error.strerror}; put it back: what was found at the start has to stay"
+            ) from error
         try:
             x = decode_bytes(data, config.height, config.width, config.channels, config.fit)
         except DamagedPictureError as error:
-            raise DamagedPictureError(
-                f"cannot read the image {path}: {error}" + ("" if config.damaged == "replace" else f"; {MENDING}")
-            ) from error
+            raise DamagedPictureError(f"cannot read the image {path}: {error}{self._mending}") from error
+        except DataError as error:
+            raise DataError(f"cannot read the image {path}: {error}") from error
         return {"x": x} if self.labels is None else {"x": x, "label": np.asarray(self.labels[index], np.int32)}
+
+    @property
+    def _mending(self) -> str:
+        return "" if self.config.damaged == "replace" else f"; {MENDING}"
 
 
 class ImageFolder:
@@ -118,7 +122,10 @@ class ImageFolder:
         folders = classes_below(root, split)
         if bool(folders) != bool(classes):
             having, lacking = (split, "train") if folders else ("train", split)
-            raise DataError(f"{self.config.folder}: pictures of the split {having!r} lie in classes' folders, those of {lacking!r} do not")
+            raise DataError(
+                f"{self.config.folder}: pictures of split {having!r} lie in folders of classes, those of {lacking!r} do not; "
+                "sort both alike"
+            )
         if not classes:
             return ImageFolderSource(self.config, _paths(root), None)
         if unknown := [name for name in folders if name not in classes]:

@@ -27,14 +27,24 @@ def as_labels(stored: Any, where: str, fix: str) -> np.ndarray:
     >>> as_labels(np.array([3, 0], np.uint8), "label", "mend them")
     array([3, 0], dtype=int32)
     """
-    labels = np.asarray(stored)
-    if not np.issubdtype(labels.dtype, np.integer):
-        first = f", the first is {labels.flat[0]!r}" if labels.size else ""
-        raise DataError(f"{where}: labels are whole numbers from 0, one for each image, but these are {labels.dtype}{first}; {fix}")
-    bad = np.flatnonzero((labels < 0) | (labels > LARGEST))
-    if bad.size:
+    try:
+        labels = np.asarray(stored)
+    except ValueError as error:  # lists of several lengths
+        raise DataError(f"{where}: labels are one whole number for each image, but these are lists; {fix}") from error
+    if labels.ndim != 1:
+        raise DataError(f"{where}: labels are one whole number for each image, but these have the shape {labels.shape}; {fix}")
+    if np.issubdtype(labels.dtype, np.integer):
+        bad = np.flatnonzero((labels < 0) | (labels > LARGEST))
+    else:
+        bad = np.array([row for row, label in enumerate(labels.tolist()) if not _is_label(label)], np.intp)
+    if bad.size or labels.dtype == bool:
+        row = bad[0] if bad.size else 0
         raise DataError(
-            f"{where}: labels are whole numbers from 0 to {LARGEST}, but row {bad[0]} holds {labels.flat[bad[0]]} "
-            f"({bad.size} of {labels.size} rows are like it); {fix}"
+            f"{where}: labels are whole numbers from 0 to {LARGEST}, but row {row} holds {labels[row : row + 1].tolist()[0]!r} "
+            f"({labels.dtype}); {fix}"
         )
     return labels.astype(np.int32)
+
+
+def _is_label(label: Any) -> bool:
+    return isinstance(label, int) and 0 <= label <= LARGEST

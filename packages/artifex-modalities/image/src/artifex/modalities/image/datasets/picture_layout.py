@@ -19,7 +19,9 @@ SPELLINGS = {
 }
 """How folders of each split are called, beside numbers and words such as ``set``: ``Train``, ``test_set``, ``val2017``."""
 SPLIT_OF = {spelling: split for split, spellings in SPELLINGS.items() for spelling in spellings}
-FILLERS = frozenset(("set", "split", "data", "dataset", "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos"))
+FILLERS = frozenset(
+    ("set", "split", "data", "dataset", "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos")
+)
 
 LAYOUT = "expected are <split>/<class>/<pictures>, <class>/<pictures>, <split>/<pictures> or <pictures>"
 
@@ -56,9 +58,9 @@ def splits_below(top: PictureTree) -> dict[str, PictureTree]:
         root = inner
     beside = [name for name in root.with_pictures if name not in names.values()]
     if beside or root.pictures:
+        found = f"the folders {listed(beside)}" if beside else f"pictures such as {root.pictures[0]!r}"
         raise DataError(
-            f"{root.path} holds folders of splits ({listed(names.values())}) and beside them "
-            f"{'the folders ' + listed(beside) if beside else 'pictures such as ' + repr(root.pictures[0])}, which belong to no "
+            f"{root.path} holds folders of splits ({listed(names.values())}) and beside them {found}, which belong to no "
             "split: move those away or into a split; if all are classes, put them into a folder 'train' together"
         )
     return {split: _unwrapped(root.folders[name], split) for split, name in names.items()}

@@ -14,7 +14,23 @@ from artifex.core.errors import DataError
 __all__ = ["PictureTree", "listed", "natural", "scan"]
 
 SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
+    (
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    )
 )
 """Endings of the files that are read, in small letters."""
 UNREAD = frozenset((".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef", ".orf", ".psd", ".raf", ".svg"))
@@ -22,7 +38,7 @@ UNREAD = frozenset((".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".
 CLUTTER = frozenset(
     ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found", "@eadir")
 )
-"""Names, in small letters, that operating systems, archives and network disks leave behind; as are all that begin with a dot."""
+"""Names, in small letters, that operating systems, archives and network disks leave behind; dotted names are such, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,9 @@ def scan(folder: Path, above: frozenset[str] = frozenset()) -> PictureTree:
                 continue
             name = unicodedata.normalize("NFC", entry.name)  # macOS writes 'é' in two characters, others in one
             if name in folders:
-                raise DataError(f"{folder} holds two folders named {name!r}, whose characters are coded differently; merge them")
+                raise DataError(
+                    f"{folder} holds two folders named {name!r}, whose characters are coded differently; merge them"
+                )
             folders[name] = scan(path, above)
         elif _is_picture(path, entry):
             pictures.append(entry.name)
@@ -115,7 +133,9 @@ def _is_picture(path: Path, entry: os.DirEntry[str]) -> bool:
     if suffix in SUFFIXES:
         return leads_nowhere or path.is_file() if entry.is_symlink() else entry.is_file()
     if leads_nowhere:
-        raise DataError(f"{path} is a link to {os.readlink(path)}, which is not there; mend or remove the link")
+        raise DataError(f"{path} is a link to {path.readlink()}, which is not there; mend or remove the link")
     if suffix in UNREAD:
-        raise DataError(f"{path} is a picture of a form that is not read ({suffix}); convert it to .png or .jpg, or move it away")
+        raise DataError(
+            f"{path} is a picture of a form that is not read ({suffix}); convert it to .png or .jpg, or move it away"
+        )
     return False
