@@ -70,11 +70,11 @@ def _refuse_class(text: str, classes: Sequence[str]) -> None:
     """Say which classes there are, if they have names."""
     if not classes:
         return
-    close = difflib.get_close_matches(text, classes, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    close = [] if text.isdecimal() else difflib.get_close_matches(text, classes, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
     shown = [name if name.isdecimal() else f"{i} {name}" for i, name in enumerate(classes[:MOST_SHOWN])]
     more = f" and {len(classes) - MOST_SHOWN} more (classes.json)" if len(classes) > MOST_SHOWN else ""
-    raise InvalidInputError(f"--condition {text!r} is no class of this run{hint}; its classes are {', '.join(shown)}{more}")
+    raise InvalidInputError(f"--condition {text!r} is no class of this run{hint} its classes are {', '.join(shown)}{more}")
 
 
 def save_samples(modality: ModalityProtocol | None, samples: Any, stem: Path) -> Path:

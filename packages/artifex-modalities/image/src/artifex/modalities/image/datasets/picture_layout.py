@@ -137,8 +137,8 @@ def _class_folder(tree: PictureTree) -> PictureTree:
 
 
 def _check_not_mixed(root: PictureTree) -> None:
-    if root.pictures and root.with_pictures:
+    if root.pictures and (inner := root.with_pictures):
         raise DataError(
-            f"{root.path} holds both pictures and folders of pictures ({root.pictures[0]!r} beside {listed(root.with_pictures)}); "
+            f"{root.path} holds both pictures and folders of pictures ({root.pictures[0]!r} beside {listed(inner)}); "
             "sort every picture into a folder, or none"
         )
