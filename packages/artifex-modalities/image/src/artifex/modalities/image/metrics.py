@@ -116,32 +116,35 @@ def _windowed_means(maps: Array, taps: np.ndarray) -> Array:
 
 def _in_units_of_range(samples: Any, references: Any, data_range: float | None) -> tuple[Array, Array]:
     """Both as float32 in units of R, once they are known to be images of one shape, one kind and one range."""
-    pair = {name: a if hasattr(a, "dtype") else np.asarray(a) for name, a in _named(samples, references)}
-    x, y = pair.values()
+    x, y = (a if hasattr(a, "dtype") else np.asarray(a) for a in (samples, references))
     if x.shape != y.shape or x.ndim < 3:
         raise InvalidInputError(
             f"two batches of images of one shape (..., height, width, channels) are needed; got {x.shape} and {y.shape}"
         )
-    ranges = [_range_of(a.dtype) for a in (x, y)]
-    if None not in ranges and ranges[0] != ranges[1]:
-        raise InvalidInputError(
-            f"samples are {x.dtype} (0 to {ranges[0]:g}), references are {y.dtype} (0 to {ranges[1]:g}); give both one form: "
-            "divide the uint8 ones by 255, or, if the floats reach 255, cast the uint8 ones to float32 and give data_range=255"
-        )
+    own_range = _range_of_both(x, y)
     if data_range is None:
-        if None in ranges:
+        if own_range is None:
             raise InvalidInputError(
                 f"images of {x.dtype} and {y.dtype} have no range of their own; give data_range, such as 255 for 8-bit images"
             )
-        _check_floats_lie_in_unit(pair)
-    r = ranges[0] if data_range is None else data_range
-    if not (isinstance(r, Tracer) or 0 < r < np.inf):
+        _check_floats_lie_in_unit({"samples": x, "references": y})
+        data_range = own_range
+    if not 0 < data_range < np.inf:
         raise InvalidInputError(f"data_range has to be positive, got {data_range}")
-    return jnp.asarray(x, jnp.float32) / r, jnp.asarray(y, jnp.float32) / r
+    return jnp.asarray(x, jnp.float32) / data_range, jnp.asarray(y, jnp.float32) / data_range
 
 
-def _named(samples: Any, references: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
-    return ("samples", samples), ("references", references)
+def _range_of_both(x: Any, y: Any) -> float | None:
+    """The range that both have by convention, if they have any; refuses two that differ."""
+    one, other = _range_of(x.dtype), _range_of(y.dtype)
+    if one is None or other is None:
+        return None
+    if one != other:
+        raise InvalidInputError(
+            f"samples are {x.dtype} (0 to {one:g}), references are {y.dtype} (0 to {other:g}); give both one form: divide the "
+            "uint8 ones by 255, or, if the floats reach 255, cast the uint8 ones to float32 and give data_range=255"
+        )
+    return one
 
 
 def _range_of(dtype: Any) -> float | None:
