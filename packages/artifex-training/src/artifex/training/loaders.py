@@ -84,7 +84,8 @@ class _ShuffledLoader:
             if then != now:
                 fix = "put the data back as they were" if name == "size" else f"set it to {then} again"
                 raise RunError(
-                    f"the data cannot be taken up where they were left: the {what} was {then} and is {now} now; {fix}, or start anew"
+                    f"the data cannot be taken up where they were left: the {what} was {then} and is {now} now; "
+                    f"{fix}, or start anew"
                 )
         self._done = state["epoch"] * self.steps_per_epoch + state["index"]
 

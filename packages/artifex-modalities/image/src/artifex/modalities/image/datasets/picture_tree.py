@@ -94,22 +94,21 @@ def scan(folder: Path, above: frozenset[str] = frozenset()) -> PictureTree:
             have one name but for its Unicode form.
     """
     above = above | {os.path.realpath(folder)}
-    pictures, folders, others = [], {}, False
+    pictures, inner, others = [], [], False
     for entry in _entries(folder):
-        path = folder / entry.name
-        if path.is_dir() if entry.is_symlink() else entry.is_dir():
-            if entry.is_symlink() and os.path.realpath(path) in above:
-                continue
-            name = unicodedata.normalize("NFC", entry.name)  # macOS writes 'é' in two characters, others in one
-            if name in folders:
-                raise DataError(
-                    f"{folder} holds two folders named {name!r}, whose characters are coded differently; merge them"
-                )
-            folders[name] = scan(path, above)
-        elif _is_picture(path, entry):
+        if Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir():
+            if not (entry.is_symlink() and os.path.realpath(entry.path) in above):
+                inner.append(entry.name)
+        elif _is_picture(entry):
             pictures.append(entry.name)
         else:
             others = True
+    folders: dict[str, PictureTree] = {}
+    for entry_name in sorted(inner, key=natural):
+        name = unicodedata.normalize("NFC", entry_name)  # macOS writes 'é' in two characters, others in one
+        if name in folders:
+            raise DataError(f"{folder} holds two folders named {name!r}, whose characters are coded differently; merge them")
+        folders[name] = scan(folder / entry_name, above)
     below = folders.values()
     count = len(pictures) + sum(tree.count for tree in below)
     is_empty = not (pictures or others) and all(tree.is_empty for tree in below)
@@ -117,25 +116,26 @@ def scan(folder: Path, above: frozenset[str] = frozenset()) -> PictureTree:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is no clutter, in natural order."""
+    """What is no clutter."""
     try:
         with os.scandir(folder) as entries:
-            kept = [e for e in entries if not e.name.startswith(".") and e.name.lower() not in CLUTTER]
+            return [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in CLUTTER]
     except OSError as error:
         raise DataError(f"the folder {folder} cannot be read ({error.strerror}); mend its permissions or remove it") from error
-    return sorted(kept, key=lambda entry: natural(entry.name))
 
 
-def _is_picture(path: Path, entry: os.DirEntry[str]) -> bool:
+def _is_picture(entry: os.DirEntry[str]) -> bool:
     """Whether it is a picture to be read; a link to one that is not there counts too, and is told of when it is read."""
-    leads_nowhere = entry.is_symlink() and not path.exists()
-    suffix = path.suffix.lower()
+    _, dot, ending = entry.name.rpartition(".")
+    suffix = dot + ending.lower()
+    leads_nowhere = entry.is_symlink() and not Path(entry.path).exists()
     if suffix in SUFFIXES:
-        return leads_nowhere or path.is_file() if entry.is_symlink() else entry.is_file()
+        return leads_nowhere or entry.is_file()
     if leads_nowhere:
-        raise DataError(f"{path} is a link to {path.readlink()}, which is not there; mend or remove the link")
+        target = Path(entry.path).readlink()
+        raise DataError(f"{entry.path} is a link to {target}, which is not there; mend or remove the link")
     if suffix in UNREAD:
         raise DataError(
-            f"{path} is a picture of a form that is not read ({suffix}); convert it to .png or .jpg, or move it away"
+            f"{entry.path} is a picture of a form that is not read ({suffix}); convert it to .png or .jpg, or move it away"
         )
     return False
