@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -164,3 +165,35 @@ def test_a_condition_is_a_class_or_a_vector_for_all_samples():
     for text in ("three", "true", "[[1]]", "{a: 1}", "0.5"):
         with pytest.raises(InvalidInputError, match="neither a class, such as 3, nor a vector"):
             condition_for(Conditional(), text, 2)
+    assert condition_for(Conditional(), "2147483647", 1).tolist() == [2**31 - 1]
+    for text in ("2147483648", "99999999999", "-1"):
+        with pytest.raises(InvalidInputError, match=f"--condition {text} is no class; classes are numbered from 0"):
+            condition_for(Conditional(), text, 2)
+
+
+def test_a_condition_may_be_a_class_s_name():
+    animals = ("cat", "no", "1: 30", "[dog]")
+    for i, name in enumerate(animals):
+        assert condition_for(Conditional(), name, 2, animals).tolist() == [i, i]
+        assert condition_for(Conditional(), str(i), 1, animals).tolist() == [i]
+    np.testing.assert_array_equal(condition_for(Conditional(), "[0.5, 2]", 1, animals), np.float32([[0.5, 2]]))
+    with pytest.raises(
+        InvalidInputError, match=r"'cats' is no class of this run; did you mean 'cat'\? its classes are 0 cat, 1 no, "
+    ):
+        condition_for(Conditional(), "cats", 1, animals)
+    for text in ("4", "-1", "bird:", "{", "2.0"):
+        with pytest.raises(
+            InvalidInputError, match=re.escape(f"{text!r} is no class of this run; its classes are 0 cat, 1 no, ")
+        ):
+            condition_for(Conditional(), text, 1, animals)
+
+
+def test_where_classes_are_called_by_numbers_a_number_is_a_name():
+    """Class 2 of the folders 1, 2 and 10 is the second; by its number it would be the third."""
+    numbers = ("1", "2", "10")
+    assert [int(condition_for(Conditional(), name, 1, numbers)[0]) for name in numbers] == [0, 1, 2]
+    with pytest.raises(InvalidInputError, match="'0' is no class of this run; its classes are 1, 2, 10"):
+        condition_for(Conditional(), "0", 1, numbers)
+    many = tuple(map(str, range(1000)))
+    with pytest.raises(InvalidInputError, match=r"18, 19 and 980 more \(classes.json\)"):
+        condition_for(Conditional(), "1000", 1, many)

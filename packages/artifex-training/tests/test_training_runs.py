@@ -11,7 +11,7 @@ from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError
 from artifex.core.storage import flat_weights, load_model
 from artifex.training import build_run, load_run, read_run_config
 from artifex.training.checkpoints import latest_step
-from artifex.training.runs import check_folder, new_folder
+from artifex.training.runs import check_folder, class_names, new_folder
 
 
 @pytest.fixture
@@ -125,6 +125,22 @@ def test_a_resume_that_does_not_fit_changes_nothing(start, tmp_path):
     with pytest.raises(RunError, match="batch size was 8 and is 4 now"):
         start(resume=True, training__batch_size=4)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_run_keeps_the_names_of_its_classes(start, tmp_path):
+    names = ("2", "10", "caf\u00e9", "no text \udcff")  # the last as the name of a file may be
+    start(data__dataset__classes=names)
+    assert class_names(tmp_path / "run") == names
+    assert "caf\u00e9" in (tmp_path / "run" / "classes.json").read_text(encoding="utf-8", errors="surrogatepass")
+    start(data__dataset__classes=names, resume=True, training__epochs=6)
+    with pytest.raises(RunError, match=r"its classes were 2, 10, .* and are 10, 2 now; make them as they were"):
+        start(data__dataset__classes=("10", "2"), resume=True, training__epochs=7)
+    assert class_names(tmp_path / "run") == names
+    start(name="none")
+    assert class_names(tmp_path / "none") == ()
+    (tmp_path / "run" / "classes.json").write_text("[")
+    with pytest.raises(RunError, match=r"classes.json is damaged"):
+        class_names(tmp_path / "run")
 
 
 def test_numbers_gone_bad_leave_the_log_and_no_checkpoint(start, tmp_path):

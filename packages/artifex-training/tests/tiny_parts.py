@@ -56,6 +56,7 @@ class TinyDataConfig(Config):
     folder: Path | None = None
     read_singly: bool = False
     bad_value: bool = False
+    classes: tuple[str, ...] = ()
 
 
 class TinyData:
@@ -69,6 +70,10 @@ class TinyData:
             self.source = lambda split: [{"x": row} for row in self._points(split)["x"]]
         else:
             self.arrays = self._points
+
+    @property
+    def classes(self):
+        return self.config.classes
 
     @property
     def splits(self):

@@ -44,6 +44,12 @@ def test_what_is_no_batch_of_images_is_refused(shape: tuple[int, ...]) -> None:
         image_grid(np.zeros(shape))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16])
+def test_integers_of_no_known_range_are_refused(dtype: type) -> None:
+    with pytest.raises(InvalidInputError, match=r"got u?int\d+: convert them to uint8"):
+        image_grid(np.full((1, 2, 2, 1), 200, dtype))
+
+
 @pytest.mark.parametrize("layout", [{"columns": 0}, {"padding": -1}, {"zoom": 0}])
 def test_impossible_layouts(layout: dict[str, int]) -> None:
     with pytest.raises(InvalidInputError, match="columns >= 1, padding >= 0 and zoom >= 1"):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifex.core.errors import DataError, InvalidInputError
-from artifex.core.protocols import SourceDataset
+from artifex.core.errors import DataError, InvalidInputError, RunWarning
+from artifex.core.protocols import NamesClasses, SourceDataset
 from artifex.modalities.image.datasets import HuggingFace, HuggingFaceConfig
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
@@ -35,7 +35,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "text": ["?"] * count,
         }
         features = datasets.Features(
-            {"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=5), "text": datasets.Value("string")}
+            {
+                "image": datasets.Image(),
+                "label": datasets.ClassLabel(names=["rose", "tulip", "daisy", "iris", "lily"]),
+                "text": datasets.Value("string"),
+            }
         )
         return datasets.Dataset.from_dict(columns, features=features)
 
@@ -47,6 +51,8 @@ def test_reads_what_the_library_saved(saved: Path) -> None:
     data = HuggingFace(config(saved))
     assert isinstance(data, SourceDataset)
     assert data.splits == ("train", "test")
+    assert isinstance(data, NamesClasses)
+    assert data.classes == ("rose", "tulip", "daisy", "iris", "lily")
     train = data.source("train")
     assert len(train) == 5
     for i, example in enumerate(train):
@@ -102,6 +108,9 @@ def test_what_the_library_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     class Rows(list):  # type: ignore[type-arg]
         column_names = ("img", "fine_label")
 
+        def __getitem__(self, at: object) -> object:  # type: ignore[override]
+            return [row[at] for row in self] if isinstance(at, str) else super().__getitem__(at)  # type: ignore[index]
+
     def load_dataset(*arguments: object, **keywords: object) -> dict[str, Rows]:
         calls.append((arguments, keywords))
         return {"test": Rows(), "train": Rows({"img": image, "fine_label": 7} for image in IMAGES)}
@@ -113,6 +122,55 @@ def test_what_the_library_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(example["x"], IMAGES[4])
     assert example["label"] == 7
     assert calls == [(("owner/name", "small"), {"revision": "v1"})]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, -1, 3, -1], "column 'label': labels are whole numbers from 0 to 2147483647, but row 2 holds -1"),
+        ([0, 1, 2, 2**40, 4], "row 3 holds 1099511627776"),
+        ([0.0, 1.5, 2.0, 3.0, 4.0], r"row 0 holds 0.0 \(float64\)"),
+        (["1", "2", "3", "4", "5"], "row 0 holds '1'"),
+        ([0, 1, None, 3, 4], "row 2 holds None"),
+        ([[0, 1]] * 5, r"have the shape \(5, 2\)"),
+        ([[0, 1], [2], [], [1], [0]], "these are lists"),
+    ],
+)
+def test_labels_that_are_none_are_found_before_training(
+    monkeypatch: pytest.MonkeyPatch, labels: list[object], message: str
+) -> None:
+    """Text was read as numbers, fractions were cut off and great numbers wrapped, without a word."""
+
+    class Rows(list):  # type: ignore[type-arg]
+        column_names = ("image", "label")
+
+        def __getitem__(self, at: object) -> object:  # type: ignore[override]
+            return [row[at] for row in self] if isinstance(at, str) else super().__getitem__(at)  # type: ignore[index]
+
+    rows = Rows({"image": image, "label": label} for image, label in zip(IMAGES, labels, strict=True))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(Dataset=Rows, load_dataset=lambda *a, **k: {"train": rows}))
+    with pytest.raises(DataError, match=f"{message}.*; name another label_column, or null for no labels"):
+        HuggingFace(config("owner/name")).source("train")
+    np.testing.assert_array_equal(HuggingFace(config("owner/name", label_column=None)).source("train")[1]["x"], IMAGES[1])
+
+
+def test_a_damaged_row_is_named_or_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rows(list):  # type: ignore[type-arg]
+        column_names = ("image",)
+
+        def __getitem__(self, at: int) -> dict[str, np.ndarray]:  # type: ignore[override]
+            if at == 1:
+                raise OSError("image file is truncated")
+            return super().__getitem__(at)
+
+    rows = Rows({"image": image} for image in IMAGES)
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(Dataset=Rows, load_dataset=lambda *a, **k: {"train": rows}))
+    with pytest.raises(DataError, match=r"row 1 cannot be read as an image: .*truncated; .*--set data.dataset.damaged=replace"):
+        HuggingFace(config("owner/name", label_column=None)).source("train")[1]
+    source = HuggingFace(config("owner/name", label_column=None, damaged="replace")).source("train")
+    assert len(source) == 5
+    with pytest.warns(RunWarning, match="row 1 .* number 2 takes its place"):
+        np.testing.assert_array_equal(source[1]["x"], IMAGES[2])
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

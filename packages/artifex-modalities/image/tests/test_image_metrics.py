@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,6 +115,52 @@ def test_bad_arguments(metric: object, arguments: dict, message: str) -> None:
     x = jnp.zeros((2, 8, 8, 1))
     with pytest.raises(InvalidInputError, match=message):
         metric(x, x, **arguments)  # type: ignore[operator]
+
+
+UNIT = np.full((2, 12, 12, 1), 0.5, np.float32)
+BYTES = np.full((2, 12, 12, 1), 128, np.uint8)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("data_range", [None, 1.0, 255.0])
+def test_floats_beside_uint8_are_refused_in_either_order(metric: Any, data_range: float | None) -> None:
+    """They were compared as they were: -43 dB, without a word."""
+    for samples, references, found in [
+        (UNIT, BYTES, r"samples are float32 \(0 to 1\), references are uint8 \(0 to 255\)"),
+        (BYTES, jnp.asarray(UNIT, jnp.bfloat16), r"samples are uint8 \(0 to 255\), references are bfloat16 \(0 to 1\)"),
+        (BYTES, UNIT > 0.2, r"samples are uint8 .* references are bool"),
+    ]:
+        for apply in (metric, lambda x, y, **k: jax.jit(lambda x, y: metric(x, y, **k))(x, y)):
+            with pytest.raises(InvalidInputError, match=f"{found}.*divide the uint8 ones by 255"):
+                apply(samples, references, data_range=data_range)
+    # The advice, followed:
+    assert float(psnr(UNIT, BYTES / 255)[0]) == pytest.approx(-20 * np.log10(128 / 255 - 0.5), abs=1e-3)
+    scaled = psnr(UNIT * 255, BYTES.astype(np.float32), data_range=255)
+    assert float(scaled[0]) == pytest.approx(-20 * np.log10(128 / 255 - 0.5), abs=1e-3)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_floats_that_are_not_from_0_to_1_need_their_range(metric: Any) -> None:
+    for samples, references, found in [
+        (UNIT, 255 * UNIT, "samples from 0.5 to 0.5 and references from 127.5 to 127.5"),
+        (255 * UNIT, UNIT, "samples from 127.5 to 127.5 and references from 0.5 to 0.5"),
+        (255 * UNIT, 255 * UNIT, "samples from 127.5"),
+        (UNIT, -UNIT, "references from -0.5 to -0.5"),
+        (255 * UNIT, UNIT > 0, "samples from 127.5"),
+    ]:
+        with pytest.raises(InvalidInputError, match=rf"{found}.*: give data_range \(255 for 0..255, 2 for \[-1, 1\]\)"):
+            metric(samples, references)
+    assert np.isfinite(metric(255 * UNIT, 255 * UNIT - 1, data_range=255)).all()
+    assert np.isfinite(metric(UNIT, -UNIT, data_range=2)).all()
+    assert np.isfinite(metric(UNIT, UNIT > 0)).all()  # a mask is 0 or 1
+    assert np.isfinite(metric(UNIT + 0.5005, UNIT)).all()  # what rounding does
+    broken = UNIT.copy()
+    broken[1] = np.nan
+    assert np.isnan(np.asarray(metric(broken, UNIT))).tolist() == [False, True]
+
+
+def test_lists_are_images_too() -> None:
+    assert float(psnr(np.zeros((1, 2, 2, 1)).tolist(), np.full((1, 2, 2, 1), 0.1).tolist())[0]) == pytest.approx(20, abs=1e-4)
 
 
 def test_shapes_that_differ() -> None:

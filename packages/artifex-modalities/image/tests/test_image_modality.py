@@ -16,7 +16,7 @@ from skimage.util import img_as_float32
 from sklearn.datasets import load_sample_image
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.protocols import ModalityProtocol
+from artifex.core.protocols import ChecksData, ModalityProtocol
 from artifex.modalities.image import ImageModality, ImageModalityConfig, transforms
 
 EVERY_AUGMENTATION = {"horizontal_flip": 0.5, "crop_padding": 2, "shift": 2, "brightness": 0.2, "contrast": 0.3}
@@ -208,6 +208,47 @@ def test_channels_that_are_no_colours() -> None:
 def test_arrays_that_are_no_images(fields: dict[str, Any], x: np.ndarray, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         prepare(modality(**fields), x)
+
+
+def stored(value: float, row: int = 3, dtype: Any = np.float32) -> dict[str, np.ndarray]:
+    """Five images between 0 and 1, one of which holds ``value``."""
+    x = np.linspace(0, 1, 5 * 16 * 16).reshape(5, 16, 16)
+    x[row, 2, 1] = value
+    return {"x": x.astype(dtype)}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (255, r"x\[503\] holds 255, .* lie in \[0, 1\]: they go from 0 to 255; divide them by 255, or store them as uint8"),
+        (-1, r"x\[503\] holds -1, .* store \(x \+ 1\) / 2, and set the modality's scale to 'symmetric'"),
+        (1.01, r"x\[503\] holds 1.01, .* rescale them"),
+        (-3.5, r"x\[503\] holds -3.5, .* from -3.5 to 1; rescale them"),
+        (1e30, r"x\[503\] holds 1e\+30, .* rescale them"),
+        (np.nan, r"x\[503\] holds nan, .* mend what is not finite"),
+        (-np.inf, r"x\[503\] holds -inf, .* mend what is not finite"),
+    ],
+)
+def test_values_that_are_no_intensities_are_found_on_the_host(value: float, message: str) -> None:
+    """Floats from 0 to 255 were trained on without a word."""
+    m = modality()
+    assert isinstance(m, ChecksData)
+    for dtype in (np.float32, np.float64):
+        with pytest.raises(InvalidInputError, match=message):
+            m.check(stored(value, dtype=dtype), first_row=500)
+
+
+def test_stored_images_pass(photos: np.ndarray) -> None:
+    m = modality(channels="rgb")
+    for x in (photos, photos / 255, (photos / 255).astype(np.float16), photos[:0], photos[..., 0], jnp.asarray(photos / 255)):
+        m.check({"x": x, "label": np.full(len(x), -1)})  # type: ignore[dict-item]
+    m.check(stored(1.0005))  # what rounding does
+    with pytest.raises(InvalidInputError, match="got int64 of shape"):
+        m.check({"x": photos.astype(np.int64)})
+    with pytest.raises(InvalidInputError, match="has the key 'x'"):
+        m.check({"image": photos})
+    with pytest.raises(InvalidInputError, match=r"x\[0\] holds 255, "):
+        m.check({"x": photos.astype(jnp.bfloat16) * 0 + 255})
 
 
 def test_batches_without_x_and_streams_without_sample(photos: np.ndarray) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "AdversarialModelProtocol",
     "ArrayDataset",
     "Batch",
+    "ChecksData",
     "DataInitialized",
     "DeclaresObjectives",
     "Decodes",
@@ -37,6 +38,7 @@ __all__ = [
     "Interpolates",
     "ModalityProtocol",
     "ModelAdapter",
+    "NamesClasses",
     "Reconstructs",
     "SourceDataset",
     "TrainableGenerativeModelProtocol",
@@ -190,6 +192,16 @@ class SourceDataset(Protocol):
 
 
 @runtime_checkable
+class NamesClasses(Protocol):
+    """A data set that knows what its classes are called. A run keeps the names, so that samples can be asked for by name."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes: label ``i`` is ``classes[i]``. Empty where they have none."""
+        ...
+
+
+@runtime_checkable
 class ModalityProtocol(Protocol):
     """A kind of data: the way from stored arrays to a model's input, and from samples to something to look at."""
 
@@ -221,4 +233,18 @@ class ModelAdapter(Protocol):
 
     def postprocess(self, outputs: jax.Array) -> Any:
         """What a model gives in the place of ``x``, ``(B, ...)``, as data in the field's own form."""
+        ...
+
+
+@runtime_checkable
+class ChecksData(Protocol):
+    """A modality that knows which stored values are none of its kind: the trainer asks it before the first step."""
+
+    def check(self, arrays: Mapping[str, np.ndarray], *, first_row: int = 0) -> None:
+        """Raise :class:`~artifex.core.errors.InvalidInputError` unless ``prepare`` can make sense of these values.
+
+        Args:
+            arrays: stored host arrays with a leading example axis: a whole split, or a piece of one.
+            first_row: row of the data set that the first of them is, for messages, which name key, row, value and the fix.
+        """
         ...

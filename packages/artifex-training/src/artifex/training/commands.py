@@ -173,7 +173,7 @@ def sample(
     ] = None,
     condition: Annotated[
         str | None,
-        typer.Option("--condition", help="What all samples are conditioned on: a class (3), or a vector ([0.5, 1.2])."),
+        typer.Option("--condition", help="What samples are conditioned on: a class (3, or its name) or a vector ([0.5, 1.2])."),
     ] = None,
 ) -> None:
     """Draw samples from a trained run."""
@@ -182,7 +182,7 @@ def sample(
     from flax import nnx
 
     from artifex.training.full_disk import explaining_a_full_disk
-    from artifex.training.runs import load_run
+    from artifex.training.runs import class_names, load_run
     from artifex.training.samples import condition_for, save_samples
     from artifex.training.seeds import key_for
 
@@ -190,7 +190,7 @@ def sample(
     _, model, modality = load_run(run)
     given = {} if prior is None else {"prior": _prior_of(model, prior)}
     if condition is not None:
-        given["condition"] = condition_for(model, condition, n_samples)
+        given["condition"] = condition_for(model, condition, n_samples, class_names(run))
     samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")), **given)
     with explaining_a_full_disk(run if output is None else output.absolute().parent):
         path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)

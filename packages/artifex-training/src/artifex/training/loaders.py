@@ -82,9 +82,10 @@ class _ShuffledLoader:
         for name, what in (("seed", "seed"), ("batch_size", "batch size"), ("size", "number of examples")):
             then, now = state.get(name), getattr(self, name)
             if then != now:
+                fix = "put the data back as they were" if name == "size" else f"set it to {then} again"
                 raise RunError(
                     f"the data cannot be taken up where they were left: the {what} was {then} and is {now} now; "
-                    "set it back, or start a new run"
+                    f"{fix}, or start a new run"
                 )
         self._done = state["epoch"] * self.steps_per_epoch + state["index"]
 

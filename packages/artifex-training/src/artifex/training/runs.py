@@ -26,7 +26,7 @@ from artifex.core.factory import create_model
 from artifex.core.lora import merge_lora
 from artifex.core.mesh import ShardingConfig, devices_for
 from artifex.core.objectives import value_of
-from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
+from artifex.core.protocols import ArrayDataset, ModalityProtocol, NamesClasses, SourceDataset
 from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
@@ -45,7 +45,10 @@ from artifex.training.state import ModelParts, Variables
 from artifex.training.trainer import Trainer
 from artifex.training.weights import MODEL, checkpoint_weights
 
-__all__ = ["Run", "build_run", "can_resume", "check_folder", "load_run", "new_folder"]
+__all__ = ["Run", "build_run", "can_resume", "check_folder", "class_names", "load_run", "new_folder"]
+
+CLASSES_FILE = "classes.json"
+"""Names of the classes: label i is the i-th."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,8 @@ class Run:
     evaluation: Any
     notes: tuple[str, ...]
     """What was decided for the user, for the terminal."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, where the data set knows them."""
 
     def start(self, folder: Path, *, resume: bool = False) -> dict[str, float]:
         """Train in ``folder``: its config, logs, checkpoints and samples, and at the end the model. Returns the last metrics.
@@ -71,9 +76,14 @@ class Run:
             NonFiniteLossError: the numbers went bad; the message tells how to go on.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        if resume and (then := class_names(folder)) and then != self.classes:
+            raise RunError(
+                f"the run in {folder} cannot be gone on with: its classes were {', '.join(then)} and are "
+                f"{', '.join(self.classes) or 'none'} now; make them as they were, or start anew"
+            )
         self.trainer.folder = folder
         # the report first: at the end it comes last, when all else is there
-        self.trainer.callbacks = (RunReport(self.notes), _Record(self.config), *self.trainer.callbacks)
+        self.trainer.callbacks = (RunReport(self.notes), _Record(self.config, self.classes), *self.trainer.callbacks)
         checkpoints = folder / CHECKPOINTS
         try:
             return self.trainer.fit(self.train, self.evaluation, resume=checkpoints if resume else None)
@@ -116,8 +126,8 @@ class _Record(Callback):
     A run that cannot start leaves an earlier record as it was.
     """
 
-    def __init__(self, config: RunConfig):
-        self.config = config
+    def __init__(self, config: RunConfig, classes: tuple[str, ...]):
+        self.config, self.classes = config, classes
 
     def on_start(self, trainer: Training) -> None:
         if not is_first():
@@ -125,6 +135,9 @@ class _Record(Callback):
         folder = run_folder(trainer, "run")
         write_atomically(folder / CONFIG_FILE, self.config.to_yaml().encode())
         write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
+        if self.classes:
+            names = json.dumps(self.classes, indent=2, ensure_ascii=False)
+            write_atomically(folder / CLASSES_FILE, names.encode("utf-8", "surrogatepass"))  # a file's name may be no text
         shutil.rmtree(folder / MODEL, ignore_errors=True)  # of the part that is now gone on from
 
     def on_end(self, trainer: Training, error: BaseException | None) -> None:
@@ -214,6 +227,22 @@ def load_run(folder: str | Path) -> tuple[RunConfig, Any, Any]:
     return run_config, _evaluating(model), modality
 
 
+def class_names(folder: str | Path) -> tuple[str, ...]:
+    """What the classes of a run are called, in the order of their labels; empty where its data set has no names for them.
+
+    Raises:
+        RunError: the file with them is damaged.
+    """
+    file = Path(folder) / CLASSES_FILE
+    if not file.is_file():
+        return ()
+    try:
+        names = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: {error}; it is a JSON list of names, or can be deleted") from error
+    return tuple(map(str, names))
+
+
 def _evaluating(model: Any) -> Any:
     """The model without dropout, and with running averages in the place of a batch's own."""
     return nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
@@ -264,7 +293,8 @@ def build_run(config: RunConfig) -> Run:
     trainer = Trainer(
         model, config.training, seed=config.seed, mesh=sharding, modality=modality, extensions=extensions, callbacks=callbacks
     )
-    return Run(config, trainer, train, evaluation, notes)
+    classes = tuple(dataset.classes) if isinstance(dataset, NamesClasses) else ()
+    return Run(config, trainer, train, evaluation, notes, classes)
 
 
 def _make_model(config: RunConfig, sharding: ShardingConfig) -> Any:

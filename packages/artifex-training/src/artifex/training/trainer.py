@@ -25,7 +25,7 @@ from artifex.core.protocols import DataInitialized, ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints
-from artifex.training.checks import check_config, check_loader, check_objectives
+from artifex.training.checks import check_config, check_data, check_loader, check_objectives
 from artifex.training.feed import Feed
 from artifex.training.figures import Figures
 from artifex.training.loaders import HostBatch, Loader, as_loader
@@ -186,6 +186,7 @@ class Trainer:
     def _training_loader(self, train: Any) -> Loader:
         loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
         check_loader(loader, self.config)
+        check_data(loader, self.modality)
         return loader
 
     def _held_out(self, data: Any) -> Loader:

@@ -45,6 +45,8 @@ def image_grid(
         raise InvalidInputError(
             f"a grid needs columns >= 1, padding >= 0 and zoom >= 1; got columns={columns}, padding={padding}, zoom={zoom}"
         )
+    if images.dtype.kind in "iu" and images.dtype != np.uint8:  # which would all be clipped to white
+        raise InvalidInputError(f"a grid needs uint8 images, or floats in [0, 1]; got {images.dtype}: convert them to uint8")
     tiles = images if images.dtype == np.uint8 else to_uint8(images)
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, channels = tiles.shape

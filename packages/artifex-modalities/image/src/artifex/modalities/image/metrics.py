@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Num
 
 from artifex.core.errors import InvalidInputError
+from artifex.modalities.image.stored import ROUNDING
 
 __all__ = ["psnr", "ssim"]
 
@@ -23,10 +25,11 @@ def psnr(
         samples: images ``x``.
         references: images ``y`` of the same shape.
         data_range: R, the distance between the least and the greatest possible intensity: 1 for [0, 1], 2 for [-1, 1], 255 for
-            8-bit images; by default 1 for floating point and 255 for uint8.
+            8-bit images; by default 1 for floating point, which then has to lie in [0, 1], and 255 for uint8.
 
     Raises:
-        InvalidInputError: the shapes differ or are no images', the range is not positive, or is missing for other integers.
+        InvalidInputError: the shapes differ or are no images', one is floating point and the other uint8, the range is not
+            positive, or is missing for other integers or for floats outside [0, 1].
 
     >>> float(psnr(jnp.zeros((8, 8, 1)), jnp.full((8, 8, 1), 0.1))).__round__(4)
     20.0
@@ -56,8 +59,8 @@ def ssim(
     Args:
         samples: images ``x``.
         references: images ``y`` of the same shape.
-        data_range: R, the distance between the least and the greatest possible intensity; by default 1 for floating point and
-            255 for uint8.
+        data_range: R, the distance between the least and the greatest possible intensity; by default 1 for floating point,
+            which then has to lie in [0, 1], and 255 for uint8.
         window: ``gaussian`` with a standard deviation of 1.5 pixels, as in the paper, or ``uniform``.
         window_size: odd side length; 11 for ``gaussian`` (as in the paper) and 7 for ``uniform`` unless given.
         sample_covariance: divide (co)variances by one less than the number of pixels in the window; the paper does not.
@@ -65,7 +68,8 @@ def ssim(
         k2: the paper's K2.
 
     Raises:
-        InvalidInputError: shapes that differ or are no images', images smaller than the window, an even window, a bad range.
+        InvalidInputError: shapes that differ or are no images', images smaller than the window, an even window, floats beside
+            uint8, a bad range.
     """
     taps = _window_taps(window, window_size)
     x, y = _in_units_of_range(samples, references, data_range)
@@ -110,15 +114,56 @@ def _windowed_means(maps: Array, taps: np.ndarray) -> Array:
     return jnp.moveaxis(flat.reshape(*batch, channels, *flat.shape[-2:]), -3, -1)
 
 
-def _in_units_of_range(x: Array, y: Array, data_range: float | None) -> tuple[Array, Array]:
-    if data_range is None:
-        data_range = 255.0 if x.dtype == y.dtype == jnp.uint8 else 1.0
-        if not jnp.issubdtype(x.dtype, jnp.floating) and data_range == 1.0:
-            raise InvalidInputError(f"images of {x.dtype} and {y.dtype} have no range of their own; give data_range")
-    if data_range <= 0:
-        raise InvalidInputError(f"data_range has to be positive, got {data_range}")
+def _in_units_of_range(samples: Any, references: Any, data_range: float | None) -> tuple[Array, Array]:
+    """Both as float32 in units of R, once they are known to be images of one shape, one kind and one range."""
+    x, y = (a if hasattr(a, "dtype") else np.asarray(a) for a in (samples, references))
     if x.shape != y.shape or x.ndim < 3:
         raise InvalidInputError(
             f"two batches of images of one shape (..., height, width, channels) are needed; got {x.shape} and {y.shape}"
         )
+    own_range = _range_of_both(x, y)
+    if data_range is None:
+        if own_range is None:
+            raise InvalidInputError(
+                f"images of {x.dtype} and {y.dtype} have no range of their own; give data_range, such as 255 for 8-bit images"
+            )
+        _check_floats_lie_in_unit({"samples": x, "references": y})
+        data_range = own_range
+    if not 0 < data_range < np.inf:
+        raise InvalidInputError(f"data_range has to be positive, got {data_range}")
     return jnp.asarray(x, jnp.float32) / data_range, jnp.asarray(y, jnp.float32) / data_range
+
+
+def _range_of_both(x: Any, y: Any) -> float | None:
+    """The range that both have by convention, if they have any; refuses two that differ."""
+    one, other = _range_of(x.dtype), _range_of(y.dtype)
+    if one is None or other is None:
+        return None
+    if one != other:
+        raise InvalidInputError(
+            f"samples are {x.dtype} (0 to {one:g}), references are {y.dtype} (0 to {other:g}); give both one form: divide the "
+            "uint8 ones by 255, or, if the floats reach 255, cast the uint8 ones to float32 and give data_range=255"
+        )
+    return one
+
+
+def _range_of(dtype: Any) -> float | None:
+    """The greatest intensity that images of a type have by convention; ``None`` where there is no convention."""
+    if dtype == jnp.uint8:
+        return 255.0
+    return 1.0 if dtype == jnp.bool_ or jnp.issubdtype(dtype, jnp.floating) else None
+
+
+def _check_floats_lie_in_unit(pair: dict[str, Any]) -> None:
+    """Without a range given, floats have to keep to [0, 1]: of what reaches 255, or -1, the figure would be wrong."""
+    floats = {name: a for name, a in pair.items() if a.size and jnp.issubdtype(a.dtype, jnp.floating)}
+    if any(isinstance(a, Tracer) for a in floats.values()):
+        return  # a compiled program does not know its values yet
+    # NaN is no range: it shows in the figure itself
+    bounds = {name: (float(jnp.nanmin(a)), float(jnp.nanmax(a))) for name, a in floats.items()}
+    if any(low < -ROUNDING or high > 1.0 + ROUNDING for low, high in bounds.values()):
+        found = " and ".join(f"{name} from {low:g} to {high:g}" for name, (low, high) in bounds.items())
+        raise InvalidInputError(
+            f"floating-point images are taken to lie in [0, 1]; got {found}: give data_range (255 for 0..255, 2 for [-1, 1]), "
+            "the same range for both, or clip what only overshoots"
+        )

@@ -17,6 +17,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.image import transforms
 from artifex.modalities.image.config import COLOUR_CHANNELS, ImageAugmentConfig, ImageModalityConfig
 from artifex.modalities.image.grid import image_grid, save_image
+from artifex.modalities.image.stored import check_unit_range
 
 __all__ = ["ImageModality"]
 
@@ -26,7 +27,9 @@ SMALLEST_TILE = 64
 
 @dataclass(frozen=True, slots=True)
 class ImageModality:
-    """Images as arrays ``(height, width, channels)``; follows :class:`artifex.core.protocols.ModalityProtocol`.
+    """Images as arrays ``(height, width, channels)``.
+
+    Follows :class:`artifex.core.protocols.ModalityProtocol` and :class:`~artifex.core.protocols.ChecksData`.
 
     Equal configs make equal, equally hashed modalities, so that one can be a static argument of a jitted function.
 
@@ -92,6 +95,24 @@ class ImageModality:
             x = transforms.standardize(x, config.standardize.mean, config.standardize.std)
         return {**batch, "x": x.reshape(x.shape[0], *self.shape)}
 
+    def check(self, arrays: Mapping[str, np.ndarray], *, first_row: int = 0) -> None:
+        """Raise unless these stored images are what :meth:`prepare` takes them for; on the host, before the first step.
+
+        Args:
+            arrays: ``x`` of shape ``(N, h, w, c)``, or ``(N, h, w)`` for grey images; other keys are not looked at.
+            first_row: row of the data set that the first of them is, for messages.
+
+        Raises:
+            InvalidInputError: ``x`` is missing, its shape or dtype does not fit, or a float in it is not in [0, 1].
+
+        >>> modality = ImageModality(ImageModalityConfig(height=2, width=2))
+        >>> modality.check({"x": np.full((1, 2, 2), 200.0)}, first_row=500)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        artifex.core.errors.InvalidInputError: x[500] holds 200, but floating-point images lie in [0, 1]: ...
+        """
+        self._check_form(arrays)
+        check_unit_range(np.asarray(arrays["x"]), "x", first_row)
+
     def restore(self, x: Num[Array, "..."]) -> Float[Array, "... height width channels"]:
         """Model space back to intensities in [0, 1] (clipped): undoes flattening, standardisation, scale and dequantisation."""
         config, n_axes = self.config, len(self.shape)
@@ -132,6 +153,12 @@ class ImageModality:
 
     def _checked(self, batch: Mapping[str, Any]) -> Array:
         """``batch["x"]`` as ``(B, h, w, c)``, or an error that says what it should have been."""
+        self._check_form(batch)
+        x = jnp.asarray(batch["x"])
+        return x[..., None] if x.ndim == 3 else x
+
+    def _check_form(self, batch: Mapping[str, Any]) -> None:
+        """Key, dtype and shape."""
         if "x" not in batch:
             raise InvalidInputError(f"a batch of images has the key 'x'; got the keys {sorted(batch)}")
         x = batch["x"] if isinstance(batch["x"], Array) else np.asarray(batch["x"])
@@ -150,7 +177,6 @@ class ImageModality:
                 f"if grey; got {x.shape}"
                 + ("" if isinstance(channels, str) else f": set channels={shape[-1]} if that is their number of channels")
             )
-        return jnp.asarray(x).reshape(shape)
 
     def _augmented(self, x: Array, augment: ImageAugmentConfig, rngs: nnx.Rngs | None) -> Array:
         """Geometry moves all channels alike; brightness and contrast leave alpha alone."""

@@ -14,7 +14,16 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.modalities.image.datasets.decoding import ColourMode, Fit, decode
+from artifex.modalities.image.datasets.decoding import (
+    MENDING,
+    ColourMode,
+    Damaged,
+    DamagedPictureError,
+    Fit,
+    decode,
+    whole_or_next,
+)
+from artifex.modalities.image.datasets.labels import as_labels
 from artifex.modalities.image.datasets.splits import ordered, require_split
 
 __all__ = ["HuggingFace", "HuggingFaceConfig", "HuggingFaceSource"]
@@ -38,10 +47,13 @@ class HuggingFaceConfig(Config):
     """Which configuration of the data set, where it has several. Not for a local folder."""
     revision: str | None = None
     """Branch, tag or commit on the hub; the newest unless given. Not for a local folder."""
+    damaged: Damaged = "refuse"
+    """What happens at a row whose picture cannot be decoded. ``refuse``: an error names it. ``replace``: a warning names it,
+    and the next whole row takes its place."""
     image_column: str = "image"
     """Column of pictures."""
     label_column: str | None = "label"
-    """Column of whole-numbered labels; null for none."""
+    """Column of labels, whole numbers from 0; null for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,9 @@ class HuggingFaceSource(Sequence):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """``x`` uint8 ``(height, width, c)`` and ``label`` int32; :class:`DataError` names a row without an image."""
+        return whole_or_next(self._read, range(len(self))[index], len(self), self.config.damaged)
+
+    def _read(self, index: int) -> dict[str, np.ndarray]:
         config = self.config
         try:
             row = self.rows[index]
@@ -64,10 +79,14 @@ class HuggingFaceSource(Sequence):
             if not isinstance(picture, Image.Image):
                 picture = Image.fromarray(np.asarray(picture, np.uint8))
             x = decode(picture, config.height, config.width, config.channels, config.fit)
-            label = None if config.label_column is None else np.asarray(row[config.label_column]).astype(np.int32)
-        except (OSError, SyntaxError, ValueError, TypeError) as error:
+        except MemoryError:
+            raise
+        except DataError as error:
             raise DataError(f"{config.path}: row {index} cannot be read as an image: {error}") from error
-        return {"x": x} if label is None else {"x": x, "label": label}
+        except Exception as error:  # on broken data, the decoders raise whatever they come across
+            mending = "" if config.damaged == "replace" else f"; {MENDING}"
+            raise DamagedPictureError(f"{config.path}: row {index} cannot be read as an image: {error}{mending}") from error
+        return {"x": x} if config.label_column is None else {"x": x, "label": np.asarray(row[config.label_column], np.int32)}
 
 
 class HuggingFace:
@@ -82,12 +101,20 @@ class HuggingFace:
         """The splits it was published with. Raises :class:`DataError` when it cannot be had."""
         return ordered(self._splits())
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes: label i is ``classes[i]``. Empty where the data set does not name them."""
+        loaded = self._splits()
+        features = getattr(loaded[ordered(loaded)[0]], "features", None) or {}
+        return tuple(getattr(features.get(self.config.label_column), "names", None) or ())
+
     def source(self, split: str) -> HuggingFaceSource:
         """The rows of one split.
 
         Raises:
             InvalidInputError: no such split.
-            DataError: the library is not installed, the data set cannot be had, or a column is missing.
+            DataError: the library is not installed, the data set cannot be had, a column is missing, or a label is no whole
+                number from 0.
         """
         loaded = self._splits()
         require_split(split, ordered(loaded), self.config.path)
@@ -98,6 +125,10 @@ class HuggingFace:
                     f"{self.config.path} has no column {column!r}; it has {', '.join(rows.column_names)}: set image_column and "
                     "label_column (null for no labels)"
                 )
+        if (column := self.config.label_column) is not None:
+            as_labels(
+                rows[column][:], f"{self.config.path}: column {column!r}", "name another label_column, or null for no labels"
+            )
         return HuggingFaceSource(self.config, rows)
 
     def _splits(self) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class IdxConfig(Config):
     ``.gz``."""
     emnist: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"] | None = None
     """Which part of EMNIST: its files are called ``emnist-letters-train-images-idx3-ubyte`` and so on, and its images are
-    stored transposed, which is undone. Not for other data sets."""
+    stored transposed, which is undone. Labels stay as published: those of the letters go from 1 to 26, for which a model
+    needs 27 classes. Not for other data sets."""
     validation_size: Annotated[int, Field(ge=0)] = 0
     """How many images, the last ones of the training files, are set apart as the split ``validation``."""
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from artifex.core.config import Config, config
-from artifex.core.errors import DataError
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.modalities.image.datasets.labels import as_labels
 from artifex.modalities.image.datasets.splits import ordered, require_split
+from artifex.modalities.image.stored import check_unit_range
 
 __all__ = ["Npz", "NpzConfig"]
 
@@ -84,19 +86,16 @@ class Npz:
             raise DataError(f"{self.config.file}: {key!r} should have the shape (N, h, w) or (N, h, w, c), but has {x.shape}")
         if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
             raise DataError(f"{self.config.file}: {key!r} should be uint8 or floating, but is {x.dtype}; convert it")
-        # Written so that a NaN fails too.
-        if x.dtype != np.uint8 and not (x.min() >= 0.0 and x.max() <= 1.0):
-            raise DataError(
-                f"{self.config.file}: {key!r} holds floats from {x.min():g} to {x.max():g}; they should be in [0, 1]: rescale "
-                "them, or store 0..255 as uint8"
-            )
+        try:
+            check_unit_range(x, f"{self.config.file}: {key}")
+        except InvalidInputError as error:
+            raise DataError(str(error)) from error
         return x if x.ndim == 4 else x[..., None]
 
     def _labels(self, stored: np.lib.npyio.NpzFile, key: str, n: int) -> np.ndarray:
         labels = self._read(stored, key)
-        if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
+        if labels.shape not in ((n,), (n, 1)):
             raise DataError(
-                f"{self.config.file}: {key!r} should hold {n} integers, one for each image, but is {labels.dtype} of "
-                f"shape {labels.shape}"
+                f"{self.config.file}: {key!r} should hold {n} whole numbers, one an image, but has the shape {labels.shape}"
             )
-        return labels.reshape(n).astype(np.int32)
+        return as_labels(labels.reshape(n), f"{self.config.file}: {key!r}", f"write {key!r} anew, or leave it out")
