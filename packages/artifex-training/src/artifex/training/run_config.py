@@ -128,11 +128,9 @@ def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
         for i, key in enumerate(keys[:-1]):
             place = _child(place, key, ".".join(keys[: i + 1]), setting)
         try:
-            parsed = load_yaml(value)
+            parsed = load_yaml(value, source=f"the value of --set {setting!r}")
         except InvalidInputError as error:
-            raise InvalidInputError(
-                f"--set {setting!r}: its value is not valid YAML; put it in quotes if it is text"
-            ) from error
+            raise InvalidInputError(f"{error}; put it in quotes if it is text") from error
         if isinstance(place, list):
             _child(place, keys[-1], path, setting)
             place[int(keys[-1])] = parsed
