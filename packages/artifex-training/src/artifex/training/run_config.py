@@ -17,6 +17,7 @@ from artifex.core.errors import InvalidInputError, RunError
 from artifex.core.mesh import ShardingConfig
 from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
+from artifex.training.environment import differences
 from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config", "with_absolute_paths"]
@@ -92,7 +93,9 @@ def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:
     try:
         return RunConfig.from_dict(fields)
     except ValidationError as error:
-        raise RunError(explain(error, source=where)) from error
+        folder = Path(where).parent if Path(where).name == CONFIG_FILE else None
+        notes = [] if folder is None else differences(folder)
+        raise RunError("\n".join([explain(error, source=where), *(f"  {note}" for note in notes)])) from error
 
 
 def _read_source(source: str) -> tuple[str, str, str]:
