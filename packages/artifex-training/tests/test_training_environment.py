@@ -61,3 +61,4 @@ def test_a_plugin_without_a_distribution_does_not_stop_the_record(tiny):
     versions = environment()["versions"]
     assert versions["artifex-tiny"] == "1.0"
     assert {"jax", "artifex-core"} <= versions.keys()
+    assert not any("unknown" in name for name in versions)

@@ -11,7 +11,7 @@ from typing import Any
 
 from artifex.core import plugins
 from artifex.core.devices import DeviceManager
-from artifex.core.plugins.manager import normalized
+from artifex.core.plugins.manager import UNKNOWN, normalized
 
 __all__ = ["ENVIRONMENT", "differences", "environment"]
 
@@ -23,7 +23,8 @@ LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors"
 def environment() -> dict[str, Any]:
     """Python, platform, devices and versions, for whoever has to repeat the run."""
     info = DeviceManager().get_device_info()
-    ours = {plugin.distribution: plugin.version for plugin in plugins.registry().plugins.values()}
+    found = plugins.registry().plugins.values()
+    ours = {plugin.distribution: plugin.version for plugin in found if plugin.version != UNKNOWN}
     others = {name: _installed(name) for name in (*LIBRARIES, "artifex-core")}
     return {
         "python": platform.python_version(),

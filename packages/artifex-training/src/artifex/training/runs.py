@@ -26,10 +26,10 @@ from artifex.core.objectives import value_of
 from artifex.core.protocols import ArrayDataset, ModalityProtocol, SourceDataset
 from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
-from artifex.training.environment import ENVIRONMENT, environment
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import Training, run_folder
 from artifex.training.checkpoints import CHECKPOINTS, latest_step
+from artifex.training.environment import ENVIRONMENT, environment
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
