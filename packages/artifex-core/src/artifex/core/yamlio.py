@@ -51,7 +51,8 @@ class _Loader(yaml.SafeLoader):
         """Refuse an alias inside of what it stands for: no config can hold itself."""
         event: Any = self.peek_event()
         if isinstance(event, yaml.AliasEvent) and event.anchor in self.unfinished:
-            raise yaml.MarkedYAMLError(problem=f"*{event.anchor} stands inside of itself", problem_mark=event.start_mark)
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem=f"*{event.anchor} stands inside of itself", problem_mark=mark)
         anchor = getattr(event, "anchor", None) or ""
         if not isinstance(event, yaml.AliasEvent):
             self.anchors.pop(anchor, None)  # which may be given anew

@@ -150,9 +150,9 @@ def _describe(point: EntryPoint) -> Plugin:
         name, version = point.dist.name, point.dist.version
     except Exception:  # no distribution, or one whose METADATA is lost
         name = version = None
-    distribution = name if isinstance(name, str) else f"unknown distribution ({point.value})"
-    whole = isinstance(name, str) and isinstance(version, str)
-    return Plugin(point.name, point.value, distribution, version if whole else UNKNOWN)
+    if not isinstance(name, str):
+        return Plugin(point.name, point.value, f"unknown distribution ({point.value})", UNKNOWN)
+    return Plugin(point.name, point.value, name, version if isinstance(version, str) else UNKNOWN)
 
 
 def _unusable(module: object) -> str:
