@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from artifex.core.config import Config, Registered, config, explain
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -354,6 +354,21 @@ def test_explanation_of_what_is_missing():
 
 
 # --- fields open to plugins ---
+
+
+def test_no_field_takes_the_key_that_names_a_config():
+    """Written into an open field, it would overwrite the name that the config is registered under."""
+    with pytest.raises(InvalidInputError, match=r"NoiseConfig\.kind cannot be called 'kind': .*; choose another name"):
+
+        @config
+        class NoiseConfig(Config):
+            kind: str = "white"
+
+    with pytest.raises(InvalidInputError, match=r"AliasConfig\.sort cannot be called 'kind'"):
+
+        @config
+        class AliasConfig(Config):
+            sort: Annotated[str, Field(alias="kind")] = "white"
 
 
 def test_registered_field_round_trips(layers):

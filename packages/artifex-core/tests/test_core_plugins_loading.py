@@ -204,6 +204,23 @@ def test_an_entry_point_without_a_distribution_loads(fake_point, fake_module):
     assert load(point).plugins["loose"].distribution == "unknown distribution (loose.plugin)"
 
 
+@pytest.mark.parametrize(
+    ("dist", "shown"),
+    [
+        (SimpleNamespace(name=None, version="1"), "unknown distribution (lost.plugin) ?"),
+        (SimpleNamespace(name="lost", version=None), "lost ?"),
+        (SimpleNamespace(), "unknown distribution (lost.plugin) ?"),
+    ],
+)
+def test_a_distribution_without_metadata_is_skipped_and_reported(good, fake_point, fake_module, dist, shown):
+    point = fake_point("lost", fake_module("lost_plugin", artifex_models=[MODEL]))
+    point.dist = dist
+    loaded = load(point, good)
+    assert list(loaded.plugins) == ["good"]
+    why = "its METADATA has no name or no version; install the distribution anew"
+    assert failure(loaded) == f"plugin 'lost' of {shown} was skipped: {why}"
+
+
 @pytest.mark.parametrize(("name", "plain"), [("My_Plugin", "my-plugin"), ("a.b-_c", "a-b-c"), ("vae", "vae")])
 def test_names_are_compared_as_distributions_are(name, plain):
     assert normalized(name) == plain

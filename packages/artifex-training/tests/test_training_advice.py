@@ -221,8 +221,8 @@ def test_a_folder_that_is_taken(artifex):
 def test_what_a_resumed_run_cannot_change_is_set_back(artifex):
     artifex("train", "tiny-run", "-o", "run", "--set", "training.epochs=1")
     for wrong, said in [
-        ("training.batch_size=12", "the batch size was 8 and is 12 now; set it back"),
-        ("data.dataset.examples=32", "the number of examples was 24 and is 32 now; set it back"),
+        ("training.batch_size=12", "the batch size was 8 and is 12 now; set it to 8 again"),
+        ("data.dataset.examples=32", "the number of examples was 24 and is 32 now; put the data back as they were"),
         ("seed=1", "was written with seed 0, this Trainer has seed 1; use the same"),
     ]:
         failed = artifex("train", "--resume", "run", "--set", "training.epochs=2", "--set", wrong)

@@ -3,6 +3,7 @@
 import pytest
 
 from artifex.core.errors import InvalidInputError, RunError, UnknownNameError
+from artifex.core.yamlio import load_yaml
 from artifex.training import RunConfig, read_run_config
 from artifex.training.run_config import apply_settings
 
@@ -84,7 +85,9 @@ def test_null_takes_a_field_back(tiny):
         ("items.2=1", "items.2 is one of 2 list items, numbered from 0"),
         ("items.last=1", "one of 2 list items"),
         ("items.7.a=1", "items.7 is one of 2 list items"),
-        ("seed=[1", "value is not valid YAML; put it in quotes"),
+        ("seed=[1", r"the value of --set .*column 3: expected .*; put it in quotes if it is text"),
+        ("seed=*a", "found undefined alias 'a'; put it in quotes"),
+        ("seed=&a [*a]", r"\*a stands inside of itself; put it in quotes"),
     ],
 )
 def test_settings_that_cannot_be_read(setting, message):
@@ -157,3 +160,12 @@ def test_a_folder_of_another_kind_does_not_hide_a_preset(tiny, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny-run").mkdir()
     assert read_run_config("tiny-run").name == "tiny-run"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("010", 10), ("0100", 100), ("1:30", "1:30"), ("no", "no"), ("2024-13-45", "2024-13-45")]
+)
+def test_settings_and_files_read_words_alike(text, expected, tmp_path):
+    fields = {}
+    apply_settings(fields, [f"seed={text}"])
+    assert fields == {"seed": expected} == load_yaml(f"seed: {text}")

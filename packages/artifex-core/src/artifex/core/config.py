@@ -36,12 +36,14 @@ from pydantic import (
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ArgsKwargs, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
-from artifex.core.errors import ArtifexError, InvalidTypeError
+from artifex.core.errors import ArtifexError, InvalidInputError, InvalidTypeError
 from artifex.core.yamlio import dump_yaml, load_yaml
 
 __all__ = ["Config", "Registered", "config", "explain"]
 
 T = TypeVar("T")
+_KIND = "kind"
+"""The key that says which config stands in a field open to plugins."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field, Field))
@@ -50,9 +52,19 @@ def config(cls: type[T]) -> type[T]:
 
     Cross-field rules go into ``__post_init__``, which raises ``ValueError`` or ``TypeError``. (Under ``slots`` a zero-argument
     ``super()`` does not work there: name the base class.)
+
+    Raises:
+        InvalidInputError: a field is called ``kind``. That key says which config stands in an open field (:class:`Registered`).
     """
     settings = ConfigDict(extra="forbid", polymorphic_serialization=True, use_attribute_docstrings=True)
-    return pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=settings)(cls)  # pyright: ignore[reportReturnType]
+    made: Any = pydantic_dataclass(frozen=True, slots=True, kw_only=True, config=settings)(cls)
+    for name, field in made.__pydantic_fields__.items():
+        if _KIND in (name, field.alias, field.validation_alias, field.serialization_alias):
+            raise InvalidInputError(
+                f"{cls.__name__}.{name} cannot be called {_KIND!r}: in files that key says which config is meant; "
+                "choose another name, such as 'variant'"
+            )
+    return made
 
 
 def _is_empty(value: object) -> bool:
@@ -250,7 +262,7 @@ class Registered:
 
         registry = plugins.registry()
         fields = dict(value)
-        kind = fields.pop("kind", None)
+        kind = fields.pop(_KIND, None)
         known = registry.kinds_with_config(self.slot)
         if not isinstance(kind, str):
             raise PydanticCustomError(
@@ -269,7 +281,7 @@ class Registered:
             return None
         from artifex.core import plugins
 
-        return {"kind": plugins.registry().kind_of(self.slot, type(value)), **value.to_dict()}
+        return {_KIND: plugins.registry().kind_of(self.slot, type(value)), **value.to_dict()}
 
 
 def explain(error: ValidationError, *, source: str = "") -> str:

@@ -17,6 +17,7 @@ from artifex.core.errors import InvalidInputError, RunError
 from artifex.core.mesh import ShardingConfig
 from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
+from artifex.training.environment import differences
 from artifex.training.trainer_config import TrainerConfig
 
 __all__ = ["CONFIG_FILE", "DataConfig", "RunConfig", "apply_settings", "read_run_config", "with_absolute_paths"]
@@ -92,7 +93,9 @@ def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:
     try:
         return RunConfig.from_dict(fields)
     except ValidationError as error:
-        raise RunError(explain(error, source=where)) from error
+        folder = Path(where).parent if Path(where).name == CONFIG_FILE else None
+        notes = [] if folder is None else differences(folder)
+        raise RunError("\n".join([explain(error, source=where), *(f"  {note}" for note in notes)])) from error
 
 
 def _read_source(source: str) -> tuple[str, str, str]:
@@ -128,11 +131,9 @@ def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
         for i, key in enumerate(keys[:-1]):
             place = _child(place, key, ".".join(keys[: i + 1]), setting)
         try:
-            parsed = load_yaml(value)
+            parsed = load_yaml(value, source=f"the value of --set {setting!r}")
         except InvalidInputError as error:
-            raise InvalidInputError(
-                f"--set {setting!r}: its value is not valid YAML; put it in quotes if it is text"
-            ) from error
+            raise InvalidInputError(f"{error}; put it in quotes if it is text") from error
         if isinstance(place, list):
             _child(place, keys[-1], path, setting)
             place[int(keys[-1])] = parsed

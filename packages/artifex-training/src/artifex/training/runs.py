@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import platform
 import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from flax import nnx
 
 from artifex.core import plugins
 from artifex.core.config import Config
-from artifex.core.devices import DeviceManager
 from artifex.core.errors import DataError, InvalidInputError, NonFiniteLossError, RunError
 from artifex.core.factory import create_model
 from artifex.core.lora import merge_lora
@@ -32,6 +29,7 @@ from artifex.core.storage import load_model, save_model, set_weights, write_atom
 from artifex.training.callbacks import Callback, EarlyStopConfig
 from artifex.training.callbacks.base import Training, run_folder
 from artifex.training.checkpoints import CHECKPOINTS, latest_step
+from artifex.training.environment import ENVIRONMENT, environment
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
@@ -134,7 +132,7 @@ class _Record(Callback):
             return
         folder = run_folder(trainer, "run")
         write_atomically(folder / CONFIG_FILE, self.config.to_yaml().encode())
-        write_atomically(folder / "environment.json", json.dumps(_environment(), indent=2).encode())
+        write_atomically(folder / ENVIRONMENT, json.dumps(environment(), indent=2).encode())
         if self.classes:
             names = json.dumps(self.classes, indent=2, ensure_ascii=False)
             write_atomically(folder / CLASSES_FILE, names.encode("utf-8", "surrogatepass"))  # a file's name may be no text
@@ -250,21 +248,6 @@ def _evaluating(model: Any) -> Any:
 
 def _has_model(folder: Path) -> bool:
     return (folder / MODEL / CONFIG_FILE).is_file()  # which is written last
-
-
-def _environment() -> dict[str, Any]:
-    """What the run ran on, for whoever has to repeat it."""
-    info = DeviceManager().get_device_info()
-    ours = sorted({plugin.distribution for plugin in plugins.registry().plugins.values()})
-    theirs = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "safetensors", "numpy")
-    versions = {name: metadata.version(name) for name in (*theirs, *ours)}
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "backend": info["backend"],
-        "devices": [str(device) for device in info["jax_devices"]],
-        "versions": versions,
-    }
 
 
 def build_run(config: RunConfig) -> Run:

@@ -22,6 +22,8 @@ API_VERSION = 1
 
 ENTRY_POINT_GROUP = "artifex"
 DISABLE_VARIABLE = "ARTIFEX_DISABLE_PLUGINS"
+UNKNOWN = "?"
+"""Version of a plugin that does not say."""
 
 
 class PluginWarning(UserWarning):
@@ -98,6 +100,9 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, disable: s
         if any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns):
             loaded.disabled.append(plugin)
             continue
+        if point.dist is not None and plugin.version == UNKNOWN:
+            loaded.failures.append(Failure(plugin, "its METADATA has no name or no version; install the distribution anew"))
+            continue
         key = plugin.name if plugin.name not in loaded.plugins else f"{plugin.distribution}:{plugin.name}"
         try:
             module = point.load()
@@ -142,9 +147,12 @@ def _order(point: EntryPoint) -> tuple[str, str]:
 
 def _describe(point: EntryPoint) -> Plugin:
     try:
-        return Plugin(point.name, point.value, str(point.dist.name), str(point.dist.version))
+        name, version = point.dist.name, point.dist.version
     except Exception:  # no distribution, or one whose METADATA is lost
-        return Plugin(point.name, point.value, f"unknown distribution ({point.value})", "?")
+        name = version = None
+    if not isinstance(name, str):
+        return Plugin(point.name, point.value, f"unknown distribution ({point.value})", UNKNOWN)
+    return Plugin(point.name, point.value, name, version if isinstance(version, str) else UNKNOWN)
 
 
 def _unusable(module: object) -> str:
