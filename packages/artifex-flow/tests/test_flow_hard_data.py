@@ -21,7 +21,7 @@ from artifex.flow.bijections import ActNorm, Standardize
 
 RNG = np.random.default_rng(0)
 CONSTANTS = [0.0, 0.1, -1000.1, 1e-8, 3e7]
-"""Most of them are no binary fractions: in float32 their mean is off by roundings, and their deviation above zero."""
+"""Most are no binary fractions: in float32 the mean of many is off by roundings, and their deviation above zero."""
 
 
 def with_a_constant(value: float) -> jax.Array:
@@ -34,7 +34,7 @@ def test_a_constant_channel_is_moved_to_zero_and_keeps_its_scale(value: float) -
     x = with_a_constant(value)
     act, standard = ActNorm(2), Standardize((2,))
     for y in (act.initialize(x), standard.initialize(x)):
-        np.testing.assert_allclose(y[:, 1], 0.0, atol=2e-6 * abs(value))  # roundings of the mean
+        np.testing.assert_allclose(y[:, 1], 0.0, atol=1e-5 * abs(value))  # roundings of a mean of 999
         np.testing.assert_allclose(y[:, 0].std(), 1.0, rtol=1e-4)
     assert float(act.log_scale[1]) == float(standard.log_scale[1]) == 0.0
 

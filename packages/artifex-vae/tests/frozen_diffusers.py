@@ -58,7 +58,9 @@ def case(kind: str) -> dict[str, np.ndarray]:
     state = model.state_dict()
     shapes = json.dumps({name: tuple(value.shape) for name, value in state.items()})
     weights = np.concatenate([value.half().numpy().ravel() for value in state.values()])
-    return {"shapes": np.array(shapes), "weights": weights, "x": x, "z": z, "settings": np.array(json.dumps(dict(model.config))), **outputs(model, x, z)}
+    settings = np.array(json.dumps(dict(model.config)))
+    given = {"shapes": np.array(shapes), "weights": weights, "settings": settings, "x": x, "z": z}
+    return given | outputs(model, x, z)
 
 
 if __name__ == "__main__":

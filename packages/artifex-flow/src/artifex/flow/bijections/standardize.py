@@ -22,17 +22,19 @@ __all__ = ["Standardize", "spread"]
 
 CONSTANT = 1e-6
 """What varies less than this, relative to its largest magnitude, is taken for a constant: moved, and not blown up. Eight units
-of float32's rounding: the mean of equal numbers may be off by a few."""
+of float32's rounding."""
 
 
 def spread(x: Float[Array, "B ..."], axis: int | tuple[int, ...] = 0) -> Float[Array, "..."]:
-    """Standard deviation along ``axis``, and 1 for constants: whose deviation is zero, or no more than their rounding.
+    """Standard deviation along ``axis``, and 1 for constants, whose values are equal, or as good as equal to rounding.
+
+    They are known by their range. Their deviation would not do: a mean of many equal numbers is off by more than a rounding.
 
     >>> spread(jnp.array([[1e-9, 0.1, 1.0], [3e-9, 0.1, 5.0]])).tolist() == [jnp.float32(1e-9), 1.0, 2.0]
     True
     """
-    deviation = jnp.std(x, axis=axis)
-    return jnp.where(deviation > CONSTANT * jnp.max(jnp.abs(x), axis=axis), deviation, 1)
+    varies = jnp.ptp(x, axis=axis) > CONSTANT * jnp.max(jnp.abs(x), axis=axis)
+    return jnp.where(varies, jnp.std(x, axis=axis), 1)
 
 
 class Standardize(Bijection):
