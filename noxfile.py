@@ -245,6 +245,8 @@ def install_with_pytorch(session: nox.Session) -> None:
     """Our distributions beside PyTorch, which comes first and through pip: uv would fetch the CUDA libraries too."""
     session.install("torch==2.13.0")
     session.install("--no-deps", "pythae==0.1.2")  # its requirements are dated; what it imports is below
+    session.install("--no-deps", "diffusers==0.42.1")  # what its autoencoder imports is in the next line
+    session.install("huggingface-hub==2.4.0", "importlib-metadata", "pillow", "regex", "requests", "httpx")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
 

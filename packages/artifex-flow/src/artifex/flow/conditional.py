@@ -150,7 +150,7 @@ class ConditionalFlow(nnx.Module):
 
         Args:
             x: ``(B, ...)``.
-            condition: ``(B, C)``.
+            condition: ``(B, C)``, or one for all ``(1, C)``.
             rngs: of the flow, if it draws.
 
         Returns:

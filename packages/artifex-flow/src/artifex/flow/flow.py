@@ -24,6 +24,7 @@ from pydantic import Field
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
+from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
 from artifex.flow.distributions import BaseField, NormalConfig, create_base
@@ -47,8 +48,8 @@ class AnyFlowConfig(Config):
     """Base distribution: `normal`, `student_t`, `mixture`, `uniform`, or a dict of its `kind` and fields."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters. Elements and densities are float32 in any case."""
-    param_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the parameters are kept in."""
+    param_dtype: ParamDType = "float32"
+    """What the parameters are kept in; `float64` where JAX's double precision is enabled."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,7 +95,7 @@ class Flow(nnx.Module):
 
         Args:
             x: ``(B, ...)``.
-            condition: ``(B, C)`` for a conditional flow.
+            condition: ``(B, C)`` for a conditional flow, or one for all ``(1, C)``.
             rngs: nothing is drawn here.
 
         Returns:
@@ -166,8 +167,6 @@ class Flow(nnx.Module):
     def _drawn(self, n_samples: int, condition: Condition, rngs: nnx.Rngs | None) -> tuple[Array, Array | None]:
         """``z ~ p_base``, and a condition for each."""
         check_count(n_samples)
-        if condition is not None and jnp.shape(condition)[:1] == (1,):
-            condition = jnp.repeat(jnp.asarray(condition), n_samples, axis=0)
         return self._checked(self.base.sample(draw_key(self, rngs), n_samples), condition, "z")
 
     def _checked(self, x: Array, condition: Condition, what: str) -> tuple[Array, Array | None]:
@@ -194,6 +193,8 @@ def check_count(n_samples: Any) -> None:
 def checked(x: Array, condition: Condition, shape: tuple[int, ...], width: int | None, what: str) -> tuple[Array, Array | None]:
     """A batch of examples of a ``shape``, at least in float32, and its condition of a ``width``, if they fit.
 
+    A condition of one row serves the whole batch.
+
     Raises:
         InvalidInputError: they do not; ``what`` names the batch.
     """
@@ -206,9 +207,13 @@ def checked(x: Array, condition: Condition, shape: tuple[int, ...], width: int |
             f"{what} is {x.dtype}, expected floating point; a density of integers needs dequantisation first"
         )
     condition = None if condition is None else jnp.asarray(condition)
+    if condition is not None and condition.shape == (1, width):
+        condition = jnp.broadcast_to(condition, (x.shape[0], width))  # one for all
     if (condition is None) != (width is None) or (condition is not None and condition.shape != (x.shape[0], width)):
         given = "none" if condition is None else f"one of shape {condition.shape}"
-        wanted = "none: the model has no condition_dim" if width is None else f"one of shape ({x.shape[0]}, {width})"
+        wanted = (
+            "none: the model has no condition_dim" if width is None else f"one of shape ({x.shape[0]}, {width}) or (1, {width})"
+        )
         hint = "; add a batch axis: condition[None]" if condition is not None and condition.shape == (width,) else ""
         raise InvalidInputError(f"condition: got {given}, expected {wanted}{hint}")
     if condition is not None and not jnp.issubdtype(condition.dtype, jnp.floating):

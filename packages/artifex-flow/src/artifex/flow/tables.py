@@ -75,7 +75,8 @@ class SklearnTable:
         x = rows[parts[split]]
         if self.config.standardize:
             train = rows[parts["train"]]
-            x = (x - train.mean(axis=0)) / train.std(axis=0)
+            deviation = train.std(axis=0)
+            x = (x - train.mean(axis=0)) / np.where(np.ptp(train, axis=0) > 0, deviation, 1)  # constants stay
         made = {"x": x.astype(np.float32)}
         if "target_names" in self._stored:  # classes; a number to be predicted is no label
             made["label"] = self._stored["target"][parts[split]].astype(np.int32)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DenseDecoder as DenseDecoder,
         ResNetDecoder as ResNetDecoder,
     )
+    from artifex.vae.diffusers_weights import load_diffusers as load_diffusers, save_diffusers as save_diffusers
     from artifex.vae.encoders import (
         ConvEncoder as ConvEncoder,
         DenseEncoder as DenseEncoder,
@@ -82,7 +83,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "VQVAE": "artifex.vae.vqvae",
         "VQVAEConfig": "artifex.vae.vqvae",
         "likelihoods": "artifex.vae.likelihoods",
+        "load_diffusers": "artifex.vae.diffusers_weights",
         "losses": "artifex.vae.losses",
         "metrics": "artifex.vae.metrics",
+        "save_diffusers": "artifex.vae.diffusers_weights",
     },
 )

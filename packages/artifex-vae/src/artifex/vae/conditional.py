@@ -259,10 +259,12 @@ class ConditionalVAE(VAE):
             raise InvalidInputError(f"no condition is given; pass condition=... with {kind}")
         c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
         if n_classes is None:
-            if c.shape != (n, width) or not jnp.issubdtype(c.dtype, jnp.floating):
-                raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected floating-point {kind}")
-            return (c,)
-        if c.shape not in ((), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
+            if c.shape not in ((n, width), (1, width)) or not jnp.issubdtype(c.dtype, jnp.floating):
+                raise InvalidInputError(
+                    f"condition is {c.dtype} of shape {c.shape}, expected floating-point {kind}, or one for all"
+                )
+            return (jnp.broadcast_to(c, (n, width)) if isinstance(c, jax.Array) else np.broadcast_to(c, (n, width)),)
+        if c.shape not in ((), (1,), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
             raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected integer {kind}, or one for all")
         # inside a compiled program the values are not known yet: there, `_vectors` sees to them
         if not isinstance(c, Tracer) and c.size and not np.isin(c, np.arange(n_classes)).all():

@@ -29,7 +29,7 @@ from pydantic import Field
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidTypeError
-from artifex.core.nn import MLP, activation as activation_named
+from artifex.core.nn import MLP, ParamDType, activation as activation_named
 from artifex.core.protocols import Batch
 from artifex.vae import losses
 from artifex.vae.encoders import DiagonalGaussian, PositiveInt, Shape
@@ -59,8 +59,8 @@ class HierarchicalVAEConfig(Config):
     """What the decoder's output means: `bernoulli`, `gaussian`, `discretized_logistic`, or a dict of its `kind` and fields."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters and the input. Losses add up in float32 in any case."""
-    param_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the parameters are kept in."""
+    param_dtype: ParamDType = "float32"
+    """What the parameters are kept in; `float64` where JAX's double precision is enabled."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built

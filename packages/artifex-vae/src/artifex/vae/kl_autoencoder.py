@@ -16,7 +16,8 @@ sees ``x`` and ``reconstruction``); a patch discriminator needs a model of two o
 
 The networks are theirs: residual blocks, one more of them at each level of the decoder, at the smallest size two blocks with
 attention between, sizes halved by strided convolutions and doubled by repeating neighbours. Their 1×1 convolutions on either
-side of the latent are left out, which follow and precede a convolution without anything between.
+side of the latent follow and precede a convolution without anything between, and are left out unless the config asks for them.
+:func:`artifex.vae.diffusers_weights.load_diffusers` reads the autoencoders of Stable Diffusion.
 
 Shapes: ``B = batch, H W C = an image, h w = the smallest size, Z = latent channels``.
 """
@@ -36,7 +37,7 @@ from pydantic import Field
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.nn import Conv, activation as activation_named
+from artifex.core.nn import Conv, ParamDType, activation as activation_named
 from artifex.core.protocols import Batch
 from artifex.vae import losses
 from artifex.vae.encoders import DiagonalGaussian, PositiveInt, halvings, start_at_unit_variance
@@ -67,6 +68,12 @@ class KLAutoencoderConfig(Config):
     """Residual blocks of each level of the encoder; the decoder has one more."""
     attention: bool = True
     """Whether positions look at each other, once in the encoder and once in the decoder, at the smallest size."""
+    norm_groups: PositiveInt | None = None
+    """Groups of every group norm, a divisor of all `hidden_dims`; None for 32, or as many as leave four channels in a group."""
+    quant_conv: bool = False
+    """A 1×1 convolution behind the encoder, over means and log variances."""
+    post_quant_conv: bool = False
+    """A 1×1 convolution before the decoder."""
     activation: str = "silu"
     """Name of the nonlinearity before each convolution."""
     kl_weight: Annotated[float, Field(ge=0)] = 1e-6
@@ -75,11 +82,14 @@ class KLAutoencoderConfig(Config):
     """What the decoder's output means: `laplace`, `gaussian`, `bernoulli`, or a dict of its `kind` and fields."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters and the input. Losses add up in float32 in any case."""
-    param_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the parameters are kept in."""
+    param_dtype: ParamDType = "float32"
+    """What the parameters are kept in; `float64` where JAX's double precision is enabled."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built
+        odd = [width for width in self.hidden_dims if width % (self.norm_groups or 1)]
+        if odd:
+            raise ValueError(f"norm_groups is {self.norm_groups}, which does not divide {odd} of hidden_dims")
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -113,8 +123,9 @@ class LatentPrior(Protocol):
 class KLAutoencoder(nnx.Module):
     """A KL autoencoder.
 
-    :meth:`encode`, :meth:`decode` and :meth:`generate` share one unit of latents: the network's, times ``latent_scale``, which
-    is 1 until :meth:`set_latent_scale` measures it. It is saved with the model, and plays no part in its loss.
+    :meth:`encode`, :meth:`decode` and :meth:`generate` share one unit of latents: the network's, less ``latent_shift``, times
+    ``latent_scale``, which are 0 and 1 until :meth:`set_latent_scale` measures the scale, or both are loaded. They are saved
+    with the model, and play no part in its loss.
 
     Args:
         config: what to build.
@@ -141,6 +152,7 @@ class KLAutoencoder(nnx.Module):
         self.encoder = LatentEncoder(config, **kinds)
         self.decoder = LatentDecoder(config, n_parameters=self.likelihood.n_parameters, **kinds)
         self.latent_scale = nnx.Variable(jnp.ones(()))
+        self.latent_shift = nnx.Variable(jnp.zeros(()))
         self.rngs = rngs.fork()
 
     def __call__(self, x: Float[Array, "B H W C"], *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
@@ -187,7 +199,7 @@ class KLAutoencoder(nnx.Module):
 
     @compiled_method()
     def encode(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
-        """``q(s z | x)``: mean and log variance, ``(B, h, w, Z)`` each, in units of ``latent_scale``.
+        """``q(s (z - shift) | x)``: mean and log variance, ``(B, h, w, Z)`` each, in units of ``latent_scale``.
 
         Raises:
             InvalidInputError: ``x`` is not a batch of images of the model's shape.
@@ -268,12 +280,14 @@ class KLAutoencoder(nnx.Module):
 
     def _encoded(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
         mean, log_variance = self.encoder(checked(x, self.config.input_shape, "x"))
-        scale = self.latent_scale[...]
-        return DiagonalGaussian(mean * scale.astype(mean.dtype), log_variance + 2 * jnp.log(scale).astype(log_variance.dtype))
+        scale, shift = self.latent_scale[...].astype(mean.dtype), self.latent_shift[...].astype(mean.dtype)
+        return DiagonalGaussian((mean - shift) * scale, log_variance + 2 * jnp.log(scale))
 
     def _decoded(self, z: Float[Array, "B h w Z"]) -> Float[Array, "B H W C"]:
         z = checked(z, self.config.latent_shape, "z")
-        return self.likelihood.mean(self.decoder(z / self.latent_scale[...].astype(z.dtype)))
+        return self.likelihood.mean(
+            self.decoder(z / self.latent_scale[...].astype(z.dtype) + self.latent_shift[...].astype(z.dtype))
+        )
 
 
 class Middle(nnx.Module):
@@ -281,8 +295,10 @@ class Middle(nnx.Module):
 
     def __init__(self, config: KLAutoencoderConfig, **kinds: Any):
         width, activation = config.hidden_dims[-1], activation_named(config.activation)
-        self.before, self.after = (ResidualBlock(width, width, activation=activation, **kinds) for _ in range(2))
-        self.attention = AttentionBlock(width, **kinds) if config.attention else None
+        self.before, self.after = (
+            ResidualBlock(width, width, activation=activation, groups=config.norm_groups, **kinds) for _ in range(2)
+        )
+        self.attention = AttentionBlock(width, groups=config.norm_groups, **kinds) if config.attention else None
 
     def __call__(self, h: Float[Array, "B h w D"]) -> Float[Array, "B h w D"]:
         h = self.before(h)
@@ -296,15 +312,17 @@ class LatentEncoder(nnx.Module):
         kinds = {"dtype": dtype, "param_dtype": param_dtype}
         widths, activation = config.hidden_dims, activation_named(config.activation)
         channels, blocks = config.input_shape[-1], config.blocks_per_level
-        self.trunk = Downward(channels, widths, blocks, stem_stride=1, activation=activation, rngs=rngs, **kinds)
+        normed: dict[str, Any] = {"activation": activation, "groups": config.norm_groups, **kinds}
+        self.trunk = Downward(channels, widths, blocks, stem_stride=1, rngs=rngs, **normed)
         self.middle = Middle(config, rngs=rngs, **kinds)
-        self.norm = GroupedActivation(widths[-1], activation=activation, **kinds)
+        self.norm = GroupedActivation(widths[-1], **normed)
         self.head = Conv(widths[-1], 2 * config.latent_channels, rngs=rngs, **kinds)
         start_at_unit_variance(self.head.kernel, config.latent_channels)
+        self.quant = _quant(2 * config.latent_channels, rngs=rngs, **kinds) if config.quant_conv else None
 
     def __call__(self, x: Float[Array, "B H W C"]) -> DiagonalGaussian:
         h = self.head(self.norm(self.middle(self.trunk(x))))
-        return DiagonalGaussian(*jnp.split(h, 2, axis=-1))
+        return DiagonalGaussian(*jnp.split(h if self.quant is None else self.quant(h), 2, axis=-1))
 
 
 class LatentDecoder(nnx.Module):
@@ -315,9 +333,18 @@ class LatentDecoder(nnx.Module):
         channels = n_parameters * config.input_shape[-1]
         widths, activation = config.hidden_dims[::-1], activation_named(config.activation)
         sizes = halvings(config.input_shape, len(widths) - 1)[-2::-1]
+        self.post_quant = _quant(config.latent_channels, **kinds) if config.post_quant_conv else None
         self.stem = Conv(config.latent_channels, widths[0], **kinds)
         self.middle = Middle(config, **kinds)
-        self.trunk = Upward(widths, channels, config.blocks_per_level + 1, sizes=sizes, activation=activation, **kinds)
+        normed: dict[str, Any] = {"activation": activation, "groups": config.norm_groups, **kinds}
+        self.trunk = Upward(widths, channels, config.blocks_per_level + 1, sizes=sizes, **normed)
 
     def __call__(self, z: Float[Array, "B h w Z"]) -> Float[Array, "B H W P*C"]:
-        return self.trunk(self.middle(self.stem(z)))
+        return self.trunk(self.middle(self.stem(z if self.post_quant is None else self.post_quant(z))))
+
+
+def _quant(channels: int, **kinds: Any) -> Conv:
+    """A 1×1 convolution that starts as the identity, so that it leaves the start of its neighbours as it is."""
+    made = Conv(channels, channels, (1, 1), **kinds)
+    made.kernel[...] = jnp.eye(channels, dtype=made.kernel[...].dtype)[None, None]
+    return made

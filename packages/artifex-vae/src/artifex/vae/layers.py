@@ -51,9 +51,9 @@ def norm_groups(channels: int) -> int:
 class GroupedActivation(nnx.Module):
     """``a(n(x))``: group norm, then the activation."""
 
-    def __init__(self, features: int, *, activation: Activation, dtype: Any, param_dtype: Any):
+    def __init__(self, features: int, *, activation: Activation, groups: int | None = None, dtype: Any, param_dtype: Any):
         self.activation = activation
-        self.norm = GroupNorm(features, norm_groups(features), dtype=dtype, param_dtype=param_dtype)
+        self.norm = GroupNorm(features, groups or norm_groups(features), dtype=dtype, param_dtype=param_dtype)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         return self.activation(self.norm(x))
@@ -62,9 +62,18 @@ class GroupedActivation(nnx.Module):
 class ResidualBlock(nnx.Module):
     """``y = s(x) + W_2 * a(n(W_1 * a(n(x))))``, at first its shortcut ``s``."""
 
-    def __init__(self, in_features: int, out_features: int, *, activation: Activation, rngs: nnx.Rngs, **kinds: Any):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        activation: Activation,
+        groups: int | None = None,
+        rngs: nnx.Rngs,
+        **kinds: Any,
+    ):
         widths = (in_features, out_features)
-        self.norms = nnx.List([GroupedActivation(width, activation=activation, **kinds) for width in widths])
+        self.norms = nnx.List([GroupedActivation(width, activation=activation, groups=groups, **kinds) for width in widths])
         self.first = Conv(*widths, rngs=rngs, **kinds)
         self.second = Conv(out_features, out_features, kernel_init=ZEROS, rngs=rngs, **kinds)
         same = in_features == out_features
@@ -83,9 +92,9 @@ class AttentionBlock(nnx.Module):
     2020 (arXiv:2006.11239), appendix B.
     """
 
-    def __init__(self, features: int, *, dtype: Any, param_dtype: Any, rngs: nnx.Rngs):
+    def __init__(self, features: int, *, groups: int | None = None, dtype: Any, param_dtype: Any, rngs: nnx.Rngs):
         kinds = {"dtype": dtype, "param_dtype": param_dtype}
-        self.norm = GroupNorm(features, norm_groups(features), **kinds)
+        self.norm = GroupNorm(features, groups or norm_groups(features), **kinds)
         self.query, self.key, self.value = (Conv(features, features, (1, 1), rngs=rngs, **kinds) for _ in range(3))
         self.output = Conv(features, features, (1, 1), kernel_init=ZEROS, rngs=rngs, **kinds)
 
@@ -108,6 +117,7 @@ class Downward(nnx.Module):
         blocks: residual blocks of a level.
         stem_stride: of the first convolution; with two, the first level too has half the image's height and width.
         activation: of the blocks.
+        groups: of each group norm; :func:`norm_groups` by default.
         rngs: stream ``params`` initialises.
         **kinds: ``dtype`` and ``param_dtype``.
     """
@@ -120,12 +130,13 @@ class Downward(nnx.Module):
         *,
         stem_stride: int,
         activation: Activation,
+        groups: int | None = None,
         rngs: nnx.Rngs,
         **kinds: Any,
     ):
         kinds = {"rngs": rngs, **kinds}
         self.stem = Conv(channels, widths[0], strides=stem_stride, **kinds)
-        self.levels = _levels(widths[0], widths, blocks, activation=activation, **kinds)
+        self.levels = _levels(widths[0], widths, blocks, activation=activation, groups=groups, **kinds)
         self.halvings = nnx.List([Conv(width, width, strides=2, **kinds) for width in widths[:-1]])
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
@@ -147,6 +158,7 @@ class Upward(nnx.Module):
         blocks: residual blocks of a level.
         sizes: height and width behind each level; where there is one fewer, the last level already has the image's.
         activation: of the blocks.
+        groups: of each group norm; :func:`norm_groups` by default.
         rngs: stream ``params`` initialises.
         **kinds: ``dtype`` and ``param_dtype``.
     """
@@ -159,14 +171,15 @@ class Upward(nnx.Module):
         *,
         sizes: Sequence[tuple[int, int]],
         activation: Activation,
+        groups: int | None = None,
         rngs: nnx.Rngs,
         **kinds: Any,
     ):
         self.sizes = tuple(sizes)
-        self.levels = _levels(widths[0], widths, blocks, activation=activation, rngs=rngs, **kinds)
+        self.levels = _levels(widths[0], widths, blocks, activation=activation, groups=groups, rngs=rngs, **kinds)
         doubled = widths[: len(self.sizes)]
         self.doublings = nnx.List([UpsampleConv(width, width, rngs=rngs, **kinds) for width in doubled])
-        self.norm = GroupedActivation(widths[-1], activation=activation, **kinds)
+        self.norm = GroupedActivation(widths[-1], activation=activation, groups=groups, **kinds)
         self.head = Conv(widths[-1], channels, rngs=rngs, **kinds)
 
     def __call__(self, h: Float[Array, "B h w D"]) -> Float[Array, "B H W C"]:

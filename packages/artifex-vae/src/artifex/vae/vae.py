@@ -26,6 +26,7 @@ from pydantic import Field
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.vae import losses
 from artifex.vae.decoders import ConvDecoder, DecoderConfig, DenseDecoder, ResNetDecoder
@@ -78,8 +79,8 @@ class VAEConfig(Config):
     """Weight of the divergence in the loss; 1 makes the loss minus the ELBO."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters and the input. Losses add up in float32 in any case."""
-    param_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the parameters are kept in."""
+    param_dtype: ParamDType = "float32"
+    """What the parameters are kept in; `float64` where JAX's double precision is enabled."""
 
     def __post_init__(self) -> None:
         encoder, decoder = self.encoder, self.decoder

@@ -27,7 +27,7 @@ from pydantic import Field
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.nn import Conv, ConvTranspose, activation as activation_named
+from artifex.core.nn import Conv, ConvTranspose, ParamDType, activation as activation_named
 from artifex.core.protocols import Batch
 from artifex.vae.codebook import Codebook, codebook_perplexity, straight_through
 from artifex.vae.encoders import PositiveInt, halvings
@@ -66,8 +66,8 @@ class VQVAEConfig(Config):
     """What the decoder's output means: `bernoulli`, `gaussian`, `discretized_logistic`, or a dict of its `kind` and fields."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters and the input. Codes and losses stay in float32."""
-    param_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the parameters are kept in."""
+    param_dtype: ParamDType = "float32"
+    """What the parameters are kept in; `float64` where JAX's double precision is enabled."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     )
     from artifex.core.nn.mlp import MLP as MLP
     from artifex.core.nn.normalization import GroupNorm as GroupNorm, group_norm as group_norm
+    from artifex.core.nn.precision import ParamDType as ParamDType, check_precision as check_precision
     from artifex.core.nn.upsampling import plain_upsample_conv as plain_upsample_conv, upsample_conv as upsample_conv
 
 # The function `conv` is left to its own module, `artifex.core.nn.convolution`: here that name is the module of the layers.
@@ -24,8 +25,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ConvTranspose": "artifex.core.nn.conv",
         "GroupNorm": "artifex.core.nn.normalization",
         "MLP": "artifex.core.nn.mlp",
+        "ParamDType": "artifex.core.nn.precision",
         "UpsampleConv": "artifex.core.nn.conv",
         "activation": "artifex.core.nn.activations",
+        "check_precision": "artifex.core.nn.precision",
         "conv_transpose": "artifex.core.nn.convolution",
         "group_norm": "artifex.core.nn.normalization",
         "plain_conv_transpose": "artifex.core.nn.convolution",

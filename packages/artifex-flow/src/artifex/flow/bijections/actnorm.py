@@ -18,11 +18,9 @@ from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed, at_least_float32
+from artifex.flow.bijections.standardize import spread
 
 __all__ = ["ActNorm"]
-
-LEAST_DEVIATION = 1e-6
-"""A channel that hardly varies in the first batch is not blown up further than by the reciprocal of this."""
 
 
 class ActNorm(Bijection):
@@ -46,6 +44,8 @@ class ActNorm(Bijection):
     def initialize(self, x: Float[Array, "B ... C"], condition: Condition = None) -> Float[Array, "B ... C"]:
         """Set scale and shift so that ``forward(x)`` has mean zero and variance one in every channel; returns it.
 
+        A channel that is constant in ``x`` is moved to zero and keeps its scale.
+
         Raises:
             InvalidInputError: there are fewer than two values a channel.
         """
@@ -53,8 +53,7 @@ class ActNorm(Bijection):
         if math.prod(x.shape[:-1]) < 2:
             raise InvalidInputError(f"x has shape {x.shape}: one value a channel has no variance; give a larger batch")
         self.shift[...] = -jnp.mean(x, axis=axes).astype(self.shift[...].dtype)
-        deviation = jnp.maximum(jnp.std(x, axis=axes), LEAST_DEVIATION)
-        self.log_scale[...] = -jnp.log(deviation).astype(self.log_scale[...].dtype)
+        self.log_scale[...] = -jnp.log(spread(x, axes)).astype(self.log_scale[...].dtype)
         return self.forward(x, condition)[0]
 
     def forward(self, x: Float[Array, "B ... C"], condition: Condition = None) -> Transformed:

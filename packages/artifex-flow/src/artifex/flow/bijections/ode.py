@@ -13,7 +13,8 @@ the cost of ``D`` derivatives a step, or Hutchinson's estimate ``e J e`` with ``
 On the way two energies are measured, by which the path can be kept straight (Finlay et al. 2020, arXiv:2002.02798):
 ``int |v|^2 dt`` and ``int |dv/dx|_F^2 dt``.
 
-The batch is solved as one system. The step is as long as the worst example allows, so that each meets the tolerances.
+The batch is solved as one system. The step is as long as the worst example allows, so that each meets the tolerances. An
+example that starts with what is no number becomes NaN and has no say in the step.
 
 Shapes: ``B = batch, D = elements, C = width of the condition``.
 """
@@ -157,6 +158,8 @@ class NeuralODE(Bijection):
 
     def _solved(self, rates: Callable[..., Any], start: Any, given: tuple[Any, ...], to_data: bool) -> Any:
         graph, state = nnx.split(self.velocity)
+        finite = _finite_examples((start, given))
+        start, given = jax.tree.map(lambda leaf: jnp.where(_along(finite, leaf), leaf, 0), (start, given))
         t = np.array([0.0, 1.0] if to_data else [1.0, 0.0], jnp.promote_types(jax.tree.leaves(start)[0].dtype, jnp.float32))
         solver, n = self.solver, self.solver.steps
         solution = diffrax.diffeqsolve(
@@ -173,7 +176,7 @@ class NeuralODE(Bijection):
             throw=False,  # raising inside a compiled program takes a call back to the host
         )
         reached = solution.result == diffrax.RESULTS.successful
-        return jax.tree.map(lambda leaf: jnp.where(reached, leaf[-1], jnp.nan), solution.ys)
+        return jax.tree.map(lambda leaf: jnp.where(reached & _along(finite, leaf[-1]), leaf[-1], jnp.nan), solution.ys)
 
 
 def divergence(velocity: Callable[[Array], Array], x: Float[Array, "B D"]) -> tuple[Array, Array, Array]:
@@ -226,6 +229,17 @@ def _path_rates(t: Array, path: Path, given: tuple[Any, ...]) -> Path:
 def _rate(t: Array, x: Array, given: tuple[Any, ...]) -> Array:
     graph, state, condition = given
     return nnx.merge(graph, state)(x, jnp.full(x.shape[0], t, x.dtype), condition)
+
+
+def _finite_examples(tree: Any) -> Array:
+    """``(B,)``: whether all that belongs to an example is finite."""
+    leaves = [jnp.isfinite(leaf) for leaf in jax.tree.leaves(tree)]
+    return jnp.stack([jnp.all(leaf, axis=tuple(range(1, leaf.ndim))) for leaf in leaves]).all(axis=0)
+
+
+def _along(examples: Array, like: Array) -> Array:
+    """``(B,)`` to ``(B, 1, ...)``, as many axes as ``like`` has."""
+    return examples.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _worst_example(errors: Any) -> Array:

@@ -18,10 +18,23 @@ from jaxtyping import Array, Float
 from artifex.core.errors import InvalidInputError
 from artifex.flow.bijections.bijection import Bijection, Condition, Transformed
 
-__all__ = ["Standardize"]
+__all__ = ["Standardize", "spread"]
 
 CONSTANT = 1e-6
-"""An element that varies less than this, relative to its size or 1, is taken for a constant: moved, and not blown up."""
+"""What varies less than this, relative to its largest magnitude, is taken for a constant: moved, and not blown up. Eight units
+of float32's rounding."""
+
+
+def spread(x: Float[Array, "B ..."], axis: int | tuple[int, ...] = 0) -> Float[Array, "..."]:
+    """Standard deviation along ``axis``, and 1 for constants, whose values are equal, or as good as equal to rounding.
+
+    They are known by their range. Their deviation would not do: a mean of many equal numbers is off by more than a rounding.
+
+    >>> spread(jnp.array([[1e-9, 0.1, 1.0], [3e-9, 0.1, 5.0]])).tolist() == [jnp.float32(1e-9), 1.0, 2.0]
+    True
+    """
+    varies = jnp.ptp(x, axis=axis) > CONSTANT * jnp.max(jnp.abs(x), axis=axis)
+    return jnp.where(varies, jnp.std(x, axis=axis), 1)
 
 
 class Standardize(Bijection):
@@ -52,9 +65,8 @@ class Standardize(Bijection):
         mean, deviation = jnp.mean(x, axis=0), jnp.std(x, axis=0)
         if not isinstance(x, Tracer) and not jnp.all(jnp.isfinite(deviation)):  # a compiled program cannot raise
             raise InvalidInputError("x holds values that are not finite, or too large to square; drop those examples first")
-        varies = deviation > CONSTANT * jnp.maximum(1, jnp.abs(mean))
-        self.mean[...] = mean.astype(jnp.float32)
-        self.log_scale[...] = jnp.log(jnp.where(varies, deviation, 1)).astype(jnp.float32)
+        self.mean[...] = mean.astype(self.mean[...].dtype)
+        self.log_scale[...] = jnp.log(spread(x)).astype(self.log_scale[...].dtype)
         return self.forward(x, condition)[0]
 
     def forward(self, x: Float[Array, "B ..."], condition: Condition = None) -> Transformed:
