@@ -21,7 +21,7 @@ def check_precision(dtype: str) -> str:
     >>> check_precision("bfloat16")
     'bfloat16'
     """
-    if dtype == "float64" and not jax.config.jax_enable_x64:
+    if dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise InvalidInputError(
             "float64 takes double precision, which JAX has off; enable it before anything is computed: "
             'jax.config.update("jax_enable_x64", True), or JAX_ENABLE_X64=1 in the environment'
