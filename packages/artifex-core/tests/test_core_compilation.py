@@ -1,5 +1,7 @@
 """Compiled methods: one trace, the eager numbers, fresh draws, an untouched model."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,3 +145,9 @@ def test_a_model_made_from_a_params_stream_alone_draws_from_what_it_keeps_of_it(
 def test_draw_key_of_another_stream(model):
     rngs = nnx.Rngs(dropout=1)
     assert jnp.array_equal(draw_key(model, rngs, "dropout"), nnx.Rngs(dropout=1).dropout())
+
+
+def test_threads_that_draw_from_one_model_draw_different_keys(model):
+    with ThreadPoolExecutor(8) as threads:
+        keys = list(threads.map(lambda _: draw_key(model, None), range(400)))
+    assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys}) == 400

@@ -579,3 +579,16 @@ def test_a_signal_waits_for_the_step_and_handlers_are_put_back(capsys):
     callback.on_end(trainer(), KeyboardInterrupt())
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert "once more stops at once" in capsys.readouterr().err
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    callback = StopBetweenSteps()
+    try:
+        callback.on_start(None)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        callback.on_end(None, None)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        callback.on_end(None, None)
+        signal.signal(signal.SIGINT, before)

@@ -36,6 +36,15 @@ def test_train_sample_resume_and_longer(artifex, tmp_path):
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "mine.txt"), first)
     assert (tmp_path / "v1.5.txt").exists()
     assert not (tmp_path / "mine.txt.txt").exists()
+    assert artifex("sample", folder, "-n", "5", "--seed", "3", "-o", tmp_path / "mine.npy").code == 0
+    np.testing.assert_allclose(np.load(tmp_path / "mine.npy").reshape(5, -1), first, atol=1e-4)  # the text is rounded
+    (tmp_path / "many").mkdir()
+    assert artifex("sample", folder, "-n", "5", "--seed", "3", "-o", tmp_path / "many").code == 0
+    refused = artifex("sample", folder, "-n", "5", "-o", tmp_path / "mine.jpeg")
+    assert refused.code == 2
+    assert "written as .txt or .npy" in refused.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["many", "mine.npy", "mine.txt", "runs", "v1.5.txt"]
+    assert [path.name for path in (tmp_path / "many").iterdir()] == ["seed_3.txt"]
     refused = artifex("sample", folder, "--condition", "3")
     assert refused.code == 2
     assert "Tiny takes no condition; leave --condition out" in refused.err

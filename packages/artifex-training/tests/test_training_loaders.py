@@ -10,7 +10,7 @@ import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, RunError
 from artifex.training import ArrayLoader, GrainLoader
-from artifex.training.loaders import as_loader
+from artifex.training.loaders import as_loader, batch_shapes
 
 N = 23
 ARRAYS = {"x": np.arange(N * 6, dtype=np.uint8).reshape(N, 2, 3), "label": np.arange(N)}
@@ -205,3 +205,28 @@ def test_threads_are_quiet_when_a_loader_is_dropped(monkeypatch):
     del loader
     gc.collect()
     assert complaints == []
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
+def test_an_integer_that_would_wrap_is_refused_with_key_row_and_value(value):
+    label = np.zeros(N, np.int64)
+    label[17] = value
+    with pytest.raises(DataError, match=f"'label' of example 17 holds {value}"):
+        ArrayLoader(ARRAYS | {"label": label}, batch_size=5, seed=0)
+    examples = [{"x": ARRAYS["x"][i], "label": label[i]} for i in range(N)]
+    with pytest.raises(DataError, match=f"'label' of example 17 holds {value}"):
+        list(GrainLoader(examples, batch_size=5, seed=0).one_pass())
+
+
+def test_shapes_are_learnt_from_one_example():
+    class Counting(Source):
+        read = 0
+
+        def __getitem__(self, i):
+            self.read += 1
+            return super().__getitem__(i)
+
+    loader = GrainLoader(source := Counting(), batch_size=5, seed=0)
+    before = source.read
+    assert {key: value.shape for key, value in batch_shapes(loader).items()} == {"x": (5, 2, 3), "label": (5,)}
+    assert source.read == before + 1

@@ -61,7 +61,7 @@ class Watch(threading.Thread):
                 if id(array) not in self._old and not array.is_deleted():
                     for shard in array.addressable_shards:
                         held[shard.device, shard.data.unsafe_buffer_pointer()] = shard.data.nbytes
-            except RuntimeError:  # given away meanwhile
+            except (RuntimeError, TypeError, ValueError):  # given away meanwhile, or just now
                 continue
         devices = Counter()
         for (device, _), size in held.items():

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -37,6 +38,9 @@ __all__ = ["compiled_method", "draw_key"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_DRAWING = threading.Lock()
+"""Held while a stream's count is read and moved on, so that threads never draw the same key."""
 
 
 def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -104,6 +108,8 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
 def draw_key(model: nnx.Module, rngs: nnx.Rngs | None, stream: str = "sample") -> jax.Array:
     """A fresh key: from ``rngs`` where they are given, from the model's own streams (``model.rngs``) where not.
 
+    Several threads may draw from the same streams: each gets another key.
+
     Args:
         model: keeps its streams as ``rngs``, if it has any.
         rngs: the caller's streams; their count goes on by one.
@@ -127,7 +133,8 @@ def draw_key(model: nnx.Module, rngs: nnx.Rngs | None, stream: str = "sample") -
         raise InvalidInputError(
             f"rngs has neither a stream {stream!r} nor a default one, only {', '.join(source)}; use nnx.Rngs({stream}=seed)."
         )
-    return source[found[0]]()
+    with _DRAWING:
+        return source[found[0]]()
 
 
 def _hashable(name: str, value: Any) -> Any:

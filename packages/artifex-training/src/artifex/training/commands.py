@@ -165,7 +165,9 @@ def sample(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write; by default one in RUN/samples. The suffix may be left out."),
+        typer.Option(
+            "--output", "-o", help="File or folder; by default RUN/samples. .npy: arrays; without an ending, it gets one."
+        ),
     ] = None,
     prior: Annotated[
         Path | None,
@@ -192,10 +194,17 @@ def sample(
     if condition is not None:
         given["condition"] = condition_for(model, condition, n_samples, class_names(run))
     samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")), **given)
-    with explaining_a_full_disk(run if output is None else output.absolute().parent):
-        path = save_samples(modality, samples, run / "samples" / f"seed_{chosen}" if output is None else output)
-    if output is not None and output.suffix and path.name == output.name + output.suffix:
-        path = path.replace(output)  # the suffix was given
+    default = f"seed_{chosen}"
+    target = run / "samples" / default if output is None else output / default if output.is_dir() else output
+    ending = target.suffix if target.suffix[1:2].isalpha() else ""  # v1.5 is a name
+    kind = None if ending == ".npy" else modality
+    with explaining_a_full_disk(run if output is None else target.absolute().parent):
+        # under another name until the ending is known to be the right one
+        path = save_samples(kind, samples, target.with_name(f".{target.stem}-{chosen}"))
+    if ending not in ("", path.suffix):
+        path.unlink()
+        raise InvalidInputError(f"--output {target}: samples of this run are written as {path.suffix} or .npy; choose one")
+    path = path.replace(target if ending else target.with_name(target.name + path.suffix))
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
 
 

@@ -103,13 +103,14 @@ class ArrayLoader(_ShuffledLoader):
         seed: fixes the order.
 
     Raises:
-        DataError: there is no ``x``, or the arrays differ in length.
+        DataError: there is no ``x``, the arrays differ in length, or an integer does not fit on a device.
         InvalidInputError: ``batch_size`` is less than one or more than there are examples.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], *, batch_size: int, seed: int):
         self.arrays = {key: np.asarray(value) for key, value in arrays.items()}
         super().__init__(_common_length(self.arrays), batch_size=batch_size, seed=seed)
+        _check_integers(self.arrays, range(self.size))
 
     def __next__(self) -> HostBatch:
         rows = self.next_rows()
@@ -195,7 +196,7 @@ def _read_batch(source: Any, rows: np.ndarray) -> HostBatch:
     many = getattr(source, "__getitems__", None)
     examples = [source[i] for i in indices] if many is None else many(indices)
     try:
-        return {key: np.stack([example[key] for example in examples]) for key in examples[0]}
+        batch = {key: np.stack([example[key] for example in examples]) for key in examples[0]}
     except (KeyError, ValueError) as error:
         shapes = {
             str({key: np.shape(value) for key, value in example.items()}): i
@@ -203,6 +204,23 @@ def _read_batch(source: Any, rows: np.ndarray) -> HostBatch:
         }
         found = "; ".join(f"example {i} has {shape}" for shape, i in list(shapes.items())[:2])
         raise DataError(f"the examples of a data set have the same keys and shapes; {found}") from error
+    _check_integers(batch, indices)
+    return batch
+
+
+def _check_integers(arrays: Mapping[str, np.ndarray], rows: Sequence[int]) -> None:
+    """Refuse integers that would wrap on a device, which holds 32 bits unless JAX is told otherwise."""
+    for key, values in arrays.items():
+        on_device = jax.dtypes.canonicalize_dtype(values.dtype) if values.dtype.kind in "iu" else values.dtype
+        if on_device == values.dtype or not values.size:
+            continue
+        limits = np.iinfo(on_device)
+        if values.min() < limits.min or values.max() > limits.max:
+            at = tuple(np.argwhere((values < limits.min) | (values > limits.max))[0])
+            raise DataError(
+                f"{key!r} of example {rows[at[0]]} holds {values[at]}, which does not fit in {on_device}, as devices hold it; "
+                "number labels from 0"
+            )
 
 
 def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
@@ -218,7 +236,9 @@ def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
 
 def batch_shapes(loader: Loader) -> dict[str, Any]:
     """Shapes and dtypes (``jax.ShapeDtypeStruct``) of the loader's training batches on a device; its position stays."""
-    first = {key: np.asarray(value) for key, value in next(iter(loader.one_pass())).items()}
+    # a pass over a GrainLoader would read many batches ahead; one example tells the same
+    first = _read_batch(loader.source, np.arange(1)) if isinstance(loader, GrainLoader) else next(iter(loader.one_pass()))
+    first = {key: np.asarray(value) for key, value in first.items()}
     as_on_device = jax.dtypes.canonicalize_dtype  # float64 becomes float32 there, unless JAX is told otherwise
     return {key: jax.ShapeDtypeStruct((loader.batch_size, *v.shape[1:]), as_on_device(v.dtype)) for key, v in first.items()}
 

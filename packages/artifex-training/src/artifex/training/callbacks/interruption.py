@@ -23,6 +23,7 @@ class StopBetweenSteps(Callback):
     Amid a step the state belongs to the device, and an exception there would leave nothing to write to a checkpoint. In several
     processes a signal to any of them ends all of them after one and the same step: JAX takes SIGTERM for a notice of preemption
     and agrees on the step (``multihost_utils.reached_preemption_sync_point``), which takes a second or two.
+    A signal that is ignored at the start, as under ``nohup`` or after ``&`` in a script, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,8 @@ class StopBetweenSteps(Callback):
         self._is_multiprocess = is_multiprocess()
         if threading.current_thread() is threading.main_thread():  # nowhere else may handlers be set
             handled = SIGNALS[:1] if self._is_multiprocess else SIGNALS  # JAX has set its own handler for SIGTERM
-            self._before = {number: signal.signal(number, self._ask) for number in handled}
+            heeded = [number for number in handled if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._ask) for number in heeded}
 
     def on_step(self, trainer: Training) -> None:
         if self._is_multiprocess:
