@@ -104,7 +104,7 @@ def test_schema_describes_every_field():
         ),
         (lambda: short(latent_dim=8), r"latent_dim is 8, encoder\.latent_dim is 16"),
         (lambda: short(dtype="float16"), r"dtype\n.*'float32' or 'bfloat16'"),
-        (lambda: short(param_dtype="float16"), r"param_dtype\n.*'float32' or 'bfloat16'"),
+        (lambda: short(param_dtype="float16"), r"param_dtype\n.*'float32', 'bfloat16' or 'float64'"),
         (
             lambda: short({"input_shape": (32, 32, 1)}),
             r"encoder\.input_shape is \(32, 32, 1\), decoder\.output_shape is \(28, 28, 1\)",
