@@ -378,13 +378,16 @@ def test_no_best_without_a_figure(tmp_path):
 # writing
 
 
-def test_orbax_by_itself_reads_the_arrays_under_dotted_names(tmp_path):
+def test_orbax_by_itself_reads_large_arrays_under_dotted_names_and_small_ones_end_to_end(tmp_path):
     from orbax.checkpoint import v1 as ocp
 
-    save(tmp_path, 1, tree={"params": {"decoder.kernel": jnp.arange(3.0)}, "step": jnp.int32(1)})
+    kernel = jnp.arange(20_000.0)
+    small = {"bias": jnp.ones(2), "scale": jnp.full(1, 3.0)}
+    save(tmp_path, 1, tree={"params": {"decoder.kernel": kernel, **small}, "step": jnp.int32(1)})
     found = ocp.load(tmp_path / "1")
-    assert sorted(found) == ["params.decoder.kernel", "step"]
-    np.testing.assert_array_equal(found["params.decoder.kernel"], [0, 1, 2])
+    assert sorted(found) == ["packed float32", "packed int32", "params.decoder.kernel"]
+    np.testing.assert_array_equal(found["params.decoder.kernel"], kernel)
+    np.testing.assert_array_equal(found["packed float32"], [1, 1, 3])
 
 
 def test_the_copy_is_of_the_moment_though_the_arrays_are_given_away(tmp_path):

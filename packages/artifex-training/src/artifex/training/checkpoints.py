@@ -19,6 +19,8 @@ import numpy as np
 
 from artifex.core.errors import InvalidInputError, NonFiniteLossError, RunError, RunWarning
 from artifex.training.checksums import COMMITTED, CorruptCheckpoint, check_share
+from artifex.training.packing import packed, unpacked
+from artifex.training.processes import put_global
 
 if TYPE_CHECKING:
     from artifex.training.orbax_store import Writer
@@ -106,14 +108,15 @@ class Checkpoints:
         leaves = _by_name(state)
         # A loader's position is among `extra`, as numbers. They tell all that a grain iterator knows, for the order of batches
         # follows from the seed and a batch's number; storing the iterator besides would keep one position twice.
-        plain = {"extra": extra, "arrays": {name: _described(leaf) for name, leaf in leaves.items()}}
+        stored, slots = packed(_off_devices(leaves))
+        plain = {"extra": extra, "arrays": {name: _described(leaf) | slots.get(name, {}) for name, leaf in leaves.items()}}
         with self._dropping_what_fails():
             if self._writer is None:
                 from artifex.training.orbax_store import Writer
 
                 score = None if self._best_metric is None else self._score
                 self._writer = Writer(self.folder, keep=self._keep, score=score)
-            self._writer.save(step, _off_devices(leaves), plain, self._figures.get(step))
+            self._writer.save(step, stored, plain, self._figures.get(step))
 
     def wait(self) -> None:
         """Return when nothing is being written any more.
@@ -385,11 +388,25 @@ def _read(step: Any, table: Mapping[str, Any], places: Mapping[str, Any]) -> dic
     from artifex.training.orbax_store import load
 
     shapes = {name: _stored_shape(table[name], place) for name, place in places.items()}
-    stored = {name: shape for name, shape in shapes.items() if 0 not in shape.shape}
-    found = load(step, state=stored)["state"] if stored else {}
-    empty = {n: jnp.zeros(s.shape, s.dtype, device=s.sharding) for n, s in shapes.items() if n not in stored}
-    arrays = {**found, **empty}
+    slots = {name: table[name] for name in places if "pack" in table[name]}
+    stored = {name: shape for name, shape in shapes.items() if 0 not in shape.shape and name not in slots}
+    wanted = {**stored, **_pack_shapes(table, {slot["pack"] for slot in slots.values()})}
+    found = load(step, state=wanted)["state"] if wanted else {}
+    small = {n: put_global(unpacked(found[slot["pack"]], slot["start"], shapes[n].shape), places[n]) for n, slot in slots.items()}
+    empty = {n: jnp.zeros(s.shape, s.dtype, device=s.sharding) for n, s in shapes.items() if n not in stored and n not in slots}
+    arrays = {**found, **small, **empty}
     return {name: _leaf(arrays[name], table[name], place) for name, place in places.items()}
+
+
+def _pack_shapes(table: Mapping[str, Any], packs: set[str]) -> dict[str, np.ndarray]:
+    """Arrays on the host of the size and type of each of ``packs``, by name."""
+    sizes = {pack: 0 for pack in packs}
+    types: dict[str, Any] = {}
+    for entry in table.values():
+        if (pack := entry.get("pack")) in packs:
+            sizes[pack] = max(sizes[pack], entry["start"] + math.prod(entry["shape"]))
+            types[pack] = jnp.dtype(entry["dtype"])
+    return {pack: np.empty((sizes[pack],), types[pack]) for pack in packs}
 
 
 def _stored_shape(entry: Mapping[str, Any], place: Any) -> jax.ShapeDtypeStruct:
