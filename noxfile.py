@@ -78,7 +78,7 @@ def workers(session: nox.Session) -> tuple[str, ...]:
 
 
 def tests(session: nox.Session) -> None:
-    """Every test and doctest, in two processes. Arguments for pytest go after ``--``."""
+    """Every test, in two processes. Arguments for pytest go after ``--``."""
     install(session, *group("tests"))
     session.run("pytest", *workers(session), *session.posargs, env=compilation_cache())
 
@@ -283,9 +283,11 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into .cache/site; any warning is an error. ``tests/test_docs.py`` runs what it shows."""
-    install(session, *group("docs"))
-    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+    """Build the documentation into .cache/site, any warning an error, and run what it shows: doctests, blocks, examples."""
+    install(session, *group("docs"), *group("tests"))
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    shown = ("--doctest-modules", "-m", "shown and not nightly")
+    session.run("pytest", *workers(session), *shown, *session.posargs, env=compilation_cache())
 
 
 @nox.session(venv_backend="uv")

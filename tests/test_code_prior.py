@@ -115,6 +115,7 @@ def run(*arguments: str) -> None:
     assert not stopped.value.code
 
 
+@pytest.mark.nightly
 def test_a_strangers_model_learns_the_codes_and_draws_them(stranger, capsys):
     (stranger / "vqvae.yaml").write_text(VQVAE)
     (stranger / "prior.yaml").write_text(PRIOR)

@@ -132,12 +132,14 @@ def command(*arguments: str) -> None:
     assert not code, f"artifex {' '.join(arguments)}: exit code {code}"
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("name", [name for name in programs if name not in FRESH])
 def test_python_blocks_run(name: str, tmp_path: Path, run_here: Callable[[str, str], None]) -> None:
     write_files(contents[name], tmp_path)
     run_here(in_place(contents[name]), name)
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize(
     "name", [name if name in FRESH else pytest.param(name, marks=pytest.mark.nightly) for name in programs]
 )
@@ -173,6 +175,7 @@ def installs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path, dict],
             del sys.modules[name]
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("name", projects)
 def test_plugins_that_are_shown_train_and_pass_conformance(
     name: str, tmp_path: Path, run_here: Callable[[str, str], None], installs: Callable[[Path, dict], None]

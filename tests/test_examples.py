@@ -19,6 +19,7 @@ def load(name):
     return module
 
 
+@pytest.mark.shown
 def test_vae_digits(tmp_path):
     log_likelihood = load("vae_digits").main(epochs=15, output=tmp_path)
     # pixels drawn each by its own frequency reach -25.19 nats on this split; a tenth of the training is well past that
@@ -29,12 +30,14 @@ def test_vae_digits(tmp_path):
     assert walk.std() > 30
 
 
+@pytest.mark.shown
 def test_flow_posterior():
     nats, p_values = load("flow_posterior").main("two_moons", simulations=2000, steps=150, transforms=1, observations=20)
     assert nats < 4.0  # the prior in the posterior's place is 5.04 nats away
     assert p_values.shape == (2,)
 
 
+@pytest.mark.shown
 def test_the_posterior_of_two_moons_is_a_density_that_its_samples_follow():
     simulator = load("flow_posterior").two_moons()
     edges = np.linspace(-0.5, 0.5, 401)  # a quarter of the crescents' standard deviation apart

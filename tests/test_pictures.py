@@ -13,6 +13,7 @@ PICTURES = ROOT / "docs" / "pictures"
 SCRIPTS = {"codes": {"codes.png"}, "digits": {"samples.png", "reconstructions.png", "interpolation.png"}}
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_script_makes_its_pictures(name, tmp_path):
     spec = importlib.util.spec_from_file_location(name, PICTURES / f"{name}.py")

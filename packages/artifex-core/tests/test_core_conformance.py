@@ -199,6 +199,7 @@ NOT_APPLICABLE = {
 }
 
 
+@pytest.mark.daily("conditional", "declaring", "density")
 @pytest.mark.parametrize("kind", RIGHT)
 def test_a_right_model_passes_and_what_does_not_apply_is_skipped(kind, subject):
     model, options = RIGHT[kind]

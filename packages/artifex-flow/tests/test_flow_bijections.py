@@ -119,6 +119,29 @@ def there_and_back(bijection: Bijection, x: jax.Array, *condition: jax.Array) ->
     return y, log_det, *bijection.inverse(y, *condition)
 
 
+@pytest.mark.daily(
+    "actnorm",
+    "autoregressive_additive",
+    "autoregressive_reach",
+    "autoregressive_spline",
+    "chain",
+    "coupling_affine",
+    "coupling_conditional",
+    "coupling_spline",
+    "exp",
+    "flatten",
+    "inverse",
+    "lu",
+    "permutation",
+    "planar",
+    "radial",
+    "rescale",
+    "sigmoid",
+    "softplus",
+    "split",
+    "squeeze",
+    "tanh",
+)
 @pytest.mark.parametrize("name", MAKERS)
 def test_log_determinant_is_that_of_the_jacobian_and_inverse_undoes_forward(name: str) -> None:
     """In float64, where the Jacobian is taken, and in float32: one program of each, since the time goes into compiling."""
@@ -143,6 +166,7 @@ def test_log_determinant_is_that_of_the_jacobian_and_inverse_undoes_forward(name
             np.testing.assert_allclose(inverse_log_det, -log_det, rtol=0, atol=10 * TOLERANCES[dtype])
 
 
+@pytest.mark.daily("autoregressive_affine", "planar", "radial")
 @pytest.mark.parametrize("name", ["autoregressive_affine", "autoregressive_conditional", "planar", "radial"])
 def test_inverse_has_the_derivatives_of_an_inverse(name: str) -> None:
     with jax.enable_x64(True):

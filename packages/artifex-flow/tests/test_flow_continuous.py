@@ -82,6 +82,7 @@ def speed(t: float) -> np.ndarray:
     return np.sum((2 * t * POINTS @ scipy.linalg.expm(MATRIX * (t**2 - 1)).T @ MATRIX.T) ** 2, axis=1)
 
 
+@pytest.mark.nightly
 def test_the_error_of_the_density_falls_with_the_solvers_tolerances() -> None:
     x = np.linspace(-3, 3, 41)[:, None]
     z = np.arcsinh(np.sinh(x) / np.e)

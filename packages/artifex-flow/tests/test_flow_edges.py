@@ -139,6 +139,7 @@ def test_the_derivative_that_is_written_out_is_that_of_automatic_differentiation
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-13, err_msg=name)
 
 
+@pytest.mark.nightly
 def test_steep_bins_between_flat_knots_are_inverted_to_numbers() -> None:
     """A point rounded beyond its bin gave the logarithm of a negative number in one of five thousand."""
     spline = SplineTransformer()
@@ -171,6 +172,7 @@ def test_a_spline_rounds_once_where_no_derivatives_are_taken(way: str) -> None:
     assert np.quantile(np.abs(single[0] - exact[0]), 0.9) > 4 * np.quantile(np.abs(double[0] - exact[0]), 0.9)
 
 
+@pytest.mark.nightly
 def test_a_spline_takes_points_and_parameters_of_different_types() -> None:
     """Points in float32 and parameters in float64: one type comes out, whether derivatives are taken or not."""
     with jax.enable_x64(True):
@@ -181,6 +183,7 @@ def test_a_spline_takes_points_and_parameters_of_different_types() -> None:
     np.testing.assert_allclose(forward(0.3, jnp.zeros((23, 1)))[0], 0.3, rtol=1e-6)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("layer", ["autoregressive", "coupling"])
 def test_training_computes_in_float32(layer: str) -> None:
     """Where derivatives are taken, and with them in a step of training, no number is of float64."""
@@ -254,6 +257,7 @@ def test_inputs_in_half_precision_are_worked_on_in_float32(name: str) -> None:
     np.testing.assert_array_equal(model.log_prob(x), model.log_prob(x.astype(jnp.float32)))
 
 
+@pytest.mark.daily("iaf", "maf")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_half_precision_is_for_networks(name: str) -> None:
     half = create_model(CONFIGS[name].replace(dtype="bfloat16", param_dtype="bfloat16"), rngs=nnx.Rngs(0))

@@ -84,6 +84,7 @@ def there_and_back(model: ImageFlow, x: jax.Array, condition: jax.Array | None) 
     return run(x, condition)
 
 
+@pytest.mark.daily("glow_conditional", "real_nvp_logit")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_log_determinant_is_that_of_the_jacobian_and_inverse_undoes_forward(name: str) -> None:
     with jax.enable_x64(True):
@@ -226,6 +227,7 @@ def test_generated_images_lie_on_the_levels_and_samples_between_them() -> None:
     np.testing.assert_array_equal(np.floor(5 * y[inside]), 4 * x[inside])
 
 
+@pytest.mark.nightly
 def test_more_noise_tightens_the_bound() -> None:
     config = GlowConfig(
         input_shape=(2, 2, 1),
@@ -301,6 +303,7 @@ def test_compiled_values_outside_the_levels_have_no_mass() -> None:
     np.testing.assert_array_equal(np.isneginf(log_prob), [False, True, False])
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", [GlowConfig, ImageRealNVPConfig])
 def test_parameters_in_half_precision_have_the_density_of_the_same_numbers_in_float32(kind: type) -> None:
     """Only the networks' own arithmetic may differ, and with inputs in float32 it does not."""

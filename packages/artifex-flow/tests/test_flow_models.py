@@ -54,6 +54,7 @@ def moved(config) -> Flow:
     return model
 
 
+@pytest.mark.daily("iaf", "maf", "maf_mixture", "nsf_coupling", "real_nvp")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_density_integrates_to_one_and_samples_follow_it(name: str) -> None:
     model = moved(CONFIGS[name])
@@ -73,6 +74,7 @@ def test_density_integrates_to_one_and_samples_follow_it(name: str) -> None:
         assert np.all(np.abs(counts - expected) < tolerance)
 
 
+@pytest.mark.daily("iaf", "maf", "maf_mixture", "nsf_coupling", "real_nvp")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_samples_come_with_their_density(name: str) -> None:
     model = moved(CONFIGS[name])
@@ -156,6 +158,7 @@ def test_biases_count_as_often_as_the_config_says() -> None:
     np.testing.assert_allclose(model.inverse(x)[0], plain.inverse(x)[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_what_depends_on_nothing_is_learned_as_fast_as_the_rest() -> None:
     """The parameters of a first element are biases alone; counted once, 400 steps leave 0.33 nat."""
     model = create_model(NeuralSplineFlowConfig(input_dim=1, num_transforms=1), rngs=nnx.Rngs(0))

@@ -102,6 +102,7 @@ def test_images_far_from_the_data_come_back_from_a_glow() -> None:
 EXTREMES = np.array([[s * a, t * b] for a in (0.0, 1e4, 1e10, 1e30) for b in (1.0, 1e30) for s in (1, -1) for t in (1, -1)])
 
 
+@pytest.mark.daily("iaf", "nsf")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_log_densities_of_extreme_points_are_numbers_or_minus_infinity(name: str) -> None:
     model = create_model(CONFIGS[name], rngs=nnx.Rngs(0))

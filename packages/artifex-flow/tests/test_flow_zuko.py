@@ -63,6 +63,9 @@ def loaded(name: str, case: Arrays, dtype: str) -> tuple[Flow, dict[str, jax.Arr
     return model, {"condition": jnp.asarray(case["condition"], dtype)} if "conditional" in name else {}
 
 
+@pytest.mark.daily(
+    "frozen-maf_random-float64-1e-11", "frozen-nsf_random_conditional-float64-1e-11", "frozen-maf-float32-0.0002"
+)
 @pytest.mark.parametrize(
     ("name", "dtype", "tolerance"),
     [(name, "float64", 1e-11) for name in NAMES]

@@ -88,6 +88,7 @@ def assert_figures(a, b):
         np.testing.assert_allclose(a[name], b[name], **CLOSE, err_msg=name)
 
 
+@pytest.mark.daily("one-elements", "fsdp-examples", "eight-alone")
 @pytest.mark.parametrize("extensions", EXTENSIONS.values(), ids=EXTENSIONS)
 @pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
 def test_steps_and_logs_are_the_same_however_a_batch_is_cut(extensions, mesh):

@@ -111,6 +111,7 @@ class Photograph(Callback):
                 shutil.copytree(trainer.folder, target)
 
 
+@pytest.mark.daily("one_by_one-fsdp over eight", "in_memory-one device")
 @pytest.mark.parametrize("sharding", [None, FSDP], ids=["one device", "fsdp over eight"])
 @pytest.mark.parametrize("data", [in_memory, one_by_one])
 def test_killed_at_any_step_and_resumed_is_the_run_that_was_never_killed(tmp_path, sharding, data):

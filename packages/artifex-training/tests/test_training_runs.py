@@ -52,6 +52,7 @@ def test_what_a_run_leaves(start, tmp_path):
     same(weights(load_model(folder / "model")), weights(run.trainer.evaluation_model()))
 
 
+@pytest.mark.nightly  # every day test_training_trainer.py sees a loss fall
 def test_training_gets_somewhere(start):
     metrics = start(training__epochs=200).trainer.metrics
     assert metrics["loss"] < 1e-3  # the points lie on a line, which two latents hold exactly

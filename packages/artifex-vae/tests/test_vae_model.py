@@ -91,6 +91,7 @@ def test_outputs_and_loss_are_what_the_paper_says(model: VAE, x: jax.Array):
     assert all(value.shape == () and value.dtype == jnp.float32 for value in terms.values())
 
 
+@pytest.mark.daily("conv_predicted", "dense_bernoulli", "capacity")
 def test_gradient_reaches_every_parameter(model: VAE, x: jax.Array):
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
     gradients = jax.jit(jax.grad(lambda p: loss_of(nnx.merge(graphdef, p, rest), x, nnx.Rngs(1))))(params)
@@ -104,6 +105,7 @@ def test_every_parameter_has_logical_axes(model: VAE):
         assert len(parameter.get_metadata()["logical_axes"]) == parameter.ndim, path
 
 
+@pytest.mark.daily("conv_predicted", "dense_bernoulli", "capacity")
 def test_compiled_equals_eager(model: VAE, x: jax.Array):
     graphdef, state = nnx.split(model)
     eager = loss_of(model, x, nnx.Rngs(1))
@@ -111,6 +113,7 @@ def test_compiled_equals_eager(model: VAE, x: jax.Array):
     assert_allclose(compiled, eager, rtol=1e-5)
 
 
+@pytest.mark.daily("conv_predicted", "dense_bernoulli", "capacity")
 def test_same_seed_same_result_and_two_calls_differ(model: VAE, x: jax.Array):
     twin = create_model(model.config, rngs=nnx.Rngs(0))
     first, second = model(x)["z"], model(x)["z"]
@@ -130,6 +133,7 @@ def test_the_callers_streams_are_left_alone():
     assert rngs.sample.count[...] == before
 
 
+@pytest.mark.daily("conv_predicted", "dense_bernoulli", "capacity")
 def test_reconstruct_decodes_the_posterior(model: VAE, x: jax.Array):
     assert_allclose(model.reconstruct(x), model.decode(model.encode(x).mean), rtol=1e-5, atol=1e-6)
     drawn = model.reconstruct(x, deterministic=False, rngs=nnx.Rngs(1))
@@ -169,6 +173,7 @@ def test_a_draw_is_not_rounded_away_from_its_noise():
     assert posterior.sample(jax.random.key(0)).dtype == jnp.bfloat16
 
 
+@pytest.mark.daily("conv_predicted", "dense_bernoulli", "capacity")
 def test_interpolation_is_linear_in_the_latent_and_ends_at_the_reconstructions(model: VAE, x: jax.Array):
     x0, x1 = x[:2], x[2:]
     path = model.interpolate(x0, x1, 5)
@@ -180,6 +185,7 @@ def test_interpolation_is_linear_in_the_latent_and_ends_at_the_reconstructions(m
     assert_allclose(path[:, -1], model.reconstruct(x1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.daily("3", "4096")
 @pytest.mark.parametrize("chunk_size", [1, 3, 28, 4096])
 def test_log_prob_does_not_depend_on_chunks_beyond_its_noise(vae: VAE, x: jax.Array, chunk_size: int):
     """Seven hundred samples in chunks that do and do not divide them: the same estimate, to its Monte-Carlo error.

@@ -117,6 +117,7 @@ def terms(kind: str, params: Any, x: jax.Array, noise: jax.Array) -> tuple[jax.A
     return model.loss_fn({"x": x}, outputs)["loss"], {**outputs, "log_likelihood": log_likelihood, "kl": kl}
 
 
+@pytest.mark.daily("flat-frozen-float64", "kl-frozen-float32")
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_outputs_terms_and_gradients_equal_torch(kind: str, case: Arrays, dtype: str):
     """Gradients in float64 alone. Two numbers stand for each: its product with its weight, and its length."""

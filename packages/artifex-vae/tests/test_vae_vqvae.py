@@ -117,6 +117,7 @@ def test_perplexity_is_the_exponential_of_the_entropy(p: list[float]):
     assert_allclose(codebook_perplexity(indices, 6), np.prod([q**-q for q in p]), rtol=1e-6)
 
 
+@pytest.mark.nightly
 def test_in_bfloat16_the_decoder_sees_the_codes_and_nothing_else():
     """``z + (z_q - z)`` in bfloat16 would add what was lost of ``z``; the forward value is ``z_q``, rounded once."""
     z, quantized = jnp.bfloat16(100.0), jnp.float32(0.1)

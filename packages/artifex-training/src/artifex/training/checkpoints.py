@@ -392,7 +392,9 @@ def _read(step: Any, table: Mapping[str, Any], places: Mapping[str, Any]) -> dic
     stored = {name: shape for name, shape in shapes.items() if 0 not in shape.shape and name not in slots}
     wanted = {**stored, **_pack_shapes(table, {slot["pack"] for slot in slots.values()})}
     found = load(step, state=wanted)["state"] if wanted else {}
-    small = {n: put_global(unpacked(found[slot["pack"]], slot["start"], shapes[n].shape), places[n]) for n, slot in slots.items()}
+    small = {
+        n: put_global(unpacked(found[slot["pack"]], slot["start"], shapes[n].shape), places[n]) for n, slot in slots.items()
+    }
     empty = {n: jnp.zeros(s.shape, s.dtype, device=s.sharding) for n, s in shapes.items() if n not in stored and n not in slots}
     arrays = {**found, **small, **empty}
     return {name: _leaf(arrays[name], table[name], place) for name, place in places.items()}
@@ -400,7 +402,7 @@ def _read(step: Any, table: Mapping[str, Any], places: Mapping[str, Any]) -> dic
 
 def _pack_shapes(table: Mapping[str, Any], packs: set[str]) -> dict[str, np.ndarray]:
     """Arrays on the host of the size and type of each of ``packs``, by name."""
-    sizes = {pack: 0 for pack in packs}
+    sizes = dict.fromkeys(packs, 0)
     types: dict[str, Any] = {}
     for entry in table.values():
         if (pack := entry.get("pack")) in packs:
