@@ -25,7 +25,8 @@ from artifex.core.protocols import DataInitialized, ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints
-from artifex.training.checks import check_config, check_data, check_loader, check_objectives
+from artifex.training.checks import check_config, check_loader, check_objectives
+from artifex.training.data_checks import DataCheck
 from artifex.training.feed import Feed
 from artifex.training.figures import Figures
 from artifex.training.loaders import HostBatch, Loader, as_loader
@@ -186,14 +187,21 @@ class Trainer:
     def _training_loader(self, train: Any) -> Loader:
         loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
         check_loader(loader, self.config)
-        check_data(loader, self.modality)
+        self._check_data(loader)
         return loader
+
+    def _check_data(self, loader: Loader, what: str = "") -> None:
+        """Refuse values that the modality or the model cannot take. ``what``: the data, for messages, where not those to train on."""
+        asked = self.model if self._all_owned else None  # objectives of one's own may take other values
+        DataCheck(asked, self.modality, key_for(self.seed, "check data"), what)(loader)
 
     def _held_out(self, data: Any) -> Loader:
         """A loader of the configured batch size, or of all of a smaller data set."""
         examples = data.get("x", ()) if isinstance(data, Mapping) else data
         size = len(examples) if hasattr(examples, "__len__") else self.config.batch_size
-        return as_loader(data, batch_size=max(1, min(self.config.batch_size, size)), seed=self.seed)
+        loader = as_loader(data, batch_size=max(1, min(self.config.batch_size, size)), seed=self.seed)
+        self._check_data(loader, "held-out data")
+        return loader
 
     def _new_plan(self, loader: Loader) -> Plan:
         """Plan a training, of which nothing is done yet."""
@@ -217,6 +225,7 @@ class Trainer:
         ``from_data``: let a model that follows :class:`artifex.core.protocols.DataInitialized`, and has not done so, initialise
         itself from the loader's next batch. The loader's position stays.
         """
+        self._check_data(loader)
         self._take_weights()
         plan = self._new_plan(loader)
         feed = Feed(loader, self._placement) if from_data and _starts_from_data(self.model) else None
