@@ -88,18 +88,16 @@ def test_a_model_says_which_values_it_takes():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (with_value("label", 500, 10), "'label' of row 500 holds 10, but Classes takes whole numbers from 0 to 9: mend the "
-         "labels, or give the model 11 classes"),
+        (with_value("label", 500, 10), "of row 500 holds 10, but Classes takes whole numbers from 0 to 9: mend the labels, .* 11 cl"),
         (with_value("label", 500, 255, np.uint8), "'label' of row 500 holds 255, but Classes takes"),
         (with_value("label", 7, -1), "'label' of row 7 holds -1, .*they go from -1 to 9; leave such rows out"),
         (arrays(label=np.arange(N) % 10 + 1), r"'label' of row 9 holds 10, .*they are numbered from 1; write label - 1"),
-        (arrays(label=(np.arange(N) % 10).astype(np.float32)), r"'label' is float32 of shape \(600,\).*label.astype\(np.int32\)"),
+        (arrays(label=(np.arange(N) % 10).astype(np.float32)), r"'label' is float32 of.*label.astype\(np.int32\)"),
         (arrays(label=np.arange(N) % 2 == 0), r"'label' is bool .*label.astype\(np.int32\)"),
         (arrays(label=np.eye(10, dtype=np.float32)[np.arange(N) % 10]), r"label.argmax\(axis=1\)"),
         (arrays(label=np.linspace(0, 9, N)), "round them, or choose a model that is conditioned on real numbers"),
         (arrays(label=[f"class {i % 3}" for i in range(N)]), r"'label' holds text, 'class 0'.*np.unique\(label, return_inv"),
-        (with_value("x", 400, 200.0), "'x' of row 400 holds 200, but Classes takes numbers from 0 to 1: they go from .* to 200; "
-         r"write x.astype\(np.float32\) / 255"),
+        (with_value("x", 400, 200.0), r"of row 400 holds 200, but Classes .* from 0 to 1: .* to 200; write x.astype\(np.float32\) / 255"),
         (arrays(x=np.full((N, 3), 255, np.uint8)), r"'x' of row 0 holds 255, .*x.astype\(np.float32\) / 255"),
         (with_value("x", 3, -0.5), r"'x' of row 3 holds -0.5, .*write \(x \+ 1\) / 2"),
         (with_value("x", 599, np.nan), "'x' of row 599 holds nan, and 1 row is not finite in all: mend such rows"),
@@ -255,7 +253,7 @@ def objects(*items):
         (Frame(), r"got a Frame: write data.to_numpy\(np.float32\)"),
         ({0: X, 1: Y}, r"one is called 0 \(int\); write \{\"x\": data\[0\], \"label\": data\[1\]\}"),
         ({b"data": X, b"labels": Y}, r"write \{\"x\": data\[b'data'\], \"label\": data\[b'labels'\]\}"),
-        ({"images": X, "targets": Y}, r"they have images, targets; write \{\"x\": data\['images'\], \"label\": data\['targets'\]\}"),
+        ({"images": X, "targets": Y}, r"they have images, targets; write .*data\['images'\], \"label\": data\['targets'\]\}"),
         ({"x_train": X, "x_test": X}, r"write \{\"x\": data\['x_train'\]\}"),
         ({}, "they have nothing"),
         ([{"image": x} for x in X], r"they have image; write \{\"x\": data\['image'\]\}"),
@@ -299,15 +297,8 @@ def test_the_lines_that_are_shown_work():
 
 
 def test_what_has_always_served_still_does():
-    for data in (
-        X,
-        jnp.asarray(X),
-        {"x": X.tolist()},
-        {"x": list(X)},
-        [{"x": x} for x in X],
-        ({"x": X[0]},) * 8,
-        {"x": np.ma.array(X)},
-    ):
+    arrays = (X, jnp.asarray(X), {"x": X.tolist()}, {"x": list(X)}, {"x": np.ma.array(X)})
+    for data in (*arrays, [{"x": x} for x in X], ({"x": X[0]},) * 8):
         trainer(Means()).fit(data)
 
 
@@ -315,5 +306,5 @@ def test_a_type_that_cannot_serve_is_a_type_error_and_data_that_cannot_a_value_e
     assert issubclass(InvalidTypeError, TypeError)
     with pytest.raises(TypeError):
         trainer().fit((X, Y))
-    with pytest.raises(ValueError, match="np.stack"):
+    with pytest.raises(ValueError, match=r"np\.stack"):
         trainer().fit(list(X))

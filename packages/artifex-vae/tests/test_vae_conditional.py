@@ -186,9 +186,7 @@ def test_classes_that_the_model_has_not_are_found_before_training(key: str):
     labels = np.arange(600) % 4
     labels[500] = 4
     data = {"x": np.zeros((600, 6, 5, 2), np.float32), key: labels}
-    said = (
-        f"'{key}' of row 500 holds 4, but ConditionalVAE takes whole numbers from 0 to 3: mend the labels, or give .* 5 classes"
-    )
+    said = f"'{key}' of row 500 holds 4, but ConditionalVAE takes whole numbers from 0 to 3: mend the labels, .* 5 classes"
     with pytest.raises(DataError, match=said):
         engine.Trainer(make(), engine.TrainerConfig(steps=1, batch_size=4), seed=0).fit(data)
 

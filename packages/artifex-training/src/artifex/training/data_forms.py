@@ -14,20 +14,7 @@ from artifex.core.errors import DataError, InvalidTypeError
 __all__ = ["as_array", "as_arrays", "check_dtype", "check_examples", "check_names", "is_array", "require_x"]
 
 EXPECTED = 'data are a dict of arrays, {"x": ..., "label": ...}, one array, a sequence of such dicts, or a loader'
-INPUTS = (
-    "x",
-    "x_train",
-    "images",
-    "image",
-    "img",
-    "pixel_values",
-    "data",
-    "inputs",
-    "input",
-    "input_ids",
-    "features",
-    "samples",
-)
+INPUTS = ("x", "x_train", "images", "image", "img", "pixel_values", "data", "inputs", "input", "input_ids", "features")
 LABELS = ("label", "labels", "y", "y_train", "target", "targets", "class", "classes", "fine_labels")
 """What others call ``x`` and ``label``."""
 

@@ -106,8 +106,7 @@ class ArrayLoader(_ShuffledLoader):
         seed: fixes the order.
 
     Raises:
-        DataError: there is no ``x``, the arrays differ in length, hold what are no numbers, or an integer that does not fit on a
-            device.
+        DataError: there is no ``x``, the arrays differ in length, or hold something other than numbers that fit on a device.
         InvalidInputError: ``batch_size`` is less than one or more than there are examples.
     """
 

@@ -191,7 +191,7 @@ class Trainer:
         return loader
 
     def _check_data(self, loader: Loader, what: str = "") -> None:
-        """Refuse values that the modality or the model cannot take. ``what``: the data, for messages, where not those to train on."""
+        """Refuse values that the modality or the model cannot take. ``what``: what messages call the data."""
         asked = self.model if self._all_owned else None  # objectives of one's own may take other values
         DataCheck(asked, self.modality, key_for(self.seed, "check data"), what)(loader)
 
