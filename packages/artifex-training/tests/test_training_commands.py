@@ -57,7 +57,8 @@ def test_train_sample_resume_and_longer(artifex, tmp_path):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     again = artifex("train", "--resume", folder)
     assert again.code == 0
-    assert again.out == f"{folder} is finished (5 epochs); to train it longer, add --set training.epochs=10\n"
+    command = f"artifex train --resume {folder} --set training.epochs=10"
+    assert again.out == f"{folder} is finished (5 epochs); to train it longer: {command}\n"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
     longer = artifex("train", "--resume", folder, "--set", "training.epochs=6")

@@ -88,7 +88,7 @@ def test_a_model_says_which_values_it_takes():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (with_value("label", 500, 10), "of row 500 holds 10, but Classes takes whole numbers from 0 to 9: mend the labels, .* 11 cl"),
+        (with_value("label", 500, 10), "of row 500 holds 10, but Classes takes whole numbers from 0 to 9: mend .* 11 classes"),
         (with_value("label", 500, 255, np.uint8), "'label' of row 500 holds 255, but Classes takes"),
         (with_value("label", 7, -1), "'label' of row 7 holds -1, .*they go from -1 to 9; leave such rows out"),
         (arrays(label=np.arange(N) % 10 + 1), r"'label' of row 9 holds 10, .*they are numbered from 1; write label - 1"),
@@ -97,7 +97,7 @@ def test_a_model_says_which_values_it_takes():
         (arrays(label=np.eye(10, dtype=np.float32)[np.arange(N) % 10]), r"label.argmax\(axis=1\)"),
         (arrays(label=np.linspace(0, 9, N)), "round them, or choose a model that is conditioned on real numbers"),
         (arrays(label=[f"class {i % 3}" for i in range(N)]), r"'label' holds text, 'class 0'.*np.unique\(label, return_inv"),
-        (with_value("x", 400, 200.0), r"of row 400 holds 200, but Classes .* from 0 to 1: .* to 200; write x.astype\(np.float32\) / 255"),
+        (with_value("x", 400, 200.0), r"of row 400 holds 200, .* from 0 to 1: .* to 200; write x.astype\(np.float32\) / 255"),
         (arrays(x=np.full((N, 3), 255, np.uint8)), r"'x' of row 0 holds 255, .*x.astype\(np.float32\) / 255"),
         (with_value("x", 3, -0.5), r"'x' of row 3 holds -0.5, .*write \(x \+ 1\) / 2"),
         (with_value("x", 599, np.nan), "'x' of row 599 holds nan, and 1 row is not finite in all: mend such rows"),
