@@ -132,6 +132,8 @@ def _resume(built: Run, folder: Path) -> None:
     ask_first(lambda: _check_is_free(folder))
     if fresh := latest_step(folder / CHECKPOINTS) is None:
         _say(f"{folder} has no checkpoint yet: it starts anew", err=True)
+    if note := built.jump(folder):
+        _say(note, err=True)
     _train(built, folder, resume=not fresh)
 
 
@@ -170,7 +172,7 @@ def sample(
         typer.Option(
             "--output",
             "-o",
-            help="File or folder; by default RUN/samples. .npy: arrays. Given no ending, it gets one: .npy if over 1024 samples.",
+            help="File or folder; by default RUN/samples. .npy: arrays. Without an ending it gets one, .npy for over 1024.",
         ),
     ] = None,
     prior: Annotated[

@@ -2,8 +2,8 @@
 
 ``n`` samples are drawn ``b`` at a time, where ``b`` is the batch size, or ``n`` if that is less; batch ``i`` draws from
 ``fold_in(key, i)``. The last batch is drawn whole and cut, so that one program does for all. The same key, number and batch
-size give the same samples; and where two numbers are no less than a batch, the samples of the smaller one are the first of those
-of the larger.
+size give the same samples; and where two numbers are no less than a batch, the samples of the smaller are the first of those of
+the larger.
 """
 
 from __future__ import annotations
