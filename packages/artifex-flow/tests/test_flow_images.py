@@ -10,8 +10,9 @@ import scipy.stats
 from flax import nnx
 
 from artifex.core import create_model, load_model, save_model
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import DataInitialized
+from artifex.core.value_ranges import check_values
 from artifex.flow import (
     ConvNetConfig,
     GlowConfig,
@@ -329,3 +330,31 @@ def test_far_out_a_density_is_a_number_or_zero(kind: type) -> None:
     scales = jnp.array([1e2, 1e8, 1e20, 1e35, 1e38])[:, None, None, None]
     log_prob = np.asarray(model.log_prob(scales * jax.random.uniform(jax.random.key(0), (5, *SHAPE))))
     assert not np.any(np.isnan(log_prob) | np.isposinf(log_prob)), log_prob
+
+
+@pytest.mark.parametrize(
+    ("changes", "low", "high", "dtype"),
+    [
+        ({"dequantization": {"kind": "uniform", "levels": 4}}, 0.0, 1.0, "float32"),
+        ({"dequantization": {"kind": "uniform", "levels": 4}}, 0, 3, "int32"),
+        ({"dequantization": None, "alpha": 0.1}, 0.0, 1.0, "float32"),
+    ],
+)
+def test_the_values_that_a_flow_declares_are_those_that_have_mass(changes, low, high, dtype: str) -> None:
+    model = made(**changes)
+
+    @jax.jit
+    def log_prob(x: jax.Array) -> jax.Array:
+        return model(x, rngs=nnx.Rngs(0))["log_prob"]
+
+    x = jnp.full((4, *SHAPE), low, dtype)
+    ranges = model.value_ranges({"x": x})
+    step = 1 if dtype == "int32" else 1.01 * ranges["x"].slack
+    values = jnp.array([low, high, low - step, high + step], dtype)
+    x = x.at[:, 0, 0, 0].set(values)
+    np.testing.assert_array_equal(np.isfinite(log_prob(x)), [True, True, False, False])
+    check_values({"x": np.asarray(x[:2])}, ranges, "Glow")
+    for bad in (2, 3):
+        with pytest.raises(DataError, match="'x' of row 0"):
+            check_values({"x": np.asarray(x[bad : bad + 1])}, ranges, "Glow")
+    assert made(dequantization=None).value_ranges({"x": x}) == {}

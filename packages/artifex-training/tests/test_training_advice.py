@@ -211,8 +211,8 @@ def test_a_folder_that_is_taken(artifex):
     failed = artifex("train", "tiny-run", "-o", "a run", *settings)
     command = shlex.split(re.search(r"go on with its run: (.*)$", failed.err.strip())[1])
     finished = artifex(*command[1:])
-    longer = re.search(r"to train it longer, add (.*)$", finished.out.strip())[1]
-    assert artifex(*command[1:], *longer.split()).out.startswith("done: step 6")
+    longer = shlex.split(re.search(r"to train it longer: (.*)$", finished.out.strip())[1])
+    assert artifex(*longer[1:]).out.startswith("done: step 6")
     assert "leave --output out" in artifex(*command[1:], "-o", "other").err
     failed = artifex("train", "--resume", "none")
     assert "it is no run folder, or its run kept no checkpoint; `artifex train NAME` starts one" in failed.err

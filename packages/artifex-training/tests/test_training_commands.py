@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,8 @@ def test_train_sample_resume_and_longer(artifex, tmp_path):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     again = artifex("train", "--resume", folder)
     assert again.code == 0
-    assert again.out == f"{folder} is finished (5 epochs); to train it longer, add --set training.epochs=10\n"
+    command = f"artifex train --resume {folder} --set training.epochs=10"
+    assert again.out == f"{folder} is finished (5 epochs); to train it longer: {command}\n"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
     longer = artifex("train", "--resume", folder, "--set", "training.epochs=6")
@@ -145,6 +147,7 @@ def test_a_signal_ends_a_run_between_two_steps(artifex, tmp_path, monkeypatch, n
     from artifex.training.callbacks import MetricsFile
 
     monkeypatch.setattr(MetricsFile, "on_evaluate", lambda *arguments: os.kill(os.getpid(), number))
+    monkeypatch.setattr("signal.getsignal", lambda number: signal.default_int_handler)  # pytest may run in the background
     stopped = artifex("train", "tiny-run", "-o", "run")
     assert stopped.code == code
     assert "stopped at step 3; go on: artifex train --resume run" in stopped.err
@@ -206,3 +209,26 @@ def test_where_classes_are_called_by_numbers_a_number_is_a_name():
     many = tuple(map(str, range(1000)))
     with pytest.raises(InvalidInputError, match=r"18, 19 and 980 more \(classes.json\)"):
         condition_for(Conditional(), "1000", 1, many)
+
+
+COSINE = ("--set", "training.optimizer.scheduler.scheduler_type=cosine")
+
+
+def test_a_finished_schedule_that_is_made_longer_says_how_the_rate_jumps(artifex):
+    assert artifex("train", "tiny-run", "-o", "run", "--set", "training.epochs=4", *COSINE).code == 0
+    rates = [json.loads(line).get("learning_rate") for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    last = [rate for rate in rates if rate is not None][-1]
+    longer = artifex("train", "--resume", "run", "--set", "training.epochs=8")
+    assert longer.code == 0
+    said = re.search(
+        r"the learning rate goes up from (\S+) to (\S+): its schedule now ends at step 24 instead of 12", longer.err
+    )
+    assert float(said[1]) == pytest.approx(last, rel=0.05)
+    middle = 0.01 * (1 + np.cos(np.pi * 12 / 24)) / 2
+    assert float(said[2]) == pytest.approx(middle, rel=0.05)
+    assert "for a gentler start set a lower learning_rate" in longer.err
+
+
+def test_a_rate_that_does_not_jump_is_not_spoken_of(artifex):
+    assert artifex("train", "tiny-run", "-o", "run", "--set", "training.epochs=4").code == 0
+    assert "learning rate goes up" not in artifex("train", "--resume", "run", "--set", "training.epochs=8").err

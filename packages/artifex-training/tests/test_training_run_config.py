@@ -1,6 +1,7 @@
 """Run files, presets and --set: read completely, or refused by field and file."""
 
 import pytest
+import yaml
 
 from artifex.core.errors import InvalidInputError, RunError, UnknownNameError
 from artifex.core.yamlio import load_yaml
@@ -13,8 +14,6 @@ def file(tiny, tmp_path):
     """Write a run file of the preset's fields, changed."""
 
     def write(**changes):
-        import yaml
-
         path = tmp_path / "my_run.yaml"
         path.write_text(yaml.safe_dump(tiny.fields(**changes)))
         return str(path)
@@ -85,14 +84,46 @@ def test_null_takes_a_field_back(tiny):
         ("items.2=1", "items.2 is one of 2 list items, numbered from 0"),
         ("items.last=1", "one of 2 list items"),
         ("items.7.a=1", "items.7 is one of 2 list items"),
+        ("items.0.a=1", "items.0 is 1, which has no fields"),
+        ("none.0.a=1", "none.0 is one of 0 list items"),
+        ("parts.grid.every=1", r"parts has no item 'grid'; it has 0 row, 1 row, 2 column; to add one, write the list out"),
+        ("parts.colum.every=1", "did you mean 'column'"),
+        ("parts.3.every=1", r"numbered from 0 \(0 row, 1 row, 2 column\)"),
+        ("parts.row.every=1", "'row' is the kind of several items; name one by its number, 0 and 1"),
         ("seed=[1", r"the value of --set .*column 3: expected .*; put it in quotes if it is text"),
         ("seed=*a", "found undefined alias 'a'; put it in quotes"),
         ("seed=&a [*a]", r"\*a stands inside of itself; put it in quotes"),
     ],
 )
 def test_settings_that_cannot_be_read(setting, message):
+    parts = [{"kind": "row"}, {"kind": "row"}, {"kind": "column"}]
     with pytest.raises(InvalidInputError, match=message):
-        apply_settings({"seed": 5, "items": [1, 2]}, [setting])
+        apply_settings({"seed": 5, "items": [1, 2], "none": [], "parts": parts}, [setting])
+
+
+def test_a_callback_is_named_by_its_kind(tiny):
+    """Those that a run file names, and those that a run has by default."""
+    settings = ["callbacks.sample_grid.every=100", "callbacks.checkpoint={kind: checkpoint, keep: 5}", "callbacks.1=null"]
+    config = read_run_config("tiny-run", settings)
+    assert [c["kind"] for c in config.to_dict()["callbacks"]] == ["progress", "checkpoint", "sample_grid"]
+    assert (config.callbacks[2].every, config.callbacks[2].n_samples, config.callbacks[1].keep) == (100, 2, 5)
+
+
+@pytest.mark.parametrize("how", ["callbacks.sample_grid.every=100", "callbacks.4.every=100"])
+def test_default_callbacks_are_there_to_be_changed(tiny, tmp_path, how):
+    fields = tiny.fields()
+    del fields["callbacks"]
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(fields))
+    plain = read_run_config(str(tmp_path / "run.yaml"))
+    config = read_run_config(str(tmp_path / "run.yaml"), [how])
+    assert config.callbacks[:4] == plain.callbacks[:4]
+    assert config.callbacks[4] == plain.callbacks[4].replace(every=100)
+    without = read_run_config(str(tmp_path / "run.yaml"), ["callbacks.tensorboard=null", " callbacks.checkpoint.keep=3"])
+    assert [c["kind"] for c in without.to_dict()["callbacks"]] == ["progress", "metrics_file", "checkpoint", "sample_grid"]
+    assert without.callbacks[2].keep == 3
+    with pytest.raises(InvalidInputError, match="has no item 'early_stop'; it has 0 progress, 1 metrics_file, 2 tensorboard"):
+        read_run_config(str(tmp_path / "run.yaml"), ["callbacks.early_stop.patience=3"])
+    assert read_run_config(str(tmp_path / "run.yaml"), ["callbacks=[]"]).callbacks == ()
 
 
 @pytest.mark.parametrize(

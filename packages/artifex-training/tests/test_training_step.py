@@ -179,6 +179,40 @@ def test_remat_of_a_module_that_is_not_there_is_an_error():
         program(Deep(nnx.Rngs(0)), remat=["blocks.*"]).begin({"x": jnp.ones((4, 16))})
 
 
+class Split(nnx.Module):
+    """Of its parts, one is called by another name and one not at all."""
+
+    def __init__(self, rngs):
+        self.used, self.aside, self.idle = Block(rngs), Block(rngs), Block(rngs)
+        self.twins = nnx.List([Block(rngs) for _ in range(2)])
+
+    def __call__(self, x, *, rngs=None):
+        x = self.used(x, rngs=rngs) + self.aside.down(self.aside.up(x))
+        return {"x": self.twins[0](x, rngs=rngs)}
+
+    generate, loss_fn = Deep.generate, Deep.loss_fn
+
+
+@pytest.mark.parametrize(
+    ("patterns", "module"),
+    [(["aside"], "aside"), (["used", "idle"], "idle"), (["twins.1"], "twins.1"), (["twins"], "twins"), (["*.dropout"], "")],
+)
+def test_remat_of_a_module_that_is_not_called_is_an_error(patterns, module):
+    """It would change nothing, in silence. A star needs one module that is called."""
+    made = program(Split(nnx.Rngs(0)), remat=patterns)
+    if not module:
+        made.begin({"x": jnp.ones((4, 16))})
+        return
+    with pytest.raises(InvalidInputError, match=rf"would change nothing: a training step does not call {module} \(") as caught:
+        made.begin({"x": jnp.ones((4, 16))})
+    assert "modules that can be called are " in str(caught.value)
+
+
+def test_remat_is_looked_at_again_where_all_has_been_traced_before():
+    for _ in range(2):
+        program(Split(nnx.Rngs(0)), remat=["used", "used.up", "twins.*"]).begin({"x": jnp.ones((4, 16))})
+
+
 def test_moving_average_is_its_recursion():
     model = Regression(nnx.Rngs(0))
     made = program(model, ema_decay=0.5)

@@ -78,6 +78,22 @@ def assert_equal(a, b, **tolerance):
         np.testing.assert_allclose(a[name], b[name], err_msg=name, **tolerance)
 
 
+class Level(nnx.Module):
+    """The mean of the data."""
+
+    def __init__(self):
+        self.mean = nnx.Param(jnp.zeros(2))
+
+    def __call__(self, x, *, rngs=None):
+        return {"error": x - self.mean[None]}
+
+    def generate(self, n_samples=1, *, rngs=None):
+        return jnp.tile(self.mean[None], (n_samples, 1))
+
+    def loss_fn(self, batch, outputs):
+        return {"loss": jnp.mean(outputs["error"] ** 2)}
+
+
 def test_training_lowers_the_held_out_loss_and_says_so():
     record, model = Record(), Autoencoder()
     metrics = Trainer(model, config(steps=60, evaluate_every=20), seed=0, callbacks=[record]).fit(data(), data(40))
@@ -134,6 +150,41 @@ def test_evaluation_weighs_uneven_batches_and_uses_the_average():
     mean = np.mean((np.asarray(averaged(jnp.asarray(held_out), rngs=nnx.Rngs(9))["x"]) - held_out) ** 2)
     np.testing.assert_allclose(figure, mean, rtol=0.05)  # other noise, of standard deviation 0.1, on 640 numbers
     assert trainer.evaluate(held_out)["loss"] == figure
+
+
+def test_evaluation_sees_the_model_as_it_is_now():
+    """Before any training, after it, and after the model was changed by hand or by another training."""
+
+    def at(value):
+        model.mean[...] = jnp.full(2, value)
+
+    model, held_out = Level(), np.zeros((6, 2), np.float32)
+    trainer = Trainer(model, TrainerConfig(steps=3, batch_size=4, ema_decay=0.9), seed=0)
+    for value in (1.0, 3.0):
+        at(value)
+        assert trainer.evaluate(held_out)["loss"] == pytest.approx(value**2)
+    trainer.fit(np.zeros((8, 2), np.float32))
+    reached = trainer.evaluate(held_out)["loss"]
+    averaged = trainer.state.averaged["mean"]
+    assert reached == pytest.approx(float(averaged[0]) ** 2)
+    assert not np.allclose(averaged, model.mean[...], atol=1e-5)
+    metrics, step = dict(trainer.metrics), trainer.step
+    for value in (5.0, 7.0):
+        at(value)
+        assert trainer.evaluate(held_out)["loss"] == pytest.approx(value**2)
+        np.testing.assert_array_equal(trainer.evaluation_model().mean[...], np.full(2, value))
+    assert (trainer.metrics, trainer.step) == (metrics, step)  # looking changes nothing
+    trainer.fit(np.zeros((8, 2), np.float32))
+    assert trainer.evaluate(held_out)["loss"] == pytest.approx(float(trainer.state.averaged["mean"][0]) ** 2)
+
+
+def test_evaluation_after_a_failure_is_of_the_model_that_was_handed_back():
+    model = Level()
+    trainer = Trainer(model, TrainerConfig(steps=50, batch_size=4, optimizer={"learning_rate": 1e30}), seed=0)
+    with pytest.raises(NonFiniteLossError):
+        trainer.fit(np.ones((8, 2), np.float32))
+    np.testing.assert_array_equal(model.mean[...], np.zeros(2))
+    assert trainer.evaluate(np.full((6, 2), 2.0, np.float32))["loss"] == pytest.approx(4.0)
 
 
 def test_data_on_the_device_and_batches_from_the_host_are_the_same_training(monkeypatch):

@@ -10,7 +10,7 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
 from artifex.vae import ConditionalVAE, ConditionalVAEConfig, DecoderConfig, EncoderConfig
 
 
@@ -177,3 +177,30 @@ def test_digits_come_out_as_the_class_asked_for():
     drawn = np.asarray(model.generate(1000, condition=jnp.asarray(asked), rngs=nnx.Rngs(1)))
     reader = KNeighborsClassifier(3).fit(x.reshape(-1, 64), labels)
     assert reader.score(drawn.reshape(-1, 64), asked) > 0.9
+
+
+@pytest.mark.parametrize("key", ["label", "condition"])
+def test_classes_that_the_model_has_not_are_found_before_training(key: str):
+    """They became NaN in the forward pass, and the trainer advised a lower learning rate."""
+    engine = pytest.importorskip("artifex.training")
+    labels = np.arange(600) % 4
+    labels[500] = 4
+    data = {"x": np.zeros((600, 6, 5, 2), np.float32), key: labels}
+    said = f"'{key}' of row 500 holds 4, but ConditionalVAE takes whole numbers from 0 to 3: mend the labels, .* 5 classes"
+    with pytest.raises(DataError, match=said):
+        engine.Trainer(make(), engine.TrainerConfig(steps=1, batch_size=4), seed=0).fit(data)
+
+
+def test_the_values_that_a_model_takes_are_those_of_the_array_it_is_conditioned_on():
+    assert make().value_ranges({"x": X, "label": LABELS})["label"] == range(4)
+    both = make().value_ranges({"x": X, "condition": LABELS, "label": LABELS})
+    assert both.keys() == {"x", "condition"}  # a finer label beside it is not used
+    assert make(condition_dim=2).value_ranges({"x": X, "label": LABELS}).keys() == {"x"}
+
+
+def test_the_conditions_that_samples_take_by_themselves():
+    model = make()
+    assert_array_equal(model.conditions_for(6), [0, 1, 2, 3, 0, 1])
+    by_itself = model.generate(6, rngs=nnx.Rngs(1))
+    assert_array_equal(by_itself, model.generate(6, condition=model.conditions_for(6), rngs=nnx.Rngs(1)))
+    assert make(condition_dim=2).conditions_for(6) is None

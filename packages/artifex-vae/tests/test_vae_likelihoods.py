@@ -18,6 +18,7 @@ from artifex.vae.likelihoods import (
     discretized_logistic_log_prob,
     gaussian_log_prob,
     laplace_log_prob,
+    values_of,
 )
 
 CONFIGS = {
@@ -174,3 +175,16 @@ def test_data_outside_the_support_have_no_density(kind: str):
     parameters = jnp.zeros((4, likelihood.n_parameters))
     found = likelihood.log_prob(jnp.array([[-1.0], [0.0], [1.001], [1.1]]), parameters)  # rounded, and in other units
     assert np.isfinite(found).ravel().tolist() == [False, True, True, False]
+
+
+def test_the_values_that_a_bounded_likelihood_declares_are_those_that_have_mass(likelihood):
+    """Else the trainer would refuse what trains, or let pass what cannot."""
+    allowed = values_of(likelihood).get("x")
+    parameters = parameters_of(likelihood, (2, 1))
+    if allowed is None:
+        assert np.isfinite(likelihood.log_prob(jnp.array([[-1e3], [1e3]]), parameters)).all()
+        return
+    inside = jnp.array([[allowed.low - 0.99 * allowed.slack], [allowed.high + 0.99 * allowed.slack]])
+    outside = jnp.array([[allowed.low - 1.01 * allowed.slack], [allowed.high + 1.01 * allowed.slack]])
+    assert np.isfinite(likelihood.log_prob(inside, parameters)).all()
+    assert np.isneginf(likelihood.log_prob(outside, parameters)).all()

@@ -17,6 +17,7 @@ from flax import nnx
 
 if TYPE_CHECKING:
     from artifex.core.objectives import Losses, Objective
+    from artifex.core.value_ranges import ValueRange
 
 Batch: TypeAlias = Mapping[str, jax.Array]
 """A flat dict of arrays with a leading batch axis: ``x`` is what is modelled; ``condition``, ``mask``, ``label`` where
@@ -27,8 +28,10 @@ __all__ = [
     "ArrayDataset",
     "Batch",
     "ChecksData",
+    "ChoosesConditions",
     "DataInitialized",
     "DeclaresObjectives",
+    "DeclaresValues",
     "Decodes",
     "Encodes",
     "GenerativeModelProtocol",
@@ -84,6 +87,31 @@ class DataInitialized(Protocol):
 
     def initialize(self, batch: Batch, *, rngs: nnx.Rngs | None = None) -> None:
         """Set those parameters, in place, from a batch such as :meth:`__call__` and ``loss_fn`` are given. May be traced."""
+        ...
+
+
+@runtime_checkable
+class DeclaresValues(Protocol):
+    """A model to which some values mean nothing: the trainer looks for them in the data before it starts."""
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> Mapping[str, ValueRange]:
+        """What each of a batch's arrays may hold, of those that the model uses; one that is left out may hold anything.
+
+        A class-conditional model says ``{"label": range(10)}``, one of grey values ``{"x": Interval(0.0, 1.0)}``
+        (:mod:`artifex.core.value_ranges`).
+
+        Args:
+            batch: arrays in model space, ``x`` among them, of which only names, shapes and dtypes may be looked at.
+        """
+        ...
+
+
+@runtime_checkable
+class ChoosesConditions(Protocol):
+    """A model that chooses the conditions of samples for which it is given none."""
+
+    def conditions_for(self, n_samples: int) -> np.ndarray | None:
+        """What ``generate(n_samples)`` takes as its ``condition``, ``(n_samples, ...)``; None where it has to be given one."""
         ...
 
 

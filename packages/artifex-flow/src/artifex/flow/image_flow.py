@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -34,6 +34,7 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import Interval, ValueRange
 from artifex.flow.bijections import Bijection, Chain, Flatten, Inverse, Rescale, Sigmoid, Split
 from artifex.flow.bijections.bijection import Condition
 from artifex.flow.dequantization import (
@@ -204,6 +205,15 @@ class ImageFlow(Flow):
         if self.dequantization is None:
             return super().log_prob(x, condition=condition)
         return self._log_prob(x, condition=condition, n_samples=n_samples, rngs=rngs)
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: the levels, as integers or as intensities; of continuous images what the logit takes, if there is one."""
+        levels, alpha = self.config.levels, self.config.alpha
+        if levels is None:
+            return {} if alpha is None else {"x": Interval(0.0, 1.0, slack=alpha / (1 - 2 * alpha))}
+        if jnp.issubdtype(batch["x"].dtype, jnp.integer):
+            return {"x": range(levels)}
+        return {"x": Interval(0.0, 1.0, slack=0.5 / (levels - 1))}
 
     @compiled_method(static=("n_samples",))
     def _log_prob(self, x: Array, *, condition: Condition, n_samples: int, rngs: nnx.Rngs | None = None) -> Array:

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.objectives import Objective, is_below, optimizer_names
-from artifex.core.protocols import ChecksData
-from artifex.training.loaders import ArrayLoader, Loader
+from artifex.training.loaders import Loader
 from artifex.training.state import Flat
 from artifex.training.trainer_config import TrainerConfig
 
-__all__ = ["check_average", "check_config", "check_data", "check_loader", "check_objectives", "check_parameters"]
+__all__ = ["check_average", "check_config", "check_loader", "check_objectives", "check_parameters"]
 
 
 def check_config(config: Any, model: Any, *, shards: int) -> None:
@@ -90,12 +89,6 @@ def check_average(parts: Sequence[str], params: Flat) -> None:
                 f"training.ema_parameters names {part!r}, but the model has no parameters there; it has "
                 f"{', '.join(sorted({name.split('.')[0] for name in params}))}"
             )
-
-
-def check_data(loader: Loader, modality: Any) -> None:
-    """Refuse stored values that are none of the modality's kind: all that are in memory, or the first batch of what is read."""
-    if isinstance(modality, ChecksData):
-        modality.check(loader.arrays if isinstance(loader, ArrayLoader) else next(loader.one_pass()))
 
 
 def check_loader(loader: Loader, config: TrainerConfig) -> None:

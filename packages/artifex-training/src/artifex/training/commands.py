@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,11 +126,14 @@ def _resume(built: Run, folder: Path) -> None:
     if built.is_finished(folder):
         length = "epochs" if built.config.training.steps is None else "steps"
         now = getattr(built.config.training, length)
-        _say(f"{folder} is finished ({now} {length}); to train it longer, add --set training.{length}={2 * now}")
+        longer = f"artifex train --resume {shlex.quote(str(folder))} --set training.{length}={2 * now}"
+        _say(f"{folder} is finished ({now} {length}); to train it longer: {longer}")
         return
     ask_first(lambda: _check_is_free(folder))
     if fresh := latest_step(folder / CHECKPOINTS) is None:
         _say(f"{folder} has no checkpoint yet: it starts anew", err=True)
+    if note := built.jump(folder):
+        _say(note, err=True)
     _train(built, folder, resume=not fresh)
 
 
@@ -166,13 +170,18 @@ def sample(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File or folder; by default RUN/samples. .npy: arrays; without an ending, it gets one."
+            "--output",
+            "-o",
+            help="File or folder; by default RUN/samples. .npy: arrays. Without an ending it gets one, .npy for over 1024.",
         ),
     ] = None,
     prior: Annotated[
         Path | None,
         typer.Option("--prior", metavar="RUN", help="Run folder of the model that draws the latents, where RUN's takes one."),
     ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="How many are drawn at a time; other sizes give other samples.")
+    ] = 256,
     condition: Annotated[
         str | None,
         typer.Option("--condition", help="What samples are conditioned on: a class (3, or its name) or a vector ([0.5, 1.2])."),
@@ -181,31 +190,55 @@ def sample(
     """Draw samples from a trained run."""
     import secrets
 
-    from flax import nnx
-
-    from artifex.training.full_disk import explaining_a_full_disk
     from artifex.training.runs import class_names, load_run
-    from artifex.training.samples import condition_for, save_samples
+    from artifex.training.samples import MOST_TOGETHER, drawn
     from artifex.training.seeds import key_for
 
     chosen = secrets.randbelow(2**32) if seed is None else seed
     _, model, modality = load_run(run)
     given = {} if prior is None else {"prior": _prior_of(model, prior)}
-    if condition is not None:
-        given["condition"] = condition_for(model, condition, n_samples, class_names(run))
-    samples = model.generate(n_samples, rngs=nnx.Rngs(key_for(chosen, "sample")), **given)
+    draw = partial(
+        drawn, model, key=key_for(chosen, "sample"), at_once=batch_size, condition=condition, classes=class_names(run), **given
+    )
     default = f"seed_{chosen}"
     target = run / "samples" / default if output is None else output / default if output.is_dir() else output
     ending = target.suffix if target.suffix[1:2].isalpha() else ""  # v1.5 is a name
-    kind = None if ending == ".npy" else modality
-    with explaining_a_full_disk(run if output is None else target.absolute().parent):
-        # under another name until the ending is known to be the right one
-        path = save_samples(kind, samples, target.with_name(f".{target.stem}-{chosen}"))
-    if ending not in ("", path.suffix):
-        path.unlink()
-        raise InvalidInputError(f"--output {target}: samples of this run are written as {path.suffix} or .npy; choose one")
-    path = path.replace(target if ending else target.with_name(target.name + path.suffix))
+    as_arrays = modality is None or ending == ".npy" or (not ending and n_samples > MOST_TOGETHER)
+    path = _written(draw, n_samples, None if as_arrays else modality, target, ending, chosen)
     typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
+
+
+def _written(draw: Any, n_samples: int, modality: Any, target: Path, ending: str, seed: int) -> Path:
+    """Draw samples and write them to ``target``, which gets an ending where it has none."""
+    import numpy as np
+
+    from artifex.training.full_disk import explaining_a_full_disk
+    from artifex.training.samples import save_arrays, save_samples
+
+    if modality is None and ending not in ("", ".npy"):
+        _refuse_ending(target, ".npy")
+    # under another name until they are whole
+    hidden = target.with_name(f".{target.stem}-{seed}")
+    path = hidden.with_name(f"{hidden.name}.npy")
+    try:
+        with explaining_a_full_disk(next(folder for folder in target.absolute().parents if folder.is_dir())):
+            if modality is None:
+                path = save_arrays(draw(n_samples), n_samples, hidden)
+            else:
+                parts = draw(n_samples)
+                first = next(parts)
+                path = save_samples(modality, first[:1], hidden)
+                if ending not in ("", path.suffix):  # found out before all are drawn
+                    _refuse_ending(target, f"{path.suffix} or .npy")
+                path = save_samples(modality, np.concatenate([first, *parts]), hidden)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path.replace(target if ending else target.with_name(target.name + path.suffix))
+
+
+def _refuse_ending(target: Path, known: str) -> None:
+    raise InvalidInputError(f"--output {target}: samples of this run are written as {known}; give it that ending, or none")
 
 
 def _prior_of(model: Any, folder: Path) -> Any:

@@ -14,10 +14,13 @@ import jax
 import numpy as np
 
 from artifex.core.errors import DataError, InvalidInputError, RunError
+from artifex.training.data_forms import as_arrays, check_dtype, check_examples, is_array, require_x
 
-__all__ = ["ArrayLoader", "GrainLoader", "HostBatch", "Loader", "as_loader", "batch_shapes"]
+__all__ = ["ArrayLoader", "BatchCheck", "GrainLoader", "HostBatch", "Loader", "as_loader", "batch_shapes", "first_examples"]
 
 HostBatch = dict[str, np.ndarray]
+BatchCheck = Callable[[HostBatch, Sequence[int]], None]
+"""``check(arrays, rows)``: raises where examples, numbered ``rows`` in their data set, hold what cannot be used."""
 
 
 class Loader(Protocol):
@@ -103,12 +106,12 @@ class ArrayLoader(_ShuffledLoader):
         seed: fixes the order.
 
     Raises:
-        DataError: there is no ``x``, the arrays differ in length, or an integer does not fit on a device.
+        DataError: there is no ``x``, the arrays differ in length, or hold something other than numbers that fit on a device.
         InvalidInputError: ``batch_size`` is less than one or more than there are examples.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], *, batch_size: int, seed: int):
-        self.arrays = {key: np.asarray(value) for key, value in arrays.items()}
+        self.arrays = as_arrays(arrays)
         super().__init__(_common_length(self.arrays), batch_size=batch_size, seed=seed)
         _check_integers(self.arrays, range(self.size))
 
@@ -141,6 +144,7 @@ class GrainLoader(_ShuffledLoader):
         seed: fixes the order.
         threads: how many batches are read at once.
         ahead: how many batches may wait in memory.
+        check: is shown every batch that is read, and which examples it is made of.
 
     Raises:
         DataError: the examples have no ``x``, or differ in keys or shapes.
@@ -148,11 +152,18 @@ class GrainLoader(_ShuffledLoader):
     """
 
     def __init__(
-        self, source: Sequence[Mapping[str, np.ndarray]], *, batch_size: int, seed: int, threads: int = 4, ahead: int = 8
+        self,
+        source: Sequence[Mapping[str, np.ndarray]],
+        *,
+        batch_size: int,
+        seed: int,
+        threads: int = 4,
+        ahead: int = 8,
+        check: BatchCheck | None = None,
     ):
         super().__init__(len(source), batch_size=batch_size, seed=seed)
-        _require_x(source[0])
-        self.source, self._threads, self._ahead = source, threads, ahead
+        require_x(source[0])
+        self.source, self.check, self._threads, self._ahead = source, check, threads, ahead
         self._batches: Iterator[HostBatch] | None = None
 
     def __next__(self) -> HostBatch:
@@ -187,8 +198,18 @@ class GrainLoader(_ShuffledLoader):
         """The batches of ``rows(0)``, ``rows(1)`` …, read ahead."""
         import grain
 
-        batches = grain.MapDataset.range(count).map(lambda i: _read_batch(self.source, rows(i)))
+        batches = grain.MapDataset.range(count).map(lambda i: self._read(rows(i)))
         return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=self._ahead)))
+
+    def _read(self, rows: np.ndarray) -> HostBatch:
+        batch = _read_batch(self.source, rows)
+        if self.check is not None:
+            self.check(batch, rows.tolist())
+        return batch
+
+    def first(self, n: int) -> HostBatch:
+        """The first ``n`` examples, and no more of them; :attr:`check` is not asked."""
+        return _read_batch(self.source, np.arange(min(n, self.size)))
 
 
 def _read_batch(source: Any, rows: np.ndarray) -> HostBatch:
@@ -204,6 +225,8 @@ def _read_batch(source: Any, rows: np.ndarray) -> HostBatch:
         }
         found = "; ".join(f"example {i} has {shape}" for shape, i in list(shapes.items())[:2])
         raise DataError(f"the examples of a data set have the same keys and shapes; {found}") from error
+    for key, values in batch.items():
+        check_dtype(key, values, indices[0])
     _check_integers(batch, indices)
     return batch
 
@@ -224,37 +247,43 @@ def _check_integers(arrays: Mapping[str, np.ndarray], rows: Sequence[int]) -> No
 
 
 def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
-    """A loader for ``data``: a loader as it is, a dict of arrays, one array (taken as ``x``), or a sequence of examples."""
+    """A loader for ``data``: a loader as it is, a dict of arrays, one array (taken as ``x``), or a sequence of examples.
+
+    Raises:
+        InvalidTypeError: it is nothing of the kind; the message shows what to write.
+        DataError: it holds what cannot serve.
+    """
     if callable(getattr(data, "one_pass", None)):
         return data
     if isinstance(data, Mapping):
         return ArrayLoader(data, batch_size=batch_size, seed=seed)
-    if hasattr(data, "shape") and hasattr(data, "dtype"):
-        return ArrayLoader({"x": np.asarray(data)}, batch_size=batch_size, seed=seed)
+    if is_array(data):
+        return ArrayLoader({"x": data}, batch_size=batch_size, seed=seed)
+    check_examples(data)
     return GrainLoader(data, batch_size=batch_size, seed=seed)
 
 
 def batch_shapes(loader: Loader) -> dict[str, Any]:
     """Shapes and dtypes (``jax.ShapeDtypeStruct``) of the loader's training batches on a device; its position stays."""
-    # a pass over a GrainLoader would read many batches ahead; one example tells the same
-    first = _read_batch(loader.source, np.arange(1)) if isinstance(loader, GrainLoader) else next(iter(loader.one_pass()))
-    first = {key: np.asarray(value) for key, value in first.items()}
+    first = {key: np.asarray(value) for key, value in first_examples(loader, 1).items()}
     as_on_device = jax.dtypes.canonicalize_dtype  # float64 becomes float32 there, unless JAX is told otherwise
     return {key: jax.ShapeDtypeStruct((loader.batch_size, *v.shape[1:]), as_on_device(v.dtype)) for key, v in first.items()}
 
 
+def first_examples(loader: Loader, n: int) -> HostBatch:
+    """Up to ``n`` examples from the start of the data; the loader's position stays."""
+    if isinstance(loader, GrainLoader):
+        return loader.first(n)  # a pass over it would read many batches ahead
+    return {key: value[:n] for key, value in next(iter(loader.one_pass())).items()}
+
+
 def _common_length(arrays: Mapping[str, np.ndarray]) -> int:
-    _require_x(arrays)
+    require_x(arrays)
     lengths = {key: len(value) if value.ndim else -1 for key, value in arrays.items()}
     if len(set(lengths.values())) != 1 or -1 in lengths.values():
         shapes = {key: value.shape for key, value in arrays.items()}
         raise DataError(f"arrays of one data set share their leading axis; these have the shapes {shapes}")
     return lengths["x"]
-
-
-def _require_x(data: Mapping[str, Any]) -> None:
-    if "x" not in data:
-        raise DataError(f"the data have no array 'x', which is what a model models; they have {', '.join(data) or 'nothing'}")
 
 
 def _checked_batch_size(batch_size: int, size: int) -> int:

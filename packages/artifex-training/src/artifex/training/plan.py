@@ -10,12 +10,13 @@ import jax
 from flax import nnx
 
 from artifex.core.hardware import HardwareDetector, MemoryUsage
-from artifex.core.objectives import Objective, WeightedMean, optimizer_names
+from artifex.core.objectives import Objective, WeightedMean
 from artifex.core.protocols import ModalityProtocol
 from artifex.training.checks import check_average, check_parameters
 from artifex.training.feed import Feed
+from artifex.training.learning_rates import LearningRates
 from artifex.training.loaders import Loader, batch_shapes
-from artifex.training.optimizers import learning_rate, make_optimizer
+from artifex.training.optimizers import make_optimizer
 from artifex.training.parameter_groups import check_groups, frozen_by_objective, frozen_names
 from artifex.training.placement import Placement
 from artifex.training.seeds import key_for
@@ -63,14 +64,13 @@ class Plan:
         check_parameters(self.parts.shapes.params, model, objectives)
         self.total_steps = config.total_steps(loader.steps_per_epoch)
         check_average(config.ema_parameters, self.parts.shapes.params)
-        self._placement, self._loader, self._seed, self._objectives = placement, loader, seed, tuple(objectives)
-        chosen = {name: config.optimizers.get(name, config.optimizer) for name in optimizer_names(objectives)}
-        lengths = {name: self._moves(name, self.total_steps) for name in chosen}  # a schedule counts moves
-        self._learning_rates = {name: learning_rate(c, lengths[name]) for name, c in chosen.items()}
+        self._placement, self._loader, self._seed = placement, loader, seed
+        rates = LearningRates(config, objectives, self.total_steps)
+        self.rates = rates.at
         self.program = Program(
             self.parts,
             objectives,
-            [make_optimizer(c, lengths[name]) for name, c in chosen.items()],
+            [make_optimizer(c, rates.lengths[name]) for name, c in rates.configs.items()],
             prepare=None if modality is None else modality.prepare,
             key=key_for(seed, "train"),
             ema_decay=config.ema_decay,
@@ -135,17 +135,6 @@ class Plan:
         """Every scalar of the objectives on a batch, with the averaged parameters where there are any."""
         variables = Variables(state.averaged, frozen, state.model_state)
         return self._compiled_losses(variables, batch, key, state.step)
-
-    def rates(self, step: int) -> dict[str, float]:
-        """The learning rate of each optimiser's last move up to ``step``."""
-        return {
-            f"{name}/learning_rate" if name else "learning_rate": float(rate(self._moves(name, step) - 1))
-            for name, rate in self._learning_rates.items()
-        }
-
-    def _moves(self, optimizer: str, steps: int) -> int:
-        """How often an optimiser moves in so many steps: an objective that descends at every n-th step sees that many fewer."""
-        return sum(-(-steps // o.every) for o in self._objectives if o.optimizer_name == optimizer)
 
     def memory(self) -> MemoryUsage | None:
         """What a step needs on each device, by the compiler's account; None where it keeps none. Nothing is allocated."""

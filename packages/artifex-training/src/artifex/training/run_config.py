@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -89,6 +90,8 @@ def read_run_config(source: str, settings: Sequence[str] = ()) -> RunConfig:
     if not isinstance(fields, dict):
         raise RunError(f"{where} holds no run; a run file is a mapping with model, data and training")
     fields.setdefault("name", default_name)
+    if fields.get("callbacks") is None and any(setting.strip().startswith("callbacks.") for setting in settings):
+        fields["callbacks"] = [{"kind": kind} for kind in _default_callbacks()]
     apply_settings(fields, settings)
     try:
         return RunConfig.from_dict(fields)
@@ -117,7 +120,9 @@ def _read_source(source: str) -> tuple[str, str, str]:
 
 
 def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
-    """Put ``a.b=c`` settings into nested ``fields``; values are read as YAML, list items are named by their number.
+    """Put ``a.b=c`` settings into nested ``fields``; values are read as YAML.
+
+    An item of a list is named by its number, from 0, or by its kind: ``callbacks.sample_grid.every=100``; null takes it out.
 
     Raises:
         InvalidInputError: a setting is malformed, or its path runs through something that has no fields.
@@ -135,19 +140,49 @@ def apply_settings(fields: dict[str, Any], settings: Sequence[str]) -> None:
         except InvalidInputError as error:
             raise InvalidInputError(f"{error}; put it in quotes if it is text") from error
         if isinstance(place, list):
-            _child(place, keys[-1], path, setting)
-            place[int(keys[-1])] = parsed
+            at = _index(place, keys[-1], path, setting)
+            place[at : at + 1] = [] if parsed is None else [parsed]
+        elif not isinstance(place, dict):
+            raise InvalidInputError(f"--set {setting!r}: {'.'.join(keys[:-1])} is {place!r}, which has no fields")
         else:
             place[keys[-1]] = parsed
 
 
 def _child(place: Any, key: str, where: str, setting: str) -> Any:
     if isinstance(place, list):
-        if not key.isdecimal() or int(key) >= len(place):
-            raise InvalidInputError(f"--set {setting!r}: {where} is one of {len(place)} list items, numbered from 0")
-        return place[int(key)]
+        return place[_index(place, key, where, setting)]
+    if not isinstance(place, dict):
+        raise InvalidInputError(f"--set {setting!r}: {where.rpartition('.')[0]} is {place!r}, which has no fields")
     if place.get(key) is None:
         place[key] = {}
     if not isinstance(place[key], dict | list):
         raise InvalidInputError(f"--set {setting!r}: {where} is {place[key]!r}, which has no fields")
     return place[key]
+
+
+def _index(items: list[Any], key: str, where: str, setting: str) -> int:
+    """Which item of a list ``key`` names: a number, or a kind."""
+    if key.isdecimal() and int(key) < len(items):
+        return int(key)
+    kinds = [item.get("kind") if isinstance(item, dict) else None for item in items]
+    found = [i for i, kind in enumerate(kinds) if kind == key]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = " and ".join(map(str, found))
+        raise InvalidInputError(f"--set {setting!r}: {key!r} is the kind of several items; name one by its number, {numbers}")
+    named = ", ".join(f"{i} {kind}" if kind else str(i) for i, kind in enumerate(kinds))
+    if key.isdecimal() or not any(kinds):
+        which = f" ({named})" if any(kinds) else ""
+        raise InvalidInputError(f"--set {setting!r}: {where} is one of {len(items)} list items, numbered from 0{which}")
+    what = where.rpartition(".")[0]
+    close = difflib.get_close_matches(key, [kind for kind in kinds if kind], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    raise InvalidInputError(
+        f"--set {setting!r}: {what} has no item {key!r}{hint} it has {named}; to add one, write the list out"
+    )
+
+
+def _default_callbacks() -> list[str]:
+    """The kinds of callbacks that a run has which says nothing of them."""
+    return [plugins.registry().entry_of_config("callback", type(c)).name for c in DEFAULT_CALLBACKS]

@@ -31,6 +31,7 @@ from artifex.training.callbacks.base import Training, run_folder
 from artifex.training.checkpoints import CHECKPOINTS, latest_step
 from artifex.training.environment import ENVIRONMENT, environment
 from artifex.training.host_devices import advise, set_cpu_devices
+from artifex.training.learning_rates import jump
 from artifex.training.loaders import Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
 from artifex.training.placement import Placement
@@ -103,6 +104,15 @@ class Run:
         }
         settings = (f"--set training.{name}.learning_rate={rate / 10:g}" for name, rate in rates.items())
         return f"artifex train --resume {shlex.quote(str(folder))} {' '.join(settings)}"
+
+    def jump(self, folder: Path) -> str:
+        """What to say where ``folder`` holds a shorter run, and the learning rate jumps up as it goes on; else empty."""
+        step = latest_step(folder / CHECKPOINTS)
+        if step is None:
+            return ""
+        before, trainer = read_run_config(str(folder)).training, self.trainer
+        steps_per_epoch = self.train.steps_per_epoch
+        return jump(before, self.config.training, trainer.objectives, step=step, steps_per_epoch=steps_per_epoch)
 
     def is_finished(self, folder: Path) -> bool:
         """Whether ``folder`` holds this run at or past its last step."""

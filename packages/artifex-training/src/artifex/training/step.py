@@ -16,6 +16,7 @@ from flax import nnx
 from artifex.core.errors import InvalidInputError
 from artifex.core.objectives import Losses, Objective, WeightedMean, is_below, optimizer_names, value_of, weighed
 from artifex.core.protocols import Batch
+from artifex.training.rematerialisation import check_recomputed
 from artifex.training.state import Flat, ModelParts, TrainState, Variables
 
 __all__ = ["GRAD_NORM", "Prepare", "Program", "Scalars"]
@@ -93,7 +94,10 @@ class Program:
         """Shapes and dtypes of the state that :meth:`init` gives; nothing is computed."""
         params, frozen, model_state = self.parts.shapes
         state = jax.eval_shape(partial(self.blank, sums={}), params, model_state)
-        return state.replace(sums=jax.eval_shape(self._advance, state, batch, frozen)[1])
+        sums = jax.eval_shape(self._advance, state, batch, frozen)[1]
+        if self._remat:
+            check_recomputed(self.parts.assemble(self.parts.shapes, self._key, train=True), self._remat)
+        return state.replace(sums=sums)
 
     def blank(self, params: Flat, model_state: Flat, sums: Mapping[str, Any]) -> TrainState:
         """The state before the first step of a model with these variables, whose scalars look like ``sums``."""

@@ -25,7 +25,8 @@ from artifex.core.protocols import DataInitialized, ModalityProtocol
 from artifex.training.callbacks import Callback
 from artifex.training.callbacks.interruption import StopBetweenSteps
 from artifex.training.checkpoints import CHECKPOINTS, Checkpoints
-from artifex.training.checks import check_config, check_data, check_loader, check_objectives
+from artifex.training.checks import check_config, check_loader, check_objectives
+from artifex.training.data_checks import DataCheck
 from artifex.training.feed import Feed
 from artifex.training.figures import Figures
 from artifex.training.loaders import HostBatch, Loader, as_loader
@@ -113,6 +114,7 @@ class Trainer:
         self.frozen: Flat = {}
         self.loader: Loader | None = None
         self._init_from = config.init_from
+        self._left: Variables | None = None  # the model's variables as the trainer left them
 
     @property
     def total_steps(self) -> int:
@@ -186,14 +188,21 @@ class Trainer:
     def _training_loader(self, train: Any) -> Loader:
         loader = as_loader(train, batch_size=self.config.batch_size, seed=self.seed)
         check_loader(loader, self.config)
-        check_data(loader, self.modality)
+        self._check_data(loader)
         return loader
+
+    def _check_data(self, loader: Loader, what: str = "") -> None:
+        """Refuse values that the modality or the model cannot take. ``what``: what messages call the data."""
+        asked = self.model if self._all_owned else None  # objectives of one's own may take other values
+        DataCheck(asked, self.modality, key_for(self.seed, "check data"), what)(loader)
 
     def _held_out(self, data: Any) -> Loader:
         """A loader of the configured batch size, or of all of a smaller data set."""
         examples = data.get("x", ()) if isinstance(data, Mapping) else data
         size = len(examples) if hasattr(examples, "__len__") else self.config.batch_size
-        return as_loader(data, batch_size=max(1, min(self.config.batch_size, size)), seed=self.seed)
+        loader = as_loader(data, batch_size=max(1, min(self.config.batch_size, size)), seed=self.seed)
+        self._check_data(loader, "held-out data")
+        return loader
 
     def _new_plan(self, loader: Loader) -> Plan:
         """Plan a training, of which nothing is done yet."""
@@ -217,10 +226,12 @@ class Trainer:
         ``from_data``: let a model that follows :class:`artifex.core.protocols.DataInitialized`, and has not done so, initialise
         itself from the loader's next batch. The loader's position stays.
         """
+        self._check_data(loader)
         self._take_weights()
         plan = self._new_plan(loader)
         feed = Feed(loader, self._placement) if from_data and _starts_from_data(self.model) else None
-        self.state, self.frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)), feed)
+        self._left = plan.parts.variables_of(self.model)
+        self.state, self.frozen = self._first_state(plan, _copies(self._left), feed)
 
     def _take_weights(self) -> None:
         """Give the model the weights that it is to start from, once."""
@@ -242,7 +253,7 @@ class Trainer:
 
     def _take_arrays(self, plan: Plan) -> Variables:
         """The model's variables, of which it keeps the shapes alone; copies of what is trained wait on the host."""
-        variables = plan.parts.variables_of(self.model)
+        variables, self._left = plan.parts.variables_of(self.model), None
         if not is_multiprocess():
             self._before = jax.tree.map(_on_host, (variables.params, variables.model_state))
         plan.parts.write_back(self.model, *plan.parts.shapes)
@@ -265,8 +276,10 @@ class Trainer:
             self.state, self._chosen = state, {}
             reached = state.params, state.model_state, self.frozen
             parts.write_back(self.model, *(_local(reached) if is_multiprocess() else reached))
+            self._left = parts.variables_of(self.model)
         elif self._before is not None:
             parts.write_back(self.model, *put_global(self._before, (layout.params, layout.model_state)), self.frozen)
+            self._left = parts.shapes  # no arrays at all: the state is not what the model has
         self._before = None
 
     def choose(self, variables: Mapping[str, Flat]) -> None:
@@ -281,17 +294,27 @@ class Trainer:
         return state.replace(**{k: put_global(v, getattr(self.plan.layout, k)) for k, v in self._chosen.items()})
 
     def evaluate(self, data: Any) -> dict[str, float]:
-        """Averages of every scalar of the objective over all of ``data``, for the state that :meth:`fit` reached.
+        """Averages of every scalar of the objective over all of ``data``, for the model as it is.
 
-        With the averaged parameters where there are any; before any training, for the model as it is. The same noise is drawn
-        at every call, so that two evaluations differ by the parameters alone.
+        After :meth:`fit` that is the state which was reached, with the averaged parameters where there are any; but if the
+        model's variables were changed since, the model with those. The same noise is drawn at every call, so that two
+        evaluations differ by the parameters alone.
         """
         loader = self._held_out(data)
         plan, state, frozen = self.plan, self.state, self.frozen
         if plan is None or state is None:
-            plan = self._new_plan(loader)
+            plan, state = self._new_plan(loader), None
+        if state is None or self._is_changed():
             state, frozen = self._first_state(plan, _copies(plan.parts.variables_of(self.model)))
         return evaluate(plan, state, frozen, loader.one_pass(), self._placement, key_for(self.seed, "evaluate"))
+
+    def _is_changed(self) -> bool:
+        """Whether the model has other parameters than those it was left with: somebody put them there."""
+        if self._left is None or self.plan is None:
+            return False
+        now = self.plan.parts.variables_of(self.model)
+        pairs = ((now.params, self._left.params), (now.frozen, self._left.frozen))
+        return any(here.get(name) is not leaf for here, left in pairs for name, leaf in left.items())
 
     def losses(self, batch: HostBatch) -> dict[str, float]:
         """Every scalar of the objective on one batch, with the parameters as they are."""
@@ -313,7 +336,7 @@ class Trainer:
         In several processes all have to ask for it, and each gets a whole copy in its host's memory.
         """
         model = nnx.clone(self.model)
-        if self.plan is not None and self.state is not None:
+        if self.plan is not None and self.state is not None and not self._is_changed():
             state = self._with_chosen(self.state)
             reached = state.averaged, state.model_state, self.frozen
             self.plan.parts.write_back(model, *(gathered(reached) if is_multiprocess() else _copies(reached)))

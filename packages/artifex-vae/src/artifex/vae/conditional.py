@@ -16,6 +16,8 @@ Shapes: ``B = batch, C = width of the condition, L = latent, ... = one example, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +29,7 @@ from jaxtyping import Array, Float, Int
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.value_ranges import ValueRange
 from artifex.vae.decoders import DecoderConfig
 from artifex.vae.encoders import DiagonalGaussian, EncoderConfig, PositiveInt
 from artifex.vae.vae import VAE, Given, VAEConfig, check_at_least, checked
@@ -145,6 +148,17 @@ class ConditionalVAE(VAE):
             condition = label
         return self._outputs(x, self._given(condition, x.shape[0]), draw_key(self, rngs))
 
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """As of any VAE; and of a class-conditional one the classes, in the array that it takes for its condition."""
+        ranges = super().value_ranges(batch)
+        if self.config.n_classes is None:
+            return ranges
+        return {**ranges, "condition" if "condition" in batch else "label": range(self.config.n_classes)}
+
+    def conditions_for(self, n_samples: int) -> Int[np.ndarray, "n_samples"] | None:
+        """What :meth:`generate` takes where it is given none: classes in turns, 0, 1, 2, ...; None for vectors."""
+        return None if self.config.n_classes is None else np.arange(n_samples) % self.config.n_classes
+
     def encode(self, x: Float[Array, "B ..."], *, condition: Condition | None = None) -> DiagonalGaussian:
         """``q(z | x, c)``: its ``mean`` and ``log_variance``, ``(B, L)`` each."""
         return self._posterior(x, self._given(condition, x.shape[0]))
@@ -171,8 +185,8 @@ class ConditionalVAE(VAE):
             rngs: stream ``sample``; the model's own by default.
         """
         check_at_least(1, n_samples=n_samples)
-        if condition is None and self.config.n_classes is not None:
-            condition = np.arange(n_samples) % self.config.n_classes
+        if condition is None:
+            condition = self.conditions_for(n_samples)
         return self._generate(n_samples, self._given(condition, n_samples), observation_noise=observation_noise, rngs=rngs)
 
     @compiled_method(static=("n_samples", "observation_noise"))
@@ -256,7 +270,8 @@ class ConditionalVAE(VAE):
         n_classes, width = self.config.n_classes, self.config.condition_width
         kind = f"class labels below {n_classes} of shape ({n},)" if n_classes else f"vectors of shape ({n}, {width})"
         if condition is None:
-            raise InvalidInputError(f"no condition is given; pass condition=... with {kind}")
+            where = "'condition' or 'label'" if n_classes else "'condition'"
+            raise InvalidInputError(f"no condition is given; pass condition=... (in data, the array {where}) with {kind}")
         c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
         if n_classes is None:
             if c.shape not in ((n, width), (1, width)) or not jnp.issubdtype(c.dtype, jnp.floating):

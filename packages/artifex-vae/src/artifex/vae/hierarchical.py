@@ -31,9 +31,17 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import MLP, ParamDType, activation as activation_named
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.vae import losses
 from artifex.vae.encoders import DiagonalGaussian, PositiveInt, Shape
-from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, accumulated, create_likelihood, gaussian_log_prob
+from artifex.vae.likelihoods import (
+    BernoulliConfig,
+    LikelihoodField,
+    accumulated,
+    create_likelihood,
+    gaussian_log_prob,
+    values_of,
+)
 from artifex.vae.vae import averages, check_at_least, checked
 
 __all__ = ["HierarchicalVAE", "HierarchicalVAEConfig", "gaussian_divergence", "precision_weighted"]
@@ -140,6 +148,11 @@ class HierarchicalVAE(nnx.Module):
         parameters = self._decode(levels[0][2])
         kl = jnp.stack([gaussian_divergence(q, p) for q, p, _ in levels], axis=-1)
         return {"reconstruction": self.likelihood.mean(parameters), "parameters": parameters, "kl_levels": kl}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` as the likelihood has it (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.likelihood)
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``mean_B -log p(x | z_1) + sum_i max(lambda, mean_B KL_i)``, nats an example.

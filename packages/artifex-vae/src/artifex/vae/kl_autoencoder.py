@@ -39,10 +39,11 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import Conv, ParamDType, activation as activation_named
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.vae import losses
 from artifex.vae.encoders import DiagonalGaussian, PositiveInt, halvings, start_at_unit_variance
 from artifex.vae.layers import BLOCKS_PER_LEVEL, AttentionBlock, Downward, GroupedActivation, ResidualBlock, Upward
-from artifex.vae.likelihoods import LaplaceConfig, LikelihoodField, accumulated, create_likelihood
+from artifex.vae.likelihoods import LaplaceConfig, LikelihoodField, accumulated, create_likelihood, values_of
 from artifex.vae.vae import averages, check_at_least, checked
 
 __all__ = ["KLAutoencoder", "KLAutoencoderConfig", "LatentPrior", "unit_scale"]
@@ -179,6 +180,11 @@ class KLAutoencoder(nnx.Module):
             "mean": posterior.mean,
             "log_variance": posterior.log_variance,
         }
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` as the likelihood has it (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.likelihood)
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``mean_B [kl_weight KL(q(z | x) || p(z)) - log p(x | z)]`` in nats an image.

@@ -22,10 +22,12 @@ from pydantic import BeforeValidator, Field
 
 from artifex.core import plugins
 from artifex.core.config import Config, Registered, config
+from artifex.core.value_ranges import Interval, ValueRange
 
 __all__ = [
     "Bernoulli",
     "BernoulliConfig",
+    "Bounded",
     "DiscretizedLogistic",
     "DiscretizedLogisticConfig",
     "Gaussian",
@@ -41,6 +43,7 @@ __all__ = [
     "discretized_logistic_log_prob",
     "gaussian_log_prob",
     "laplace_log_prob",
+    "values_of",
 ]
 
 NOISE_FLOOR = 1e-3
@@ -179,6 +182,24 @@ class Likelihood(Protocol):
         ...
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A likelihood of data between two values; others have log probability ``-inf``."""
+
+    @property
+    def data_range(self) -> tuple[float, float]:
+        """The lowest and the highest."""
+        ...
+
+
+def values_of(likelihood: Any) -> dict[str, ValueRange]:
+    """Which ``x`` a likelihood can be given; empty where it takes any."""
+    if not isinstance(likelihood, Bounded):
+        return {}
+    low, high = likelihood.data_range
+    return {"x": Interval(low, high, slack=SLACK * (high - low))}
+
+
 @config
 class BernoulliConfig(LikelihoodConfig):
     """Binary data, or grey values in [0, 1] read as probabilities. Nothing to choose."""
@@ -188,12 +209,13 @@ class Bernoulli(nnx.Module):
     """``x ~ Bernoulli(sigmoid(parameters))``; data outside [0, 1] have log probability ``-inf``."""
 
     n_parameters = 1
+    data_range = (0.0, 1.0)
 
     def __init__(self, config: BernoulliConfig, *, param_dtype: Any = jnp.float32):
         del config, param_dtype  # it has neither choices nor parameters of its own
 
     def log_prob(self, x: Float[Array, "... C"], parameters: Float[Array, "... C"]) -> Float[Array, "... C"]:
-        return within(bernoulli_log_prob(x, parameters), x, 0.0, 1.0)
+        return within(bernoulli_log_prob(x, parameters), x, *self.data_range)
 
     def mean(self, parameters: Float[Array, "... C"]) -> Float[Array, "... C"]:
         return jax.nn.sigmoid(parameters)

@@ -28,6 +28,7 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.vae import losses
 from artifex.vae.decoders import ConvDecoder, DecoderConfig, DenseDecoder, ResNetDecoder
 from artifex.vae.encoders import (
@@ -38,7 +39,7 @@ from artifex.vae.encoders import (
     PositiveInt,
     ResNetEncoder,
 )
-from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, create_likelihood
+from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, create_likelihood, values_of
 
 __all__ = ["VAE", "VAEConfig"]
 
@@ -209,6 +210,11 @@ class VAE(nnx.Module):
             "mean": posterior.mean,
             "log_variance": posterior.log_variance,
         }
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` as the likelihood has it (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.likelihood)
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``mean_B [kl_weight KL(q(z | x) || p(z)) - log p(x | z)]`` in nats an example, with one ``z`` for each.

@@ -29,9 +29,10 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import Conv, ConvTranspose, ParamDType, activation as activation_named
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.vae.codebook import Codebook, codebook_perplexity, straight_through
 from artifex.vae.encoders import PositiveInt, halvings
-from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, accumulated, create_likelihood
+from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, accumulated, create_likelihood, values_of
 from artifex.vae.vae import check_at_least, checked
 
 __all__ = ["VQVAE", "CodePrior", "VQVAEConfig"]
@@ -144,6 +145,11 @@ class VQVAE(nnx.Module):
             "indices": indices,
             "commitment": jnp.sum(jnp.square(distance), axis=(1, 2, 3)),
         }
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` as the likelihood has it (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.likelihood)
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``mean_B [-log p(x | z_q) + beta |z - z_q|^2]``, nats an example where the likelihood is concerned.

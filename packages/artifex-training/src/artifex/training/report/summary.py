@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -51,7 +52,9 @@ class RunReport(Callback):
             self._write(folder)
             write_report(folder)
         except Exception as problem:  # the run is worth more than its report
-            sys.stderr.write(f"the report could not be written: {problem}; once it can: artifex report {folder}\n")
+            sys.stderr.write(
+                f"the report could not be written: {problem}; once it can: artifex report {shlex.quote(str(folder))}\n"
+            )
 
     def _write(self, folder: Path) -> None:
         write_atomically(folder / SUMMARY, json.dumps(self._summary, indent=1).encode())

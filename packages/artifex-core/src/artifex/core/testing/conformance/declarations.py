@@ -19,6 +19,7 @@ from artifex.core import plugins, protocols as known
 from artifex.core.config import Config
 from artifex.core.objectives import Objective
 from artifex.core.testing.conformance.subject import Subject, finite, taken
+from artifex.core.value_ranges import check_values
 
 CAPABILITIES: dict[str, type] = {
     "decode": known.Decodes,
@@ -34,13 +35,18 @@ PROTOCOLS = (
     known.TrainableGenerativeModelProtocol,
     known.AdversarialModelProtocol,
     known.DeclaresObjectives,
+    known.DeclaresValues,
+    known.ChoosesConditions,
     *CAPABILITIES.values(),
 )
 STEPS = 3
 
 
 def protocols(subject: Subject) -> None:
-    """The model is generative, and trainable, adversarial or with objectives of its own; methods take what engines give."""
+    """The model is generative, and trainable, adversarial or with objectives of its own; methods take what engines give.
+
+    The case's batch holds values that the model says it takes.
+    """
     model = subject.model()
     declares = isinstance(model, known.DeclaresObjectives)
     trainable = isinstance(model, known.TrainableGenerativeModelProtocol)
@@ -58,6 +64,9 @@ def protocols(subject: Subject) -> None:
     if adversarial:
         _accepts(type(model).generator_objective, 1, "rngs")
         _accepts(type(model).discriminator_objective, 1, "rngs")
+    if isinstance(model, known.DeclaresValues):
+        batch = {key: np.asarray(values) for key, values in subject.case.batch.items()}
+        check_values(batch, model.value_ranges(batch), type(model).__name__)
 
 
 def _objectives(model: Any) -> None:
