@@ -568,7 +568,15 @@ def test_mlflow_itself_in_a_folder(tmp_path, monkeypatch):
 # signals
 
 
-def test_a_signal_waits_for_the_step_and_handlers_are_put_back(capsys):
+@pytest.fixture
+def heeded():
+    """SIGINT as a program in the foreground has it: behind ``&`` or ``nohup`` pytest starts with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_waits_for_the_step_and_handlers_are_put_back(capsys, heeded):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     callback = StopBetweenSteps()
     callback.on_start(trainer())
