@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "artifex-core": {
+        "dataset": ("density",),
+    },
     "artifex-flow": {
         "model": (
             "conditional_flow",
@@ -26,10 +29,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "log_normalizer",
             "negative_log_likelihood",
         ),
-        "dataset": (
-            "density",
-            "sklearn_table",
-        ),
+        "dataset": ("sklearn_table",),
         "component": (
             "base_distribution/mixture",
             "base_distribution/normal",
@@ -153,7 +153,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "CouplingNetworkConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "DataConfig": ("artifex.training.run_config", "artifex-training"),
     "DecoderConfig": ("artifex.vae.decoders", "artifex-vae"),
-    "DensitySamplesConfig": ("artifex.flow.densities.dataset", "artifex-flow"),
+    "DensitySamplesConfig": ("artifex.core.densities.dataset", "artifex-core"),
     "DequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "DigitsConfig": ("artifex.modalities.image.datasets.digits", "artifex-modalities-image"),
     "DiscretizedLogisticConfig": ("artifex.vae.likelihoods", "artifex-vae"),
