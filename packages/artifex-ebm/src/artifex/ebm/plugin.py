@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ModelEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, LossEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -10,4 +10,68 @@ ARTIFEX_API = (1, 1)
 @hookimpl
 def artifex_models() -> list[ModelEntry]:
     """The models."""
-    return []
+    return [
+        ModelEntry(
+            name="ebm",
+            model="artifex.ebm.ebm:EBM",
+            config="artifex.ebm.ebm:EBMConfig",
+            family="ebm",
+            capabilities=("energy", "score"),
+            paper="LeCun et al. 2006; Du & Mordatch 2019, arXiv:1903.08689",
+            summary="Energy-based model: any energy, objective and chain.",
+        ),
+    ]
+
+
+@hookimpl
+def artifex_components() -> list[ComponentEntry]:
+    """Energies, objectives and references."""
+    slots = {
+        "energy_network": {
+            "mlp": ("energies:EnergyNetwork", "A multilayer perceptron."),
+            "quadratic": ("energies:QuadraticEnergy", "A Gaussian that is learned."),
+            "product": ("energies:ProductOfEnergies", "A weighted sum of energies: all concepts at once."),
+            "mixture": ("energies:MixtureEnergy", "A soft minimum of energies: one concept or another."),
+        },
+        "energy_objective": {
+            "contrastive_divergence": ("objectives:ContrastiveDivergence", "Chains from a buffer, or from the data."),
+            "denoising_score_matching": ("objectives:DenoisingScoreMatching", "The score of blurred data."),
+            "sliced_score_matching": ("objectives:SlicedScoreMatching", "The score, along random directions."),
+            "noise_contrastive": ("objectives:NoiseContrastive", "Data told from noise; log Z is learned too."),
+        },
+        "reference": {
+            "gaussian": ("references:GaussianReference", "A round Gaussian."),
+            "uniform": ("references:UniformReference", "A box."),
+        },
+    }
+    return [
+        ComponentEntry(
+            slot=slot, name=name, component=f"artifex.ebm.{target}", config=f"artifex.ebm.{target}Config", summary=summary
+        )
+        for slot, components in slots.items()
+        for name, (target, summary) in components.items()
+    ]
+
+
+@hookimpl
+def artifex_losses() -> list[LossEntry]:
+    """The losses."""
+    losses = {
+        "contrastive_divergence": ("Hinton 2002", "Energy of data minus energy of chains."),
+        "denoising_score_matching": ("Vincent 2011", "Distance from the score of blurred data."),
+        "sliced_score_matching": ("Song et al. 2019, arXiv:1905.07088", "Fisher divergence along random directions."),
+        "noise_contrastive": ("Gutmann & Hyvärinen 2012", "Data told from noise."),
+    }
+    return [
+        LossEntry(name=name, loss=f"artifex.ebm.losses:{name}", family="ebm", paper=paper, summary=summary)
+        for name, (paper, summary) in losses.items()
+    ]
+
+
+@hookimpl
+def artifex_presets() -> list[PresetEntry]:
+    """The presets."""
+    summaries = {"ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence."}
+    return [
+        PresetEntry(name=name, file=f"artifex.ebm:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
+    ]

@@ -1,5 +1,22 @@
 """The documented long path of :mod:`artifex.ebm`: the same objects."""
 
+from typing import TYPE_CHECKING
+
 from artifex.core import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, {})
+if TYPE_CHECKING:
+    from artifex.ebm.buffer import SampleBufferConfig as SampleBufferConfig
+    from artifex.ebm.ebm import EBM as EBM, EBMConfig as EBMConfig
+    from artifex.ebm.energies import EnergyNetworkConfig as EnergyNetworkConfig
+    from artifex.ebm.mcmc import MCMCConfig as MCMCConfig
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "EBM": "artifex.ebm.ebm",
+        "EBMConfig": "artifex.ebm.ebm",
+        "EnergyNetworkConfig": "artifex.ebm.energies",
+        "MCMCConfig": "artifex.ebm.mcmc",
+        "SampleBufferConfig": "artifex.ebm.buffer",
+    },
+)

@@ -1,0 +1,19 @@
+"""Markov chains of an energy: pure functions, all chains in one scan. Names are imported on first use."""
+
+from typing import TYPE_CHECKING
+
+from artifex.core import _lazy
+
+if TYPE_CHECKING:
+    from artifex.ebm.samplers.chain import Chains as Chains, Energy as Energy, run_chains as run_chains
+    from artifex.ebm.samplers.langevin import langevin as langevin
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "Chains": "artifex.ebm.samplers.chain",
+        "Energy": "artifex.ebm.samplers.chain",
+        "langevin": "artifex.ebm.samplers.langevin",
+        "run_chains": "artifex.ebm.samplers.chain",
+    },
+)
