@@ -11,6 +11,7 @@ from artifex.core.config import Config, config
 from artifex.ebm.energies import PositiveInt
 from artifex.ebm.samplers.chain import Chains, Energy
 from artifex.ebm.samplers.langevin import langevin
+from artifex.ebm.samplers.metropolis import hmc, mala
 
 __all__ = ["MCMCConfig", "sample_chains"]
 
@@ -94,4 +95,9 @@ def sample_chains(
 
 
 def _sampler(name: str) -> Any:
-    return {"langevin": langevin}[name]
+    """The function; BlackJAX is imported for its own sampler alone."""
+    if name == "nuts":
+        from artifex.ebm.samplers.nuts import nuts
+
+        return nuts
+    return {"langevin": langevin, "mala": mala, "hmc": hmc}[name]
