@@ -3,9 +3,9 @@ r"""The sample buffer of persistent contrastive divergence.
 Tieleman 2008 (ICML, "Training restricted Boltzmann machines using approximations to the likelihood gradient"): chains go on
 from where the last step left them. Du & Mordatch 2019 (arXiv:1903.08689): a large buffer of them, a few of which start again.
 
-Row ``i`` of a batch of ``B`` owns a bank of about ``C / B`` slots and draws one of them, uniformly. So no slot is drawn twice in
-a step, every slot is drawn as often as any other, and where buffer and batch are divided over the devices of a mesh each device
-finds its slots at home.
+Row ``i`` of a batch of ``B`` owns a bank of about ``C / B`` slots and draws one of them, uniformly. So no slot is drawn twice
+in a step, every slot is drawn as often as any other, and where buffer and batch are divided over the devices of a mesh each
+device finds its slots at home.
 
 Shapes: ``C = capacity, B = batch, ... = one example``.
 """
@@ -105,30 +105,64 @@ class SampleBuffer(nnx.Module):
     """Chains that go on from step to step: a variable of the model, no parameter.
 
     It is saved with the model and is in every checkpoint, so that a resumed run goes on with the very chains. Its first axis is
-    called ``batch``, and is divided over a mesh's data axis as a batch is.
+    called ``batch``, and is divided over a mesh's data axis as a batch is. Chains of a conditional model keep their condition:
+    a slot takes one from the data when its chain starts again.
 
     Args:
         config: capacity, and how many chains start again.
         chains: what they start from, ``(capacity, ...)``.
+        condition: what a condition looks like, ``(capacity,)`` or ``(capacity, width)``; None for a model without.
     """
 
-    def __init__(self, config: SampleBufferConfig, chains: Float[Array, "C ..."]):
+    def __init__(self, config: SampleBufferConfig, chains: Float[Array, "C ..."], condition: Array | None = None):
         self.config = config
-        self.chains = nnx.Variable(chains, logical_axes=("batch", *(None,) * (chains.ndim - 1)))
+        self.chains = _variable(chains)
+        self.condition = None if condition is None else _variable(condition)
+        self.filled = None if condition is None else _variable(jnp.zeros(config.capacity, bool))
 
-    def read(self, key: Array, fresh: Float[Array, "B ..."]) -> tuple[Int[Array, "B"], Float[Array, "B ..."]]:
-        """Slots, and the states that chains start from: those of the slots, or ``fresh`` for a few."""
+    def read(
+        self, key: Array, fresh: Float[Array, "B ..."], given: tuple[Array, ...] = ()
+    ) -> tuple[Int[Array, "B"], Float[Array, "B ..."], tuple[Array, ...]]:
+        """Slots, the states that chains start from and their conditions: those of the slots, or fresh ones for a few.
+
+        Args:
+            key: of the draw.
+            fresh: states to start again from.
+            given: the conditions of the batch, where the model has any.
+        """
         slot_key, again_key = jax.random.split(key)
         slots = draw_slots(slot_key, fresh.shape[0], self.config.capacity)
         again = jax.random.uniform(again_key, (fresh.shape[0],)) < self.config.reinit_probability
-        held = read_slots(self.chains[...], slots)
-        return slots, jnp.where(again.reshape(-1, *(1,) * (fresh.ndim - 1)), fresh.astype(held.dtype), held)
+        if self.condition is None or self.filled is None:
+            return slots, _where(again, fresh, read_slots(self.chains[...], slots)), ()
+        again = again | ~read_slots(self.filled[...], slots)
+        held = read_slots(self.condition[...], slots)
+        return slots, _where(again, fresh, read_slots(self.chains[...], slots)), (_where(again, given[0], held),)
 
-    def write(self, slots: Int[Array, "B"], x: Float[Array, "B ..."]) -> None:
+    def write(self, slots: Int[Array, "B"], x: Float[Array, "B ..."], condition: Array | None = None) -> None:
         """Keep where the chains of ``slots`` have come to."""
         self.chains[...] = write_slots(self.chains[...], slots, jax.lax.stop_gradient(x))
+        if self.condition is not None and self.filled is not None and condition is not None:
+            self.condition[...] = write_slots(self.condition[...], slots, condition)
+            self.filled[...] = write_slots(self.filled[...], slots, jnp.ones(slots.shape, bool))
 
     def sample(self, key: Array, n: int) -> Float[Array, "n ..."]:
         """``n`` of the kept states; each at most once, unless there are fewer."""
         which = jax.random.choice(key, self.config.capacity, (n,), replace=n > self.config.capacity)
         return self.chains[...][which]
+
+    def sample_of_class(self, key: Array, classes: Int[Array, "n"], fresh: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+        """A kept state of each class, or a fresh one where there is none."""
+        assert self.condition is not None  # only conditional models ask
+        assert self.filled is not None
+        fits = (self.condition[...][None] == classes[:, None]) & self.filled[...][None]  # (n, C)
+        which = jax.random.categorical(key, jnp.where(fits, 0.0, -jnp.inf), axis=-1)
+        return _where(jnp.any(fits, axis=-1), self.chains[...][which], fresh)
+
+
+def _variable(value: Array) -> nnx.Variable[Any]:
+    return nnx.Variable(value, logical_axes=("batch", *(None,) * (value.ndim - 1)))
+
+
+def _where(chosen: Array, new: Array, old: Array) -> Array:
+    return jnp.where(chosen.reshape(-1, *(1,) * (old.ndim - 1)), new.astype(old.dtype), old)

@@ -29,7 +29,7 @@ from artifex.core.nn import ParamDType
 from artifex.core.objectives import Losses, Objective
 from artifex.core.protocols import Batch
 from artifex.ebm.buffer import SampleBuffer, SampleBufferConfig
-from artifex.ebm.energies import EnergyField, EnergyNetworkConfig, PositiveInt, create_energy
+from artifex.ebm.energies import EnergyField, EnergyNetworkConfig, PositiveInt, Renews, create_energy
 from artifex.ebm.layers import check_at_least, checked
 from artifex.ebm.mcmc import MCMCConfig, sample_chains
 from artifex.ebm.objectives import (
@@ -39,8 +39,12 @@ from artifex.ebm.objectives import (
     Problem,
     create_objective,
 )
+from artifex.ebm.partition import LogPartition, estimate_from_reference
 from artifex.ebm.references import GaussianReferenceConfig, ReferenceField, create_reference
-from artifex.ebm.samplers.chain import Chains, gradient
+from artifex.ebm.samplers.chain import Chains, Energy, gradient
+
+PARTITION_CHAINS = MCMCConfig(sampler="hmc", n_steps=1, step_size=0.1, n_leapfrog=5)
+"""What moves the particles of an estimate of ``log Z``."""
 
 __all__ = ["EBM", "EBMConfig", "Given", "contrastive_step"]
 
@@ -155,11 +159,16 @@ class EBM(nnx.Module):
         energies = energies.astype(jnp.promote_types(energies.dtype, jnp.float32))
         return energies - self.reference.log_prob(x) if self.config.tilted else energies
 
-    def _energy_function(self, given: Given = (), *, fixed: bool = True) -> Callable[[Array], Array]:
-        """``E`` as a pure function; ``fixed``: with parameters that no gradient reaches, as chains want it."""
+    def _pure_energy(self, *, fixed: bool) -> Callable[[Array, Given], Array]:
+        """``E(x, given)`` as a pure function; ``fixed``: with parameters that no gradient reaches, as chains want it."""
         graph, state = nnx.split(self)
         state = jax.tree.map(jax.lax.stop_gradient, nnx.as_pure(state)) if fixed else nnx.as_pure(state)
-        return lambda x: nnx.merge(graph, state)._energy(x, given)
+        return lambda x, given: nnx.merge(graph, state)._energy(x, given)
+
+    def _energy_function(self, given: Given = ()) -> Energy:
+        """``E`` as chains want it."""
+        energy = self._pure_energy(fixed=True)
+        return lambda x: energy(x, given)
 
     def __call__(self, x: Float[Array, "N ..."], *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
         """What the loss is made of: the energies of ``x``, and what the objective sets against them.
@@ -179,8 +188,9 @@ class EBM(nnx.Module):
 
     def _outputs(self, x: Float[Array, "N ..."], given: Given, key: Array) -> dict[str, Array]:
         problem = Problem(
-            self._energy_function(given, fixed=False),
-            self._energy_function(given),
+            self._pure_energy(fixed=False),
+            self._pure_energy(fixed=True),
+            given,
             self.reference,
             self.config.mcmc,
             self.buffer,
@@ -194,29 +204,36 @@ class EBM(nnx.Module):
         return dict(self.objective.losses(outputs))
 
     def remember(self, outputs: Mapping[str, Array]) -> None:
-        """Write the negatives of a forward pass into the sample buffer, if there is one: the next batch goes on from them."""
+        """Move on what a step leaves behind, in place: the buffer's chains go on from the negatives of this forward pass."""
         if self.buffer is not None:
-            self.buffer.write(outputs["slots"], outputs["negatives"])
+            self.buffer.write(outputs["slots"], outputs["negatives"], outputs.get("negative_condition"))
+        if isinstance(self.network, Renews):
+            self.network.renew()
 
     def objectives(self) -> Sequence[Objective]:
         """One: forward pass, loss, and the buffer moved."""
         return (Objective(contrastive_step),)
 
-    @compiled_method()
     def energy(self, x: Float[Array, "N ..."]) -> Float[Array, "N"]:
         """``E(x)``, minus the log density up to a constant, float32.
 
         Raises:
             InvalidInputError: ``x`` is not a batch of examples of the model's shape.
         """
-        return self._energy(x, ())
+        return self._energies(x, ())
 
     @compiled_method()
+    def _energies(self, x: Float[Array, "N ..."], given: Given) -> Float[Array, "N"]:
+        return self._energy(x, given)
+
     def score(self, x: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
         """``-grad E(x)``, the gradient of the log density."""
-        return -gradient(self._energy_function())(checked(x, self.shape))
+        return self._scores(x, ())
 
-    @compiled_method(static=("n_samples", "n_steps"))
+    @compiled_method()
+    def _scores(self, x: Float[Array, "N ..."], given: Given) -> Float[Array, "N ..."]:
+        return -gradient(self._energy_function(given))(checked(x, self.shape))
+
     def generate(
         self, n_samples: int = 1, *, n_steps: int | None = None, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "n_samples ..."]:
@@ -227,23 +244,27 @@ class EBM(nnx.Module):
             n_steps: length of the chains; by default the config's.
             rngs: stream ``sample``; the model's own by default.
         """
-        return self._generated(n_samples, (), n_steps, rngs)
+        return self._generate(n_samples, (), n_steps=n_steps, rngs=rngs)
 
-    def _generated(
-        self, n_samples: int, given: Given, n_steps: int | None, rngs: nnx.Rngs | None
+    @compiled_method(static=("n_samples", "n_steps"))
+    def _generate(
+        self, n_samples: int, given: Given, *, n_steps: int | None, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "n_samples ..."]:
         check_at_least(1, n_samples=n_samples)
-        key = draw_key(self, rngs)
-        start = (
-            self.reference.sample(key, n_samples, self.shape) if self.buffer is None else self.buffer.sample(key, n_samples)
-        )
+        start = self._start(n_samples, given, draw_key(self, rngs))
         return self._run(start, given, draw_key(self, rngs), n_steps=n_steps).x
+
+    def _start(self, n_samples: int, given: Given, key: Array) -> Float[Array, "n_samples ..."]:
+        """Where chains of samples start."""
+        del given  # unlike a conditional model's, this one's chains are all alike
+        if self.buffer is None:
+            return self.reference.sample(key, n_samples, self.shape)
+        return self.buffer.sample(key, n_samples)
 
     def _run(self, x: Array, given: Given, key: Array, *, n_steps: int | None, trace: bool = False) -> Chains:
         mcmc = self.config.generation or self.config.mcmc
         return sample_chains(mcmc, self._energy_function(given), x, key, n_steps=n_steps, trace=trace)
 
-    @compiled_method(static=("n_steps", "trace"))
     def run_chains(
         self, x: Float[Array, "N ..."], *, n_steps: int | None = None, trace: bool = False, rngs: nnx.Rngs | None = None
     ) -> Chains:
@@ -258,7 +279,58 @@ class EBM(nnx.Module):
         Returns:
             The last states ``x``, the ``acceptance`` of each chain, and the ``trace`` ``(N, T, ...)`` if it was asked for.
         """
-        return self._run(checked(x, self.shape), (), draw_key(self, rngs), n_steps=n_steps, trace=trace)
+        return self._chains(x, (), n_steps=n_steps, trace=trace, rngs=rngs)
+
+    @compiled_method(static=("n_steps", "trace"))
+    def _chains(
+        self, x: Float[Array, "N ..."], given: Given, *, n_steps: int | None, trace: bool, rngs: nnx.Rngs | None = None
+    ) -> Chains:
+        return self._run(checked(x, self.shape), given, draw_key(self, rngs), n_steps=n_steps, trace=trace)
+
+    def estimate_log_partition(
+        self,
+        *,
+        method: Literal["ais", "smc"] = "ais",
+        n_particles: int = 1000,
+        n_levels: int | None = None,
+        mcmc: MCMCConfig = PARTITION_CHAINS,
+        rngs: nnx.Rngs | None = None,
+    ) -> LogPartition:
+        """``log Z`` by annealed runs from the reference, ``log f_b = (1 - b) log q - b E``.
+
+        Args:
+            method: annealed importance sampling, or tempered sequential Monte Carlo, which chooses its levels itself.
+            n_particles: how many runs.
+            n_levels: of annealed importance sampling, 1000 by default.
+            mcmc: the chain that moves the particles at every level; an exact one.
+            rngs: stream ``sample``; the model's own by default.
+
+        Raises:
+            InvalidInputError: levels are given to sequential Monte Carlo, or the chain is unadjusted Langevin.
+        """
+        return self._partition((), method=method, n_particles=n_particles, n_levels=n_levels, mcmc=mcmc, rngs=rngs)
+
+    @compiled_method(static=("method", "n_particles", "n_levels", "mcmc"))
+    def _partition(
+        self,
+        given: Given,
+        *,
+        method: Literal["ais", "smc"],
+        n_particles: int,
+        n_levels: int | None,
+        mcmc: MCMCConfig,
+        rngs: nnx.Rngs | None = None,
+    ) -> LogPartition:
+        return estimate_from_reference(
+            self._energy_function(given),
+            self.reference,
+            self.shape,
+            draw_key(self, rngs),
+            method=method,
+            n_particles=n_particles,
+            n_levels=n_levels,
+            mcmc=mcmc,
+        )
 
 
 def contrastive_step(model: EBM, batch: Batch, rngs: nnx.Rngs, step: Array) -> Losses:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,7 @@ __all__ = [
     "ProductOfEnergiesConfig",
     "QuadraticEnergy",
     "QuadraticEnergyConfig",
+    "Renews",
     "create_energy",
     "dense",
     "mixture_energy",
@@ -78,6 +79,15 @@ def create_energy(
     """The energy that ``config`` describes, of examples of ``shape``, found by its type among the installed plugins."""
     component = plugins.resolve(plugins.registry().entry_of_config("energy_network", type(config)).component)
     return component(config, shape, n_outputs=n_outputs, dtype=dtype, param_dtype=param_dtype, rngs=rngs)
+
+
+@runtime_checkable
+class Renews(Protocol):
+    """A network with variables of its own that a training step moves on: estimates of spectral norms, say."""
+
+    def renew(self) -> None:
+        """Move them on, in place, once a step."""
+        ...
 
 
 @config
@@ -145,7 +155,10 @@ def dense(n_in: int, n_out: int, *, index: int, use_bias: bool = True, **kinds: 
 
 @config
 class QuadraticEnergyConfig(EnergyConfig):
-    """A Gaussian with a mean and a precision that are learned."""
+    """A Gaussian with a mean and a precision that are learned; it starts as round, with a standard deviation of 1."""
+
+    mean_scale: Annotated[float, Field(ge=0)] = 0.0
+    """Standard deviation of the first mean: components of a mixture that start at one place would stay together."""
 
 
 class QuadraticEnergy(nnx.Module):
@@ -167,11 +180,11 @@ class QuadraticEnergy(nnx.Module):
         param_dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        del rngs, config  # it starts as the standard normal
         _one_output("quadratic", n_outputs)
         size = math.prod(shape)
         self.dtype = dtype
-        self.mean = nnx.Param(jnp.zeros((size,), param_dtype), logical_axes=("embed",))
+        mean = config.mean_scale * jax.random.normal(rngs.params(), (size,), param_dtype)
+        self.mean = nnx.Param(mean, logical_axes=("embed",))
         self.factor = nnx.Param(jnp.eye(size, dtype=param_dtype), logical_axes=("embed", "mlp"))
 
     def __call__(self, x: Float[Array, "N ..."]) -> Float[Array, "N 1"]:
@@ -230,6 +243,12 @@ class _Combined(nnx.Module):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         self.components = nnx.List([create_energy(component, shape, **kinds) for component in config.components])
         self.weights = config.weights or (1.0,) * len(self.components)
+
+    def renew(self) -> None:
+        """Move on what the components keep beside their parameters (:class:`Renews`)."""
+        for component in self.components:
+            if isinstance(component, Renews):
+                component.renew()
 
     def energies(self, x: Float[Array, "N ..."]) -> Float[Array, "N K"]:
         """Of each component."""

@@ -35,7 +35,7 @@ def contrastive_divergence(energy: Float[Array, "N"], negative_energy: Float[Arr
 
 
 def energy_penalty(energy: Float[Array, "N"], negative_energy: Float[Array, "M"]) -> Float[Array, ""]:
-    """``mean E(x)^2 + mean E(x~)^2``, which keeps energies from drifting (Du & Mordatch 2019, arXiv:1903.08689, section 3.4)."""
+    """``mean E(x)^2 + mean E(x~)^2``, so that energies do not drift (Du & Mordatch 2019, arXiv:1903.08689, section 3.4)."""
     return jnp.mean(jnp.square(energy)) + jnp.mean(jnp.square(negative_energy))
 
 
@@ -57,9 +57,7 @@ def denoising_score_matching(
     return 0.5 * summed(jnp.square(error))
 
 
-def sliced_score_matching(
-    energy: Energy, x: Float[Array, "N ..."], projections: Float[Array, "V N ..."]
-) -> Float[Array, "N"]:
+def sliced_score_matching(energy: Energy, x: Float[Array, "N ..."], projections: Float[Array, "V N ..."]) -> Float[Array, "N"]:
     r"""``mean_v [-v^T grad^2 E(x) v] + |grad E(x)|^2 / 2`` of each example, for ``v ~ N(0, I)`` or signs.
 
     Song et al. 2019 (arXiv:1905.07088), equation 8 with the variance-reduced norm. On average this is the Fisher divergence of
@@ -83,7 +81,7 @@ def sliced_score_matching(
 def noise_contrastive(
     data_log_ratio: Float[Array, "N"], noise_log_ratio: Float[Array, "M"]
 ) -> tuple[Float[Array, "N"], Float[Array, "M"]]:
-    r"""``-log s(r(x))`` of data and ``-log s(-r(y))`` of noise, with ``r = log p - log q - log nu`` and ``s`` the logistic function.
+    r"""``-log s(r(x))`` of data and ``-log s(-r(y))`` of noise, ``r = log p - log q - log nu``, ``s`` the logistic function.
 
     Gutmann & Hyvärinen 2012 (JMLR 13), equations 3 and 8, for ``nu`` noise examples to each of data: the loss is the mean of
     the first plus ``nu`` times the mean of the second. Least where ``p``, its normalising constant included, is the data's.

@@ -14,9 +14,9 @@ Shapes: ``N = examples, M = noise examples for each, V = projections for each, .
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,6 @@ from artifex.ebm.buffer import SampleBuffer
 from artifex.ebm.energies import PositiveInt
 from artifex.ebm.mcmc import MCMCConfig, PositiveFloat, sample_chains
 from artifex.ebm.references import named
-from artifex.ebm.samplers.chain import Energy
 
 __all__ = [
     "ContrastiveDivergence",
@@ -57,14 +56,20 @@ ObjectiveField = Annotated[EnergyObjectiveConfig, Registered("energy_objective")
 """A config field that takes an objective's config, a dict with its ``kind``, or just its name."""
 
 
+GivenEnergy: TypeAlias = Callable[[Array, tuple[Array, ...]], Array]
+"""``E(x)`` of a batch, given conditions."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """What an objective is given of a model."""
 
-    energy: Energy
+    energy: GivenEnergy
     """``E``; gradients reach the parameters."""
-    fixed_energy: Energy
+    fixed_energy: GivenEnergy
     """The same numbers; no gradient reaches the parameters."""
+    given: tuple[Array, ...]
+    """The condition of each example, alone in a tuple; empty for a model without."""
     reference: Any
     """The known distribution."""
     mcmc: MCMCConfig
@@ -73,6 +78,10 @@ class Problem:
     """Chains that go on from step to step."""
     log_partition: Array | None
     """``log Z`` where it is learned."""
+
+    def of_batch(self, x: Float[Array, "N ..."]) -> Float[Array, "N"]:
+        """``E`` under the batch's own conditions."""
+        return self.energy(x, self.given)
 
 
 class EnergyObjective(Protocol):
@@ -111,18 +120,22 @@ class ContrastiveDivergence:
     config: ContrastiveDivergenceConfig
 
     def outputs(self, problem: Problem, x: Float[Array, "N ..."], key: Array) -> dict[str, Array]:
-        """``energy`` ``(N,)``, ``negatives`` ``(N, ...)``, ``negative_energy`` and ``acceptance`` ``(N,)``; with a buffer also
-        the ``slots`` ``(N,)`` that the negatives belong into."""
+        """``energy``, ``negative_energy``, ``acceptance`` ``(N,)`` and ``negatives`` ``(N, ...)``.
+
+        With a buffer also the ``slots`` ``(N,)`` that the negatives belong into, and their ``negative_condition`` if any.
+        """
         start_key, fresh_key, chain_key, noise_key = jax.random.split(key, 4)
         if self.config.data_noise:
             x = x + self.config.data_noise * jax.random.normal(noise_key, x.shape, x.dtype)
-        start, made = x, {}
+        start, given, made = x, problem.given, {}
         if problem.buffer is not None:
             fresh = problem.reference.sample(fresh_key, x.shape[0], x.shape[1:])
-            made["slots"], start = problem.buffer.read(start_key, fresh)
-        chains = sample_chains(problem.mcmc, problem.fixed_energy, start, chain_key)
+            made["slots"], start, given = problem.buffer.read(start_key, fresh, given)
+            if given:
+                made["negative_condition"] = given[0]
+        chains = sample_chains(problem.mcmc, lambda x: problem.fixed_energy(x, given), start, chain_key)
         negatives = jax.lax.stop_gradient(chains.x)
-        energies = {"energy": problem.energy(x), "negative_energy": problem.energy(negatives)}
+        energies = {"energy": problem.of_batch(x), "negative_energy": problem.energy(negatives, given)}
         return {**energies, "negatives": negatives, "acceptance": chains.acceptance, **made}
 
     def losses(self, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
@@ -152,8 +165,8 @@ class DenoisingScoreMatching:
     def outputs(self, problem: Problem, x: Float[Array, "N ..."], key: Array) -> dict[str, Array]:
         """``energy`` and ``score_error``, ``(N,)`` each."""
         noise = jax.random.normal(key, x.shape, x.dtype)
-        error = losses.denoising_score_matching(problem.energy, x, noise, self.config.noise_scale)
-        return {"energy": problem.energy(x), "score_error": error}
+        error = losses.denoising_score_matching(problem.of_batch, x, noise, self.config.noise_scale)
+        return {"energy": problem.of_batch(x), "score_error": error}
 
     def losses(self, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``loss``, and the mean ``energy``."""
@@ -177,7 +190,7 @@ class SlicedScoreMatching:
     def outputs(self, problem: Problem, x: Float[Array, "N ..."], key: Array) -> dict[str, Array]:
         """``energy`` and ``score_error``, ``(N,)`` each."""
         signs = jax.random.rademacher(key, (self.config.n_projections, *x.shape), x.dtype)
-        return {"energy": problem.energy(x), "score_error": losses.sliced_score_matching(problem.energy, x, signs)}
+        return {"energy": problem.of_batch(x), "score_error": losses.sliced_score_matching(problem.of_batch, x, signs)}
 
     def losses(self, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``loss``, and the mean ``energy``."""
@@ -202,8 +215,8 @@ class NoiseContrastive:
         """``energy`` and ``log_ratio`` ``(N,)`` of the data, ``noise_log_ratio`` ``(N, M)``."""
         n, ratio = x.shape[0], self.config.noise_ratio
         noise = problem.reference.sample(key, ratio * n, x.shape[1:])
-        energies = problem.energy(x)
-        of_noise = self._log_ratio(problem, noise, problem.energy(noise)).reshape(n, ratio)
+        energies, given = problem.of_batch(x), tuple(jnp.repeat(c, ratio, axis=0) for c in problem.given)
+        of_noise = self._log_ratio(problem, noise, problem.energy(noise, given)).reshape(n, ratio)
         return {"energy": energies, "log_ratio": self._log_ratio(problem, x, energies), "noise_log_ratio": of_noise}
 
     def _log_ratio(self, problem: Problem, x: Array, energies: Array) -> Float[Array, "N"]:

@@ -15,13 +15,25 @@ Shapes: ``N = particles, K = levels, ... = one state``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-__all__ = ["LogPartition", "annealed_importance_sampling", "effective_number", "systematic_resampling", "tempered_smc"]
+from artifex.core.errors import InvalidInputError
+from artifex.ebm.mcmc import MCMCConfig, sample_chains
+from artifex.ebm.samplers.chain import Energy
+
+__all__ = [
+    "LogPartition",
+    "annealed_importance_sampling",
+    "effective_number",
+    "estimate",
+    "estimate_from_reference",
+    "systematic_resampling",
+    "tempered_smc",
+]
 
 MAX_LEVELS = 10_000
 BISECTIONS = 30
@@ -110,6 +122,62 @@ def tempered_smc(
     start = (x, jnp.zeros(()), jnp.asarray(log_z0, jnp.float32), jnp.zeros(()), jnp.zeros((), jnp.int32))
     x, _, log_z, variance, k = jax.lax.while_loop(lambda c: (c[1] < 1) & (c[4] < MAX_LEVELS), level, start)
     return LogPartition(log_z, jnp.sqrt(variance), x, jnp.zeros(x.shape[0]), k)
+
+
+def estimate_from_reference(
+    energy: Energy,
+    reference: Any,
+    shape: tuple[int, ...],
+    key: Array,
+    *,
+    method: Literal["ais", "smc"],
+    n_particles: int,
+    n_levels: int | None,
+    mcmc: MCMCConfig,
+) -> LogPartition:
+    """``log Z`` of ``exp(-E)``, on the way ``log f_b = (1 - b) log q - b E`` from a reference ``q``.
+
+    Raises:
+        InvalidInputError: levels are given to sequential Monte Carlo, or the chain leaves no ``f_b`` alone.
+    """
+    if mcmc.sampler == "langevin":
+        raise InvalidInputError(
+            "unadjusted Langevin is not exact, and log Z would not be; use mcmc with 'mala', 'hmc' or 'nuts'"
+        )
+    start_key, key = jax.random.split(key)
+    x = reference.sample(start_key, n_particles, shape)
+
+    def log_density(x: Array, beta: Array) -> Array:
+        return (1 - beta) * reference.log_prob(x) - beta * energy(x)
+
+    def transition(key: Array, x: Array, beta: Array) -> Array:
+        return sample_chains(mcmc, lambda x: -log_density(x, beta), x, key).x
+
+    return estimate(method, log_density, transition, x, key, log_z0=0.0, n_levels=n_levels)
+
+
+def estimate(
+    method: str,
+    log_density: LogDensity,
+    transition: Transition,
+    x: Float[Array, "N ..."],
+    key: Array,
+    *,
+    log_z0: float,
+    n_levels: int | None,
+) -> LogPartition:
+    """By annealed importance sampling (``ais``, of 1000 levels if not said) or tempered sequential Monte Carlo (``smc``).
+
+    Raises:
+        InvalidInputError: there is no such method, or levels are given to sequential Monte Carlo.
+    """
+    if method not in ("ais", "smc"):
+        raise InvalidInputError(f"method is {method!r}; log Z is estimated by 'ais' or 'smc'")
+    if method == "ais":
+        return annealed_importance_sampling(log_density, transition, x, key, log_z0=log_z0, n_levels=n_levels or 1000)
+    if n_levels is not None:
+        raise InvalidInputError(f"n_levels is {n_levels}, but sequential Monte Carlo chooses its levels; leave it out")
+    return tempered_smc(log_density, transition, x, key, log_z0=log_z0)
 
 
 def systematic_resampling(key: Array, log_weights: Float[Array, "N"]) -> Int[Array, "N"]:

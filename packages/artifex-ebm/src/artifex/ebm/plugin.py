@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, LossEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -20,6 +20,42 @@ def artifex_models() -> list[ModelEntry]:
             paper="LeCun et al. 2006; Du & Mordatch 2019, arXiv:1903.08689",
             summary="Energy-based model: any energy, objective and chain.",
         ),
+        ModelEntry(
+            name="deep_ebm",
+            model="artifex.ebm.deep_ebm:DeepEBM",
+            config="artifex.ebm.deep_ebm:DeepEBMConfig",
+            family="ebm",
+            capabilities=("energy", "score"),
+            paper="Du & Mordatch 2019, arXiv:1903.08689",
+            summary="Energy-based model of images, convolutional or residual.",
+        ),
+        ModelEntry(
+            name="conditional_ebm",
+            model="artifex.ebm.conditional:ConditionalEBM",
+            config="artifex.ebm.conditional:ConditionalEBMConfig",
+            family="ebm",
+            capabilities=("energy", "score"),
+            paper="Du & Mordatch 2019, arXiv:1903.08689",
+            summary="Energy-based model given a class or a vector.",
+        ),
+        ModelEntry(
+            name="jem",
+            model="artifex.ebm.jem:JEM",
+            config="artifex.ebm.jem:JEMConfig",
+            family="ebm",
+            capabilities=("energy", "score"),
+            paper="Grathwohl et al. 2019, arXiv:1912.03263",
+            summary="Classifier that is a density too.",
+        ),
+        ModelEntry(
+            name="rbm",
+            model="artifex.ebm.rbm:RBM",
+            config="artifex.ebm.rbm:RBMConfig",
+            family="ebm",
+            capabilities=("energy", "score"),
+            paper="Smolensky 1986; Hinton 2002",
+            summary="Restricted Boltzmann machine, binary or Gaussian.",
+        ),
     ]
 
 
@@ -28,6 +64,8 @@ def artifex_components() -> list[ComponentEntry]:
     """Energies, objectives and references."""
     slots = {
         "energy_network": {
+            "conv": ("image_energies:ConvEnergy", "Convolutions of stride two."),
+            "resnet": ("image_energies:ResNetEnergy", "Residual convolutions."),
             "mlp": ("energies:EnergyNetwork", "A multilayer perceptron."),
             "quadratic": ("energies:QuadraticEnergy", "A Gaussian that is learned."),
             "product": ("energies:ProductOfEnergies", "A weighted sum of energies: all concepts at once."),
@@ -65,6 +103,21 @@ def artifex_losses() -> list[LossEntry]:
     return [
         LossEntry(name=name, loss=f"artifex.ebm.losses:{name}", family="ebm", paper=paper, summary=summary)
         for name, (paper, summary) in losses.items()
+    ]
+
+
+@hookimpl
+def artifex_metrics() -> list[MetricEntry]:
+    """The metrics."""
+    return [
+        MetricEntry(
+            name="energy_gap",
+            metric="artifex.ebm.diagnostics:energy_gap",
+            needs=("model", "samples", "references"),
+            higher_is_better=False,
+            paper="Du & Mordatch 2019, arXiv:1903.08689",
+            summary="How much higher the energy of samples is than that of data.",
+        )
     ]
 
 

@@ -35,7 +35,7 @@ from artifex.ebm.ebm import contrastive_step
 from artifex.ebm.energies import PositiveInt
 from artifex.ebm.layers import check_at_least, checked
 from artifex.ebm.mcmc import PositiveFloat
-from artifex.ebm.partition import LogPartition, annealed_importance_sampling, tempered_smc
+from artifex.ebm.partition import LogPartition, estimate
 from artifex.ebm.references import summed
 from artifex.ebm.samplers.chain import Chains, gradient
 from artifex.ebm.samplers.gibbs import gibbs
@@ -214,7 +214,7 @@ class RBM(nnx.Module):
         key, read_key, fresh_key = jax.random.split(draw_key(self, rngs), 3)
         start = v
         if self.buffer is not None:
-            made["slots"], held = self.buffer.read(read_key, self._start(fresh_key, v.shape[0]))
+            made["slots"], held, _ = self.buffer.read(read_key, self._start(fresh_key, v.shape[0]))
             start = self._flat(held)
         negatives = jax.lax.stop_gradient(self._gibbs(start, key, self.config.n_gibbs).x)
         return {
@@ -326,8 +326,4 @@ class RBM(nnx.Module):
         def transition(key: Array, v: Array, beta: Array) -> Array:
             return self._gibbs(v, key, 1 if method == "ais" else 5, beta=beta).x
 
-        if method == "ais":
-            return annealed_importance_sampling(log_density, transition, x, key, log_z0=log_z0, n_levels=n_levels or 1000)
-        if n_levels is not None:
-            raise InvalidInputError(f"n_levels is {n_levels}, but sequential Monte Carlo chooses its levels; leave it out")
-        return tempered_smc(log_density, transition, x, key, log_z0=log_z0)
+        return estimate(method, log_density, transition, x, key, log_z0=log_z0, n_levels=n_levels)

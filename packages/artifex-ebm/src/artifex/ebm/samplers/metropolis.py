@@ -130,7 +130,7 @@ def hmc(
 
 
 def _leapfrog(both: Differentiated, state: State, v: Array, step: Array, n: int) -> tuple[State, Array]:
-    """``v -= e/2 grad E, x += e v, v -= e/2 grad E``, ``n`` times; the last half step and the next first one are made as one."""
+    """``v -= e/2 grad E, x += e v, v -= e/2 grad E``, ``n`` times; neighbouring half steps are made as one."""
 
     def one(_: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
         state, v = carry
