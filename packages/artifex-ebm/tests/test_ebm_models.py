@@ -280,7 +280,7 @@ def test_bad_input_is_named():
     with pytest.raises(InvalidTypeError, match="EBM takes an EBMConfig, got RBMConfig"):
         EBM(RBMConfig(input_dim=2, n_hidden=2), rngs=nnx.Rngs(0))
     conditional = ConditionalEBM(ConditionalEBMConfig(input_dim=2, n_classes=3, energy_network=NETWORK), rngs=nnx.Rngs(0))
-    with pytest.raises(InvalidInputError, match="no condition is given; pass condition=... with class labels below 3"):
+    with pytest.raises(InvalidInputError, match=r"no condition is given; pass condition=\.\.\. with class labels below 3"):
         conditional.energy(X)
     with pytest.raises(InvalidInputError, match="condition holds classes from 3 to 3, expected 0 to 2"):
         conditional.energy(X, condition=3)

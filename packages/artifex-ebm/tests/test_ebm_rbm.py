@@ -124,7 +124,7 @@ def test_log_z_of_gaussian_units(method: str):
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="visible_scale is 2.0, but binary units have none"):
+    with pytest.raises(ValueError, match=r"visible_scale is 2\.0, but binary units have none"):
         RBMConfig(input_dim=4, n_hidden=2, visible_scale=2.0)
     with pytest.raises(ValueError, match="give one of them, the shape of an example"):
         RBMConfig(n_hidden=2)
