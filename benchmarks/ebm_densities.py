@@ -34,18 +34,18 @@ MODEL: dict[str, Any] = {
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "pcd": {
         "model": {
-            "mcmc": {"sampler": "mala", "n_steps": 20, "step_size": 0.03},
-            "sample_buffer": {"capacity": 4096, "reinit_probability": 0.01},
+            "mcmc": {"sampler": "mala", "n_steps": 10, "step_size": 0.05},
+            "sample_buffer": {"capacity": 2048, "reinit_probability": 0.0},
         },
-        "rate": 1e-3,
+        "rate": 5e-3,
         "batch": 256,
-        "steps": 2000,
+        "steps": 3000,
     },
     "dsm": {
         "model": {"objective": {"kind": "denoising_score_matching", "noise_scale": 0.05}},
         "rate": 2e-3,
         "batch": 512,
-        "steps": 4000,
+        "steps": 3000,
     },
     "ssm": {
         "model": {"objective": {"kind": "sliced_score_matching", "n_projections": 1}},

@@ -10,7 +10,7 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.ebm.energies import PositiveInt
 from artifex.ebm.samplers.chain import Chains, Energy
-from artifex.ebm.samplers.langevin import langevin
+from artifex.ebm.samplers.unadjusted import langevin
 from artifex.ebm.samplers.metropolis import hmc, mala
 
 __all__ = ["MCMCConfig", "sample_chains"]
@@ -97,7 +97,7 @@ def sample_chains(
 def _sampler(name: str) -> Any:
     """The function; BlackJAX is imported for its own sampler alone."""
     if name == "nuts":
-        from artifex.ebm.samplers.nuts import nuts
+        from artifex.ebm.samplers.no_u_turn import nuts
 
         return nuts
     return {"langevin": langevin, "mala": mala, "hmc": hmc}[name]

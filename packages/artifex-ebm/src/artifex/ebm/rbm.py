@@ -38,7 +38,7 @@ from artifex.ebm.mcmc import PositiveFloat
 from artifex.ebm.partition import LogPartition, estimate
 from artifex.ebm.references import summed
 from artifex.ebm.samplers.chain import Chains, gradient
-from artifex.ebm.samplers.gibbs import gibbs
+from artifex.ebm.samplers.block_gibbs import gibbs
 
 __all__ = ["RBM", "RBMConfig"]
 
