@@ -88,7 +88,9 @@ def bare_langevin(*, threads: int) -> Run:
     @jax.jit
     def chains(weights, x, key):
         def step(x, key):
-            return x - STEP_SIZE * jax.grad(energy, 1)(weights, x) + np.sqrt(2 * STEP_SIZE) * jax.random.normal(key, x.shape), None
+            return x - STEP_SIZE * jax.grad(energy, 1)(weights, x) + np.sqrt(2 * STEP_SIZE) * jax.random.normal(
+                key, x.shape
+            ), None
 
         return jax.lax.scan(step, x, jax.random.split(key, STEPS))[0]
 
@@ -112,9 +114,7 @@ def torchebm_langevin(*, threads: int) -> Run:
             super().__init__()
             sizes = (SIZE, *WIDTHS)
             layers = [
-                module
-                for i, o in zip(sizes, sizes[1:], strict=False)
-                for module in (torch.nn.Linear(i, o), torch.nn.SiLU())
+                module for i, o in zip(sizes, sizes[1:], strict=False) for module in (torch.nn.Linear(i, o), torch.nn.SiLU())
             ]
             self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(WIDTHS[-1], 1))
 

@@ -159,7 +159,9 @@ def test_spectral_norm_is_the_largest_singular_value():
     for layer in model.network.layers:
         assert isinstance(layer, SpectralNorm)
         kernel = np.asarray(layer.layer.kernel[...])
-        assert np.allclose(layer.norm(), np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2), rtol=5e-3)  # two that are close take long
+        assert np.allclose(
+            layer.norm(), np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2), rtol=5e-3
+        )  # two that are close take long
     before = np.asarray(model.network.layers[0].direction[...])
     model.network.layers[0].layer.kernel[...] = jax.random.normal(jax.random.key(1), (3, 3, 1, 6))
     contrastive_step(model, {"x": jnp.zeros((4, 8, 8, 1))}, nnx.Rngs(0), jnp.zeros(()))

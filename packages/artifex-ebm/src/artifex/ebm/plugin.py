@@ -124,7 +124,15 @@ def artifex_metrics() -> list[MetricEntry]:
 @hookimpl
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
-    summaries = {"ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence."}
+    summaries = {
+        "ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence.",
+        "ebm-eight-gaussians": "An energy-based model on eight Gaussians, by persistent contrastive divergence.",
+        "ebm-composition": "Eight Gaussians found as a mixture of quadratic energies.",
+        "ebm-digits": "A convolutional energy-based model of the digits.",
+        "ebm-fashion-mnist": "A convolutional energy-based model of Fashion-MNIST.",
+        "jem-digits": "A classifier of the digits that is a density too.",
+        "rbm-digits": "A restricted Boltzmann machine on the digits.",
+    }
     return [
         PresetEntry(name=name, file=f"artifex.ebm:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
     ]
