@@ -4,8 +4,8 @@
 
 Needs `artifex-ebm` alone. About ten minutes on two quiet cores.
 
-The energy is a multilayer perceptron of widths (128, 128) that tilts N(0, 2^2 I); 512 fresh points a step (256 with chains), Adam
-with a cosine, an average of the parameters with decay 0.999. The divergence KL(p || q) is a sum over a grid, the energy
+The energy is a multilayer perceptron of widths (128, 128) that tilts N(0, 2^2 I); 512 fresh points a step (256 with chains),
+Adam with a cosine, an average of the parameters with decay 0.999. The divergence KL(p || q) is a sum over a grid, the energy
 normalised there, so that no estimate of log Z comes in.
 """
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+from itertools import pairwise
 
 import numpy as np
 from rounds import Contestant, Run, measure, table
@@ -113,9 +114,7 @@ def torchebm_langevin(*, threads: int) -> Run:
         def __init__(self) -> None:
             super().__init__()
             sizes = (SIZE, *WIDTHS)
-            layers = [
-                module for i, o in zip(sizes, sizes[1:], strict=False) for module in (torch.nn.Linear(i, o), torch.nn.SiLU())
-            ]
+            layers = [module for i, o in pairwise(sizes) for module in (torch.nn.Linear(i, o), torch.nn.SiLU())]
             self.layers = torch.nn.Sequential(*layers, torch.nn.Linear(WIDTHS[-1], 1))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.ebm.energies import PositiveInt
 from artifex.ebm.samplers.chain import Chains, Energy
-from artifex.ebm.samplers.unadjusted import langevin
 from artifex.ebm.samplers.metropolis import hmc, mala
+from artifex.ebm.samplers.unadjusted import langevin
 
 __all__ = ["MCMCConfig", "sample_chains"]
 

@@ -37,8 +37,8 @@ from artifex.ebm.layers import check_at_least, checked
 from artifex.ebm.mcmc import PositiveFloat
 from artifex.ebm.partition import LogPartition, estimate
 from artifex.ebm.references import summed
-from artifex.ebm.samplers.chain import Chains, gradient
 from artifex.ebm.samplers.block_gibbs import gibbs
+from artifex.ebm.samplers.chain import Chains, gradient
 
 __all__ = ["RBM", "RBMConfig"]
 

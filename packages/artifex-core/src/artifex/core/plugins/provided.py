@@ -35,7 +35,15 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "reference/gaussian",
             "reference/uniform",
         ),
-        "preset": ("ebm-two-moons",),
+        "preset": (
+            "ebm-composition",
+            "ebm-digits",
+            "ebm-eight-gaussians",
+            "ebm-fashion-mnist",
+            "ebm-two-moons",
+            "jem-digits",
+            "rbm-digits",
+        ),
     },
     "artifex-flow": {
         "model": (

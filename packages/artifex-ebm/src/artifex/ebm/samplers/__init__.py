@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
-    from artifex.ebm.samplers.chain import Chains as Chains, Energy as Energy, run_chains as run_chains
     from artifex.ebm.samplers.block_gibbs import gibbs as gibbs
-    from artifex.ebm.samplers.unadjusted import langevin as langevin
+    from artifex.ebm.samplers.chain import Chains as Chains, Energy as Energy, run_chains as run_chains
     from artifex.ebm.samplers.metropolis import hmc as hmc, mala as mala
     from artifex.ebm.samplers.no_u_turn import nuts as nuts
+    from artifex.ebm.samplers.unadjusted import langevin as langevin
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
