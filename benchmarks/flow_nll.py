@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _plane_table(rows: list[tuple[str, str]], names: list[str], seeds: int, steps: int) -> None:
-    from artifex.flow.densities import DENSITIES
+    from artifex.core.densities import DENSITIES
 
     print(
         "\nKL(data || model), nats, mean and range of the seeds\n\n| density | entropy |",
@@ -75,7 +75,7 @@ def _plane_table(rows: list[tuple[str, str]], names: list[str], seeds: int, step
 def _divergence(library: str, kind: str, name: str, seed: int, steps: int) -> float:
     import jax
 
-    from artifex.flow.densities import DENSITIES
+    from artifex.core.densities import DENSITIES
 
     density = DENSITIES[name]()
     train_key, test_key = jax.random.split(jax.random.key(1000 + seed))

@@ -60,7 +60,7 @@ def main() -> None:
 def _figures(row: str, name: str, steps: int, seed: int) -> tuple[float, float, float, float]:
     import jax
 
-    from artifex.flow.densities import DENSITIES
+    from artifex.core.densities import DENSITIES
 
     density = DENSITIES[name]()
     train_key, test_key = jax.random.split(jax.random.key(1000 + seed))

@@ -19,7 +19,7 @@ OURS = [
 ]
 FIELDS = ("model", "config", "component", "dataset", "loss", "metric")
 TARGETS = [target for _, entry in OURS for field in FIELDS if (target := getattr(entry, field, ""))]
-MODULES = ["artifex.flow", "artifex.flow.bijections", "artifex.flow.densities", "artifex.generative_models.models.flow"]
+MODULES = ["artifex.flow", "artifex.flow.bijections", "artifex.core.densities", "artifex.generative_models.models.flow"]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -14,8 +14,8 @@ import pytest
 from flax import nnx
 
 from artifex.core import create_model
+from artifex.core.densities import DENSITIES
 from artifex.flow import Flow, GlowConfig, IAFConfig, MAFConfig, NeuralSplineFlowConfig, RealNVPConfig
-from artifex.flow.densities import DENSITIES
 
 CONFIGS = {
     "maf": MAFConfig(input_dim=2, num_transforms=3),

@@ -188,12 +188,6 @@ def artifex_datasets() -> list[DatasetEntry]:
     """The data sets."""
     return [
         DatasetEntry(
-            name="density",
-            dataset="artifex.flow.densities.dataset:DensitySamples",
-            config="artifex.flow.densities.dataset:DensitySamplesConfig",
-            summary="Draws of a known density on the plane: two moons, checkerboard, rings and others.",
-        ),
-        DatasetEntry(
             name="sklearn_table",
             dataset="artifex.flow.tables:SklearnTable",
             config="artifex.flow.tables:SklearnTableConfig",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         conv_transpose as conv_transpose,
         plain_conv_transpose as plain_conv_transpose,
     )
+    from artifex.core.nn.dot_product import attention as attention
     from artifex.core.nn.mlp import MLP as MLP
     from artifex.core.nn.normalization import GroupNorm as GroupNorm, group_norm as group_norm
     from artifex.core.nn.precision import ParamDType as ParamDType, check_precision as check_precision
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ParamDType": "artifex.core.nn.precision",
         "UpsampleConv": "artifex.core.nn.conv",
         "activation": "artifex.core.nn.activations",
+        "attention": "artifex.core.nn.dot_product",
         "check_precision": "artifex.core.nn.precision",
         "conv_transpose": "artifex.core.nn.convolution",
         "group_norm": "artifex.core.nn.normalization",

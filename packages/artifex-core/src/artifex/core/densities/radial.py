@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from artifex.flow.densities.density import entropy_on_grid, log_normal
+from artifex.core.densities.density import entropy_on_grid, log_normal
 
 __all__ = ["Pinwheel", "Rings"]
 

@@ -13,8 +13,8 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
+from artifex.core.densities import DENSITIES, DensitySamples, DensitySamplesConfig, EightGaussians, GridOfGaussians, TwoMoons
 from artifex.core.errors import InvalidInputError
-from artifex.flow.densities import DENSITIES, DensitySamples, DensitySamplesConfig, EightGaussians, GridOfGaussians, TwoMoons
 
 N = 5000
 WITHIN = {"banana": (8.0, 24.0), "checkerboard": (8.0, 8.0)}

@@ -21,12 +21,12 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
+from artifex.core.densities.curves import SwissRoll, TwoMoons, TwoSpirals
+from artifex.core.densities.density import Density
+from artifex.core.densities.gaussians import EightGaussians, GridOfGaussians
+from artifex.core.densities.radial import Pinwheel, Rings
+from artifex.core.densities.warped import Banana, Checkerboard, Funnel
 from artifex.core.errors import InvalidInputError
-from artifex.flow.densities.curves import SwissRoll, TwoMoons, TwoSpirals
-from artifex.flow.densities.density import Density
-from artifex.flow.densities.gaussians import EightGaussians, GridOfGaussians
-from artifex.flow.densities.radial import Pinwheel, Rings
-from artifex.flow.densities.warped import Banana, Checkerboard, Funnel
 
 __all__ = ["DENSITIES", "DensitySamples", "DensitySamplesConfig"]
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from artifex.flow.densities.density import entropy_on_grid, log_normal
+from artifex.core.densities.density import entropy_on_grid, log_normal
 
 __all__ = ["EightGaussians", "GridOfGaussians"]
 

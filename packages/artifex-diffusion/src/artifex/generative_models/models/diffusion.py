@@ -1,0 +1,5 @@
+"""The documented long path of :mod:`artifex.diffusion`: the same objects."""
+
+from artifex.core import _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, {})
