@@ -1,5 +1,51 @@
 """Generative adversarial networks. Names are imported on first use."""
 
+from typing import TYPE_CHECKING
+
 from artifex.core import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, {})
+if TYPE_CHECKING:
+    from artifex.gan import augment as augment, losses as losses, metrics as metrics, penalties as penalties
+    from artifex.gan.dcgan import DCGAN as DCGAN, DCGANConfig as DCGANConfig
+    from artifex.gan.discriminators import (
+        ConvDiscriminator as ConvDiscriminator,
+        ConvDiscriminatorConfig as ConvDiscriminatorConfig,
+        DenseDiscriminator as DenseDiscriminator,
+        DiscriminatorConfig as DiscriminatorConfig,
+    )
+    from artifex.gan.gan import (
+        GAN as GAN,
+        AdversarialConfig as AdversarialConfig,
+        AdversarialModel as AdversarialModel,
+        GANConfig as GANConfig,
+    )
+    from artifex.gan.generators import (
+        ConvGenerator as ConvGenerator,
+        ConvGeneratorConfig as ConvGeneratorConfig,
+        DenseGenerator as DenseGenerator,
+        GeneratorConfig as GeneratorConfig,
+    )
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "AdversarialConfig": "artifex.gan.gan",
+        "AdversarialModel": "artifex.gan.gan",
+        "ConvDiscriminator": "artifex.gan.discriminators",
+        "ConvDiscriminatorConfig": "artifex.gan.discriminators",
+        "ConvGenerator": "artifex.gan.generators",
+        "ConvGeneratorConfig": "artifex.gan.generators",
+        "DCGAN": "artifex.gan.dcgan",
+        "DCGANConfig": "artifex.gan.dcgan",
+        "DenseDiscriminator": "artifex.gan.discriminators",
+        "DenseGenerator": "artifex.gan.generators",
+        "DiscriminatorConfig": "artifex.gan.discriminators",
+        "GAN": "artifex.gan.gan",
+        "GANConfig": "artifex.gan.gan",
+        "GeneratorConfig": "artifex.gan.generators",
+        "augment": "artifex.gan.augment",
+        "losses": "artifex.gan.losses",
+        "metrics": "artifex.gan.metrics",
+        "penalties": "artifex.gan.penalties",
+    },
+)

@@ -1,5 +1,46 @@
 """The documented long path of :mod:`artifex.gan`: the same objects."""
 
+from typing import TYPE_CHECKING
+
 from artifex.core import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, {})
+if TYPE_CHECKING:
+    from artifex.gan.dcgan import DCGAN as DCGAN, DCGANConfig as DCGANConfig
+    from artifex.gan.discriminators import (
+        ConvDiscriminator as ConvDiscriminator,
+        ConvDiscriminatorConfig as ConvDiscriminatorConfig,
+        DenseDiscriminator as DenseDiscriminator,
+        DiscriminatorConfig as DiscriminatorConfig,
+    )
+    from artifex.gan.gan import (
+        GAN as GAN,
+        AdversarialConfig as AdversarialConfig,
+        AdversarialModel as AdversarialModel,
+        GANConfig as GANConfig,
+    )
+    from artifex.gan.generators import (
+        ConvGenerator as ConvGenerator,
+        ConvGeneratorConfig as ConvGeneratorConfig,
+        DenseGenerator as DenseGenerator,
+        GeneratorConfig as GeneratorConfig,
+    )
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "AdversarialConfig": "artifex.gan.gan",
+        "AdversarialModel": "artifex.gan.gan",
+        "ConvDiscriminator": "artifex.gan.discriminators",
+        "ConvDiscriminatorConfig": "artifex.gan.discriminators",
+        "ConvGenerator": "artifex.gan.generators",
+        "ConvGeneratorConfig": "artifex.gan.generators",
+        "DCGAN": "artifex.gan.dcgan",
+        "DCGANConfig": "artifex.gan.dcgan",
+        "DenseDiscriminator": "artifex.gan.discriminators",
+        "DenseGenerator": "artifex.gan.generators",
+        "DiscriminatorConfig": "artifex.gan.discriminators",
+        "GAN": "artifex.gan.gan",
+        "GANConfig": "artifex.gan.gan",
+        "GeneratorConfig": "artifex.gan.generators",
+    },
+)
