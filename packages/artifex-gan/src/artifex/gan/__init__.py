@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.gan import augment as augment, losses as losses, metrics as metrics, penalties as penalties
+    from artifex.gan.conditional import ConditionalGAN as ConditionalGAN, ConditionalGANConfig as ConditionalGANConfig
     from artifex.gan.dcgan import DCGAN as DCGAN, DCGANConfig as DCGANConfig
     from artifex.gan.discriminators import (
         ConvDiscriminator as ConvDiscriminator,
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
         DenseGenerator as DenseGenerator,
         GeneratorConfig as GeneratorConfig,
     )
+    from artifex.gan.lsgan import LSGAN as LSGAN, LSGANConfig as LSGANConfig
+    from artifex.gan.wgan import WGAN as WGAN, WGANConfig as WGANConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
         "AdversarialConfig": "artifex.gan.gan",
         "AdversarialModel": "artifex.gan.gan",
+        "ConditionalGAN": "artifex.gan.conditional",
+        "ConditionalGANConfig": "artifex.gan.conditional",
         "ConvDiscriminator": "artifex.gan.discriminators",
         "ConvDiscriminatorConfig": "artifex.gan.discriminators",
         "ConvGenerator": "artifex.gan.generators",
@@ -43,6 +48,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "GAN": "artifex.gan.gan",
         "GANConfig": "artifex.gan.gan",
         "GeneratorConfig": "artifex.gan.generators",
+        "LSGAN": "artifex.gan.lsgan",
+        "LSGANConfig": "artifex.gan.lsgan",
+        "WGAN": "artifex.gan.wgan",
+        "WGANConfig": "artifex.gan.wgan",
         "augment": "artifex.gan.augment",
         "losses": "artifex.gan.losses",
         "metrics": "artifex.gan.metrics",

@@ -106,8 +106,8 @@ def _agreed(output_shape: tuple[int, ...] | None, input_shape: tuple[int, ...] |
         raise ValueError("nobody knows the shape of an example; give generator.output_shape or discriminator.input_shape")
     if (input_shape or shape) != shape:
         raise ValueError(
-            f"generator.output_shape is {output_shape} and discriminator.input_shape {input_shape}; these have to be equal: mend "
-            "one, or leave one out"
+            f"generator.output_shape is {output_shape} and discriminator.input_shape {input_shape}; these have to be equal: "
+            "mend one, or leave one out"
         )
     return shape
 

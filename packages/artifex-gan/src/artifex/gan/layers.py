@@ -88,7 +88,7 @@ class BatchNorm(nnx.Module):
 
 
 def norm_layer(kind: Norm, features: int, *, dtype: Any, param_dtype: Any, rngs: nnx.Rngs) -> Callable[[Array], Array] | None:
-    """The norm called ``kind`` for so many channels: ``instance`` and ``layer`` are over one example, a channel or all of it."""
+    """The norm called ``kind``: ``instance`` and ``layer`` are over a channel and over all of one example."""
     kinds = {"dtype": dtype, "param_dtype": param_dtype}
     if kind == "batch":
         return BatchNorm(features, rngs=rngs, **kinds)
@@ -202,7 +202,7 @@ def upward(size: int, times: int, kernel: int, stride: int, padding: str) -> lis
         raise ValueError(f"a kernel of {kernel} at stride {stride} leaves pixels that nothing reaches; kernel_size >= stride")
     overlap = 0 if padding == "SAME" else kernel - stride
     sizes = [size]
-    for i in range(times):
+    for _ in range(times):
         before = -(-(sizes[-1] - overlap) // stride)
         if before < 1 or (stride > 1 and sizes[-1] == 1):
             raise ValueError(

@@ -1,4 +1,4 @@
-r"""Adversarial losses: pure functions of the discriminator's logits, ``r = D(x)`` of real and ``f = D(G(z))`` of generated data.
+r"""Adversarial losses: pure functions of logits, ``r = D(x)`` of real and ``f = D(G(z))`` of generated data.
 
 Every one is a mean over all elements of the logits, one an example or one a patch, in float32, to be descended. A loss comes in
 two sides, which :data:`LOSSES` puts together by name.

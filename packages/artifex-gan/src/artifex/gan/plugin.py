@@ -19,6 +19,17 @@ def artifex_models() -> list[ModelEntry]:
             "Generative adversarial network, dense or convolutional.",
         ),
         "dcgan": ("dcgan:DCGAN", "Radford et al. 2015, arXiv:1511.06434", "Deep convolutional GAN of images of any size."),
+        "wgan": (
+            "wgan:WGAN",
+            "Arjovsky et al. 2017, arXiv:1701.07875; Gulrajani et al. 2017, arXiv:1704.00028",
+            "Wasserstein GAN, its critic held by a gradient penalty.",
+        ),
+        "lsgan": ("lsgan:LSGAN", "Mao et al. 2017, arXiv:1611.04076", "GAN with least-squares losses."),
+        "conditional_gan": (
+            "conditional:ConditionalGAN",
+            "Mirza & Osindero 2014, arXiv:1411.1784; Miyato & Koyama 2018, arXiv:1802.05637",
+            "GAN given a class, with a projection discriminator.",
+        ),
     }
     return [
         ModelEntry(
