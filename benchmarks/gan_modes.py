@@ -54,7 +54,11 @@ def _row(name: str, told: str, runs: list[tuple[np.ndarray, float]]) -> None:
     from artifex.gan import metrics
 
     density = GridOfGaussians()
-    scores = [f(samples, density.means(), density.noise) for f in (metrics.modes_covered, metrics.high_quality_share) for samples, _ in runs]
+    scores = [
+        f(samples, density.means(), density.noise)
+        for f in (metrics.modes_covered, metrics.high_quality_share)
+        for samples, _ in runs
+    ]
     modes, good = scores[: len(runs)], scores[len(runs) :]
     shown = " ".join(str(int(m)) for m in modes), " ".join(f"{100 * float(g):.1f} %" for g in good)
     print(f"| {name} | {told} | {shown[0]} | {shown[1]} | {np.mean([s for _, s in runs]):.0f} |", flush=True)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["gradient_penalty", "r1", "r2", "squared_slopes"]
+__all__ = ["gradient_penalty", "r1", "r2", "slope_penalty", "squared_slopes"]
 
 Score = Callable[[Array], Array]
 
@@ -32,6 +32,23 @@ def squared_slopes(score: Score, x: Float[Array, "B ..."]) -> Float[Array, "B"]:
     """
     slopes = jax.grad(lambda x: jnp.sum(score(x).astype(jnp.float32)))(x).astype(jnp.float32)
     return jnp.sum(jnp.square(slopes), axis=tuple(range(1, slopes.ndim)))
+
+
+def slope_penalty(score: Score, x: Float[Array, "B ..."], *, slope: float = 1.0) -> Float[Array, ""]:
+    r""":math:`E (\|\nabla D(x)\| - s)^2`: how far the slope is from ``s``, whatever the points.
+
+    Args:
+        score: a pure function.
+        x: ``(B, ...)``.
+        slope: ``s``.
+
+    >>> float(slope_penalty(lambda x: 3.0 * x[:, 0], jnp.zeros((2, 4))))
+    4.0
+    """
+    squares = squared_slopes(score, x)
+    # the norm has no gradient at 0, where the slope of a critic that starts flat may be
+    norms = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+    return jnp.mean(jnp.square(norms - slope))
 
 
 def gradient_penalty(
@@ -54,10 +71,7 @@ def gradient_penalty(
     if real.shape != fake.shape:
         raise InvalidInputError(f"pairs are needed: real has shape {real.shape} and fake {fake.shape}")
     u = jax.random.uniform(key, (real.shape[0], *(1,) * (real.ndim - 1)), real.dtype)
-    squares = squared_slopes(score, u * real + (1 - u) * fake)
-    # the norm has no gradient at 0, where the slope of a critic that starts flat may be
-    norms = jnp.sqrt(jnp.where(squares > 0, squares, 1.0)) * (squares > 0)
-    return jnp.mean(jnp.square(norms - slope))
+    return slope_penalty(score, u * real + (1 - u) * fake, slope=slope)
 
 
 def r1(score: Score, real: Float[Array, "B ..."]) -> Float[Array, ""]:
