@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def _torch(seed: int, steps: int) -> tuple[np.ndarray, float]:
 
     def mlp(n_in: int, n_out: int) -> nn.Sequential:
         widths = (n_in, *WIDTHS)
-        hidden = [m for i, o in zip(widths[:-1], widths[1:], strict=True) for m in (nn.Linear(i, o), nn.ReLU())]
+        hidden = [m for i, o in pairwise(widths) for m in (nn.Linear(i, o), nn.ReLU())]
         return nn.Sequential(*hidden, nn.Linear(widths[-1], n_out))
 
     generator, discriminator = mlp(LATENT, 2), mlp(2, 1)
@@ -119,7 +120,7 @@ def _torch(seed: int, steps: int) -> tuple[np.ndarray, float]:
     rates = [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) for optimizer in adam]
     plus = nn.functional.softplus
     began = time.perf_counter()
-    for step in range(steps):
+    for _ in range(steps):
         real = points[torch.randint(len(points), (BATCH,))]
         fake = generator(torch.randn(BATCH, LATENT)).detach()
         adam[1].zero_grad()

@@ -30,6 +30,16 @@ def artifex_models() -> list[ModelEntry]:
             "Mirza & Osindero 2014, arXiv:1411.1784; Miyato & Koyama 2018, arXiv:1802.05637",
             "GAN given a class, with a projection discriminator.",
         ),
+        "cycle_gan": (
+            "cycle_gan:CycleGAN",
+            "Zhu et al. 2017, arXiv:1703.10593",
+            "Translation between two kinds of images without pairs.",
+        ),
+        "patch_gan": (
+            "patch_gan:PatchGAN",
+            "Isola et al. 2016, arXiv:1611.07004; Wang et al. 2017, arXiv:1711.11585",
+            "Translation of paired images, judged by patches at one or several scales.",
+        ),
     }
     return [
         ModelEntry(

@@ -1,8 +1,8 @@
 r"""Weights of a DCGAN in PyTorch's usual form, into a :class:`~artifex.gan.DCGAN`.
 
-That form is PyTorch's own example (``examples/dcgan``): two ``nn.Sequential`` of convolutions without biases, each with its batch
-norm, the generator's first from a latent of 1 × 1, the discriminator's last down to 1 × 1. With kernels of 4, stride 2 and padding
-1, both are what ``"SAME"`` means here.
+That form is PyTorch's own example (``examples/dcgan``): two ``nn.Sequential`` of convolutions without biases, each with its
+batch norm, the generator's first from a latent of 1 × 1, the discriminator's last down to 1 × 1. Kernels of 4, stride 2 and
+padding 1 are what ``"SAME"`` means here.
 """
 
 from __future__ import annotations
@@ -90,10 +90,9 @@ def _set_block(layer: Any, block: Block, kernel: np.ndarray, what: str) -> None:
 def _set_norm(norm: Any, block: Block, what: str) -> None:
     _, convolution, arrays = block
     if (norm is None) != (not arrays) or (norm is not None and "bias" in convolution):
+        own = "no" if norm is None else "a"
         given = f"{'a' if arrays else 'no'} batch norm and {'a' if 'bias' in convolution else 'no'} bias"
-        raise InvalidInputError(
-            f"{what} of the state dict has {given}; the model's has {'no' if norm is None else 'a'} batch norm"
-        )
+        raise InvalidInputError(f"{what} of the state dict has {given}; the model's has {own} batch norm")
     if norm is None:
         return
     names = {"scale": "weight", "bias": "bias", "mean": "running_mean", "variance": "running_var"}
