@@ -145,8 +145,8 @@ class CycleGAN(nnx.Module):
             rngs: nothing is drawn.
 
         Returns:
-            ``translated``, ``x`` as a ``condition``; ``returned`` ``(B, ...)``, that as ``x`` again; ``logits`` ``(B, h, w)`` of
-            ``x``.
+            ``translated``, ``x`` as a ``condition``; ``returned`` ``(B, ...)``, that as ``x`` again; ``logits``
+            ``(B, h, w)`` of ``x``.
 
         Raises:
             InvalidInputError: ``x`` is not a batch of images of the model's shape.
@@ -202,7 +202,7 @@ class CycleGAN(nnx.Module):
             rngs: stream ``sample`` chooses from the pools.
 
         Returns:
-            ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares of patches that were taken for what they are; ``diversity``,
+            ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares of patches taken for what they are; ``diversity``,
             how far translations to ``x`` lie apart beside real ones.
         """
         rule, images = LOSSES[self.config.loss], self._images(batch)
@@ -226,7 +226,7 @@ class CycleGAN(nnx.Module):
             rngs: nothing is drawn.
 
         Returns:
-            ``loss``; ``adversarial``, ``cycle`` and, where it weighs anything, ``identity``, unweighted sums of both directions.
+            ``loss``; ``adversarial``, ``cycle`` and, if it weighs anything, ``identity``, unweighted sums of both directions.
         """
         del rngs
         config, images = self.config, self._images(batch)

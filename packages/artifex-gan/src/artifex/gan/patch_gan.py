@@ -1,6 +1,6 @@
 r"""Paired image translation with discriminators of patches, at one or several scales.
 
-Isola, Zhu, Zhou & Efros 2016, "Image-to-Image Translation with Conditional Adversarial Networks" (arXiv:1611.07004), equations 1
+Isola et al. 2016, "Image-to-Image Translation with Conditional Adversarial Networks" (arXiv:1611.07004), equations 1
 to 4; Wang et al. 2017, "High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs" (arXiv:1711.11585),
 section 3.2, for several scales:
 
@@ -184,7 +184,7 @@ class PatchGAN(nnx.Module):
             rngs: nothing is drawn.
 
         Returns:
-            ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares of patches that were taken for what they are; ``diversity``,
+            ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares of patches taken for what they are; ``diversity``,
             how far translations lie apart beside real images.
         """
         del rngs

@@ -60,7 +60,7 @@ class PatchDiscriminatorConfig(Config):
     """
 
     hidden_dims: Widths = (64, 128, 256, 512)
-    """Channels of each convolution; all but the last halve height and width, rounded up. Of these four a patch has 70 pixels."""
+    """Channels of each convolution; all but the last halve height and width. With these four a patch has 70 pixels."""
     kernel_size: PositiveInt = 4
     """Rows and columns of each kernel."""
     activation: str = "leaky_relu"
