@@ -58,7 +58,7 @@ def test_every_public_name_is_there(name: str):
 
 
 def test_the_documented_long_path_hands_on_the_same_objects():
-    from artifex import vae
-    from artifex.generative_models.models import vae as long_path
+    from artifex import gan
+    from artifex.generative_models.models import gan as long_path
 
-    assert all(getattr(long_path, public) is getattr(vae, public) for public in long_path.__all__)
+    assert all(getattr(long_path, public) is getattr(gan, public) for public in long_path.__all__)

@@ -304,8 +304,10 @@ def checked(x: Array, shape: tuple[int, ...], what: str, data_format: str | None
     """``x`` if it is a batch of floating-point arrays of ``shape``, else an error."""
     x = jnp.asarray(x)
     if x.ndim != len(shape) + 1 or x.shape[1:] != shape:
-        hint = f"; add a batch axis: {what}[None]" if x.shape == shape else ""
-        if x.ndim > 1 and math.prod(x.shape[1:]) == math.prod(shape):
+        hint = ""
+        if x.shape == shape:
+            hint = f"; add a batch axis: {what}[None]"
+        elif x.ndim > 1 and math.prod(x.shape[1:]) == math.prod(shape):
             hint = f"; reshape it: {what}.reshape(-1, {', '.join(map(str, shape))})"
         if data_format == "channels_first" and x.ndim == 4 and (x.shape[3], *x.shape[1:3]) == shape:
             hint = "; its channels are last: give both networks the shape (height, width, channels), data_format channels_last"
