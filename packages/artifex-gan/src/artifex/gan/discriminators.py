@@ -30,6 +30,7 @@ from artifex.gan.layers import (
     linear,
     nonlinearity,
     norm_layer,
+    takes_bias,
 )
 
 __all__ = [
@@ -122,7 +123,7 @@ class DenseDiscriminator(nnx.Module):
         self.layers = nnx.List(
             [
                 Block(
-                    linear(i, o, (names[n % 2], names[(n + 1) % 2]), use_bias=norm != "batch", **kinds),
+                    linear(i, o, (names[n % 2], names[(n + 1) % 2]), use_bias=takes_bias(norm), **kinds),
                     norm_layer(norm, o, **kinds),
                     activation,
                 )
@@ -155,17 +156,17 @@ class ConvDiscriminator(nnx.Module):
         self.layers = nnx.List([])
         for n, (i, o) in enumerate(pairwise((channels, *config.hidden_dims))):
             norm = (config.norm or "batch") if n else "none"
-            layer = Conv(i, o, config.kernel_size, use_bias=norm != "batch", **window)
+            layer = Conv(i, o, config.kernel_size, use_bias=takes_bias(norm), **window)
             self.layers.append(Block(layer, norm_layer(norm, o, **kinds), activation))
         self.n_features = math.prod(config.sizes()[-1]) * config.hidden_dims[-1]
         self.head = linear(self.n_features, 1, ("embed", "logit"), **kinds)
 
     def features(self, x: Float[Array, "B ..."]) -> Float[Array, "B F"]:
-        """What the head is given: the last convolution's, flattened."""
+        """What the head is given: the last convolution's, flattened channel by channel."""
         h = x.transpose(0, 2, 3, 1) if self.channels_first else x
         for layer in self.layers:
             h = layer(h)
-        return jax.lax.collapse(h, 1)
+        return jax.lax.collapse(h.transpose(0, 3, 1, 2), 1)
 
     def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B"]:
         return self.head(self.features(x))[..., 0]

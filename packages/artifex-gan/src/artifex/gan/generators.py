@@ -26,6 +26,7 @@ from artifex.gan.layers import (
     linear,
     nonlinearity,
     norm_layer,
+    takes_bias,
     upward,
 )
 
@@ -118,7 +119,7 @@ class DenseGenerator(nnx.Module):
         self.layers = nnx.List(
             [
                 Block(
-                    linear(i, o, (names[n % 2], names[(n + 1) % 2]), use_bias=norm != "batch", **kinds),
+                    linear(i, o, (names[n % 2], names[(n + 1) % 2]), use_bias=takes_bias(norm), **kinds),
                     norm_layer(norm, o, **kinds),
                     activation,
                 )
@@ -144,10 +145,10 @@ class ConvGenerator(nnx.Module):
         norm, activation = config.norm or "batch", nonlinearity(config.activation, config.negative_slope)
         smallest, *sizes = config.sizes()
         first, *_ = widths = config.hidden_dims
-        self.smallest, self.sizes = (*smallest, first), tuple(sizes)
+        self.smallest, self.sizes = (first, *smallest), tuple(sizes)
         self.channels_first = config.data_format == "channels_first"
         window = {"strides": config.stride, "padding": config.padding, "kernel_init": INITIAL, **kinds}
-        free = {"use_bias": norm != "batch"}  # batch norm takes off what a bias adds
+        free = {"use_bias": takes_bias(norm)}
         self.stem = linear(config.latent_dim, math.prod(self.smallest), **free, **kinds)
         self.stem_norm = norm_layer(norm, first, **kinds)
         self.activation = activation
@@ -161,7 +162,8 @@ class ConvGenerator(nnx.Module):
         self.layers.append(Block(last, None, activation_named(config.output_activation)))
 
     def __call__(self, z: Float[Array, "B L"]) -> Float[Array, "B ..."]:
-        h = self.stem(z).reshape(z.shape[0], *self.smallest)
+        # channels first: what divides the linear map's outputs over devices divides channels, and not images into strips
+        h = self.stem(z).reshape(z.shape[0], *self.smallest).transpose(0, 2, 3, 1)
         h = self.activation(h if self.stem_norm is None else self.stem_norm(h))
         for layer, (height, width) in zip(self.layers, self.sizes, strict=True):
             h = layer(h)[:, :height, :width]

@@ -97,6 +97,11 @@ def norm_layer(kind: Norm, features: int, *, dtype: Any, param_dtype: Any, rngs:
     return GroupNorm(features, 1 if kind == "layer" else features, epsilon=1e-5, **kinds)
 
 
+def takes_bias(norm: Norm) -> bool:
+    """Whether a bias before ``norm`` does anything: one that takes off each channel's mean takes it off again."""
+    return norm not in ("batch", "instance")
+
+
 class Block(nnx.Module):
     """``y = a(n(W x))``; norm and activation may be missing."""
 

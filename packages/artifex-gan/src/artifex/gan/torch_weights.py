@@ -37,7 +37,7 @@ def load_torch_dcgan(model: DCGAN, *, generator: Arrays | None = None, discrimin
     if generator is not None:
         blocks = _blocks(generator, "generator", len(model.generator.layers) + 1)
         stem, *rest = blocks
-        _set(model.generator.stem.kernel, _flat(stem[0], outputs=1), "generator's first layer")
+        _set(model.generator.stem.kernel, stem[0].reshape(len(stem[0]), -1), "generator's first layer")
         _set_norm(model.generator.stem_norm, stem, "generator's first layer")
         for i, (layer, block) in enumerate(zip(model.generator.layers, rest, strict=True)):
             # PyTorch's kernel (in, out, h, w) runs the other way
@@ -46,7 +46,7 @@ def load_torch_dcgan(model: DCGAN, *, generator: Arrays | None = None, discrimin
         *rest, head = _blocks(discriminator, "discriminator", len(model.discriminator.layers) + 1)
         for i, (layer, block) in enumerate(zip(model.discriminator.layers, rest, strict=True)):
             _set_block(layer, block, block[0].transpose(2, 3, 1, 0), f"discriminator.layers.{i}")
-        _set(model.discriminator.head.kernel, _flat(head[0].transpose(1, 0, 2, 3), outputs=0), "discriminator's last layer")
+        _set(model.discriminator.head.kernel, head[0].reshape(1, -1).T, "discriminator's last layer")
         _set(model.discriminator.head.bias, head[1].get("bias", np.zeros(1)), "discriminator's last layer")
 
 
@@ -71,13 +71,6 @@ def _blocks(state: Arrays, what: str, n: int) -> list[Block]:
             f"the {what}'s state dict has {len(blocks)} convolutions, the model's {n} layers; hidden_dims has one entry fewer"
         )
     return blocks
-
-
-def _flat(weight: np.ndarray, *, outputs: int) -> np.ndarray:
-    """``(Z, C, h, w)`` of a 1 × 1 image as a matrix: ``(Z, h w C)``, or ``(h w C, Z)`` where the outputs are ``Z`` (0)."""
-    if outputs:
-        return weight.transpose(0, 2, 3, 1).reshape(weight.shape[0], -1)
-    return weight.transpose(2, 3, 0, 1).reshape(-1, weight.shape[1])
 
 
 def _set_block(layer: Any, block: Block, kernel: np.ndarray, what: str) -> None:

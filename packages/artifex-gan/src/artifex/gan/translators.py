@@ -14,7 +14,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.nn import Conv, UpsampleConv, activation as activation_named
-from artifex.gan.layers import INITIAL, Block, DataFormat, Norm, PositiveInt, Shape, hwc, nonlinearity, norm_layer
+from artifex.gan.layers import INITIAL, Block, DataFormat, Norm, PositiveInt, Shape, hwc, nonlinearity, norm_layer, takes_bias
 
 __all__ = ["PatchDiscriminator", "PatchDiscriminatorConfig", "ResNetGenerator", "ResNetGeneratorConfig"]
 
@@ -78,7 +78,7 @@ class ResidualBlock(nnx.Module):
     """``y = x + n(W_2 * a(n(W_1 * x)))``."""
 
     def __init__(self, features: int, norm: Norm, activation: Any, **kinds: Any):
-        layers = [Conv(features, features, use_bias=norm != "batch", kernel_init=INITIAL, **kinds) for _ in range(2)]
+        layers = [Conv(features, features, use_bias=takes_bias(norm), kernel_init=INITIAL, **kinds) for _ in range(2)]
         norms = [norm_layer(norm, features, **kinds) for _ in range(2)]
         self.first, self.second = Block(layers[0], norms[0], activation), Block(layers[1], norms[1], None)
 
@@ -108,7 +108,7 @@ class ResNetGenerator(nnx.Module):
             raise ValueError(f"images of {height} × {width} cannot be translated to {size_out[0]} × {size_out[1]}; sizes stay")
         widths, stem = config.hidden_dims, (config.stem_size,) * 2
         activation, norm = nonlinearity(config.activation, config.negative_slope), config.norm
-        free = {"use_bias": norm != "batch", "kernel_init": INITIAL, **kinds}
+        free = {"use_bias": takes_bias(norm), "kernel_init": INITIAL, **kinds}
         self.channels_first = data_format == "channels_first"
         self.sizes = tuple((-(-height // 2**i), -(-width // 2**i)) for i in range(len(widths) - 1))[::-1]
 
@@ -149,7 +149,7 @@ class PatchDiscriminator(nnx.Module):
         self.layers = nnx.List([])
         for n, (i, o) in enumerate(pairwise(widths)):
             norm, strides = config.norm if n else "none", 1 if n + 1 == len(config.hidden_dims) else 2
-            layer = Conv(i, o, kernel, strides=strides, use_bias=norm != "batch", kernel_init=INITIAL, **kinds)
+            layer = Conv(i, o, kernel, strides=strides, use_bias=takes_bias(norm), kernel_init=INITIAL, **kinds)
             self.layers.append(Block(layer, norm_layer(norm, o, **kinds), activation))
         self.head = Conv(widths[-1], 1, kernel, kernel_init=INITIAL, **kinds)
 
