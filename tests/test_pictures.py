@@ -10,7 +10,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
-SCRIPTS = {"codes": {"codes.png"}, "digits": {"samples.png", "reconstructions.png", "interpolation.png"}}
+SCRIPTS = {"adversarial": {"adversarial.png"}, "codes": {"codes.png"}, "digits": {"samples.png", "reconstructions.png", "interpolation.png"}}
 
 
 @pytest.mark.shown

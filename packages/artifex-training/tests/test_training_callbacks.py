@@ -18,11 +18,13 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 
 from artifex.core import plugins
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import InvalidInputError, RunWarning
 from artifex.training import Callback, build_run, callbacks
 from artifex.training.callbacks import (
     Checkpoint,
     CheckpointConfig,
+    Collapse,
+    CollapseConfig,
     EarlyStop,
     EarlyStopConfig,
     MetricsFile,
@@ -369,6 +371,29 @@ def test_samples_of_a_conditional_model_are_given_the_vectors_of_examples(tmp_pa
         assert np.load(tmp_path / "samples" / "step_0000004.npy").tolist() == expected
 
 
+def test_conditions_of_samples_are_prepared_as_in_training(tmp_path):
+    class Echo:
+        def generate(self, n, *, condition=None, rngs):
+            return jnp.asarray(condition)
+
+    class Doubling:
+        def prepare(self, batch, *, rngs, train):
+            assert not train
+            return {**batch, "condition": 2 * batch["condition"]}
+
+        def save_samples(self, samples, stem):
+            np.save(stem, samples)
+            return stem
+
+    images = np.ones((2, 1, 1, 1), np.float32)
+    loader = SimpleNamespace(one_pass=lambda: iter([{"x": images, "condition": images}]))
+    where = trainer(tmp_path, step=4, modality=Doubling(), evaluation_model=Echo, loader=loader)
+    callback = SampleGrid(SampleGridConfig(every=4, n_samples=3))
+    callback.on_start(where)
+    callback.on_step(where)
+    assert np.load(tmp_path / "samples" / "step_0000004.npy").ravel().tolist() == [2, 2, 2]
+
+
 def test_no_samples_of_a_run_that_failed(tmp_path):
     callback, where = SampleGrid(SampleGridConfig()), trainer(tmp_path, step=3)
     callback.on_start(where)
@@ -600,3 +625,43 @@ def test_a_signal_that_is_ignored_stays_ignored():
     finally:
         callback.on_end(None, None)
         signal.signal(signal.SIGINT, before)
+
+
+# collapse
+
+
+def figures(diversity=1.0, real=0.6, fake=0.6):
+    names = {"diversity": diversity, "real_accuracy": real, "fake_accuracy": fake}
+    return {**{f"discriminator/{name}": value for name, value in names.items()}, "generator/grad_norm": 1e-7}
+
+
+def test_a_collapse_is_said_once_with_what_was_seen_and_again_when_it_comes_back(tmp_path):
+    callback, where = Collapse(CollapseConfig(patience=2)), trainer(tmp_path, step=50)
+    callback.on_log(where, figures(diversity=0.02))
+    callback.on_log(where, figures())  # one line is none
+    for _ in range(2):
+        callback.on_log(where, figures(diversity=0.5, real=1.0, fake=0.8))  # neither alike nor beaten
+    callback.on_log(where, figures(diversity=0.02))
+    with pytest.warns(RunWarning, match=r"step 50, the last 2 lines .* nearly all alike: they lie 0\.03 times as far apart"):
+        callback.on_log(where, figures(diversity=0.03))
+    callback.on_log(where, figures(diversity=0.03))  # said already
+    callback.on_log(where, figures())
+    callback.on_log(where, figures(diversity=0.03))
+    with pytest.warns(RunWarning, match="alike"):
+        callback.on_log(where, figures(diversity=0.03))
+    assert where.stop_reason is None
+
+
+def test_a_discriminator_that_has_won_is_said_and_may_end_the_run(tmp_path):
+    callback, where = Collapse(CollapseConfig(patience=2, stop=True)), trainer(tmp_path, step=50, stop_reason=None)
+    resumed = Collapse(CollapseConfig(patience=2, stop=True))
+    callback.on_log(where, figures(real=1.0, fake=0.995))
+    resumed.restore(callback.state())
+    with pytest.warns(RunWarning, match=r"knows 100\.0% of real, 99\.5% of generated .* generator/grad_norm 1e-07"):
+        resumed.on_log(where, figures(real=1.0, fake=0.995))
+    assert where.stop_reason.startswith("the discriminator has won")
+
+
+def test_the_collapse_callback_says_that_a_model_has_no_such_figures(tmp_path):
+    with pytest.raises(InvalidInputError, match="of an adversarial model; this one logs loss: leave the callback out"):
+        Collapse(CollapseConfig()).on_log(trainer(tmp_path), {"loss": 1.0})

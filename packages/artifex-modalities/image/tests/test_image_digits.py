@@ -62,3 +62,19 @@ def test_independent_bernoulli_pixels_cost_25_nats(digits: Digits) -> None:
 def test_unknown_split(digits: Digits) -> None:
     with pytest.raises(InvalidInputError, match="its splits are train, test, validation; did you mean 'validation'"):
         digits.arrays("valid")
+
+
+def test_coloured_digits_are_the_digits_inverted_in_an_order_of_their_own():
+    from artifex.modalities.image.datasets import ColouredDigits, ColouredDigitsConfig
+
+    digits = Digits(DigitsConfig()).arrays("test")
+    made = ColouredDigits(ColouredDigitsConfig()).arrays("test")
+    np.testing.assert_array_equal(made["condition"], digits["x"])
+    np.testing.assert_array_equal(made["condition_label"], digits["label"])
+    assert np.mean(made["label"] == made["condition_label"]) < 0.2  # no pairs
+    ink = 1 - made["x"].max(axis=-1)  # the ground's brightest channel is 1
+    order = [int(np.argmin(np.abs(digits["x"][..., 0] - image).sum(axis=(1, 2)))) for image in ink]
+    np.testing.assert_allclose(ink, digits["x"][order, ..., 0], atol=1e-6)
+    np.testing.assert_array_equal(made["label"], digits["label"][order])
+    assert made["x"].dtype == np.float32
+    assert made["x"].std(axis=-1).max() > 0.1  # in colour

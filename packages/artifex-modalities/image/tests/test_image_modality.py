@@ -302,3 +302,23 @@ def test_flattened_images_are_the_same_numbers_as_vectors_and_come_back_as_image
     np.testing.assert_array_equal(np.asarray(shown[0]), np.asarray(shown[1]))
     with pytest.raises(InvalidInputError, match="768"):
         flat.restore(jnp.asarray(photos, jnp.float32))
+
+
+def test_a_condition_of_images_goes_the_same_way_and_other_conditions_stay():
+    modality = ImageModality(ImageModalityConfig(height=4, width=4, channels="rgb", scale="symmetric"))
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    condition = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 1), np.uint8)
+    made = modality.prepare({"x": x, "condition": condition}, rngs=nnx.Rngs(0), train=True)
+    assert made["condition"].shape == (2, 4, 4, 3)
+    alone = modality.prepare({"x": condition}, rngs=nnx.Rngs(0), train=True)
+    np.testing.assert_array_equal(made["condition"], alone["x"])
+    vectors = np.ones((2, 3), np.float32)
+    assert modality.prepare({"x": x, "condition": vectors}, rngs=nnx.Rngs(0), train=True)["condition"] is vectors
+
+
+def test_augmentation_that_would_part_an_image_from_its_condition_is_refused():
+    modality = ImageModality(ImageModalityConfig(height=4, width=4, augment={"shift": 1}))
+    batch = {"x": np.zeros((2, 4, 4, 1), np.uint8), "condition": np.zeros((2, 4, 4, 1), np.uint8)}
+    with pytest.raises(InvalidInputError, match="leaves a condition of images where it is"):
+        modality.prepare(batch, rngs=nnx.Rngs(0), train=True)
+    assert modality.prepare(batch, rngs=nnx.Rngs(0), train=False)["x"].shape == (2, 4, 4, 1)

@@ -6,6 +6,7 @@ ARTIFEX_API = (1, 1)
 
 _CALLBACKS = {
     "checkpoint": ("Checkpoint", "Checkpoints of the whole training state, in the background."),
+    "collapse": ("Collapse", "A warning when an adversarial run collapses, with what was seen."),
     "early_stop": ("EarlyStop", "Ends the run when a figure no longer improves."),
     "metrics_file": ("MetricsFile", "metrics.jsonl, one JSON object a line."),
     "mlflow": ("MLflow", "Figures to MLflow (extra: mlflow)."),

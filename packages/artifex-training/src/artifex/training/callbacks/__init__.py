@@ -7,6 +7,7 @@ from artifex.core import _lazy
 if TYPE_CHECKING:
     from artifex.training.callbacks.base import Callback as Callback
     from artifex.training.callbacks.checkpoint import Checkpoint as Checkpoint, CheckpointConfig as CheckpointConfig
+    from artifex.training.callbacks.collapse import Collapse as Collapse, CollapseConfig as CollapseConfig
     from artifex.training.callbacks.early_stop import EarlyStop as EarlyStop, EarlyStopConfig as EarlyStopConfig
     from artifex.training.callbacks.metrics_file import MetricsFile as MetricsFile, MetricsFileConfig as MetricsFileConfig
     from artifex.training.callbacks.mlflow import MLflow as MLflow, MLflowConfig as MLflowConfig
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _FILES = {
     "checkpoint": "Checkpoint",
+    "collapse": "Collapse",
     "early_stop": "EarlyStop",
     "metrics_file": "MetricsFile",
     "mlflow": "MLflow",

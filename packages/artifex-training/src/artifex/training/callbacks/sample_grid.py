@@ -28,8 +28,8 @@ class SampleGridConfig(Config):
 class SampleGrid(Callback):
     """Draws samples into ``samples/``, always with one seed, so that a row of grids shows the model change, not the noise.
 
-    Where examples come with vectors that a model is conditioned on, samples are given those of the first training examples;
-    classes are for the model to choose.
+    Where examples come with vectors or images that a model is conditioned on, samples are given those of the first training
+    examples, prepared as in training; classes are for the model to choose.
     """
 
     def __init__(self, config: SampleGridConfig):
@@ -58,7 +58,10 @@ class SampleGrid(Callback):
     def _conditions(self, trainer: Training, model: Any) -> dict[str, np.ndarray]:
         if not takes_condition(model) or trainer.loader is None:
             return {}
-        vectors = next(trainer.loader.one_pass()).get("condition")
-        if vectors is None or np.ndim(vectors) < 2:
+        batch: Any = next(trainer.loader.one_pass())
+        if np.ndim(batch.get("condition", 0)) < 2:
             return {}
+        if trainer.modality is not None:
+            batch = trainer.modality.prepare(batch, rngs=nnx.Rngs(key_for(trainer.seed, "sample grid")), train=False)
+        vectors = np.asarray(batch["condition"])
         return {"condition": np.resize(vectors, (self.config.n_samples, *np.shape(vectors)[1:]))}

@@ -70,19 +70,32 @@ class ImageModality:
 
         Args:
             batch: ``x`` of shape ``(B, h, w, c)``, or ``(B, h, w)`` for grey images: uint8 in 0..255, or floats in [0, 1].
-                Other keys are handed on as they are.
+                A ``condition`` of such images, ``(B, h, w, c)``, as translations start from, goes the same way; other keys
+                are handed on as they are.
             rngs: streams; what the config makes random draws from ``sample`` (or ``default``). The modality's own by default.
             train: whether to augment.
 
         Returns:
-            The batch with ``x`` as float32 ``(B, height, width, channels)``, or ``(B, height * width * channels)`` flattened.
+            The batch with ``x`` (and a ``condition`` of images) as float32 ``(B, height, width, channels)``, or
+            ``(B, height * width * channels)`` flattened.
 
         Raises:
             InvalidInputError: ``x`` is missing, or its shape or dtype does not fit; or the config makes random draws and there
                 is no stream for them.
         """
-        config, rngs = self.config, self.rngs if rngs is None else rngs
-        x = transforms.to_unit(self._checked(batch))
+        rngs = self.rngs if rngs is None else rngs
+        prepared = {"x": self._prepared(self._checked(batch), rngs, train)}
+        if np.ndim(batch.get("condition", 0)) == 4:
+            if train and self.config.augment is not None:
+                raise InvalidInputError(
+                    "augment changes x and leaves a condition of images where it is, so that they part; leave augment out"
+                )
+            prepared["condition"] = self._prepared(self._checked({"x": batch["condition"]}), rngs, train)
+        return {**batch, **prepared}
+
+    def _prepared(self, x: Array, rngs: nnx.Rngs | None, train: bool) -> Array:
+        """Stored images ``(B, h, w, c)`` as model input."""
+        config, x = self.config, transforms.to_unit(x)
         if isinstance(config.channels, str):
             x = transforms.convert_colour(x, config.n_channels)
         x = transforms.resize(x, config.height, config.width, config.resize)
@@ -93,7 +106,7 @@ class ImageModality:
             x = transforms.to_symmetric(x)
         if config.standardize is not None:
             x = transforms.standardize(x, config.standardize.mean, config.standardize.std)
-        return {**batch, "x": x.reshape(x.shape[0], *self.shape)}
+        return x.reshape(x.shape[0], *self.shape)
 
     def check(self, arrays: Mapping[str, np.ndarray], *, first_row: int = 0) -> None:
         """Raise unless these stored images are what :meth:`prepare` takes them for; on the host, before the first step.

@@ -32,6 +32,12 @@ def artifex_datasets() -> list[DatasetEntry]:
     """Data sets of images."""
     return [
         _dataset("digits", "digits", "Digits", "1797 handwritten digits of 8 x 8 pixels, shipped with scikit-learn."),
+        _dataset(
+            "coloured_digits",
+            "coloured_digits",
+            "ColouredDigits",
+            "Digits, and digits inverted on coloured ground, for translation without pairs.",
+        ),
         _dataset("idx", "idx", "Idx", "A folder of MNIST-format files, gzipped or not: MNIST, Fashion-MNIST, EMNIST."),
         _dataset("image_folder", "image_folder", "ImageFolder", "Image files in folders, one folder a split and a class."),
         _dataset("npz", "npz", "Npz", "Images in a NumPy .npz file."),

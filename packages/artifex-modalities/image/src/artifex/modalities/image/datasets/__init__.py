@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
+    from artifex.modalities.image.datasets.coloured_digits import (
+        ColouredDigits as ColouredDigits,
+        ColouredDigitsConfig as ColouredDigitsConfig,
+    )
     from artifex.modalities.image.datasets.digits import Digits as Digits, DigitsConfig as DigitsConfig
     from artifex.modalities.image.datasets.huggingface import HuggingFace as HuggingFace, HuggingFaceConfig as HuggingFaceConfig
     from artifex.modalities.image.datasets.idx import Idx as Idx, IdxConfig as IdxConfig
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
+        "ColouredDigits": "artifex.modalities.image.datasets.coloured_digits",
+        "ColouredDigitsConfig": "artifex.modalities.image.datasets.coloured_digits",
         "Digits": "artifex.modalities.image.datasets.digits",
         "DigitsConfig": "artifex.modalities.image.datasets.digits",
         "HuggingFace": "artifex.modalities.image.datasets.huggingface",
