@@ -1,5 +1,16 @@
 """The documented long path of :mod:`artifex.ar`: the same objects."""
 
+from typing import TYPE_CHECKING
+
 from artifex.core import _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, {})
+if TYPE_CHECKING:
+    from artifex.ar.pixel_cnn import PixelCNN as PixelCNN, PixelCNNConfig as PixelCNNConfig
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    {
+        "PixelCNN": "artifex.ar.pixel_cnn",
+        "PixelCNNConfig": "artifex.ar.pixel_cnn",
+    },
+)

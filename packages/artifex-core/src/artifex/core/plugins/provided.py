@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "artifex-ar": {
+        "model": ("pixel_cnn",),
+        "preset": ("pixel-cnn-digits",),
+    },
     "artifex-core": {
         "dataset": ("density",),
     },
@@ -170,6 +174,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "IWAEConfig": ("artifex.vae.iwae", "artifex-vae"),
     "IdxConfig": ("artifex.modalities.image.datasets.idx", "artifex-modalities-image"),
     "ImageAugmentConfig": ("artifex.modalities.image.config", "artifex-modalities-image"),
+    "ImageConfig": ("artifex.ar.images", "artifex-ar"),
     "ImageFlowConfig": ("artifex.flow.image_flow", "artifex-flow"),
     "ImageFolderConfig": ("artifex.modalities.image.datasets.image_folder", "artifex-modalities-image"),
     "ImageModalityConfig": ("artifex.modalities.image.config", "artifex-modalities-image"),
@@ -191,6 +196,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "ODESolverConfig": ("artifex.flow.bijections.ode", "artifex-flow"),
     "OptimizerConfig": ("artifex.training.optimizers", "artifex-training"),
     "ParameterGroup": ("artifex.training.parameter_groups", "artifex-training"),
+    "PixelCNNConfig": ("artifex.ar.pixel_cnn", "artifex-ar"),
     "ProgressConfig": ("artifex.training.callbacks.progress", "artifex-training"),
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "RunConfig": ("artifex.training.run_config", "artifex-training"),

@@ -1,0 +1,43 @@
+"""Every autoregressive model against the conformance kit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from artifex.ar import PixelCNNConfig
+from artifex.core.testing.conformance import conformance, lattice
+
+LEVELS = np.arange(3) / 2
+
+
+def images(*shape: int, n: int = 8) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(0).choice(LEVELS, (n, *shape)).astype(np.float32)}
+
+
+def classes(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {**batch, "condition": np.arange(8, dtype=np.int32) % 4}
+
+
+PIXEL_CNN = {"levels": 3, "hidden_channels": 8, "num_layers": 2, "first_kernel_size": 3}
+
+TestPixelCNN = conformance(
+    {
+        "classes": (
+            PixelCNNConfig(image_shape=(2, 2, 1), num_classes=4, **PIXEL_CNN),
+            classes(images(2, 2, 1)),
+            {"exact": lattice(LEVELS, (2, 2, 1))},
+        )
+    }
+)
+TestColours = pytest.mark.nightly(
+    conformance(
+        {
+            "pixel_cnn": (
+                PixelCNNConfig(image_shape=(1, 2, 3), **PIXEL_CNN),
+                images(1, 2, 3),
+                {"exact": lattice(LEVELS, (1, 2, 3))},
+            )
+        }
+    )
+)
