@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from artifex.ar import PixelCNNConfig
+from artifex.ar import PixelCNNConfig, TransformerARConfig
 from artifex.core.testing.conformance import conformance, lattice
 
 LEVELS = np.arange(3) / 2
@@ -38,6 +38,21 @@ TestColours = pytest.mark.nightly(
                 images(1, 2, 3),
                 {"exact": lattice(LEVELS, (1, 2, 3))},
             )
+        }
+    )
+)
+
+TOKENS = {"x": np.random.default_rng(0).integers(0, 3, (8, 4)).astype(np.int32)}
+TRANSFORMER = {"vocab_size": 3, "context_length": 4, "num_layers": 2, "embed_dim": 16, "num_heads": 4}
+LLAMA = {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu", "use_bias": False, "tie_embeddings": False}
+SEQUENCES = {"exact": lattice(range(3), (4,), np.int32)}
+
+TestTransformer = conformance({"llama": (TransformerARConfig(**TRANSFORMER, **LLAMA, num_kv_heads=2), TOKENS, SEQUENCES)})
+TestTransformerKinds = pytest.mark.nightly(
+    conformance(
+        {
+            "gpt2": (TransformerARConfig(**TRANSFORMER, start_token=1, dropout=0.1, remat=True), TOKENS, SEQUENCES),
+            "classes": (TransformerARConfig(**TRANSFORMER, num_classes=4), classes(TOKENS), SEQUENCES),
         }
     )
 )

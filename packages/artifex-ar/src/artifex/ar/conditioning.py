@@ -47,7 +47,9 @@ def classes_of(
         raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
     values = np.zeros(0) if isinstance(c, Tracer) else np.asarray(c)  # inside a program they are not known: see class_rows
     if values.size and (values.min() < 0 or values.max() >= num_classes):
-        raise InvalidInputError(f"condition holds classes from {values.min()} to {values.max()}, expected 0 to {num_classes - 1}")
+        raise InvalidInputError(
+            f"condition holds classes from {values.min()} to {values.max()}, expected 0 to {num_classes - 1}"
+        )
     return c if c.shape == (n,) else jnp.broadcast_to(c, (n,)) if isinstance(c, jax.Array) else np.broadcast_to(c, (n,))
 
 

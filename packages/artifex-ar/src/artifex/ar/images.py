@@ -3,8 +3,8 @@ r"""What autoregressive models of images share: ``log p(x) = sum_i log p(x_i | x
 The order ``i`` is raster order, row after row, in a row column after column, in a pixel channel after channel. Pixels are
 levels: ``levels`` evenly spaced values of [0, 1].
 
-A model gives the parameters of all elements' distributions at once, for a whole image; and, to draw one, those of one pixel at a
-time, each from what was kept of the pixels before it (:class:`ImageModel`). The loop over rows and in it the loop over columns
+A model gives the parameters of all elements' distributions at once, for a whole image; and, to draw one, those of one pixel
+at a time, each from what was kept of the pixels before it (:class:`ImageModel`). The loop over rows and in it the loop over columns
 are scans of one program.
 
 Shapes: ``B = batch, H W C = height, width, channels of an image, P = parameters of an element, F = features of a pixel``.
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from pydantic import Field
 
 from artifex.ar.conditioning import Classes, classes_in_turn, classes_of
@@ -66,10 +66,12 @@ class ImageModel(nnx.Module):
     def parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C P"]:
         """Parameters of each element's distribution, ``x`` in [-1, 1] on its levels."""
 
+    def training_parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C P"]:
+        """The same in training; a network that drops features says what is different."""
+        return self.parameters(x, classes)
+
     @abstractmethod
-    def element_log_prob(
-        self, x: Float[Array, "B H W C"], parameters: Float[Array, "B H W C P"]
-    ) -> Float[Array, "B H W C"]:
+    def element_log_prob(self, x: Float[Array, "B H W C"], parameters: Float[Array, "B H W C P"]) -> Float[Array, "B H W C"]:
         """Nats of each element, ``x`` in [-1, 1] on its levels."""
 
     @abstractmethod
@@ -126,7 +128,7 @@ class ImageModel(nnx.Module):
         """
         del rngs
         classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
-        return {"parameters": self.parameters(self.on_levels(x), classes)}
+        return {"parameters": self.training_parameters(self.on_levels(x), classes)}
 
     def on_levels(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Images in [0, 1] as what the network is given: the nearest level, in [-1, 1].

@@ -6,8 +6,8 @@ van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders" 
     p(x | k) = prod_i p(x_i | x_{<i}, k)                                    pixels in raster order, channels in order
     y = tanh(W_f * h + V_f k) sigmoid(W_g * h + V_g k)                      equation 4: gates, with the class k
 
-Two streams of features go through the layers (figure 2): ``v`` sees all rows above, ``h`` the row's columns before the pixel and,
-through a link, ``v``; so no pixel of the past is hidden ("blind spot"). Only ``h`` has shortcuts. Channels of a pixel come in
+Two streams of features go through the layers (figure 2): ``v`` sees all rows above, ``h`` the row's columns before the pixel
+and, through a link, ``v``; so no pixel of the past is hidden ("blind spot"). Only ``h`` has shortcuts. Channels of a pixel come in
 order: what a channel's distribution is computed from has, beside ``h``, the channels before it.
 
 Shapes: ``B = batch, H W C = height, width, channels of an image, D = hidden channels, L = levels, M = width of the head``.
@@ -26,15 +26,12 @@ from pydantic import Field
 
 from artifex.ar.conditioning import class_rows, class_table
 from artifex.ar.images import ImageConfig, ImageModel, PositiveInt
-from artifex.ar.layers import DownConv, RightConv, gate
+from artifex.ar.layers import DownConv, RightConv, gate, plain_linear, with_new
 from artifex.ar.stacks import scan_layers, stacked
 from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 
 __all__ = ["PixelCNN", "PixelCNNConfig"]
-
-LECUN_NORMAL = nnx.initializers.lecun_normal()
-
 
 @config
 class PixelCNNConfig(ImageConfig):
@@ -69,8 +66,8 @@ class _GatedLayer(nnx.Module):
         half, twice = kernel_size // 2, 2 * channels
         self.down = DownConv(channels, twice, (half + 1, kernel_size), rngs=rngs, **kinds)
         self.right = RightConv(channels, twice, half + 1, rngs=rngs, **kinds)
-        self.link = _linear(twice, twice, rngs=rngs, **kinds)
-        self.out = _linear(channels, channels, rngs=rngs, **kinds)
+        self.link = plain_linear(twice, twice, rngs=rngs, **kinds)
+        self.out = plain_linear(channels, channels, rngs=rngs, **kinds)
         self.classes = class_table(num_classes, 2 * twice, kinds["param_dtype"], rngs)
 
     def __call__(self, v: Array, h: Array, classes: Array | None) -> tuple[Array, Array]:
@@ -97,9 +94,9 @@ class _LevelHead(nnx.Module):
     """Logits of each channel's levels, from the features of a pixel and its channels before that one."""
 
     def __init__(self, features: int, hidden: int, channels: int, levels: int, *, rngs: nnx.Rngs, **kinds: Any):
-        self.hidden = _linear(features, hidden, rngs=rngs, **kinds)
-        self.out = nnx.List([_linear(hidden, levels, rngs=rngs, **kinds) for _ in range(channels)])
-        self.before = nnx.List([_linear(c, hidden, use_bias=False, rngs=rngs, **kinds) for c in range(1, channels)])
+        self.hidden = plain_linear(features, hidden, rngs=rngs, **kinds)
+        self.out = nnx.List([plain_linear(hidden, levels, rngs=rngs, **kinds) for _ in range(channels)])
+        self.before = nnx.List([plain_linear(c, hidden, use_bias=False, rngs=rngs, **kinds) for c in range(1, channels)])
 
     def __call__(self, h: Float[Array, "... D"], x: Float[Array, "... C"]) -> Float[Array, "... C L"]:
         features = self.features(h)
@@ -147,7 +144,7 @@ class PixelCNN(ImageModel):
         self.config = config
         self.down = DownConv(channels, d, (first // 2, first), strictly=True, rngs=rngs, **kinds)
         self.right = RightConv(channels, d, first // 2, strictly=True, rngs=rngs, **kinds)
-        self.link = _linear(d, d, rngs=rngs, **kinds)
+        self.link = plain_linear(d, d, rngs=rngs, **kinds)
         layer = partial(_GatedLayer, d, config.kernel_size, config.num_classes, **kinds)
         self.layers = stacked(lambda rngs: layer(rngs=rngs), config.num_layers, rngs)
         self.head = _LevelHead(d, config.head_channels or d, channels, config.levels, rngs=rngs, **kinds)
@@ -184,12 +181,12 @@ class PixelCNN(ImageModel):
     def row(self, kept: Any, classes: Array | None) -> tuple[Any, Any]:
         """The downward stream of one row, all layers of it, and what it links to the other stream."""
         pixels, before = kept
-        v = self.down.row(pixels)  # (n, W, D)
+        v = self.down.last(pixels)  # (n, W, D)
         start = self.link(v)
 
         def step(layer: _GatedLayer, v: Array, before: Array) -> tuple[Array, Any]:
-            rows = jnp.concatenate([before, v[:, None].astype(before.dtype)], axis=1)
-            v, link = layer.from_above(layer.down.row(rows), classes)
+            rows = with_new(before, v)
+            v, link = layer.from_above(layer.down.last(rows), classes)
             return v, (rows[:, 1:], link)
 
         _, (before, links) = scan_layers(self.layers, step, v, before)
@@ -199,7 +196,7 @@ class PixelCNN(ImageModel):
         """The row of pixels joins those above the next one."""
         del features  # the rightward stream begins anew in each row
         above, before = kept
-        return jnp.concatenate([above[:, 1:], pixels[:, None]], axis=1), before
+        return with_new(above[:, 1:], pixels), before
 
     def start_columns(self, n: int) -> Any:
         """No columns yet."""
@@ -213,13 +210,13 @@ class PixelCNN(ImageModel):
         """The rightward stream of one pixel."""
         pixels, before = kept
         start, links = above
-        pixels = jnp.concatenate([pixels[:, 1:], left[:, None]], axis=1)
-        h = self.right.pixel(pixels) + start
+        pixels = with_new(pixels[:, 1:], left)
+        h = self.right.last(pixels) + start
 
         def step(layer: _GatedLayer, h: Array, along: Any) -> tuple[Array, Array]:
             before, link = along
-            columns = jnp.concatenate([before, h[:, None].astype(before.dtype)], axis=1)
-            return layer.along_row(h, layer.right.pixel(columns), link), columns[:, 1:]
+            columns = with_new(before, h)
+            return layer.along_row(h, layer.right.last(columns), link), columns[:, 1:]
 
         h, before = scan_layers(self.layers, step, h, (before, links))
         return (pixels, before), self.head.features(h), ()
@@ -237,16 +234,3 @@ class PixelCNN(ImageModel):
     @property
     def _dtype(self) -> Any:
         return jnp.dtype(self.config.dtype or jnp.promote_types(self.config.param_dtype, jnp.float32))
-
-
-def _linear(n_in: int, n_out: int, *, use_bias: bool = True, rngs: nnx.Rngs, dtype: Any, param_dtype: Any) -> nnx.Linear:
-    return nnx.Linear(
-        n_in,
-        n_out,
-        use_bias=use_bias,
-        kernel_init=nnx.with_metadata(LECUN_NORMAL, logical_axes=("conv_in", "conv_out")),
-        bias_init=nnx.with_metadata(nnx.initializers.zeros_init(), logical_axes=("conv_out",)),
-        dtype=dtype,
-        param_dtype=param_dtype,
-        rngs=rngs,
-    )

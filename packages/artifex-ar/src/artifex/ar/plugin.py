@@ -12,6 +12,15 @@ def artifex_models() -> list[ModelEntry]:
     """The models."""
     return [
         ModelEntry(
+            name="transformer_ar",
+            model="artifex.ar.transformer:TransformerAR",
+            config="artifex.ar.transformer:TransformerARConfig",
+            family="ar",
+            capabilities=("log_prob",),
+            paper="Vaswani et al. 2017, arXiv:1706.03762",
+            summary="Transformer of tokens; GPT-2 and Llama are configs of it.",
+        ),
+        ModelEntry(
             name="pixel_cnn",
             model="artifex.ar.pixel_cnn:PixelCNN",
             config="artifex.ar.pixel_cnn:PixelCNNConfig",

@@ -42,7 +42,13 @@ def stacked(make: Callable[[nnx.Rngs], M], n_layers: int, rngs: nnx.Rngs) -> M:
 
 
 def scan_layers(
-    layers: nnx.Module, step: Callable[..., tuple[Any, Any]], start: Any, along: Any = (), *, remat: bool = False, unroll: int = 1
+    layers: nnx.Module,
+    step: Callable[..., tuple[Any, Any]],
+    start: Any,
+    along: Any = (),
+    *,
+    remat: bool = False,
+    unroll: int = 1,
 ) -> tuple[Any, Any]:
     """``step(layer, carry, along[i]) -> (carry, made)`` for one layer after the other, in one :func:`jax.lax.scan`.
 

@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
+    from artifex.ar.huggingface import load_huggingface as load_huggingface, save_huggingface as save_huggingface
     from artifex.ar.pixel_cnn import PixelCNN as PixelCNN, PixelCNNConfig as PixelCNNConfig
+    from artifex.ar.transformer import TransformerAR as TransformerAR, TransformerARConfig as TransformerARConfig
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
         "PixelCNN": "artifex.ar.pixel_cnn",
         "PixelCNNConfig": "artifex.ar.pixel_cnn",
+        "TransformerAR": "artifex.ar.transformer",
+        "TransformerARConfig": "artifex.ar.transformer",
+        "load_huggingface": "artifex.ar.huggingface",
+        "save_huggingface": "artifex.ar.huggingface",
     },
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-ar": {
-        "model": ("pixel_cnn",),
+        "model": (
+            "pixel_cnn",
+            "transformer_ar",
+        ),
         "preset": ("pixel-cnn-digits",),
     },
     "artifex-core": {
@@ -207,6 +210,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),
     "TrainerConfig": ("artifex.training.trainer_config", "artifex-training"),
+    "TransformerARConfig": ("artifex.ar.transformer", "artifex-ar"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "VAEConfig": ("artifex.vae.vae", "artifex-vae"),
