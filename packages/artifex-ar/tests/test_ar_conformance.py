@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from artifex.ar import PixelCNNConfig, TransformerARConfig
+from artifex.ar import PixelCNNConfig, PixelCNNPPConfig, TransformerARConfig, WaveNetConfig
+from artifex.ar.wavenet import mu_law_inverse
 from artifex.core.testing.conformance import conformance, lattice
 
 LEVELS = np.arange(3) / 2
@@ -30,6 +31,16 @@ TestPixelCNN = conformance(
         )
     }
 )
+PIXEL_CNN_PP = {"levels": 3, "hidden_channels": 8, "num_layers": 1, "num_mixtures": 2}
+TestPixelCNNPP = conformance(
+    {
+        "classes": (
+            PixelCNNPPConfig(image_shape=(2, 2, 1), num_classes=4, dropout=0.1, **PIXEL_CNN_PP),
+            classes(images(2, 2, 1)),
+            {"exact": lattice(LEVELS, (2, 2, 1))},
+        )
+    }
+)
 TestColours = pytest.mark.nightly(
     conformance(
         {
@@ -37,7 +48,12 @@ TestColours = pytest.mark.nightly(
                 PixelCNNConfig(image_shape=(1, 2, 3), **PIXEL_CNN),
                 images(1, 2, 3),
                 {"exact": lattice(LEVELS, (1, 2, 3))},
-            )
+            ),
+            "pixel_cnn_pp": (
+                PixelCNNPPConfig(image_shape=(1, 2, 3), **PIXEL_CNN_PP),
+                images(1, 2, 3),
+                {"exact": lattice(LEVELS, (1, 2, 3))},
+            ),
         }
     )
 )
@@ -53,6 +69,32 @@ TestTransformerKinds = pytest.mark.nightly(
         {
             "gpt2": (TransformerARConfig(**TRANSFORMER, start_token=1, dropout=0.1, remat=True), TOKENS, SEQUENCES),
             "classes": (TransformerARConfig(**TRANSFORMER, num_classes=4), classes(TOKENS), SEQUENCES),
+        }
+    )
+)
+
+WAVENET = {"length": 5, "num_layers": 2, "num_stacks": 1, "residual_channels": 8, "skip_channels": 8}
+LOUDNESS = np.asarray(mu_law_inverse(2 * LEVELS - 1, 2))
+SIGNALS = {"x": np.random.default_rng(0).choice(LOUDNESS, (8, 5)).astype(np.float32)}
+EVEN = {"x": np.random.default_rng(0).choice(2 * LEVELS - 1, (8, 5)).astype(np.float32)}
+FEATURES = np.random.default_rng(1).normal(size=(8, 5, 3)).astype(np.float32)
+
+TestWaveNet = conformance(
+    {"mu_law": (WaveNetConfig(**WAVENET, levels=3, num_classes=4), classes(SIGNALS), {"exact": lattice(LOUDNESS, (5,))})}
+)
+TestWaveNetKinds = pytest.mark.nightly(
+    conformance(
+        {
+            "logistics": (
+                WaveNetConfig(**WAVENET, levels=3, output="logistics", num_mixtures=2, kernel_size=3),
+                EVEN,
+                {"exact": lattice(2 * LEVELS - 1, (5,))},
+            ),
+            "features": (
+                WaveNetConfig(**WAVENET, levels=3, condition_dim=3),
+                {**SIGNALS, "condition": FEATURES},
+                {"exact": lattice(LOUDNESS, (5,)), "sampling": {"condition": FEATURES}},
+            ),
         }
     )
 )

@@ -126,5 +126,5 @@ def test_a_folder_of_something_else_is_said(tmp_path: Path):
 
 def test_a_model_without_counterpart_is_not_written(tmp_path: Path):
     config = TransformerARConfig(vocab_size=5, context_length=4, num_layers=1, embed_dim=8, num_heads=2)
-    with pytest.raises(InvalidInputError, match="transformers has no such model: .*start_token None"):
+    with pytest.raises(InvalidInputError, match=r"transformers has no such model: .*start_token None"):
         save_huggingface(TransformerAR(config, rngs=nnx.Rngs(0)), tmp_path / "new")

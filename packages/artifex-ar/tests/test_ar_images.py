@@ -12,16 +12,18 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
-from artifex.ar import PixelCNN, PixelCNNConfig
+from artifex.ar import PixelCNN, PixelCNNConfig, PixelCNNPP, PixelCNNPPConfig
 from artifex.core.config import Config
 from artifex.core.errors import InvalidInputError
 from artifex.core.factory import create_model
 from artifex.core.testing.conformance import lattice
 
 NETWORK = {"hidden_channels": 8, "num_layers": 2, "first_kernel_size": 5}
+RESIDUAL = {"hidden_channels": 8, "num_layers": 2, "num_mixtures": 2, "dropout": 0.5}
 CONFIGS: dict[str, Config] = {
     "pixel_cnn": PixelCNNConfig(image_shape=(4, 3, 2), levels=5, **NETWORK),
     "pixel_cnn_classes": PixelCNNConfig(image_shape=(3, 4, 1), levels=5, num_classes=3, **NETWORK),
+    "pixel_cnn_pp": PixelCNNPPConfig(image_shape=(3, 3, 3), levels=5, num_classes=3, **RESIDUAL),
 }
 
 
@@ -31,7 +33,7 @@ def model(request: pytest.FixtureRequest):
     made = create_model(CONFIGS[request.param], rngs=nnx.Rngs(0))
     state, noise = nnx.state(made, nnx.Param), np.random.default_rng(0)
     nnx.update(made, jax.tree.map(lambda p: p + 0.1 * noise.normal(size=p.shape).astype(np.float32), state))
-    return made
+    return nnx.view(made, deterministic=True, raise_if_not_found=False)
 
 
 def images(model, n: int = 2) -> jax.Array:
@@ -88,11 +90,42 @@ def test_samples_follow_the_model():
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_probabilities_of_all_images_add_up_to_one(channels: int):
+@pytest.mark.parametrize("config", [PixelCNNConfig, PixelCNNPPConfig])
+def test_probabilities_of_all_images_add_up_to_one(config: type, channels: int):
     shape = (2, 2 // channels, channels)
-    model = create_model(PixelCNNConfig(image_shape=shape, levels=4, **NETWORK), rngs=nnx.Rngs(0))
+    network = NETWORK if config is PixelCNNConfig else RESIDUAL
+    model = create_model(config(image_shape=shape, levels=4, **network), rngs=nnx.Rngs(0))
     points = lattice(np.arange(4) / 3, shape).points
     assert abs(np.exp(np.asarray(model.log_prob(jnp.asarray(points)), np.float64)).sum() - 1) < 1e-5
+
+
+def test_a_pixel_has_one_component_for_all_its_channels():
+    """The parameters of one channel after another against equation 3 of the paper, written out for a pixel of three."""
+    config = PixelCNNPPConfig(image_shape=(1, 1, 3), levels=256, hidden_channels=4, num_layers=1, num_mixtures=3)
+    model = PixelCNNPP(config, rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(0)
+    features, x = rng.normal(size=(config.parameters_of_pixel,)), 2 * rng.integers(0, 256, 3) / 255 - 1
+    logits, means, log_scales, coefficients = np.split(features, [3, 12, 21])
+    means, scales, a = means.reshape(3, 3), np.exp(log_scales.reshape(3, 3)), np.tanh(coefficients.reshape(3, 3))
+    means = np.stack([means[0], means[1] + a[0] * x[0], means[2] + a[1] * x[0] + a[2] * x[1]])
+
+    def cdf(edge: float) -> np.ndarray:
+        return 1 / (1 + np.exp(-(edge - means) / scales))
+
+    masses = np.array([cdf(x[c] + 1 / 255)[c] - cdf(x[c] - 1 / 255)[c] for c in range(3)])
+    wanted = np.log(np.sum(np.exp(logits) / np.exp(logits).sum() * masses.prod(axis=0)))
+    row = jnp.asarray(x, jnp.float32)[None]
+    parameters = [model.channel_parameters(jnp.asarray(features, jnp.float32)[None], row, c) for c in range(3)]
+    got = model.element_log_prob(row, jnp.stack(parameters, axis=1)).sum()
+    assert_allclose(got, wanted, rtol=1e-5)
+
+
+def test_dropout_is_for_training_alone():
+    model = create_model(CONFIGS["pixel_cnn_pp"], rngs=nnx.Rngs(0))
+    x = images(model)
+    first, again = (model(x, label=np.array([0, 1]))["parameters"] for _ in range(2))
+    assert not np.allclose(first, again)
+    assert_allclose(model.log_prob(x, condition=0), model.log_prob(x, condition=0), rtol=0)
 
 
 def test_a_prefix_stays(model):
@@ -137,7 +170,7 @@ def test_sampling_refuses_what_does_not_fit():
     ):
         with pytest.raises(InvalidInputError, match=message):
             model.generate(**given)
-    with pytest.raises(InvalidInputError, match="no condition is given; pass condition=... with classes below 3"):
+    with pytest.raises(InvalidInputError, match=r"no condition is given; pass condition=\.\.\. with classes below 3"):
         model(jnp.zeros((2, 3, 4, 1)))
     with pytest.raises(ValueError, match="kernel_size is 4; it has to be odd"):
         PixelCNNConfig(image_shape=(4, 4, 1), kernel_size=4)

@@ -41,7 +41,8 @@ def top_k(logits: Float[Array, "... V"], k: int) -> Float[Array, "... V"]:
 def top_p(logits: Float[Array, "... V"], p: float | Array) -> Float[Array, "... V"]:
     """The fewest likeliest tokens that have a probability of ``p`` together.
 
-    Holtzman et al. 2019, arXiv:1904.09751, section 3. The likeliest always stays, and so do tokens exactly as likely as the last that does.
+    Holtzman et al. 2019, arXiv:1904.09751, section 3. The likeliest always stays, and so do tokens
+    exactly as likely as the last that does.
 
     >>> top_p(jnp.log(jnp.array([0.5, 0.2, 0.3])), 0.7).round(2).tolist()
     [-0.69, -inf, -1.2]

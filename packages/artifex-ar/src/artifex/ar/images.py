@@ -4,7 +4,7 @@ The order ``i`` is raster order, row after row, in a row column after column, in
 levels: ``levels`` evenly spaced values of [0, 1].
 
 A model gives the parameters of all elements' distributions at once, for a whole image; and, to draw one, those of one pixel
-at a time, each from what was kept of the pixels before it (:class:`ImageModel`). The loop over rows and in it the loop over columns
+at a time, each from what was kept of the pixels before it (:class:`ImageModel`). The loop over rows and in it that over columns
 are scans of one program.
 
 Shapes: ``B = batch, H W C = height, width, channels of an image, P = parameters of an element, F = features of a pixel``.

@@ -7,7 +7,7 @@ van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders" 
     y = tanh(W_f * h + V_f k) sigmoid(W_g * h + V_g k)                      equation 4: gates, with the class k
 
 Two streams of features go through the layers (figure 2): ``v`` sees all rows above, ``h`` the row's columns before the pixel
-and, through a link, ``v``; so no pixel of the past is hidden ("blind spot"). Only ``h`` has shortcuts. Channels of a pixel come in
+and, through a link, ``v``; so no pixel of the past is hidden ("blind spot"). Only ``h`` has shortcuts. Channels come in
 order: what a channel's distribution is computed from has, beside ``h``, the channels before it.
 
 Shapes: ``B = batch, H W C = height, width, channels of an image, D = hidden channels, L = levels, M = width of the head``.
@@ -32,6 +32,7 @@ from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 
 __all__ = ["PixelCNN", "PixelCNNConfig"]
+
 
 @config
 class PixelCNNConfig(ImageConfig):

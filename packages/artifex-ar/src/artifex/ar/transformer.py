@@ -9,8 +9,8 @@ Multitask Learners" (GPT-2); Touvron et al. 2023, "LLaMA" (arXiv:2302.13971).
 Sequences of different length are padded, with a ``mask``, or packed, with the ``segment`` that each token is of: attention,
 positions and the start begin anew in each.
 
-Shapes: ``B = batch, L = length, V = vocabulary, E = embedding, G = heads with keys of their own, D = size of a head, P = prompt,
-S = inputs of a prompt, T = new tokens``.
+Shapes: ``B = batch, L = length, V = vocabulary, E = embedding, G = heads with keys of their own, D = size of a head, P =
+prompt, S = inputs of a prompt, T = new tokens``.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class TransformerARConfig(Config):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability with which an element of what a layer adds is dropped in training."""
     start_token: Annotated[int, Field(ge=0)] | None = None
-    """The token before the first, as GPT-2's end of text; a prompt then begins with it or with another, as it stands. By default
-    a learned vector stands before the first token, of a prompt too."""
+    """The token before the first, as GPT-2's end of text; a prompt then begins with it or with another, as it stands. By
+    default a learned vector stands before the first token, of a prompt too."""
     num_classes: PositiveInt | None = None
     """Sequences are of one of so many classes, which the model is given; none by default."""
     remat: bool = False

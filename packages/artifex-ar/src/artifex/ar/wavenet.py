@@ -5,7 +5,7 @@ van den Oord et al. 2016, "WaveNet: A Generative Model for Raw Audio" (arXiv:160
     p(x | c) = prod_t p(x_t | x_{<t}, c)
     z = tanh(W_f * h + V_f c) sigmoid(W_g * h + V_g c)                     equations 2 and 3, W at dilations 1, 2, 4, ...
     h <- h + W_r z,   skip <- skip + W_s z                                 figure 4
-    f(x) = sign(x) log(1 + mu |x|) / log(1 + mu),   mu = levels - 1        section 2.2: what is modelled, on evenly spaced levels
+    f(x) = sign(x) log(1 + mu |x|) / log(1 + mu),   mu = levels - 1        section 2.2: what is modelled, evenly spaced
 
 While a signal is drawn, each layer needs of its own input what it was one and more dilations ago, and keeps it in a ring (Le
 Paine et al. 2016, "Fast Wavenet Generation Algorithm", arXiv:1611.09482): a sample costs the same however far back is seen.
@@ -81,8 +81,8 @@ class WaveNetConfig(Config):
     skip_channels: PositiveInt = 64
     """Features that all layers add up for the output."""
     output: Literal["mu_law", "logistics"] = "mu_law"
-    """``mu_law``: a probability for each level, the levels evenly spaced in the logarithm of loudness. ``logistics``: a mixture of
-    logistics on levels that are evenly spaced."""
+    """``mu_law``: a probability for each level, the levels evenly spaced in the logarithm of loudness. ``logistics``: a
+    mixture of logistics on levels that are evenly spaced."""
     levels: Annotated[int, Field(ge=2)] | None = None
     """How many values a sample has; 256 by default, 65536 for ``logistics``."""
     num_mixtures: PositiveInt | None = None
@@ -272,12 +272,11 @@ class WaveNet(nnx.Module):
             raise InvalidInputError(f"temperature is {temperature}; it has to be above 0")
         if prefix is not None and (prefix.ndim != 2 or prefix.shape[0] != n_samples or prefix.shape[1] > length):
             raise InvalidInputError(f"prefix has shape {prefix.shape}, expected ({n_samples}, at most {length})")
-        features = condition if self.config.condition_dim is not None else None
-        classes = classes_in_turn(self.config.num_classes, label if features is not None else condition, n_samples)
-        if features is None and classes is not None and self.config.condition_dim is None:
-            conditions = (classes, None)
+        if self.config.condition_dim is None:
+            conditions = classes_in_turn(self.config.num_classes, label if condition is None else condition, n_samples), None
         else:
-            conditions = self._conditions(condition, classes if features is not None else label, n_samples, length)
+            classes = classes_in_turn(self.config.num_classes, label, n_samples)
+            conditions = self._conditions(condition, classes, n_samples, length)
         return self._generate(n_samples, length, conditions, prefix, temperature, rngs=rngs)
 
     @compiled_method(static=("n_samples", "length"))

@@ -1,8 +1,8 @@
 """Text as bytes, cut into windows.
 
-Any file; or, without one, the reference of the Python language as it ships with Python itself, for ``help("for")`` and its like:
-about 600 kB of English prose with tables and examples (``pydoc_data.topics``). It differs a little from one version of Python to
-the next.
+Any file; or, without one, the reference of the Python language as it ships with Python itself, for ``help("for")`` and its
+like: about 700 kB of English prose with tables and examples (``pydoc_data.topics``). It differs a little from one version of
+Python to the next.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ class CharactersConfig(Config):
 
 
 class Characters:
-    """``x``: int32 ``(N, length)``, bytes from 0 to 255; nine tenths of the text to train on, a twentieth each to evaluate and
-    to test on.
+    """``x``: int32 ``(N, length)``, bytes from 0 to 255.
+
+    Nine tenths of the text are to train on, a twentieth each to evaluate and to test on.
 
     Example:
         >>> made = Characters(CharactersConfig(length=32))
@@ -80,7 +81,8 @@ class Characters:
         part, length = text[start:end], self.config.length
         if len(part) < length:
             raise DataError(
-                f"the text has {len(text)} bytes, of which {len(part)} are the split {split!r}: too few for a window of {length}"
+                f"the text has {len(text)} bytes, of which {len(part)} are the split {split!r}: too few for a window of "
+                f"{length}"
             )
         windows = np.lib.stride_tricks.sliding_window_view(part, length)
         return {"x": windows[:: self.config.stride if split == "train" else length].astype(np.int32)}

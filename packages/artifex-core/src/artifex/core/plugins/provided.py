@@ -6,9 +6,29 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     "artifex-ar": {
         "model": (
             "pixel_cnn",
+            "pixel_cnn_pp",
             "transformer_ar",
+            "wavenet",
         ),
-        "preset": ("pixel-cnn-digits",),
+        "loss": (
+            "cross_entropy",
+            "mixture_of_logistics_log_prob",
+        ),
+        "metric": (
+            "bits_per_byte",
+            "bits_per_element",
+            "perplexity",
+        ),
+        "dataset": (
+            "characters",
+            "tones",
+        ),
+        "preset": (
+            "pixel-cnn-digits",
+            "pixel-cnn-pp-digits",
+            "transformer-characters",
+            "wavenet-tones",
+        ),
     },
     "artifex-core": {
         "dataset": ("density",),
@@ -149,6 +169,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "BetaTCVAEConfig": ("artifex.vae.beta_tc", "artifex-vae"),
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
     "CapacityConfig": ("artifex.vae.beta", "artifex-vae"),
+    "CharactersConfig": ("artifex.ar.datasets.characters", "artifex-ar"),
     "CheckpointConfig": ("artifex.training.callbacks.checkpoint", "artifex-training"),
     "CodesConfig": ("artifex.vae.codes", "artifex-vae"),
     "ConditionEmbeddingConfig": ("artifex.flow.conditional", "artifex-flow"),
@@ -200,6 +221,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "OptimizerConfig": ("artifex.training.optimizers", "artifex-training"),
     "ParameterGroup": ("artifex.training.parameter_groups", "artifex-training"),
     "PixelCNNConfig": ("artifex.ar.pixel_cnn", "artifex-ar"),
+    "PixelCNNPPConfig": ("artifex.ar.pixel_cnn_pp", "artifex-ar"),
     "ProgressConfig": ("artifex.training.callbacks.progress", "artifex-training"),
     "RealNVPConfig": ("artifex.flow.real_nvp", "artifex-flow"),
     "RunConfig": ("artifex.training.run_config", "artifex-training"),
@@ -209,6 +231,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "SklearnTableConfig": ("artifex.flow.tables", "artifex-flow"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),
+    "TonesConfig": ("artifex.ar.datasets.tones", "artifex-ar"),
     "TrainerConfig": ("artifex.training.trainer_config", "artifex-training"),
     "TransformerARConfig": ("artifex.ar.transformer", "artifex-ar"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
@@ -217,5 +240,6 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "VQVAEConfig": ("artifex.vae.vqvae", "artifex-vae"),
     "VariationalDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "WandbConfig": ("artifex.training.callbacks.wandb", "artifex-training"),
+    "WaveNetConfig": ("artifex.ar.wavenet", "artifex-ar"),
 }
 """Module and distribution of each config class."""
