@@ -2,8 +2,8 @@
 
     python docs/pictures/autoregressive.py [--seed 0] [--epochs 25] [--runs FOLDER FOLDER] [--output docs/pictures]
 
-The models and their training are the presets `pixel-cnn-digits` and `pixel-cnn-pp-digits`; with `--runs`, those that were trained
-already.
+The models and their training are the presets `pixel-cnn-digits` and `pixel-cnn-pp-digits`; with `--runs`, those that were
+trained already.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def main(seed: int, epochs: int, output: Path, runs: Sequence[Path] = ()) -> Non
     data = [stored["x"][stored["label"] == c][:ROWS] for c in range(10)]
     parts = [np.stack(data, axis=1).reshape(-1, 8, 8, 1)]
     classes = np.tile(np.arange(10), ROWS)
-    for model in [load_run(run)[1] for run in runs] or [trained(preset, seed, epochs) for preset in PRESETS]:
-        parts.append(np.asarray(model.generate(len(classes), condition=classes, rngs=nnx.Rngs(seed))))
+    models = [load_run(run)[1] for run in runs] or [trained(preset, seed, epochs) for preset in PRESETS]
+    parts += [np.asarray(model.generate(len(classes), condition=classes, rngs=nnx.Rngs(seed))) for model in models]
     grids = [image_grid(part, columns=10, zoom=4) for part in parts]
     gap = np.full((len(grids[0]), 24, 1), 255, np.uint8)
     pieces = [piece for grid in grids for piece in (grid, gap)][:-1]

@@ -57,7 +57,7 @@ def test_tones_have_the_pitch_of_their_class():
 
 
 def test_tones_that_cannot_be_held_are_refused():
-    with pytest.raises(ValueError, match="the highest overtone has 4839 hertz, which 8000 samples a second cannot hold"):
+    with pytest.raises(ValueError, match="the highest overtone has 4842 hertz, which 8000 samples a second cannot hold"):
         TonesConfig(overtones=11)
     with pytest.raises(InvalidInputError, match="tones have no split 'valid'"):
         Tones(TonesConfig()).arrays("valid")
