@@ -13,6 +13,8 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from rounds import Run
 
+from artifex.core.objectives import value_of
+
 
 def bare_loop(model: nnx.Module, x: np.ndarray, optimizer: optax.GradientTransformation) -> Run:
     """``run(steps)`` on one batch ``x`` that stays on the devices, split over as many as there are."""
@@ -26,7 +28,7 @@ def bare_loop(model: nnx.Module, x: np.ndarray, optimizer: optax.GradientTransfo
 
     def loss_of(params: object, rest: object, batch: dict[str, jax.Array]) -> tuple[jax.Array, object]:
         merged = nnx.merge(graphdef, params, rest)
-        loss = merged.loss_fn(batch, merged(batch["x"]))["loss"]
+        loss = value_of(merged.loss_fn(batch, merged(batch["x"]))["loss"])
         return loss, nnx.as_pure(nnx.state(merged, nnx.Not(nnx.Param)))
 
     def step(moments: object, params: object, rest: object, batch: dict[str, jax.Array]) -> tuple[tuple, jax.Array]:

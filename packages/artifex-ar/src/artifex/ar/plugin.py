@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ModelEntry, hookimpl
+from artifex.core.plugins import DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -10,4 +10,111 @@ ARTIFEX_API = (1, 1)
 @hookimpl
 def artifex_models() -> list[ModelEntry]:
     """The models."""
-    return []
+    return [
+        ModelEntry(
+            name="transformer_ar",
+            model="artifex.ar.transformer:TransformerAR",
+            config="artifex.ar.transformer:TransformerARConfig",
+            family="ar",
+            capabilities=("log_prob",),
+            paper="Vaswani et al. 2017, arXiv:1706.03762",
+            summary="Transformer of tokens; GPT-2 and Llama are configs of it.",
+        ),
+        ModelEntry(
+            name="pixel_cnn",
+            model="artifex.ar.pixel_cnn:PixelCNN",
+            config="artifex.ar.pixel_cnn:PixelCNNConfig",
+            family="ar",
+            capabilities=("log_prob",),
+            paper="van den Oord et al. 2016, arXiv:1606.05328",
+            summary="Gated masked convolutions on images, pixel after pixel and channel after channel.",
+        ),
+        ModelEntry(
+            name="pixel_cnn_pp",
+            model="artifex.ar.pixel_cnn_pp:PixelCNNPP",
+            config="artifex.ar.pixel_cnn_pp:PixelCNNPPConfig",
+            family="ar",
+            capabilities=("log_prob",),
+            paper="Salimans et al. 2017, arXiv:1701.05517",
+            summary="Masked residual networks on images, with a discretised mixture of logistics for each pixel.",
+        ),
+        ModelEntry(
+            name="wavenet",
+            model="artifex.ar.wavenet:WaveNet",
+            config="artifex.ar.wavenet:WaveNetConfig",
+            family="ar",
+            capabilities=("log_prob",),
+            paper="van den Oord et al. 2016, arXiv:1609.03499",
+            summary="Gated dilated causal convolutions on signals.",
+        ),
+    ]
+
+
+@hookimpl
+def artifex_losses() -> list[LossEntry]:
+    """The losses."""
+    losses = {
+        "artifex.ar.losses:cross_entropy": ("", "Minus the log probability of tokens, padding left out."),
+        "artifex.ar.likelihoods:mixture_of_logistics_log_prob": (
+            "Salimans et al. 2017, arXiv:1701.05517",
+            "Log probability of levels under a mixture of logistics.",
+        ),
+    }
+    return [
+        LossEntry(name=loss.partition(":")[2], loss=loss, family="ar", paper=paper, summary=summary)
+        for loss, (paper, summary) in losses.items()
+    ]
+
+
+@hookimpl
+def artifex_metrics() -> list[MetricEntry]:
+    """The metrics."""
+    metrics = {
+        "perplexity": "Among how many equally likely values a model is as unsure.",
+        "bits_per_element": "Bits that coding a token, a dimension or a sample costs.",
+        "bits_per_byte": "Bits that coding a byte of a text costs.",
+    }
+    return [
+        MetricEntry(
+            name=name,
+            metric=f"artifex.ar.metrics:{name}",
+            needs=("log_prob", "references"),
+            higher_is_better=False,
+            summary=summary,
+        )
+        for name, summary in metrics.items()
+    ]
+
+
+@hookimpl
+def artifex_datasets() -> list[DatasetEntry]:
+    """The data sets."""
+    home = "artifex.ar.datasets"
+    return [
+        DatasetEntry(
+            name="characters",
+            dataset=f"{home}.characters:Characters",
+            config=f"{home}.characters:CharactersConfig",
+            summary="Bytes of a text, by default the reference of the Python language.",
+        ),
+        DatasetEntry(
+            name="tones",
+            dataset=f"{home}.tones:Tones",
+            config=f"{home}.tones:TonesConfig",
+            summary="Synthesised tones of several pitches.",
+        ),
+    ]
+
+
+@hookimpl
+def artifex_presets() -> list[PresetEntry]:
+    """The presets."""
+    summaries = {
+        "transformer-characters": "A transformer of the bytes of the reference of the Python language.",
+        "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
+        "pixel-cnn-pp-digits": "A PixelCNN++ of the digits given their class.",
+        "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",
+    }
+    return [
+        PresetEntry(name=name, file=f"artifex.ar:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()
+    ]

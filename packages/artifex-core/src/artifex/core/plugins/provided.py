@@ -3,6 +3,33 @@
 from __future__ import annotations
 
 PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
+    "artifex-ar": {
+        "model": (
+            "pixel_cnn",
+            "pixel_cnn_pp",
+            "transformer_ar",
+            "wavenet",
+        ),
+        "loss": (
+            "cross_entropy",
+            "mixture_of_logistics_log_prob",
+        ),
+        "metric": (
+            "bits_per_byte",
+            "bits_per_element",
+            "perplexity",
+        ),
+        "dataset": (
+            "characters",
+            "tones",
+        ),
+        "preset": (
+            "pixel-cnn-digits",
+            "pixel-cnn-pp-digits",
+            "transformer-characters",
+            "wavenet-tones",
+        ),
+    },
     "artifex-core": {
         "dataset": ("density",),
     },
@@ -225,6 +252,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "BetaTCVAEConfig": ("artifex.vae.beta_tc", "artifex-vae"),
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
     "CapacityConfig": ("artifex.vae.beta", "artifex-vae"),
+    "CharactersConfig": ("artifex.ar.datasets.characters", "artifex-ar"),
     "CheckpointConfig": ("artifex.training.callbacks.checkpoint", "artifex-training"),
     "CodesConfig": ("artifex.vae.codes", "artifex-vae"),
     "CollapseConfig": ("artifex.training.callbacks.collapse", "artifex-training"),
@@ -273,6 +301,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "IWAEConfig": ("artifex.vae.iwae", "artifex-vae"),
     "IdxConfig": ("artifex.modalities.image.datasets.idx", "artifex-modalities-image"),
     "ImageAugmentConfig": ("artifex.modalities.image.config", "artifex-modalities-image"),
+    "ImageConfig": ("artifex.ar.images", "artifex-ar"),
     "ImageFlowConfig": ("artifex.flow.image_flow", "artifex-flow"),
     "ImageFolderConfig": ("artifex.modalities.image.datasets.image_folder", "artifex-modalities-image"),
     "ImageModalityConfig": ("artifex.modalities.image.config", "artifex-modalities-image"),
@@ -302,6 +331,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "ProductOfEnergiesConfig": ("artifex.ebm.energies", "artifex-ebm"),
     "PatchDiscriminatorConfig": ("artifex.gan.translators", "artifex-gan"),
     "PatchGANConfig": ("artifex.gan.patch_gan", "artifex-gan"),
+    "PixelCNNConfig": ("artifex.ar.pixel_cnn", "artifex-ar"),
+    "PixelCNNPPConfig": ("artifex.ar.pixel_cnn_pp", "artifex-ar"),
     "ProgressConfig": ("artifex.training.callbacks.progress", "artifex-training"),
     "QuadraticEnergyConfig": ("artifex.ebm.energies", "artifex-ebm"),
     "RBMConfig": ("artifex.ebm.rbm", "artifex-ebm"),
@@ -318,7 +349,9 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "SlicedScoreMatchingConfig": ("artifex.ebm.objectives", "artifex-ebm"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),
+    "TonesConfig": ("artifex.ar.datasets.tones", "artifex-ar"),
     "TrainerConfig": ("artifex.training.trainer_config", "artifex-training"),
+    "TransformerARConfig": ("artifex.ar.transformer", "artifex-ar"),
     "UniformConfig": ("artifex.flow.distributions", "artifex-flow"),
     "UniformDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "UniformReferenceConfig": ("artifex.ebm.references", "artifex-ebm"),
@@ -327,5 +360,6 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "VariationalDequantizationConfig": ("artifex.flow.dequantization", "artifex-flow"),
     "WGANConfig": ("artifex.gan.wgan", "artifex-gan"),
     "WandbConfig": ("artifex.training.callbacks.wandb", "artifex-training"),
+    "WaveNetConfig": ("artifex.ar.wavenet", "artifex-ar"),
 }
 """Module and distribution of each config class."""

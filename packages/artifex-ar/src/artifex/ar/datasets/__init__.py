@@ -1,0 +1,1 @@
+"""Data to try sequence models on, from nothing but what is installed."""
