@@ -397,6 +397,5 @@ class DensityDiffusion(Diffusion):
             lambda x, t: self._denoised(x, t, given),
             x,
             log_levels(self.process, steps),
-            start_scale=self.process.start_scale,
             key=key,
         )

@@ -5,7 +5,8 @@ appendix D.2, in the coordinates ``u = x / alpha`` and ``l = log(sigma / alpha)`
 
     du/dl = u - D(alpha u),   log p(u_clean) = log p(u_noisy) + int (d - alpha tr dD/dx) dl          d: number of elements
 
-with ``p(u_noisy)`` the normal distribution that sampling begins with. The trace is exact, at the cost of as many derivatives as
+with ``p(u_noisy) = N(0, (1 + r^2) I)``, ``r`` the largest ``sigma / alpha``: right for data of mean zero and variance one, and
+for any others as far as they are small beside ``r``. The trace is exact, at the cost of as many derivatives as
 there are elements, or Hutchinson's estimate ``v^T (dD/dx) v`` with one random sign ``v`` an element, the same at every level:
 right on average over ``v``.
 
@@ -30,7 +31,7 @@ AT_ONCE = 64
 
 
 def probability_flow_log_prob(
-    denoise: Denoiser, x: Float[Array, "B ..."], levels: Levels, *, start_scale: float, key: Array | None = None
+    denoise: Denoiser, x: Float[Array, "B ..."], levels: Levels, *, key: Array | None = None
 ) -> Float[Array, "B"]:
     """``log p(x)``, nats, of what the probability flow makes of noise.
 
@@ -38,7 +39,6 @@ def probability_flow_log_prob(
         denoise: the denoiser; what it does with one example must not depend on the others.
         x: data ``(B, ...)``, clean.
         levels: ``2 N + 1`` of them in equal steps of ``log(sigma / alpha)``, from noisy to clean.
-        start_scale: standard deviation of the noise at the first level.
         key: of the signs of an estimated trace; the exact trace without.
 
     Returns:
@@ -61,7 +61,7 @@ def probability_flow_log_prob(
         return u - denoised, size - trace
 
     u, gained = runge_kutta(velocity, (x, jnp.zeros(x.shape[0], x.dtype)), upwards)
-    scale = float(start_scale / levels.alpha[0])
+    scale = math.sqrt(1 + float(levels.ratio[0]) ** 2)
     log_normal = -0.5 * _sum(jnp.square(u / scale)) - size * (math.log(scale) + 0.5 * math.log(2 * math.pi))
     return log_normal + gained
 

@@ -13,7 +13,49 @@ DENSITY = ("log_prob", "score")
 def artifex_models() -> list[ModelEntry]:
     """The models."""
     models = {
+        "ddim": (
+            "ddim:DDIM",
+            ("interpolate", *DENSITY),
+            "Song et al. 2020, arXiv:2010.02502",
+            "A DDPM drawn in few steps without fresh noise.",
+        ),
         "ddpm": ("ddpm:DDPM", DENSITY, "Ho et al. 2020, arXiv:2006.11239", "Noise predicted; ancestral sampling."),
+        "dit": (
+            "dit_model:DiT",
+            DENSITY,
+            "Peebles & Xie 2022, arXiv:2212.09748",
+            "The diffusion transformer: adaptive layer norm from zero, on patches.",
+        ),
+        "edm": (
+            "edm:EDM",
+            DENSITY,
+            "Karras et al. 2022, arXiv:2206.00364",
+            "Preconditioned at every noise level; Heun's method.",
+        ),
+        "guided_diffusion": (
+            "guided:GuidedDiffusion",
+            DENSITY,
+            "Ho & Salimans 2022, arXiv:2207.12598",
+            "Conditional, conditions dropped in training; guidance by itself or by a classifier.",
+        ),
+        "latent_diffusion": (
+            "latent:LatentDiffusion",
+            (),
+            "Rombach et al. 2022, arXiv:2112.10752",
+            "Of the latents of any frozen model that encodes and decodes.",
+        ),
+        "rectified_flow": (
+            "rectified_flow:RectifiedFlow",
+            DENSITY,
+            "Liu et al. 2022, arXiv:2209.03003",
+            "Straight paths between data and noise; the velocity predicted.",
+        ),
+        "score_sde": (
+            "score_sde:ScoreSDE",
+            DENSITY,
+            "Song et al. 2020, arXiv:2011.13456",
+            "Scores in continuous time; stochastic and probability-flow sampling, exact likelihood.",
+        ),
     }
     return [
         ModelEntry(
@@ -87,6 +129,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "ddpm-digits": "A DDPM on scikit-learn's handwritten digits.",
+        "guided-fashion-mnist": "Class-conditional diffusion with guidance on Fashion-MNIST.",
     }
     return [
         PresetEntry(name=name, file=f"artifex.diffusion:presets/{name}.yaml", summary=summary)

@@ -49,8 +49,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Spacing = Literal["uniform", "leading", "linspace", "karras", "log_ratio"]
 """How a sampler's levels lie. ``uniform``: equal steps of ``t`` that begin at its end ("trailing"); ``leading``: that end at
 its beginning; ``linspace``: that hold both; ``karras``: of ``(sigma / alpha)^(1 / rho)``; ``log_ratio``: of its logarithm."""
-LARGEST_RATIO = 1e3
-"""``sigma / alpha`` at which likelihoods and spacings by ratio begin where a process goes on to pure noise."""
+LARGEST_RATIO, LEAST_RATIO = 1e4, 1e-3
+"""``sigma / alpha`` between which likelihoods and spacings by ratio lie where a process has no ends of its own."""
 
 LEAST_TIME = 1e-5
 """Of training on a straight path, at whose very beginning there is nothing to denoise."""
@@ -313,13 +313,13 @@ class StraightPath:
     def levels(self, steps: int, spacing: Spacing | None) -> Levels:
         _check_steps(steps)
         if spacing in ("karras", "log_ratio"):
-            return by_ratio(self, LARGEST_RATIO, 1 / LARGEST_RATIO, steps, spacing, rho=7.0)
-        t = _equal_steps(0.0 if spacing in (None, "uniform") else 1 / LARGEST_RATIO, 1.0, steps, spacing or "uniform")
+            return by_ratio(self, LARGEST_RATIO, LEAST_RATIO, steps, spacing, rho=7.0)
+        t = _equal_steps(0.0 if spacing in (None, "uniform") else LEAST_RATIO, 1.0, steps, spacing or "uniform")
         t = self.config.shift * t / (1 + (self.config.shift - 1) * t)
         return Levels(t, 1 - t, t)
 
     def at_ratio(self, ratio: np.ndarray) -> Levels:
-        ratio = np.clip(ratio, 1 / LARGEST_RATIO, LARGEST_RATIO)
+        ratio = np.clip(ratio, LEAST_RATIO, LARGEST_RATIO)
         return Levels(ratio / (1 + ratio), 1 / (1 + ratio), ratio / (1 + ratio))
 
 

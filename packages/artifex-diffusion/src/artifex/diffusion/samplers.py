@@ -12,8 +12,8 @@ NumPy arrays, so that every coefficient below is computed in float64 before anyt
     probability_flow   Runge-Kutta of order four in log r, likelihood included    Song et al. 2020, arXiv:2011.13456, appendix D
 
 From one level to the next each of them makes ``x_s = a x_t + b D + c z`` of a denoised ``D`` (one, or a mixture of two) and
-noise ``z``. Where no signal is left at the first level (``alpha = 0``) the ratio ``r`` is infinite; there ``heun`` averages the
-slopes along the path itself, ``D`` over ``alpha`` and ``e`` over ``sigma``: for rectified flow that is Heun's method in ``t``.
+noise ``z``. Where next to no signal is left (``alpha < 1e-3``) the ratio ``r`` is huge or infinite; there ``heun`` averages the
+slopes along the path itself, ``D`` over ``alpha`` and ``e`` over ``sigma``.
 
 Shapes: ``B = batch, ... = one example, N = steps``.
 """
@@ -35,6 +35,8 @@ __all__ = ["Denoiser", "ddim", "ddpm", "dpm_solver_pp_2m", "edm_stochastic", "eu
 
 Denoiser = Callable[[Array, Array], Array]
 """``denoise(x, t)`` of ``(B, ...)`` and a scalar: the mean of ``x_0``."""
+LEAST_ALPHA = 1e-3
+"""Signal below which steps in ``sigma / alpha`` would be too long."""
 Noisy = Float[Array, "B ..."]
 
 
@@ -162,11 +164,11 @@ def _second_order(
     """Heun's method from ``starts`` (after ``before``) to the levels behind: steps that predict and that correct take turns."""
     n = len(levels.t) - 1
     start, end = Levels(*(column[:n] for column in starts)), Levels(*(column[1:] for column in levels))
-    if np.all(start.alpha > 0):  # the slope is e, over sigma / alpha
-        grow = end.alpha / start.alpha
-        a, b, c = grow, np.zeros(n), end.sigma - start.sigma * grow
-    else:  # along the path: D over alpha, e over sigma
-        a, b, c = np.ones(n), end.alpha - start.alpha, end.sigma - start.sigma
+    signal = start.alpha > LEAST_ALPHA
+    grow = end.alpha / np.where(signal, start.alpha, 1)
+    # the slope is e, over sigma / alpha; or D over alpha and e over sigma, along the path
+    a, b = np.where(signal, grow, 1), np.where(signal, 0, end.alpha - start.alpha)
+    c = end.sigma - start.sigma * np.where(signal, grow, 1)
     zeros, ones = np.zeros(n), np.ones(n)
     predicting = (*start, keep * ones, added * ones, zeros, end.alpha, end.sigma, zeros)
     correcting = (*end, ones, zeros, a, b / 2, c / 2, ones)

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
+    from artifex.diffusion.ddim import (
+        DDIMConfig as DDIMConfig,
+        DDIMModel as DDIMModel,
+    )
     from artifex.diffusion.ddpm import (
         DDPMConfig as DDPMConfig,
         DDPMModel as DDPMModel,
@@ -16,6 +20,22 @@ if TYPE_CHECKING:
     from artifex.diffusion.dit import (
         DiT as DiT,
         DiTBackboneConfig as DiTBackboneConfig,
+    )
+    from artifex.diffusion.dit_model import (
+        DiTConfig as DiTConfig,
+        DiTModel as DiTModel,
+    )
+    from artifex.diffusion.edm import (
+        EDMConfig as EDMConfig,
+        EDMModel as EDMModel,
+    )
+    from artifex.diffusion.guided import (
+        GuidedDiffusionConfig as GuidedDiffusionConfig,
+        GuidedDiffusionModel as GuidedDiffusionModel,
+    )
+    from artifex.diffusion.latent import (
+        LatentDiffusionConfig as LatentDiffusionConfig,
+        LatentDiffusionModel as LatentDiffusionModel,
     )
     from artifex.diffusion.likelihood import probability_flow_log_prob as probability_flow_log_prob
     from artifex.diffusion.mlp import (
@@ -42,6 +62,10 @@ if TYPE_CHECKING:
         VarianceExplodingConfig as VarianceExplodingConfig,
         VariancePreserving as VariancePreserving,
     )
+    from artifex.diffusion.rectified_flow import (
+        RectifiedFlowConfig as RectifiedFlowConfig,
+        RectifiedFlowModel as RectifiedFlowModel,
+    )
     from artifex.diffusion.sampling import (
         DDIMSamplerConfig as DDIMSamplerConfig,
         DDPMSamplerConfig as DDPMSamplerConfig,
@@ -57,6 +81,10 @@ if TYPE_CHECKING:
         ProcessConfig as ProcessConfig,
         noise_table as noise_table,
     )
+    from artifex.diffusion.score_sde import (
+        ScoreSDEConfig as ScoreSDEConfig,
+        ScoreSDEModel as ScoreSDEModel,
+    )
     from artifex.diffusion.unet import (
         UNet as UNet,
         UNetBackboneConfig as UNetBackboneConfig,
@@ -71,6 +99,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     {
         "Backbone": "artifex.diffusion.networks",
         "BackboneConfig": "artifex.diffusion.networks",
+        "DDIMConfig": "artifex.diffusion.ddim",
+        "DDIMModel": "artifex.diffusion.ddim",
         "DDIMSamplerConfig": "artifex.diffusion.sampling",
         "DDPMConfig": "artifex.diffusion.ddpm",
         "DDPMModel": "artifex.diffusion.ddpm",
@@ -78,12 +108,20 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "DPMSolverSamplerConfig": "artifex.diffusion.sampling",
         "DiT": "artifex.diffusion.dit",
         "DiTBackboneConfig": "artifex.diffusion.dit",
+        "DiTConfig": "artifex.diffusion.dit_model",
+        "DiTModel": "artifex.diffusion.dit_model",
         "Diffusion": "artifex.diffusion.diffusion",
         "DiffusionConfig": "artifex.diffusion.diffusion",
+        "EDMConfig": "artifex.diffusion.edm",
+        "EDMModel": "artifex.diffusion.edm",
         "EDMSamplerConfig": "artifex.diffusion.sampling",
         "EpsilonConfig": "artifex.diffusion.parameterizations",
         "EulerSamplerConfig": "artifex.diffusion.sampling",
+        "GuidedDiffusionConfig": "artifex.diffusion.guided",
+        "GuidedDiffusionModel": "artifex.diffusion.guided",
         "HeunSamplerConfig": "artifex.diffusion.sampling",
+        "LatentDiffusionConfig": "artifex.diffusion.latent",
+        "LatentDiffusionModel": "artifex.diffusion.latent",
         "Levels": "artifex.diffusion.processes",
         "MLPBackbone": "artifex.diffusion.mlp",
         "MLPBackboneConfig": "artifex.diffusion.mlp",
@@ -92,7 +130,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "PreconditioningConfig": "artifex.diffusion.parameterizations",
         "ProbabilityFlowSamplerConfig": "artifex.diffusion.sampling",
         "ProcessConfig": "artifex.diffusion.schedules",
+        "RectifiedFlowConfig": "artifex.diffusion.rectified_flow",
+        "RectifiedFlowModel": "artifex.diffusion.rectified_flow",
         "SamplerConfig": "artifex.diffusion.sampling",
+        "ScoreSDEConfig": "artifex.diffusion.score_sde",
+        "ScoreSDEModel": "artifex.diffusion.score_sde",
         "StraightPath": "artifex.diffusion.processes",
         "StraightPathConfig": "artifex.diffusion.processes",
         "UNet": "artifex.diffusion.unet",
