@@ -64,7 +64,9 @@ class UNetBackboneConfig(BackboneConfig):
     middle_attention: bool = True
     """Whether they do so at the bottom too."""
     head_dim: PositiveInt | None = None
-    """Width of an attention head; None for one head."""
+    """Width of an attention head, however many that makes; None for `heads` of them."""
+    heads: PositiveInt | None = None
+    """Attention heads at every size, however wide; None for one, or as `head_dim` says."""
     norm_groups: PositiveInt | None = None
     """Groups of every group norm, a divisor of all widths; None for 32, or as many as leave four channels in a group."""
     norm_epsilon: Annotated[float, Field(gt=0)] = 1e-5
@@ -77,11 +79,11 @@ class UNetBackboneConfig(BackboneConfig):
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the network is built
         object.__setattr__(self, "hidden_dims", _agreed(self.hidden_dims, self.channel_mult))
-        odd = [width for width in self.hidden_dims if width % (self.norm_groups or 1)]
-        if odd:
-            raise ValueError(f"norm_groups is {self.norm_groups}, which does not divide {odd} of hidden_dims")
-        if self.head_dim is not None and (odd := [width for width in self.hidden_dims if width % self.head_dim]):
-            raise ValueError(f"head_dim is {self.head_dim}, which does not divide {odd} of hidden_dims")
+        if self.head_dim is not None and self.heads is not None:
+            raise ValueError(f"head_dim={self.head_dim} and heads={self.heads} say the same twice; leave one of them out")
+        for name, divisor in (("norm_groups", self.norm_groups), ("head_dim", self.head_dim), ("heads", self.heads)):
+            if odd := [width for width in self.hidden_dims if width % (divisor or 1)]:
+                raise ValueError(f"{name} is {divisor}, which does not divide {odd} of hidden_dims")
         if self.num_classes is not None and self.cross_attention_dim is not None:
             raise ValueError(
                 f"num_classes={self.num_classes} and cross_attention_dim={self.cross_attention_dim}: examples have one "
@@ -382,7 +384,7 @@ def attention_block(config: UNetBackboneConfig, width: int, **kinds: Any) -> Any
 
 
 def _heads(config: UNetBackboneConfig, width: int) -> int:
-    return 1 if config.head_dim is None else width // config.head_dim
+    return config.heads or 1 if config.head_dim is None else width // config.head_dim
 
 
 class AttentionBlock(nnx.Module):
