@@ -2,7 +2,7 @@
 
     python packages/artifex-diffusion/tests/frozen_diffusers.py
 
-writes `frozen_diffusers.npz` beside itself, from which the everyday tests read; the tests marked `reference` call these functions.
+writes `frozen_diffusers.npz` beside itself, for the everyday tests; the tests marked `reference` call these functions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def predicted(x: torch.Tensor) -> torch.Tensor:
 
 def trajectories() -> dict[str, np.ndarray]:
     """The sample before and after every step, in their own units (``sigma`` schedulers keep ``x / alpha``)."""
-    common: dict[str, Any] = {"num_train_timesteps": TOTAL, "timestep_spacing": "trailing", "beta_start": 1e-4, "beta_end": 0.02}
+    betas = {"beta_start": 1e-4, "beta_end": 0.02}  # their samplers' defaults differ
+    common: dict[str, Any] = {"num_train_timesteps": TOTAL, "timestep_spacing": "trailing", **betas}
     kinds = {
         "ddpm": (diffusers.DDPMScheduler, {"clip_sample": False}),
         "ddim": (diffusers.DDIMScheduler, {"clip_sample": False}),

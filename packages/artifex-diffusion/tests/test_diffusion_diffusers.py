@@ -1,7 +1,7 @@
 """diffusers: its schedules, its samplers' steps and its networks' numbers are ours.
 
-Schedules are theirs in float32, with a thousand roundings; samplers are compared step by step, from their own sample before each
-step, so that no difference hides behind a later one. Networks are some ten layers of float32: 1e-4 of outputs of order one.
+Schedules are theirs in float32, with a thousand roundings; samplers are compared step by step, from their own sample before
+each step, so that no difference hides behind a later one. Networks are some ten layers of float32: 1e-4 of outputs near one.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def loaded(frozen: Arrays, kind: str, weights: Arrays | None = None, **changed):
 def test_weights_of_diffusers_give_its_numbers(frozen: Arrays, kind: str):
     network = loaded(frozen, kind)
     given = None if f"{kind}/given" not in frozen else jnp.asarray(frozen[f"{kind}/given"])
-    out = jax.jit(lambda x, t: network(x, t, given))(jnp.asarray(frozen[f"{kind}/x"]), jnp.asarray(frozen[f"{kind}/t"], jnp.float32))
+    x, t = jnp.asarray(frozen[f"{kind}/x"]), jnp.asarray(frozen[f"{kind}/t"], jnp.float32)
+    out = jax.jit(lambda x, t: network(x, t, given))(x, t)
     assert np.abs(frozen[f"{kind}/out"]).max() > 0.1
     assert_allclose(out, frozen[f"{kind}/out"], atol=1e-4)
 

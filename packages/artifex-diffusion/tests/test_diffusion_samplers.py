@@ -30,7 +30,7 @@ from artifex.diffusion.sampling import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
-from exact_denoisers import eight_modes, gaussian  # noqa: E402
+from exact_denoisers import eight_modes, gaussian
 
 PROCESSES = {
     "vp": create_process(NoiseScheduleConfig(continuous_times=True)),
@@ -173,9 +173,7 @@ def test_the_likelihood_of_a_gaussian_is_exact(process: str):
         path = create_process(VarianceExplodingConfig(sigma_min=0.003, sigma_max=80.0))
     x = np.random.default_rng(1).multivariate_normal(target.means[0], target.covariance, size=64)
     levels = log_levels(path, 100)
-    found = jax.jit(
-        lambda x: probability_flow_log_prob(target.denoiser(path), x, levels)
-    )(jnp.asarray(x, jnp.float32))
+    found = jax.jit(lambda x: probability_flow_log_prob(target.denoiser(path), x, levels))(jnp.asarray(x, jnp.float32))
     target.covariance += levels.ratio[-1] ** 2 * np.eye(2)  # of the data as they are at the least noise
     assert_allclose(found, target.log_prob(x), atol=1e-3)
 

@@ -1,7 +1,7 @@
 r"""Conditions: the class, vector or sequence of vectors that examples are made to, checked, and dropped in training.
 
-Ho & Salimans 2022, "Classifier-Free Diffusion Guidance" (arXiv:2207.12598), algorithm 1: each example loses its condition with a
-probability ``p``, and so one network learns both denoisers.
+Ho & Salimans 2022, "Classifier-Free Diffusion Guidance" (arXiv:2207.12598), algorithm 1: each example loses its condition with
+a probability ``p``, and so one network learns both denoisers.
 
 Shapes: ``B = batch, C = width, S = length of a sequence``.
 """

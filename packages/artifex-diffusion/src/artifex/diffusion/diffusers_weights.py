@@ -103,7 +103,9 @@ def load_diffusers(
         settings = json.loads((Path(source) / SETTINGS).read_text(encoding="utf-8")) if settings is None else settings
         source = load_file(Path(source) / WEIGHTS)
     if settings is None:
-        raise InvalidInputError("a state dict does not say all that a network needs; give settings=, what stands in config.json")
+        raise InvalidInputError(
+            "a state dict does not say all that a network needs; give settings=, what stands in config.json"
+        )
     kind = settings.get("_class_name")
     if kind not in FIXED:
         raise InvalidInputError(f"_class_name is {kind!r}; known here are {', '.join(FIXED)}")
@@ -113,7 +115,7 @@ def load_diffusers(
     if not height:
         raise InvalidInputError("the settings have no sample_size; give image_size=(height, width)")
     build = _dit if kind == "DiTTransformer2DModel" else _unet
-    network, names = build(settings, (height, width, settings["in_channels"]), source, rngs)
+    network, names = build(settings, (height, width, settings["in_channels"]), rngs)
     _fill(names, source)
     return network
 
@@ -129,9 +131,7 @@ def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:
         )
 
 
-def _unet(
-    settings: Mapping[str, Any], shape: tuple[int, int, int], state: Mapping[str, Any], rngs: nnx.Rngs
-) -> tuple[UNet, dict[str, Any]]:
+def _unet(settings: Mapping[str, Any], shape: tuple[int, int, int], rngs: nnx.Rngs) -> tuple[UNet, dict[str, Any]]:
     kind, widths = settings["_class_name"], tuple(settings["block_out_channels"])
     unknown = sorted({*settings["down_block_types"], *settings["up_block_types"]} - BLOCKS[kind].keys())
     if unknown:
@@ -168,9 +168,7 @@ def _heads(settings: Mapping[str, Any], context: int | None) -> dict[str, int | 
     return {"heads": given}
 
 
-def _dit(
-    settings: Mapping[str, Any], shape: tuple[int, int, int], state: Mapping[str, Any], rngs: nnx.Rngs
-) -> tuple[DiT, dict[str, Any]]:
+def _dit(settings: Mapping[str, Any], shape: tuple[int, int, int], rngs: nnx.Rngs) -> tuple[DiT, dict[str, Any]]:
     config = DiTBackboneConfig(
         patch_size=settings["patch_size"],
         hidden_dim=settings["num_attention_heads"] * settings["attention_head_dim"],
@@ -179,10 +177,6 @@ def _dit(
         num_classes=settings["num_embeds_ada_norm"],
     )
     network = DiT(config, shape, with_null=True, rngs=rngs)  # theirs always has a class that is none
-    for name in [name for name in state if ".norm1.emb." in name]:
-        first = f"transformer_blocks.0.{name.split('.', 2)[2]}"
-        if not np.array_equal(np.asarray(state[name]), np.asarray(state[first])):
-            raise InvalidInputError(f"{name} differs from {first}: time and class are embedded once for all blocks here")
     return network, dict(_dit_weights(network))
 
 
@@ -194,6 +188,10 @@ def _fill(names: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     left = sorted(name for name in state.keys() - names.keys() if not _known_twice(name))
     if left:
         raise InvalidInputError(f"no place for {', '.join(left[:5])} ({len(left)} in all); {hint}")
+    for name in [name for name in state if ".norm1.emb." in name]:
+        first = f"transformer_blocks.0.{name.split('.', 2)[2]}"
+        if not np.array_equal(np.asarray(state[name]), np.asarray(state[first])):
+            raise InvalidInputError(f"{name} differs from {first}: time and class are embedded once for all blocks here")
     for name, place in names.items():
         value = _ours(name, np.asarray(state[name]), place[...].ndim)
         if value.shape != place[...].shape:

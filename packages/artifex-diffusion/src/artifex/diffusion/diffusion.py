@@ -1,7 +1,7 @@
 r"""What all diffusion models have in common.
 
-Ho et al. 2020, "Denoising Diffusion Probabilistic Models" (arXiv:2006.11239); Song et al. 2020 (arXiv:2011.13456); Karras et al.
-2022, "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv:2206.00364):
+Ho et al. 2020, "Denoising Diffusion Probabilistic Models" (arXiv:2006.11239); Song et al. 2020 (arXiv:2011.13456); Karras et
+al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv:2206.00364):
 
     x_t = alpha(t) x_0 + sigma(t) e                          the process (:mod:`artifex.diffusion.processes`)
     D(x_t, t) = skip x_t + out F(in x_t, t)                  the parameterisation of the network F (:mod:`~.parameterizations`)
@@ -85,16 +85,16 @@ class DiffusionConfig(Config):
         conditional = self.backbone.condition_shape is not None
         if self.condition_dropout and not conditional:
             raise ValueError(
-                f"condition_dropout is {self.condition_dropout}, but the backbone has no condition to drop; give it num_classes, "
-                "or leave condition_dropout out"
+                f"condition_dropout is {self.condition_dropout}, but the backbone has no condition to drop; give it "
+                "num_classes, or leave condition_dropout out"
             )
         if self.guidance_scale not in (None, 1.0) and not self.condition_dropout:
             raise ValueError(_no_guidance(self.guidance_scale))
         silent = create_parameterization(self.parameterization).needs_signal
         if silent and getattr(self.noise_schedule, "zero_terminal_snr", False):
             raise ValueError(
-                "zero_terminal_snr leaves nothing of the example at the last step, where a prediction of the noise says nothing "
-                "about it; use parameterization 'v' or 'x0'"
+                "zero_terminal_snr leaves nothing of the example at the last step, where a prediction of the noise says "
+                "nothing about it; use parameterization 'v' or 'x0'"
             )
 
     @property
@@ -105,8 +105,8 @@ class DiffusionConfig(Config):
 
 def _no_guidance(scale: float | None) -> str:
     return (
-        f"guidance_scale is {scale}, but the model's conditions are never dropped in training (condition_dropout is 0), so it knows "
-        "no denoiser without one to guide from; train it with condition_dropout: 0.1, or leave guidance_scale out"
+        f"guidance_scale is {scale}, but the model's conditions are never dropped in training (condition_dropout is 0), so it "
+        "knows no denoiser without one to guide from; train it with condition_dropout: 0.1, or leave guidance_scale out"
     )
 
 
@@ -197,16 +197,16 @@ class Diffusion(nnx.Module):
 
         Args:
             n_samples: how many.
-            condition: one for each sample, or one for all. Without one, classes take turns: 0, 1, 2, ...; a model conditioned on
-                vectors has to be given them.
+            condition: one for each sample, or one for all. Without one, classes take turns: 0, 1, 2, ...; a model conditioned
+                on vectors has to be given them.
             guidance_scale: ``g``; that of the config by default. 1 asks for the condition as it was learned, 0 for none, more
                 for samples that show it more clearly and differ less.
             sampler: that of the config by default; any goes with any model.
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
-            InvalidInputError: no number of samples, a condition that does not fit, or guidance for a model whose conditions were
-                never dropped.
+            InvalidInputError: no number of samples, a condition that does not fit, or guidance for a model whose conditions
+                were never dropped.
         """
         check_count(n_samples)
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale

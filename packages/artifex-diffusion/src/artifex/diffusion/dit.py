@@ -6,8 +6,8 @@ Peebles & Xie 2022, "Scalable Diffusion Models with Transformers" (arXiv:2212.09
     h = h + g_1 attention((1 + a_1) n(h) + b_1)
     h = h + g_2 mlp((1 + a_2) n(h) + b_2)                                 n: layer norm without parameters
 
-on patches of an image, to whose embeddings sines and cosines of their places are added. ``W`` starts at zero, and so every block
-as the identity.
+on patches of an image, to whose embeddings sines and cosines of their places are added. ``W`` starts at zero, and so every
+block as the identity.
 
 Shapes: ``B = batch, H W C = an image, p = side of a patch, N = patches, D = width``.
 """

@@ -1,8 +1,9 @@
 r"""The diffusion transformer's own model.
 
-Peebles & Xie 2022, "Scalable Diffusion Models with Transformers" (arXiv:2212.09748): a DDPM of the linear schedule whose network
-is :mod:`artifex.diffusion.dit`, its class dropped for one example in ten, its samples guided. In the paper it models the latents
-of an autoencoder, for which :mod:`artifex.diffusion.latent` takes the same backbone.
+Peebles & Xie 2022, "Scalable Diffusion Models with Transformers" (arXiv:2212.09748): a DDPM of the linear schedule whose
+network is :mod:`artifex.diffusion.dit`. In the paper its class is dropped for one example in ten (``condition_dropout: 0.1``),
+its samples are guided, and it models latents of an autoencoder, for which :mod:`artifex.diffusion.latent` takes the same
+backbone.
 
 Shapes: ``B = batch, ... = one example``.
 """

@@ -97,8 +97,8 @@ class GuidedDiffusionModel(DensityDiffusion):
 
         Args:
             n_samples: how many.
-            classifier: ``classifier(x_t, t)`` gives logits or log probabilities ``(n, classes)``, times as the process counts them:
-                a module, or a function of JAX.
+            classifier: ``classifier(x_t, t)`` gives logits or log probabilities ``(n, classes)``, times as the process counts
+                them: a module, or a function of JAX.
             condition: the class of each sample, or one for all.
             classifier_scale: ``s``.
             sampler: that of the config by default.

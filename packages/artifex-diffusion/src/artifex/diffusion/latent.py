@@ -1,6 +1,6 @@
 r"""Latent diffusion: a diffusion model of what an autoencoder makes of examples.
 
-Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models" (arXiv:2112.10752), section 3.2 and appendix G:
+Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models" (arXiv:2112.10752), section 3.2, app. G:
 
     z = s (encode(x) - m),   m and 1 / s mean and standard deviation of all elements of a batch's latents
     loss of any diffusion model, on z;   x = decode(z / s + m)
@@ -90,7 +90,8 @@ class LatentDiffusionModel(Diffusion):
         found = _latent_shape(self.autoencoder, config.input_shape)
         if found != config.latent_shape:
             raise InvalidInputError(
-                f"latent_shape is {config.latent_shape}, but the autoencoder's latents of {config.input_shape} have shape {found}"
+                f"latent_shape is {config.latent_shape}, but the autoencoder's latents of {config.input_shape} "
+                f"have shape {found}"
             )
 
     @property
@@ -121,7 +122,8 @@ class LatentDiffusionModel(Diffusion):
         file = Path(folder) / WEIGHTS_FILE
         if not file.is_file():
             raise RunError(
-                f"there is no trained autoencoder in {folder}; train one first, and give its folder as model.pretrained: RUN/model"
+                f"there is no trained autoencoder in {folder}; train one first, and give its folder "
+                "as model.pretrained: RUN/model"
             )
         set_weights(self.autoencoder, read_weights(file))
 

@@ -1,7 +1,7 @@
 r"""Likelihood through the probability flow.
 
-Song et al. 2020, "Score-Based Generative Modeling through Stochastic Differential Equations" (arXiv:2011.13456), section 4.3 and
-appendix D.2, in the coordinates ``u = x / alpha`` and ``l = log(sigma / alpha)``:
+Song et al. 2020, "Score-Based Generative Modeling through Stochastic Differential Equations" (arXiv:2011.13456), section 4.3
+and appendix D.2, in the coordinates ``u = x / alpha`` and ``l = log(sigma / alpha)``:
 
     du/dl = u - D(alpha u),   log p(u_clean) = log p(u_noisy) + int (d - alpha tr dD/dx) dl          d: number of elements
 

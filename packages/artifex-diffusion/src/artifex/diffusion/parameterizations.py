@@ -6,12 +6,13 @@ Every one of them is a line in the network's output, after Karras et al. 2022 (a
 
     epsilon     F predicts e                    skip 1/alpha, out -sigma/alpha                Ho et al. 2020, arXiv:2006.11239
     x0          F predicts x_0                  skip 0, out 1
-    v           F predicts alpha e - sigma x_0  skip alpha/n, out -sigma/n, n = alpha^2 + sigma^2  Salimans & Ho 2022, 2202.00512
-    velocity    F predicts e - x_0              skip 1/(alpha + sigma), out -sigma/(alpha + sigma)  Liu et al. 2022, 2209.03003
+    v           F predicts alpha e - sigma x_0  skip alpha/n, out -sigma/n, n = alpha^2 + sigma^2   Salimans & Ho, 2202.00512
+    velocity    F predicts e - x_0              skip 1/(alpha + sigma), out -sigma/(alpha + sigma)  Liu et al., 2209.03003
     edm         F predicts a mixture of variance one at every level                           Karras et al. 2022
 
-The loss is the mean of ``w |F - target|^2``. Without more, ``w = 1``, each paper's own choice; min-SNR weights (Hang et al. 2023,
-arXiv:2303.09556) give the error of ``D`` the weight ``min(SNR, gamma)`` whatever the network predicts: ``w = min(SNR, gamma) out^2``.
+The loss is the mean of ``w |F - target|^2``. Without more, ``w = 1``, each paper's own choice; min-SNR weights (Hang et al.
+2023, arXiv:2303.09556) give the error of ``D`` the weight ``min(SNR, gamma)`` whatever the network predicts:
+``w = min(SNR, gamma) out^2``.
 
 Shapes: ``B = batch, ... = one example``; ``alpha`` and ``sigma`` broadcast to ``x``.
 """

@@ -129,7 +129,10 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "ddpm-digits": "A DDPM on scikit-learn's handwritten digits.",
+        "edm-two-moons": "EDM on two moons.",
         "guided-fashion-mnist": "Class-conditional diffusion with guidance on Fashion-MNIST.",
+        "latent-fashion-mnist": "Latent diffusion on Fashion-MNIST, over a trained VAE.",
+        "rectified-flow-eight-gaussians": "A rectified flow on eight Gaussians.",
     }
     return [
         PresetEntry(name=name, file=f"artifex.diffusion:presets/{name}.yaml", summary=summary)

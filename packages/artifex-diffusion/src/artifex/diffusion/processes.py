@@ -125,8 +125,9 @@ def _check_steps(steps: int, most: int | None = None) -> None:
 
 @dataclass(frozen=True)
 class VariancePreserving:
-    """``alpha^2 + sigma^2 = 1`` at every step of a schedule; ``t`` counts steps from 0, and between two ``log sigma / alpha``
-    is interpolated linearly.
+    """``alpha^2 + sigma^2 = 1`` at every step of a schedule.
+
+    ``t`` counts steps from 0; between two of them ``log sigma / alpha`` is interpolated linearly.
 
     Example:
         >>> process = VariancePreserving(NoiseScheduleConfig(num_timesteps=1000))
@@ -241,7 +242,7 @@ class VarianceExploding:
         return jnp.ones_like(t), t
 
     def label(self, t: Float[Array, "B"]) -> Float[Array, "B"]:
-        """``250 log sigma``: a thousand times ``c_noise`` of Karras et al., for an embedding whose slowest wave is 10 000 long."""
+        """``250 log sigma``: a thousand times ``c_noise`` of Karras et al., whose embedding here has long waves."""
         return 250 * jnp.log(t)
 
     def training_times(self, key: Array, shape: tuple[int, ...]) -> Float[Array, "B"]:

@@ -191,9 +191,9 @@ def _second_order(
 def dpm_solver_pp_2m(denoise: Denoiser, x: Noisy, levels: Levels) -> Noisy:
     """``x_s = sigma_s / sigma_t x_t + (alpha_s - alpha_t sigma_s / sigma_t) D``, ``D`` drawn on from the last two denoised.
 
-    ``D = (1 + 1 / 2r) D_t - 1 / 2r D_before`` with ``r`` the last step's length in ``log(alpha / sigma)`` over this one's: order
-    two at one denoised a step (arXiv:2211.01095, algorithm 2). The first step, and one that arrives where no noise is left, are
-    of order one.
+    ``D = (1 + 1 / 2r) D_t - 1 / 2r D_before`` with ``r`` the last step's length in ``log(alpha / sigma)`` over this one's:
+    order two at one denoised a step (arXiv:2211.01095, algorithm 2). The first step, and one that arrives where no noise is
+    left, are of order one.
 
     Args:
         denoise: the denoiser.
@@ -221,16 +221,15 @@ def dpm_solver_pp_2m(denoise: Denoiser, x: Noisy, levels: Levels) -> Noisy:
 
 
 def probability_flow(denoise: Denoiser, x: Noisy, levels: Levels) -> Noisy:
-    """``d(x / alpha) / dl = x / alpha - D`` in ``l = log(sigma / alpha)`` (arXiv:2011.13456, equation 13), by Runge-Kutta steps of
-    order four.
+    """``d(x / alpha) / dl = x / alpha - D`` in ``l = log(sigma / alpha)``, by Runge-Kutta steps of order four.
 
-    Forwards and backwards it is the same map but for the steps' error, and what it maps keeps its likelihood
-    (:mod:`artifex.diffusion.likelihood`).
+    Song et al. 2020 (arXiv:2011.13456), equation 13. Forwards and backwards it is the same map but for the
+    steps' error, and what it maps keeps its likelihood (:mod:`artifex.diffusion.likelihood`).
 
     Args:
         denoise: the denoiser.
         x: ``(B, ...)``, at the first level.
-        levels: ``2 N + 1`` of them in equal steps of ``l``: each second one is the middle of a step. None without signal or noise.
+        levels: ``2 N + 1`` of them in equal steps of ``l``: each second one is the middle of a step.
 
     Returns:
         ``(B, ...)``, at the last level.

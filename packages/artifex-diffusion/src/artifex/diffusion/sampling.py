@@ -208,7 +208,7 @@ class EDMSampler:
         return samplers.edm_stochastic(denoise, x, levels.to_the_end(), raised, key, noise_scale=self.config.noise_scale)
 
     def raised(self, levels: Levels, process: Process) -> Levels:
-        """The levels after noise was added: ``sigma / alpha`` times ``1 + min(S_churn / N, sqrt(2) - 1)``, if it is in range."""
+        """The levels after noise was added: ``sigma / alpha`` times ``1 + min(S_churn / N, sqrt(2) - 1)`` in range."""
         factor = 1 + min(self.config.churn / len(levels.t), math.sqrt(2) - 1)
         ratio = levels.ratio
         changed = (ratio >= self.config.churn_min) & (ratio <= self.config.churn_max) & (factor > 1)

@@ -64,7 +64,8 @@ class NoiseScheduleConfig(ProcessConfig):
         if self.schedule_type == "cosine":
             if given != (None, None):
                 raise ValueError(
-                    f"the cosine schedule has no betas to choose, got beta_start={given[0]}, beta_end={given[1]}; leave them out"
+                    f"the cosine schedule has no betas to choose, got beta_start={given[0]}, beta_end={given[1]}; "
+                    "leave them out"
                 )
             return
         ends = [chosen if chosen is not None else usual for chosen, usual in zip(given, ENDS[self.schedule_type], strict=True)]
