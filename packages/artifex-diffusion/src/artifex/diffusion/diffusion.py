@@ -1,0 +1,401 @@
+r"""What all diffusion models have in common.
+
+Ho et al. 2020, "Denoising Diffusion Probabilistic Models" (arXiv:2006.11239); Song et al. 2020 (arXiv:2011.13456); Karras et
+al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models" (arXiv:2206.00364):
+
+    x_t = alpha(t) x_0 + sigma(t) e                          the process (:mod:`artifex.diffusion.processes`)
+    D(x_t, t) = skip x_t + out F(in x_t, t)                  the parameterisation of the network F (:mod:`~.parameterizations`)
+    loss = E_{t, x_0, e} w |F - target|^2 / d                whose minimum is D = E[x_0 | x_t]
+    score = (alpha D - x_t) / sigma^2 = grad log p_t(x_t)    Tweedie's formula
+
+Process, parameterisation, network and sampler are fields of the config, each open to plugins; a model of a paper is their
+defaults. Classes or vectors that examples are conditioned on belong to the network. Where they are dropped now and then in
+training, samples may be guided (Ho & Salimans 2022, arXiv:2207.12598, equation 6): ``D = D_none + g (D_condition - D_none)``.
+
+Shapes: ``B = batch, ... = one example, C = width of a condition, n = samples``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+from pydantic import Field
+
+from artifex.core.compilation import compiled_method, draw_key
+from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.nn import ParamDType
+from artifex.core.protocols import Batch
+from artifex.diffusion.conditions import Condition, checked_condition, drop, taking_turns
+from artifex.diffusion.networks import BackboneField, PositiveInt, create_network
+from artifex.diffusion.parameterizations import (
+    EpsilonConfig,
+    ParameterizationField,
+    create_parameterization,
+    min_snr_weight,
+)
+from artifex.diffusion.processes import ProcessField, create_process
+from artifex.diffusion.samplers import Denoiser
+from artifex.diffusion.sampling import DDPMSamplerConfig, SamplerConfig, SamplerField, create_sampler
+from artifex.diffusion.schedules import NoiseScheduleConfig
+
+__all__ = ["Diffusion", "DiffusionConfig", "Shape"]
+
+Shape = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@config
+class DiffusionConfig(Config):
+    """What the configs of all diffusion models share."""
+
+    input_shape: Shape
+    """Shape of one example: `(height, width, channels)`, `(length, channels)` or `(elements,)`."""
+    backbone: BackboneField
+    """The network: `unet`, `dit`, `unet1d`, `mlp`, with its fields."""
+    noise_schedule: ProcessField = NoiseScheduleConfig()
+    """The process: `variance_preserving`, `variance_exploding`, `straight`, or a dict of its `kind` and fields."""
+    parameterization: ParameterizationField = EpsilonConfig()
+    """What the network predicts: `epsilon`, `x0`, `v`, `velocity`, `edm`, or a dict of its `kind` and fields."""
+    sampler: SamplerField = DDPMSamplerConfig()
+    """How samples are drawn: `ddpm`, `ddim`, `euler`, `heun`, `dpm_solver_pp_2m`, `edm`, `probability_flow`, or a dict."""
+    min_snr_gamma: Positive | None = None
+    """Give the error of the denoised example the weight ``min(SNR, gamma)``, 5 in Hang et al. 2023; None for equal weights of
+    the network's own error."""
+    clip_x0: Positive | None = None
+    """Bound that samplers keep denoised examples within, 1 for images in [-1, 1]; None for none."""
+    condition_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that an example loses its condition in training, so that samples can be guided, or drawn without one."""
+    guidance_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """``g`` of samples that are asked for no other; None for none, which is the same as 1."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """What the network computes in. None follows the parameters. Noise, losses and samplers are float32 in any case."""
+    param_dtype: ParamDType = "float32"
+    """What the parameters are kept in; `float64` where JAX's double precision is enabled."""
+
+    def __post_init__(self) -> None:
+        self.backbone.check_shape(self.network_shape)
+        conditional = self.backbone.condition_shape is not None
+        if self.condition_dropout and not conditional:
+            raise ValueError(
+                f"condition_dropout is {self.condition_dropout}, but the backbone has no condition to drop; give it "
+                "num_classes, or leave condition_dropout out"
+            )
+        if self.guidance_scale not in (None, 1.0) and not self.condition_dropout:
+            raise ValueError(_no_guidance(self.guidance_scale))
+        silent = create_parameterization(self.parameterization).needs_signal
+        if silent and getattr(self.noise_schedule, "zero_terminal_snr", False):
+            raise ValueError(
+                "zero_terminal_snr leaves nothing of the example at the last step, where a prediction of the noise says "
+                "nothing about it; use parameterization 'v' or 'x0'"
+            )
+
+    @property
+    def network_shape(self) -> tuple[int, ...]:
+        """Shape of what is noised."""
+        return self.input_shape
+
+
+def _no_guidance(scale: float | None) -> str:
+    return (
+        f"guidance_scale is {scale}, but the model's conditions are never dropped in training (condition_dropout is 0), so it "
+        "knows no denoiser without one to guide from; train it with condition_dropout: 0.1, or leave guidance_scale out"
+    )
+
+
+class Diffusion(nnx.Module):
+    """A diffusion model.
+
+    Args:
+        config: of the model.
+        rngs: random streams: ``params`` initialises the network; the model keeps a fork of all of them, whose ``sample`` serves
+            whenever a method is given no ``rngs``.
+
+    Raises:
+        InvalidTypeError: ``config`` is another model's.
+    """
+
+    def __init__(self, config: DiffusionConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        self.process = create_process(config.noise_schedule)
+        self.parameterization = create_parameterization(config.parameterization)
+        self.network = create_network(
+            config.backbone,
+            config.network_shape,
+            with_null=config.condition_dropout > 0,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            rngs=rngs,
+        )
+        self.rngs = rngs.fork()
+
+    def __call__(
+        self,
+        x: Float[Array, "B ..."],
+        *,
+        condition: Condition | None = None,
+        label: Int[Array, "B"] | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> dict[str, Array]:
+        """The network's prediction and what it is measured against, at a random time for each example.
+
+        Args:
+            x: data ``(B, ...)``.
+            condition: classes ``(B,)``, or vectors, for a model that has conditions.
+            label: what data sets call the classes: the condition of a class-conditional model that is given no other.
+            rngs: stream ``sample`` draws times, noise and dropped conditions; the model's own by default.
+
+        Returns:
+            ``prediction`` and ``target`` ``(B, ...)``; ``weight`` ``(B,)``, of their squared distance.
+
+        Raises:
+            InvalidInputError: ``x`` or the condition does not fit the model.
+        """
+        x = self._checked(x)
+        return self._predicted(x, self._given(condition, label, x.shape[0]), rngs)
+
+    def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
+        """``mean_B w mean |prediction - target|^2``.
+
+        Returns:
+            ``loss``.
+        """
+        del batch
+        squared = jnp.square(outputs["prediction"] - outputs["target"])
+        return {"loss": jnp.mean(outputs["weight"] * jnp.mean(jax.lax.collapse(squared, 1), axis=1))}
+
+    def denoise(
+        self, x: Float[Array, "B ..."], t: Float[Array, "B"] | float, *, condition: Condition | None = None
+    ) -> Float[Array, "B ..."]:
+        """``D(x_t, t) = E[x_0 | x_t]``.
+
+        Args:
+            x: ``(B, ...)``, noisy.
+            t: times as the process counts them, one for each example or one for all.
+            condition: of each example.
+        """
+        x = jnp.asarray(x)
+        return self._denoised(x, t, self._given(condition, None, x.shape[0]))
+
+    def generate(
+        self,
+        n_samples: int = 1,
+        *,
+        condition: Condition | None = None,
+        guidance_scale: float | None = None,
+        sampler: SamplerConfig | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "n ..."]:
+        """Noise, denoised step by step.
+
+        Args:
+            n_samples: how many.
+            condition: one for each sample, or one for all. Without one, classes take turns: 0, 1, 2, ...; a model conditioned
+                on vectors has to be given them.
+            guidance_scale: ``g``; that of the config by default. 1 asks for the condition as it was learned, 0 for none, more
+                for samples that show it more clearly and differ less.
+            sampler: that of the config by default; any goes with any model.
+            rngs: stream ``sample``; the model's own by default.
+
+        Raises:
+            InvalidInputError: no number of samples, a condition that does not fit, or guidance for a model whose conditions
+                were never dropped.
+        """
+        check_count(n_samples)
+        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        scale = None if scale == 1 else scale
+        if scale is not None and not self.config.condition_dropout:
+            raise InvalidInputError(_no_guidance(scale))
+        if condition is None:
+            condition = taking_turns(self.config.backbone, n_samples)
+        given = checked_condition(condition, self.config.backbone, n_samples)
+        return self._generate(n_samples, given, scale, sampler=_checked_sampler(sampler) or self.config.sampler, rngs=rngs)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        condition: Condition | None = None,
+        guidance_scale: float | None = None,
+        sampler: SamplerConfig | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "n ..."]:
+        """The same as :meth:`generate`."""
+        return self.generate(n_samples, condition=condition, guidance_scale=guidance_scale, sampler=sampler, rngs=rngs)
+
+    @compiled_method(static=("n_samples", "sampler"))
+    def _generate(
+        self, n_samples: int, given: Any, scale: Any, *, sampler: SamplerConfig, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "n ..."]:
+        return self._sampled(n_samples, self._denoiser(given, scale), sampler, rngs)
+
+    def _sampled(self, n_samples: int, denoise: Denoiser, sampler: SamplerConfig, rngs: nnx.Rngs | None) -> Array:
+        noise = jax.random.normal(draw_key(self, rngs), (n_samples, *self.config.network_shape))
+        return create_sampler(sampler)(denoise, self.process.start_scale * noise, self.process, draw_key(self, rngs))
+
+    def _denoiser(self, given: Array | None, scale: Any) -> Denoiser:
+        """What a sampler calls: clipped, guided by ``scale`` where there is one."""
+
+        def denoise(x: Array, t: Array) -> Array:
+            if scale is None or given is None:
+                return self._clipped(self._denoised(x, t, given))
+            none = drop(given, jnp.ones(x.shape[:1], bool), self.config.backbone)
+            both = self._denoised(jnp.concatenate([x, x]), t, jnp.concatenate([jnp.asarray(given), none]))
+            with_condition, without = jnp.split(both, 2)
+            return self._clipped(without + scale * (with_condition - without))
+
+        return denoise
+
+    def _clipped(self, x: Array) -> Array:
+        bound = self.config.clip_x0
+        return x if bound is None else jnp.clip(x, -bound, bound)
+
+    def _predicted(self, x: Array, given: Array | None, rngs: nnx.Rngs | None) -> dict[str, Array]:
+        t = self.process.training_times(draw_key(self, rngs), (x.shape[0],))
+        noise = jax.random.normal(draw_key(self, rngs), x.shape, x.dtype)
+        if given is not None and self.config.condition_dropout:
+            which = jax.random.bernoulli(draw_key(self, rngs), self.config.condition_dropout, (x.shape[0],))
+            given = drop(given, which, self.config.backbone)
+        alpha, sigma = self.process.at(t)
+        weight = jnp.ones_like(alpha)
+        if self.config.min_snr_gamma is not None:
+            out = self.parameterization.coefficients(alpha, sigma).out
+            weight = min_snr_weight(alpha, sigma, out, self.config.min_snr_gamma)
+        alpha, sigma = _like(x, alpha), _like(x, sigma)
+        scale = self.parameterization.coefficients(alpha, sigma).scale
+        prediction = self._network(scale * (alpha * x + sigma * noise), t, given)
+        return {
+            "prediction": prediction,
+            "target": self.parameterization.target(x, noise, alpha, sigma),
+            "weight": weight,
+        }
+
+    def _denoised(self, x: Array, t: Array | float, given: Array | None) -> Array:
+        t = jnp.broadcast_to(jnp.asarray(t, jnp.float32), (x.shape[0],))
+        alpha, sigma = (_like(x, level) for level in self.process.at(t))
+        skip, out, scale = self.parameterization.coefficients(alpha, sigma)
+        return skip * x + out * self._network(scale * x, t, given)
+
+    def _network(self, x: Array, t: Array, given: Array | None) -> Array:
+        """``F``, at least in float32 whatever the network computes in."""
+        inner = x if self.config.dtype is None else x.astype(self.config.dtype)
+        made = self.network(inner, self.process.label(t), None if given is None else jnp.asarray(given))
+        return made.astype(x.dtype)
+
+    def _given(self, condition: Condition | None, label: Array | None, n: int) -> Any:
+        """The condition of ``n`` examples, checked."""
+        if condition is None and self.config.backbone.num_classes is not None:
+            condition = label
+        return checked_condition(condition, self.config.backbone, n)
+
+    def _checked(self, x: Array) -> Array:
+        """A batch of examples, at least in float32, if it fits."""
+        return checked(x, self.config.input_shape)
+
+
+def checked(x: Array, shape: tuple[int, ...]) -> Array:
+    """A batch of examples of a ``shape``, at least in float32.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    x = jnp.asarray(x)
+    if x.shape[1:] != shape or x.ndim != len(shape) + 1:
+        hint = "; add a batch axis: x[None]" if x.shape == shape else ""
+        raise InvalidInputError(f"x has shape {x.shape}, expected (batch, {', '.join(map(str, shape))}){hint}")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InvalidInputError(f"x is {x.dtype}, expected floating point: images in [-1, 1], say")
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def check_count(n_samples: Any) -> None:
+    """Refuse what is no number of samples.
+
+    Raises:
+        InvalidInputError: it is no integer, or less than one.
+    """
+    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
+
+
+def check_config(model: Any, given: Any, wanted: type) -> None:
+    """Refuse another model's config.
+
+    Raises:
+        InvalidTypeError: it is one.
+    """
+    if not isinstance(given, wanted):
+        raise InvalidTypeError(f"{type(model).__name__} takes a {wanted.__name__}, got {type(given).__name__}: {given!r}")
+
+
+def _checked_sampler(sampler: Any) -> SamplerConfig | None:
+    if sampler is not None and not isinstance(sampler, SamplerConfig):
+        raise InvalidTypeError(f"sampler takes a sampler's config, DDIMSamplerConfig(steps=50) say, got {sampler!r}")
+    return sampler
+
+
+def _like(x: Array, level: Array) -> Array:
+    """``(B,)`` with an axis of one for each of an example's, in the type of ``x``."""
+    return level.astype(x.dtype).reshape(-1, *(1,) * (x.ndim - 1))
+
+
+class DensityDiffusion(Diffusion):
+    """A diffusion model of the data themselves: it has a score and, through its probability flow, a likelihood."""
+
+    @compiled_method()
+    def score(
+        self, x: Float[Array, "B ..."], *, t: Float[Array, "B"] | float | None = None, condition: Condition | None = None
+    ) -> Float[Array, "B ..."]:
+        """``grad log p_t(x) = (alpha D(x, t) - x) / sigma^2``.
+
+        Args:
+            x: ``(B, ...)``.
+            t: times as the process counts them; by default that of the least noise, where the density is nearly the data's.
+            condition: of each example.
+        """
+        x = self._checked(x)
+        least = float(self.process.at_ratio(np.zeros(1)).t[0])
+        times = jnp.broadcast_to(jnp.asarray(least if t is None else t, jnp.float32), (x.shape[0],))
+        alpha, sigma = (_like(x, level) for level in self.process.at(times))
+        return (alpha * self._denoised(x, times, self._given(condition, None, x.shape[0])) - x) / sigma**2
+
+    @compiled_method(static=("steps", "exact"))
+    def log_prob(
+        self,
+        x: Float[Array, "B ..."],
+        *,
+        condition: Condition | None = None,
+        steps: int = 20,
+        exact: bool | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "B"]:
+        """``log p(x)`` of what the probability flow draws, nats (:mod:`artifex.diffusion.likelihood`).
+
+        Args:
+            x: ``(B, ...)``.
+            condition: of each example.
+            steps: of order four, with four networks each, and their derivatives.
+            exact: take the whole trace, which costs a derivative for each element, or estimate it; None for exact up to
+                64 elements.
+            rngs: stream ``sample`` of an estimate; the model's own by default.
+        """
+        from artifex.diffusion.likelihood import AT_ONCE, probability_flow_log_prob
+        from artifex.diffusion.sampling import log_levels
+
+        x = self._checked(x)
+        given = self._given(condition, None, x.shape[0])
+        whole = exact if exact is not None else np.prod(self.config.input_shape) <= AT_ONCE
+        key = None if whole else draw_key(self, rngs)
+        return probability_flow_log_prob(
+            lambda x, t: self._denoised(x, t, given),
+            x,
+            log_levels(self.process, steps),
+            key=key,
+        )

@@ -1,0 +1,66 @@
+"""What the distribution registers, and that finding it out imports no jax."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from artifex.core import plugins
+from artifex.core.plugins import index
+
+OURS = [
+    (kind, entry)
+    for kind in plugins.KINDS
+    for entry, plugin in plugins.registry().entries(kind)
+    if plugin.distribution == "artifex-diffusion"
+]
+
+
+def targets() -> list[str]:
+    fields = ("model", "config", "loss", "metric", "component")
+    return [target for _, entry in OURS for field in fields if (target := getattr(entry, field, ""))]
+
+
+@pytest.mark.parametrize("target", targets())
+def test_every_target_exists(target: str):
+    assert callable(plugins.resolve(target))
+
+
+def test_the_cores_table_of_names_agrees():
+    listed = {key for key, distribution in index.DISTRIBUTION_OF.items() if distribution == "artifex-diffusion"}
+    kinds = {kind for kind, _ in listed}
+    assert listed == {(kind, plugins.entry_key(entry)) for kind, entry in OURS if kind in kinds}
+
+
+def test_metrics_take_what_they_need():
+    for kind, entry in OURS:
+        if kind == "metric":
+            parameters = inspect.signature(plugins.resolve(entry.metric)).parameters.values()
+            assert tuple(p.name for p in parameters if p.default is p.empty) == entry.needs
+
+
+@pytest.mark.parametrize(
+    "module", ["artifex.diffusion", "artifex.diffusion.plugin", "artifex.generative_models.models.diffusion"]
+)
+def test_importing_it_imports_no_jax(module: str):
+    code = f"import sys, {module}; print('jax' in sys.modules, 'flax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", ["artifex.diffusion", "artifex.generative_models.models.diffusion"])
+def test_every_public_name_is_there(name: str):
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == dir(module)
+    assert all(getattr(module, public) is not None for public in module.__all__)
+
+
+def test_the_documented_long_path_hands_on_the_same_objects():
+    from artifex import diffusion
+    from artifex.generative_models.models import diffusion as long_path
+
+    assert all(getattr(long_path, public) is getattr(diffusion, public) for public in long_path.__all__)
