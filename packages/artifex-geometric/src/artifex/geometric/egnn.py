@@ -167,7 +167,9 @@ class EGNNLayer(nnx.Module):
         self.gate = linear(messages, 1, ("embed", "mlp"), **made) if gated else None
         self.push = linear(messages, coordinate_hidden or features, **made)
         init = LECUN_NORMAL if bound is None else SMALL
-        self.weight = linear(coordinate_hidden or features, 1, ("mlp", "embed"), use_bias=bound is None, kernel_init=init, **made)
+        self.weight = linear(
+            coordinate_hidden or features, 1, ("mlp", "embed"), use_bias=bound is None, kernel_init=init, **made
+        )
         self.norm = layer_norm(features, **made) if normed and updates_features else None
         hidden = (node_hidden or features,)
         self.node = MLP(features + messages, hidden, features, activation="silu", **made) if updates_features else None

@@ -139,9 +139,7 @@ class EquivariantDiffusion(nnx.Module):
         parts = {"loss": error, "coordinates": error[..., :3], "features": error[..., 3:]}
         return {name: weighted_mean(jnp.mean(part, -1), mask) for name, part in parts.items() if part.shape[-1]}
 
-    def predicted_noise(
-        self, z: Float[Array, "B N C"], t: Int[Array, "B"], mask: Bool[Array, "B N"]
-    ) -> Float[Array, "B N C"]:
+    def predicted_noise(self, z: Float[Array, "B N C"], t: Int[Array, "B"], mask: Bool[Array, "B N"]) -> Float[Array, "B N C"]:
         """``e_theta(z_t, t)``: turns with ``z``, and has no centre of mass.
 
         Args:
@@ -269,7 +267,9 @@ class EquivariantDiffusion(nnx.Module):
         error, noisy = self._squared_error(z, t, mask, key)
         ratio = float(table.noise[0] / table.signal[0])
         dimensions = 3 * (jnp.sum(mask, axis=1) - 1)
-        coordinates = -0.5 * sum_over_points(error[..., :3], mask) - dimensions * (math.log(ratio) + 0.5 * math.log(2 * math.pi))
+        coordinates = -0.5 * sum_over_points(error[..., :3], mask) - dimensions * (
+            math.log(ratio) + 0.5 * math.log(2 * math.pi)
+        )
         return coordinates + self._discrete_log_prob(z[..., 3:], noisy[..., 3:], mask, table.signal[0], table.noise[0])
 
     def _discrete_log_prob(self, h: Array, noisy: Array, mask: Array, signal: float, noise: float) -> Array:
@@ -295,9 +295,7 @@ class EquivariantDiffusion(nnx.Module):
         return each * dimensions + 0.5 * signal**2 * sum_over_points(jnp.square(z), mask)
 
 
-def ancestral(
-    model: EquivariantDiffusion, mask: Bool[Array, "B N"], noise: Noise, steps: int
-) -> Float[Array, "B N C"]:
+def ancestral(model: EquivariantDiffusion, mask: Bool[Array, "B N"], noise: Noise, steps: int) -> Float[Array, "B N C"]:
     """Ancestral sampling of sets with given masks and noise (arXiv:2203.17003, algorithm 2).
 
     Args:

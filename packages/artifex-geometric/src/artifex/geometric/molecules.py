@@ -105,5 +105,3 @@ def stable_molecules(samples: Float[np.ndarray, "B N C"]) -> float:
     """The share of molecules all of whose atoms are stable."""
     stable, there = stability(samples)
     return float(np.mean(np.all(stable | ~there, axis=-1)))
-
-

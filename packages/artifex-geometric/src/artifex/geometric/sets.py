@@ -43,7 +43,9 @@ def checked_set(
         return x, jnp.ones(x.shape[:2], bool)
     mask = jnp.asarray(mask)
     if mask.shape != x.shape[:2]:
-        raise InvalidInputError(f"the mask has shape {mask.shape} and x {x.shape}; a mask says of each of x's rows if it is one")
+        raise InvalidInputError(
+            f"the mask has shape {mask.shape} and x {x.shape}; a mask says of each of x's rows if it is one"
+        )
     mask = mask.astype(bool)
     return jnp.where(mask[..., None], x, 0), mask
 

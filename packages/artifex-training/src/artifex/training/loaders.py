@@ -213,7 +213,9 @@ def _padded_arrays(arrays: Mapping[str, np.ndarray], bucket: np.ndarray) -> set[
     outside = mask & (np.arange(mask.shape[1])[None] >= bucket[:, None])
     if outside.any():
         row = int(np.argwhere(outside)[0, 0])
-        raise DataError(f"example {row} is longer than its bucket, {bucket[row]}: its mask has {np.flatnonzero(mask[row])[-1] + 1}")
+        raise DataError(
+            f"example {row} is longer than its bucket, {bucket[row]}: its mask has {np.flatnonzero(mask[row])[-1] + 1}"
+        )
     return {key for key, value in arrays.items() if value.ndim > 1 and value.shape[1] == mask.shape[1]}
 
 

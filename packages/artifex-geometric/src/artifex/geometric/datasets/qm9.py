@@ -85,7 +85,9 @@ class QM9:
             arrays["bucket"] = bucket_of(arrays["mask"].sum(axis=1), self.config.bucket_sizes)
         return arrays
 
-    def _packed(self, chosen: np.ndarray, sizes: np.ndarray, elements: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
+    def _packed(
+        self, chosen: np.ndarray, sizes: np.ndarray, elements: np.ndarray, positions: np.ndarray
+    ) -> dict[str, np.ndarray]:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         x = np.zeros((len(chosen), self.max_points, 3 + len(QM9_ELEMENTS) + self.config.charges), np.float32)
         mask = np.zeros(x.shape[:2], bool)
@@ -136,5 +138,7 @@ def molecules_in(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tupl
     numbers = ",".join(columns["XYZ_Ang"]).replace("[", "").replace("]", "").replace("*^", "e")
     positions = np.array(numbers.split(","), np.float64).reshape(-1, 3)
     if not len(positions) == len(elements) == sizes.sum():
-        raise DataError(f"the files in {folder} tell of {sizes.sum()} atoms, {len(elements)} elements, {len(positions)} positions")
+        raise DataError(
+            f"the files in {folder} tell of {sizes.sum()} atoms, {len(elements)} elements, {len(positions)} positions"
+        )
     return sizes, elements, positions, tuple(columns["SMILES"])
