@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from artifex.core.geometry import so3_exp, so3_log
 from artifex.geometric.igso3 import igso3_log_density, igso3_score, sample_igso3, uniform_rotations
 
-ANGLES = np.array([0.0, 1e-4, 1e-2, 0.1, 0.5, 1.0, 2.0, 3.0, np.pi - 1e-4, np.pi])
+ANGLES = np.array([0.0, 1e-4, 1e-2, 0.1, 0.5, 1.0, 2.0, 3.0, 3.14, np.float32(np.pi)], np.float32).astype(np.float64)
 
 
 def series(w: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -34,9 +34,10 @@ def test_density_and_score_are_those_of_the_series(sigma: float):
     axis = np.array([0.6, 0.0, 0.8])
     score = np.asarray(igso3_score(jnp.asarray(ANGLES[:, None] * axis, jnp.float32), sigma))
     assert np.isfinite(score).all()
-    wanted = (slope / f)[:, None] * axis
-    scale = np.abs(wanted[seen]).max(axis=1, keepdims=True) + 1e-3 * np.abs(wanted[seen]).max()
-    assert np.max(np.abs(score[seen] - wanted[seen]) / scale) < 1e-4
+    wanted = (slope[seen] / f[seen])[:, None] * axis
+    # at pi the score vanishes as the difference of numbers of its usual size: there a part of the largest is what counts
+    scale = np.linalg.norm(wanted, axis=1, keepdims=True) + 0.05 * np.linalg.norm(wanted, axis=1).max()
+    assert np.max(np.abs(score[seen] - wanted) / scale) < 1e-4
 
 
 @pytest.mark.parametrize("sigma", [0.2, 1.5])
