@@ -36,9 +36,7 @@ VOXELS = {"x": (RANDOM.random((8, 4, 4, 4, 1)) > 0.5).astype(np.float32)}
 SURFACES = {"x": RANDOM.normal(size=(8, 12, 3)).astype(np.float32)}
 EGNN = EGNNConfig(features=8, layers=1)
 SETS = SetTransformerConfig(features=8, layers=1, heads=2)
-CHAIN = InvariantPointAttentionConfig(
-    features=8, layers=1, heads=2, scalars=4, query_points=2, value_points=2, pair_features=4
-)
+CHAIN = InvariantPointAttentionConfig(features=8, layers=1, heads=2, scalars=4, query_points=2, value_points=2, pair_features=4)
 
 TestEquivariantDiffusion = conformance(
     {"molecules": (EquivariantDiffusionConfig(max_points=5, n_types=2, network=EGNN, timesteps=3), MOLECULES)}

@@ -15,7 +15,7 @@ ANGLES = np.array([0.0, 1e-4, 1e-2, 0.1, 0.5, 1.0, 2.0, 3.0, 3.14, np.float32(np
 
 
 def series(w: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """``f`` and ``df/dw``, by characters ``1 + 2 sum_m cos(m w)`` in float64: an independent sum, enough terms for any sigma here."""
+    """``f`` and ``df/dw``, by characters ``1 + 2 sum_m cos(m w)`` in float64: an independent sum, enough terms for each."""
     m = np.arange(1, 400)
     l = np.arange(400)
     weights = (2 * l + 1) * np.exp(-l * (l + 1) * sigma**2 / 2)

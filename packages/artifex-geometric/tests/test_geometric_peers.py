@@ -78,9 +78,7 @@ def test_a_layer_of_egnn_pytorch(case: Arrays, name: str):
 @pytest.mark.parametrize("name", ["attention"])
 def test_attention_of_invariant_point_attention(case: Arrays, name: str):
     w = {key.removeprefix("w."): value for key, value in case.items() if key.startswith("w.")}
-    layer = InvariantPointAttention(
-        6, heads=2, scalars=4, query_points=3, value_points=2, pair_features=5, rngs=nnx.Rngs(0)
-    )
+    layer = InvariantPointAttention(6, heads=2, scalars=4, query_points=3, value_points=2, pair_features=5, rngs=nnx.Rngs(0))
     for ours, theirs in (("query", "scalar_q"), ("key", "scalar_k"), ("value", "scalar_v")):
         put(getattr(layer, ours), w[f"to_{theirs}.weight"])
         put(getattr(layer, f"{ours}_point"), w[f"to_{theirs.replace('scalar', 'point')}.weight"])

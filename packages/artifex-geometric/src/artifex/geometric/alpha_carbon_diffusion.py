@@ -1,9 +1,9 @@
 r"""Diffusion of the alpha carbons of proteins.
 
 Lin & AlQuraishi 2023, "Generating novel, designable, and diverse protein structures by equivariantly diffusing oriented residue
-clouds" (Genie, arXiv:2301.12485): noise is added to the positions alone, ``z_t = a_t x + s_t e`` without centre of mass; the network
-that predicts it sees each residue with the frame of Frenet and Serret that the noisy chain has there, by invariant point
-attention. So a chain and its mirror image, which are not equally good proteins, are told apart.
+clouds" (Genie, arXiv:2301.12485): noise is added to the positions alone, ``z_t = a_t x + s_t e`` without centre of mass; the
+network that predicts it sees each residue with the frame of Frenet and Serret that the noisy chain has there, by invariant
+point attention. So a chain and its mirror image, which are not equally good proteins, are told apart.
 
 It is :class:`~artifex.geometric.equivariant_diffusion.EquivariantDiffusion` of points in the order of a chain.
 """

@@ -7,8 +7,8 @@ Yim et al. 2023, "Fast protein backbone generation with SE(3) flow matching" (Fr
     loss = E [|x_1 - x^|^2 + |log(R_t^T R_1) - u|^2] / (1 - min(t, 0.9))^2                        x^, u from the network
     dx/dt = (x^ - x_t) / (1 - t),   R <- R exp(dt c u)                                            sampling, c = 10
 
-The network is invariant point attention on the frames ``T_t``; its rotation vectors ``u`` are seen from each residue's own frame.
-FrameFlow's auxiliary losses on distances between atoms are left out.
+The network is invariant point attention on the frames ``T_t``; its rotation vectors ``u`` are seen from each residue's own
+frame. FrameFlow's auxiliary losses on distances between atoms are left out.
 
 Shapes: ``B`` batch, ``L`` residues; ``x (B, L, 4, 3)``: N, CA, C, O in Å.
 """

@@ -1,8 +1,8 @@
 r"""Chains of points: frames along them, and the atoms of a protein's backbone.
 
-Frenet and Serret's frame of point ``i`` has the tangent ``t_i`` to its successor, the binormal ``b_i`` along ``t_{i-1} x t_i`` and
-the normal ``n_i = b_i x t_i`` (Lin & AlQuraishi 2023, arXiv:2301.12485, equations 6-9). A reflection turns every binormal round:
-such a frame tells a chain from its mirror image.
+Frenet and Serret's frame of point ``i`` has the tangent ``t_i`` to its successor, the binormal ``b_i`` along ``t_{i-1} x t_i``
+and the normal ``n_i = b_i x t_i`` (Lin & AlQuraishi 2023, arXiv:2301.12485, equations 6-9). A reflection turns every binormal
+round: such a frame tells a chain from its mirror image.
 
 Shapes: ``B`` batch, ``L`` residues.
 """

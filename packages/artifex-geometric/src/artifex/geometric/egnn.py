@@ -10,8 +10,8 @@ with what keeps it steady in a diffusion model (Hoogeboom et al. 2022, arXiv:220
 ``|x_i - x_j| + 1``, ``phi_x`` between plus and minus a range by a hyperbolic tangent, the squared distance at the network's
 input as the edge's ``a_ij``, and ``C = 100``.
 
-The first layer of ``phi_e`` is linear in its parts, so that what it makes of ``h_i`` and ``h_j`` is computed once a point instead
-of once a pair.
+The first layer of ``phi_e`` is linear in its parts, so that what it makes of ``h_i`` and ``h_j`` is computed once a point
+instead of once a pair.
 
 Shapes: ``B`` batch, ``N`` points, ``D`` width, ``M`` width of a message, ``E`` features of an edge.
 """

@@ -185,7 +185,8 @@ class EquivariantDiffusion(nnx.Module):
         steps = self.config.timesteps if steps is None else steps
         if n_samples < 1 or not 1 <= steps <= self.config.timesteps:
             raise InvalidInputError(
-                f"n_samples is 1 or more and steps 1 to the model's timesteps, {self.config.timesteps}; got {n_samples}, {steps}"
+                f"n_samples is 1 or more and steps 1 to the model's timesteps, {self.config.timesteps}; "
+                f"got {n_samples}, {steps}"
             )
         given = None if sizes is None else given_sizes(sizes, n_samples, self.config.max_points)
         return self._drawn(given, n_samples, steps, rngs=rngs)

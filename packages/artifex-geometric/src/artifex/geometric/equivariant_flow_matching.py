@@ -1,14 +1,14 @@
 r"""Equivariant flow matching of sets of points with types.
 
-Klein, Krämer & Noé 2023, "Equivariant flow matching" (arXiv:2306.15030); Song et al. 2023, "Equivariant flow matching with hybrid
-probability transport" (arXiv:2312.07168):
+Klein, Krämer & Noé 2023, "Equivariant flow matching" (arXiv:2306.15030); Song et al. 2023, "Equivariant flow matching with
+hybrid probability transport" (arXiv:2312.07168):
 
     x_0 ~ N on sets without centre of mass,   x_t = (1 - t) x_0 + t x_1,   t ~ U(0, 1)
     loss = E |v_theta(x_t, t) - (x_1 - x_0)|^2                     v_theta equivariant under rotation
     dx/dt = v_theta(x, t)                                          sampling, from t = 0 to 1
 
-With ``align`` the noise is turned to lie as near to the data as a rotation can bring it: paths are shorter, their ends the same,
-since turned noise is as probable.
+With ``align`` the noise is turned to lie as near to the data as a rotation can bring it: paths are shorter, their ends the
+same, since turned noise is as probable.
 
 Shapes: ``B`` batch, ``N`` rows, ``F`` features of a point, ``C = 3 + F``.
 """

@@ -1,7 +1,7 @@
 r"""Straight paths from noise to data, and the differential equation along them, in equal steps.
 
-Lipman et al. 2023, "Flow matching for generative modeling" (arXiv:2210.02747): ``x_t = (1 - t) x_0 + t x_1`` from noise at ``t = 0``
-to data at ``t = 1`` has the velocity ``x_1 - x_0``, whose mean given ``x_t`` a network learns.
+Lipman et al. 2023, "Flow matching for generative modeling" (arXiv:2210.02747): ``x_t = (1 - t) x_0 + t x_1`` from noise at ``t
+= 0`` to data at ``t = 1`` has the velocity ``x_1 - x_0``, whose mean given ``x_t`` a network learns.
 
 Shapes: ``B`` batch, ``...`` one example, ``S`` steps.
 """
@@ -44,9 +44,9 @@ def integrated(velocity: Velocity, x: Float[Array, "B ..."], steps: int, solver:
 def integrated_with_divergence(
     velocity: Velocity, x: Float[Array, "B ..."], noise: Float[Array, "B ..."], steps: int
 ) -> tuple[Float[Array, "B ..."], Float[Array, "B"]]:
-    """``x(0)`` from ``x(1)``, and ``int_0^1 e^T (dv/dx) e dt`` along the path: Hutchinson's estimate of the divergence's integral.
+    """``x(0)`` from ``x(1)``, and ``int_0^1 e^T (dv/dx) e dt`` along the path: estimated.
 
-    Grathwohl et al. 2019 (arXiv:1810.01367), equation 7; by Heun's method, backwards in time.
+    Hutchinson's estimate of the divergence: Grathwohl et al. 2019 (arXiv:1810.01367), equation 7; by Heun's method, backwards in time.
 
     Args:
         velocity: maps each example by itself.

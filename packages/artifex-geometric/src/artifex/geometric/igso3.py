@@ -1,7 +1,7 @@
 r"""The isotropic normal distribution on rotations: where a Brownian motion on SO(3) is after a while.
 
-Nikolayev & Savyolov 1997, "Normal distribution on the rotation group SO(3)"; Leach et al. 2022, "Denoising diffusion probabilistic
-models on SO(3)". Of the angle ``w`` of a rotation, against the uniform distribution on rotations,
+Nikolayev & Savyolov 1997, "Normal distribution on the rotation group SO(3)"; Leach et al. 2022, "Denoising diffusion
+probabilistic models on SO(3)". Of the angle ``w`` of a rotation, against the uniform distribution on rotations,
 
     f(w) = sum_l (2 l + 1) exp(-l (l + 1) s^2 / 2) sin((l + 1/2) w) / sin(w / 2)                       quick for large s
          = exp(s^2 / 8) sqrt(2 pi) / s^3 sum_k (-1)^k (w - 2 pi k) exp(-(w - 2 pi k)^2 / 2 s^2) / sin(w / 2)

@@ -7,7 +7,8 @@ Jumper et al. 2021, "Highly accurate protein structure prediction with AlphaFold
 
 What goes in and out of the attention is seen from each residue's own frame, so that it does not change when the whole is moved.
 
-Shapes: ``B`` batch, ``L`` residues, ``D`` width, ``H`` heads, ``S`` scalars and ``P`` points of a head, ``E`` features of a pair.
+Shapes: ``B`` batch, ``L`` residues, ``D`` width, ``H`` heads, ``S`` scalars and ``P`` points of a head, ``E`` features of a
+pair.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ class InvariantPointNetwork(nnx.Module):
     Example:
         >>> config = InvariantPointAttentionConfig(features=8, layers=1, heads=2, scalars=4, pair_features=4)
         >>> network = InvariantPointNetwork(config, in_features=1, out_features=2, rngs=nnx.Rngs(0))
-        >>> vectors, features = network(jax.random.normal(jax.random.key(0), (4, 5, 3)), jnp.ones((4, 5, 1)), jnp.ones((4, 5), bool))
+        >>> chain, mask = jax.random.normal(jax.random.key(0), (4, 5, 3)), jnp.ones((4, 5), bool)
+        >>> vectors, features = network(chain, jnp.ones((4, 5, 1)), mask)
         >>> vectors.shape, features.shape
         ((4, 5, 3), (4, 5, 2))
     """

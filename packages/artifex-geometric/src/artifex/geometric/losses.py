@@ -76,9 +76,9 @@ def uniform_laplacian(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Fl
 
 
 def cotangent_laplacian(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B V 3"]:
-    """``sum_j (cot a_ij + cot b_ij) / 2 (v_j - v_i)``, ``a_ij`` and ``b_ij`` the angles that face the edge (Pinkall & Polthier 1993).
+    """``sum_j (cot a_ij + cot b_ij) / 2 (v_j - v_i)``, ``a_ij`` and ``b_ij`` the angles that face the edge.
 
-    A triangle without area has no cotangents and adds nothing.
+    Pinkall & Polthier 1993. A triangle without area has no cotangents and adds nothing.
     """
     out = jnp.zeros_like(vertices)
     for corner in range(3):

@@ -59,7 +59,9 @@ def mesh_topology(faces: tuple[tuple[int, int, int], ...], n_vertices: int) -> M
 
 
 def icosphere(subdivisions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices ``(10 4^k + 2, 3)`` on the unit sphere and faces ``(20 4^k, 3)``: an icosahedron, its triangles cut in four ``k`` times.
+    """Vertices ``(10 4^k + 2, 3)`` on the unit sphere and faces ``(20 4^k, 3)``.
+
+    An icosahedron, its triangles cut in four ``k`` times.
 
     >>> [a.shape for a in icosphere(1)]
     [(42, 3), (80, 3)]

@@ -1,8 +1,8 @@
 r"""Whether generated atoms make molecules: bonds told from distances, and atoms that have as many as they should.
 
-The table of bond lengths and margins is that of Hoogeboom et al. 2022 (arXiv:2203.17003, appendix E): typical lengths of single,
-double and triple bonds in pm; two atoms are bound by the highest order whose length, with its margin, they come within. An atom
-is stable if the orders of its bonds add up to its valence, a molecule if all of its atoms are.
+The table of bond lengths and margins is that of Hoogeboom et al. 2022 (arXiv:2203.17003, appendix E): typical lengths of
+single, double and triple bonds in pm; two atoms are bound by the highest order whose length, with its margin, they come
+within. An atom is stable if the orders of its bonds add up to its valence, a molecule if all of its atoms are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""A flow of point clouds.
 
-After Yang et al. 2019, "PointFlow: 3D point cloud generation with continuous normalizing flows" (arXiv:1906.12320), whose points
-each follow a differential equation given a latent; here all points of a cloud follow one together, through a transformer on sets,
-and no latent is needed. Trained by flow matching (Lipman et al. 2023, arXiv:2210.02747):
+After Yang et al. 2019, "PointFlow: 3D point cloud generation with continuous normalizing flows" (arXiv:1906.12320), whose
+points each follow a differential equation given a latent; here all points of a cloud follow one together, through a
+transformer on sets, and no latent is needed. Trained by flow matching (Lipman et al. 2023, arXiv:2210.02747):
 
     x_0 ~ N(0, I),   x_t = (1 - t) x_0 + t x_1,   loss = E |v_theta(x_t, t) - (x_1 - x_0)|^2
 

@@ -61,10 +61,8 @@ def noise_schedule(name: ScheduleName, timesteps: int, precision: float = 1e-5) 
     [1.0, 0.75, 0.0032]
     """
     t = np.linspace(0, 1, timesteps + 1)
-    if name == "cosine":
-        squared = np.cos((t + COSINE_OFFSET) / (1 + COSINE_OFFSET) * np.pi / 2) ** 2
-    else:
-        squared = (1 - t**2) ** 2
+    cosine = np.cos((t + COSINE_OFFSET) / (1 + COSINE_OFFSET) * np.pi / 2) ** 2
+    squared = cosine if name == "cosine" else (1 - t**2) ** 2
     ratios = np.clip(squared[1:] / squared[:-1], MOST_TAKEN, 1)
     squared = np.concatenate([squared[:1], squared[0] * np.cumprod(ratios)])
     squared = (1 - 2 * precision) * squared + precision

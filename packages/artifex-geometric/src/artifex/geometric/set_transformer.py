@@ -6,8 +6,8 @@ no warm-up (Xiong et al. 2020, arXiv:2002.04745):
     MAB(q, k):  h = q + Attention(LN(q), LN(k)),   h + MLP(LN(h))
     SAB(x) = MAB(x, x),   PMA(x) = MAB(seeds, x)
 
-Without positions they do not know the order of the points; as coordinates are features like others, they do know how a set lies:
-turned points do not give turned vectors.
+Without positions they do not know the order of the points; as coordinates are features like others, they do know how a set
+lies: turned points do not give turned vectors.
 
 Shapes: ``B`` batch, ``N`` points, ``S`` keys, ``D`` width, ``K`` seeds.
 """
@@ -99,7 +99,8 @@ class SetTransformer(nnx.Module):
         rngs: stream ``params`` initialises.
 
     Example:
-        >>> network = SetTransformer(SetTransformerConfig(features=8, layers=1), in_features=2, out_features=0, rngs=nnx.Rngs(0))
+        >>> config = SetTransformerConfig(features=8, layers=1)
+        >>> network = SetTransformer(config, in_features=2, out_features=0, rngs=nnx.Rngs(0))
         >>> network(jnp.ones((4, 5, 3)), jnp.ones((4, 5, 2)), jnp.ones((4, 5), bool))[0].shape
         (4, 5, 3)
     """

@@ -1,7 +1,7 @@
 r"""Sets of points of different size, padded: masks, centres of mass, noise without one.
 
-``x (B, N, 3 + F)`` packs coordinates and features of up to ``N`` points; ``mask (B, N)`` is true where there is one. What stands
-in padded places, NaN included, changes nothing.
+``x (B, N, 3 + F)`` packs coordinates and features of up to ``N`` points; ``mask (B, N)`` is true where there is one. What
+stands in padded places, NaN included, changes nothing.
 
 Densities that do not change under translation live on the subspace of sets whose centre of mass is 0, of ``3 (n - 1)``
 dimensions for ``n`` points (Köhler, Klein & Noé 2020, arXiv:2006.02425; Hoogeboom et al. 2022, arXiv:2203.17003, section 2.2).

@@ -1,7 +1,7 @@
 r"""Meshes with the faces of a template: a variational autoencoder of where their vertices lie.
 
-Tan, Gao, Lai & Xia 2018, "Variational autoencoders for deforming 3D mesh models" (arXiv:1709.04307), with the losses by which Wang
-et al. 2018, "Pixel2Mesh" (arXiv:1804.01654), section 3.4, keep a deformed template in shape:
+Tan, Gao, Lai & Xia 2018, "Variational autoencoders for deforming 3D mesh models" (arXiv:1709.04307), with the losses by which
+Wang et al. 2018, "Pixel2Mesh" (arXiv:1804.01654), section 3.4, keep a deformed template in shape:
 
     z ~ N(0, I),   v = template + decoder(z)                     V vertices, whose triangles are the config's
     loss = w_chamfer chamfer(x, v) + w_vertex |x - v|^2 / V      to points of a surface; to vertices in the template's order
@@ -93,7 +93,7 @@ class TemplateMeshConfig(Config):
     laplacian_weight: Weight = 0.05
     """Of the mean length of the Laplacian."""
     laplacian: Literal["uniform", "cotangent"] = "uniform"
-    """Which: of neighbours alike, or weighed by the triangles' angles, which leaves vertices free to slide along the surface."""
+    """Which: of all neighbours alike, or weighed by the triangles' angles, which lets vertices slide along the surface."""
     normal_weight: Weight = 0.01
     """Of one less the cosine between neighbouring triangles' normals."""
     kl_weight: Weight = 1e-3
@@ -188,7 +188,7 @@ class TemplateMesh(nnx.Module):
         x, mask = checked_set(x, None, 3)
         if x.shape[1] != self.n_vertices:
             raise InvalidInputError(
-                f"x has {x.shape[1]} points and the template {self.n_vertices} vertices; sample as many points as there are vertices"
+                f"x has {x.shape[1]} points and the template {self.n_vertices} vertices; sample as many points as vertices"
             )
         return posterior_of(self.encoder(x, mask))
 

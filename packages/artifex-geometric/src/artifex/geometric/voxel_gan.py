@@ -6,8 +6,8 @@ generative-adversarial modeling" (arXiv:1610.07584), with the non-saturating los
     discriminator    E softplus(-D(x)) + E softplus(D(G(z))) + r1_weight / 2 E |dD/dx|^2
     generator        E softplus(-D(G(z)))
 
-The penalty on real voxels is R1 of Mescheder, Geiger & Nowozin 2018 (arXiv:1801.04406), without which two nets as small as these
-circle about each other.
+The penalty on real voxels is R1 of Mescheder, Geiger & Nowozin 2018 (arXiv:1801.04406), without which two nets as small as
+these circle about each other.
 
 Shapes: ``B`` batch, ``D H W C`` one example, ``L`` latent.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ class VoxelEncoder(nnx.Module):
         channels: of each level.
         out_features: width of the vector.
         normed: group norm at every level but the first.
-        activation: between layers.
+        leak: slope of the leaky ReLU between layers; 0 makes it a SiLU.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
@@ -69,12 +70,7 @@ class VoxelEncoder(nnx.Module):
         made = {"param_dtype": param_dtype}
         widths = (shape[-1], *channels)
         self.leak = leak
-        self.convs = nnx.List(
-            [
-                Conv(a, b, (4, 4, 4), strides=2, padding=1, rngs=rngs, **made)
-                for a, b in zip(widths[:-1], widths[1:], strict=True)
-            ]
-        )
+        self.convs = nnx.List([Conv(a, b, (4, 4, 4), strides=2, padding=1, rngs=rngs, **made) for a, b in pairwise(widths)])
         self.norms = nnx.List([voxel_norm(c, **made) for c in channels[1:]] if normed else [])
         positions = math.prod(side // 2 ** len(channels) for side in shape[:3])
         self.head = linear(positions * channels[-1], out_features, ("mlp", "embed"), rngs=rngs, **made)
@@ -114,9 +110,7 @@ class VoxelDecoder(nnx.Module):
         self.stem = linear(in_features, math.prod(self.start), ("embed", "mlp"), rngs=rngs, **made)
         self.norms = nnx.List([voxel_norm(c, **made) for c in reversed(channels)])
         widths = (*reversed(channels), shape[-1])
-        self.convs = nnx.List(
-            [UpsampleConv(a, b, (3, 3, 3), rngs=rngs, **made) for a, b in zip(widths[:-1], widths[1:], strict=True)]
-        )
+        self.convs = nnx.List([UpsampleConv(a, b, (3, 3, 3), rngs=rngs, **made) for a, b in pairwise(widths)])
 
     def __call__(self, z: Float[Array, "B L"]) -> Float[Array, "B D H W C"]:
         """The voxels."""

@@ -156,8 +156,8 @@ class BucketLoader(_ShuffledLoader):
     """Batches of examples of similar length from padded arrays, cut to what the longest of them needs.
 
     ``bucket`` says of each example the length to which it may be cut along its padded axis, the second, which is that of
-    ``mask`` and of every array as long as it there. Examples of one number make up batches; where there are fewer of them than a
-    batch holds, they go with the next longer ones. The step is compiled once for each length. Models do not see ``bucket``.
+    ``mask`` and of every array as long as it there. Examples of one number make up batches; where there are fewer of them than
+    a batch holds, they go with the next longer ones. The step is compiled once for each length. Models do not see ``bucket``.
 
         >>> lengths = np.array([1, 2, 1, 2])
         >>> mask = np.arange(3)[None] < lengths[:, None]

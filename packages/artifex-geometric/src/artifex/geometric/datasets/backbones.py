@@ -53,8 +53,9 @@ class _Chain(NamedTuple):
 class Backbones:
     """``x`` in Å from the alpha carbons' centre; ``mask``, ``residue_index`` and ``residue_type`` ``(M, L)``; ``bucket``.
 
-    One chain of each file's first model is an example. Residues that lack one of the four atoms are left out; ``residue_index``, as
-    the file numbers residues from the chain's first, shows where. Of alternative places of an atom the first is taken.
+    One chain of each file's first model is an example. Residues that lack one of the four atoms are left out;
+    ``residue_index``, as the file numbers residues from the chain's first, shows where. Of alternative places of an atom the
+    first is taken.
 
     Raises:
         DataError: there is no such folder, gemmi is not installed, or no chain is left.
@@ -115,7 +116,8 @@ def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
     kept = tuple(chain for chain in chains if least <= len(chain.numbers) <= most)
     if not kept:
         raise DataError(
-            f"{folder} has {len(files)} files of structures with {len(chains)} chains, none of them {least} to {most} residues long"
+            f"{folder} has {len(files)} files of structures with {len(chains)} chains, none of them {least} to {most} residues "
+            "long; change min_residues and max_residues"
         )
     return kept
 

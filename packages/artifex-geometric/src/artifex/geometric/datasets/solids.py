@@ -1,6 +1,7 @@
 """Synthetic solids of random proportions: points on their surfaces, or the voxels that they fill.
 
-Boxes, ellipsoids, cylinders, cones and tori about the vertical axis, each half extent between 0.4 and 1: what ``label`` numbers.
+Boxes, ellipsoids, cylinders, cones and tori about the vertical axis, each half extent between 0.4 and 1: what ``label``
+numbers.
 """
 
 from __future__ import annotations
