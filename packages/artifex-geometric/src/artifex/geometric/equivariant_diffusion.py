@@ -252,7 +252,8 @@ class EquivariantDiffusion(nnx.Module):
 
         def add(total: Array, i: Array) -> tuple[Array, None]:
             draw, noise = jax.random.split(jax.random.fold_in(key, i))
-            t = jax.random.randint(draw, (z.shape[0],), 1, config.timesteps + 1)
+            share = (i + jax.random.uniform(draw, (z.shape[0],))) / num_times  # one from each equal part of the times
+            t = jnp.minimum(1 + jnp.floor(share * config.timesteps).astype(jnp.int32), config.timesteps)
             error, _ = self._squared_error(z, t, mask, noise)
             return total + weights[t] * sum_over_points(error, mask), None
 

@@ -46,7 +46,8 @@ def integrated_with_divergence(
 ) -> tuple[Float[Array, "B ..."], Float[Array, "B"]]:
     """``x(0)`` from ``x(1)``, and ``int_0^1 e^T (dv/dx) e dt`` along the path: estimated.
 
-    Hutchinson's estimate of the divergence: Grathwohl et al. 2019 (arXiv:1810.01367), equation 7; by Heun's method, backwards in time.
+    Hutchinson's estimate of the divergence: Grathwohl et al. 2019 (arXiv:1810.01367), equation 7; by Heun's method, backwards
+    in time.
 
     Args:
         velocity: maps each example by itself.
