@@ -1,6 +1,6 @@
 """A picture of a VAE of voxels: synthetic solids, and others that the model draws.
 
-    python docs/pictures/solids.py [--seed 0] [--steps 1500] [--output docs/pictures]
+    python docs/pictures/solids.py [--seed 0] [--steps 1000] [--output docs/pictures]
 
 Rows, from above: solids from the test split; draws of the model. Seen from the side, the nearer the brighter. The model and its
 training are the preset `voxel-vae-solids`.
@@ -25,7 +25,7 @@ def main(seed: int, steps: int, output: Path) -> None:
     """Train and draw."""
     run = read_run_config("voxel-vae-solids", [f"training.steps={steps}"])
     model = create_model(run.model, rngs=nnx.Rngs(seed))
-    solids = SolidVoxels(SolidVoxelsConfig(size=16))
+    solids = SolidVoxels(SolidVoxelsConfig(size=12))
     Trainer(model, run.training, seed=seed).fit(solids.arrays("train"))
     rows = np.concatenate([solids.arrays("test")["x"][:10], np.asarray(model.generate(10, rngs=nnx.Rngs(seed)))])
     save_image(output / "solids.png", image_grid(seen_from_the_side(rows), columns=10, zoom=4))
@@ -42,7 +42,7 @@ def seen_from_the_side(voxels: np.ndarray) -> np.ndarray:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
     arguments = parser.parse_args()
     main(arguments.seed, arguments.steps, arguments.output)
