@@ -6,8 +6,8 @@
 `artifex-training` alone. About five minutes on two quiet cores.
 
 EGNN: 4 layers of width 64 on 16 sets of 64 points, the sizes of every inner layer those of egnn-pytorch, gradients of all
-parameters. "Compiled" is `torch.compile`. Buckets: an equivariant diffusion (4 layers of 64) on batches of 64 sets whose sizes are
-QM9's, padded to 29 points, or in buckets; a step is forward and backward, the mean over batches as they come. Beside the clock
+parameters. "Compiled" is `torch.compile`. Buckets: an equivariant diffusion (4 layers of 64) on batches of 64 sets of QM9's
+sizes, padded to 29 points, or in buckets; a step is forward and backward, the mean over batches as they come. Beside the clock
 there is the processor's time, which says more on a machine that others use too.
 """
 

@@ -34,21 +34,22 @@ BACKBONES = {
 }
 VOXELS = {"x": (RANDOM.random((8, 4, 4, 4, 1)) > 0.5).astype(np.float32)}
 SURFACES = {"x": RANDOM.normal(size=(8, 12, 3)).astype(np.float32)}
+SIZES = {"max_points": 5, "size_counts": (0, 0, 3, 3, 2)}
 EGNN = EGNNConfig(features=8, layers=1)
 SETS = SetTransformerConfig(features=8, layers=1, heads=2)
 CHAIN = InvariantPointAttentionConfig(features=8, layers=1, heads=2, scalars=4, query_points=2, value_points=2, pair_features=4)
 
 TestEquivariantDiffusion = conformance(
-    {"molecules": (EquivariantDiffusionConfig(max_points=5, n_types=2, network=EGNN, timesteps=3), MOLECULES)}
+    {"molecules": (EquivariantDiffusionConfig(**SIZES, n_types=2, network=EGNN, timesteps=3), MOLECULES)}
 )
 TestPointCloudVAE = conformance(
-    {"clouds": (PointCloudVAEConfig(max_points=5, latent_dim=2, encoder=SETS, decoder=SETS, kl_weight=0.1), CLOUDS)}
+    {"clouds": (PointCloudVAEConfig(**SIZES, latent_dim=2, encoder=SETS, decoder=SETS, kl_weight=0.1), CLOUDS)}
 )
 TestVoxelVAE = conformance({"voxels": (VoxelVAEConfig(shape=(4, 4, 4, 1), channels=(8,), latent_dim=2), VOXELS)})
 TestTemplateMesh = conformance(
     {
         "sphere": (
-            TemplateMeshConfig(template={"icosphere": 0}, latent_dim=2, encoder=SETS, hidden_dims=(8,), laplacian="cotangent"),
+            TemplateMeshConfig(template={"icosphere": 0}, latent_dim=2, encoder=SETS, hidden_dims=(8,)),
             SURFACES,
         )
     }
@@ -58,13 +59,13 @@ TestBackboneFlow = conformance(
 )
 # The four above stand for these every day: the same networks, paths and layers.
 TestAlphaCarbonDiffusion = pytest.mark.nightly(
-    conformance({"chains": (AlphaCarbonDiffusionConfig(max_points=5, network=CHAIN, timesteps=3), CLOUDS)})
+    conformance({"chains": (AlphaCarbonDiffusionConfig(**SIZES, network=CHAIN, timesteps=3), CLOUDS)})
 )
 TestEquivariantFlowMatching = pytest.mark.nightly(
-    conformance({"molecules": (EquivariantFlowMatchingConfig(max_points=5, n_types=2, network=EGNN, steps=2), MOLECULES)})
+    conformance({"molecules": (EquivariantFlowMatchingConfig(**SIZES, n_types=2, network=EGNN, steps=2), MOLECULES)})
 )
 TestPointCloudFlow = pytest.mark.nightly(
-    conformance({"clouds": (PointCloudFlowConfig(max_points=5, network=SETS, steps=2), CLOUDS)})
+    conformance({"clouds": (PointCloudFlowConfig(**SIZES, network=SETS, steps=2), CLOUDS)})
 )
 TestVoxelGAN = pytest.mark.nightly(
     conformance({"voxels": (VoxelGANConfig(shape=(4, 4, 4, 1), channels=(8,), latent_dim=2), VOXELS)})

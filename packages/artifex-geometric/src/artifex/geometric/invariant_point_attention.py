@@ -114,8 +114,8 @@ class InvariantPointAttention(nnx.Module):
         gathered = jnp.einsum("bhij,bjhpc->bihpc", weights, placed) - points[:, :, None, None]
         local = jnp.einsum("blcd,blhpc->blhpd", rotations, gathered)  # R^T
         lengths = jnp.sqrt(jnp.sum(jnp.square(local), axis=-1) + 1e-8)
-        parts = [scalars, local.reshape(*local.shape[:3], -1), lengths, around]
-        return self.out(jnp.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=-1).astype(h.dtype))
+        parts = [scalars, jax.lax.collapse(local, 3), lengths, around]
+        return self.out(jnp.concatenate([jax.lax.collapse(part, 2) for part in parts], axis=-1).astype(h.dtype))
 
     def _weights(self, h: Array, pairs: Array, rotations: Array, points: Array, mask: Array) -> Array:
         """``a_ij`` of each head, ``(B, H, L, L)``, 0 for padded ``j``."""
@@ -129,11 +129,11 @@ class InvariantPointAttention(nnx.Module):
         return jnp.where(mask[:, None, None], jax.nn.softmax(logits, axis=-1), 0)
 
     def _heads(self, x: Array) -> Array:
-        return x.reshape(*x.shape[:2], self.heads, -1)
+        return x.reshape(*x.shape[:2], self.heads, x.shape[-1] // self.heads)
 
     def _placed(self, x: Array, rotations: Array, points: Array) -> Array:
         """Points of each head ``(B, L, H, P, 3)``, from the residue's frame to where they are."""
-        local = x.reshape(*x.shape[:2], self.heads, -1, 3)
+        local = x.reshape(*x.shape[:2], self.heads, x.shape[-1] // (3 * self.heads), 3)
         return jnp.einsum("blcd,blhpd->blhpc", rotations, local.astype(rotations.dtype)) + points[:, :, None, None]
 
 

@@ -85,7 +85,7 @@ class AttentionBlock(nnx.Module):
         return h + self.mlp(self.norm(h))
 
     def _split(self, x: Array, parts: int) -> Array:
-        return x.reshape(*x.shape[:2], parts * self.heads, -1)
+        return x.reshape(*x.shape[:2], parts * self.heads, x.shape[-1] // (parts * self.heads))
 
 
 class SetTransformer(nnx.Module):

@@ -20,7 +20,7 @@ __all__ = ["SOLIDS", "SolidPoints", "SolidPointsConfig", "SolidVoxels", "SolidVo
 SOLIDS = ("box", "ellipsoid", "cylinder", "cone", "torus")
 SPLITS = ("train", "test", "validation")
 CANDIDATES = 4
-"""Points drawn for each that is kept, so that they lie evenly on the surface."""
+"""Points drawn at a time for each that is wanted; about half of them are kept."""
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -154,10 +154,14 @@ class SolidVoxels:
 
 
 def surface_points(random: np.random.Generator, solid: str, extent: np.ndarray, n: int) -> np.ndarray:
-    """``n`` points that lie evenly on a solid's surface: drawn by its parameters, then kept in proportion to the area there."""
-    points, area = _SURFACES[solid](random, extent, CANDIDATES * n)
-    races = random.exponential(size=len(area)) / np.maximum(area, 1e-12)
-    return points[np.argpartition(races, n - 1)[:n]]
+    """``n`` points that lie evenly on a solid's surface: drawn by its parameters, kept in proportion to the area there."""
+    draw, most = _SURFACES[solid]
+    found = np.zeros((0, 3))
+    while len(found) < n:
+        points, area = draw(random, extent, CANDIDATES * n)
+        kept = random.uniform(size=len(points)) * most / extent.min() < area
+        found = np.concatenate([found, points[kept]])
+    return found[:n]
 
 
 def is_inside(solid: str, extent: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -227,7 +231,7 @@ def _cone(random: np.random.Generator, extent: np.ndarray, n: int) -> tuple[np.n
     u = np.concatenate([radius[:, None] * around, z[:, None]], axis=1)
     slope = np.concatenate([around, np.full((n, 1), 0.5)], axis=1) / np.hypot(1, 0.5)
     normals = np.where((part == 0)[:, None], slope, [[0.0, 0.0, -1.0]])
-    return _stretched(u, normals, np.where(part == 0, np.pi * np.hypot(1, 2), np.pi), extent)
+    return _stretched(u, normals, np.where(part == 0, np.pi * SLOPE, np.pi), extent)
 
 
 def _torus(random: np.random.Generator, extent: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -242,4 +246,12 @@ def _torus(random: np.random.Generator, extent: np.ndarray, n: int) -> tuple[np.
     return _stretched(u, normals, radius * arc, extent)
 
 
-_SURFACES = {"box": _box, "ellipsoid": _ellipsoid, "cylinder": _cylinder, "cone": _cone, "torus": _torus}
+SLOPE = float(np.hypot(1, 2))
+_SURFACES = {
+    "box": (_box, 1.0),
+    "ellipsoid": (_ellipsoid, 1.0),
+    "cylinder": (_cylinder, 4 * np.pi),
+    "cone": (_cone, np.pi * SLOPE),
+    "torus": (_torus, sum(TORUS)),
+}
+"""How points are drawn, and the most area about one of a solid of unit extents."""
