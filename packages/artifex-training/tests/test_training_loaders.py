@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, RunError
-from artifex.training import ArrayLoader, GrainLoader
+from artifex.training import ArrayLoader, BucketLoader, GrainLoader
 from artifex.training.loaders import as_loader, batch_shapes
 
 N = 23
@@ -230,3 +230,64 @@ def test_shapes_are_learnt_from_one_example():
     before = source.read
     assert {key: value.shape for key, value in batch_shapes(loader).items()} == {"x": (5, 2, 3), "label": (5,)}
     assert source.read == before + 1
+
+
+def padded(lengths: list[int], most: int = 6) -> dict[str, np.ndarray]:
+    """Sets of so many points, their buckets 2, 4 and 6; ``x`` tells which example it is of."""
+    mask = np.arange(most)[None] < np.array(lengths)[:, None]
+    x = np.where(mask, np.arange(len(lengths))[:, None], -1)[..., None]
+    bucket = np.ceil(np.array(lengths) / 2).astype(np.int32) * 2
+    return {"x": x, "mask": mask, "label": np.arange(len(lengths), dtype=np.int32), "bucket": bucket}
+
+
+LENGTHS = [1, 2, 2, 1, 2, 3, 4, 4, 3, 3, 6, 5, 6]
+
+
+def test_batches_are_of_one_bucket_and_cut_to_it():
+    loader = as_loader(padded(LENGTHS), batch_size=2, seed=0)
+    assert isinstance(loader, BucketLoader)
+    assert loader.steps_per_epoch == 2 + 2 + 1
+    epoch = [next(loader) for _ in range(loader.steps_per_epoch)]
+    assert sorted(batch["x"].shape[1] for batch in epoch) == [2, 2, 4, 4, 6]
+    for batch in epoch:
+        assert batch.keys() == {"x", "mask", "label"}
+        assert batch["mask"].shape == batch["x"].shape[:2]
+        assert batch["label"].shape == (2,)
+        longest = batch["mask"].sum(axis=1)
+        assert np.all((longest > batch["x"].shape[1] - 2) & (longest <= batch["x"].shape[1]))
+        np.testing.assert_array_equal(batch["x"][:, 0, 0], batch["label"])
+    seen = np.concatenate([batch["label"] for batch in epoch])
+    assert len(set(seen)) == len(seen)  # none twice in an epoch
+
+
+def test_one_pass_over_buckets_has_every_example_once():
+    parts = list(as_loader(padded(LENGTHS), batch_size=2, seed=0).one_pass())
+    assert sorted(np.concatenate([part["label"] for part in parts])) == list(range(len(LENGTHS)))
+    assert parts[0]["x"].shape[1] == 6  # the longest first, which tells what memory a step takes
+
+
+def test_a_bucket_that_fills_no_batch_goes_with_the_next():
+    loader = as_loader(padded([1, 3, 3, 4, 6]), batch_size=2, seed=0)
+    assert {part["x"].shape[1] for part in loader.one_pass()} == {6}
+    lone = as_loader(padded([1, 3, 4, 4, 6, 6]), batch_size=2, seed=0)
+    assert sorted(part["x"].shape[1] for part in lone.one_pass()) == [4, 4, 6]
+
+
+def test_bucketed_batches_go_on_where_they_were():
+    loader = as_loader(padded(LENGTHS), batch_size=2, seed=0)
+    for _ in range(7):
+        next(loader)
+    state, wanted = loader.state(), [next(loader) for _ in range(6)]
+    other = as_loader(padded(LENGTHS), batch_size=2, seed=0)
+    other.restore(state)
+    for batch in wanted:
+        np.testing.assert_array_equal(next(other)["label"], batch["label"])
+
+
+def test_buckets_need_a_mask_that_fits():
+    with pytest.raises(DataError, match="need a mask"):
+        as_loader({"x": np.zeros((3, 2)), "bucket": np.array([1, 2, 2])}, batch_size=1, seed=0)
+    wrong = padded([5, 2])
+    wrong["bucket"][0] = 4
+    with pytest.raises(DataError, match="example 0 is longer than its bucket, 4: its mask has 5"):
+        as_loader(wrong, batch_size=1, seed=0)

@@ -2,12 +2,199 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ModelEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
+
+HOME = "artifex.geometric"
+FAMILY = "geometric"
+EDM = "Hoogeboom et al. 2022, arXiv:2203.17003"
+
+
+def _model(name: str, cls: str, paper: str, summary: str, *capabilities: str) -> ModelEntry:
+    target = f"{HOME}.{name}:{cls}"
+    return ModelEntry(
+        name=name,
+        model=target,
+        config=f"{target}Config",
+        family=FAMILY,
+        capabilities=capabilities,
+        paper=paper,
+        summary=summary,
+    )
 
 
 @hookimpl
 def artifex_models() -> list[ModelEntry]:
     """The models."""
-    return []
+    autoencoder = ("decode", "encode", "reconstruct")
+    return [
+        _model(
+            "alpha_carbon_diffusion",
+            "AlphaCarbonDiffusion",
+            "Lin & AlQuraishi 2023, arXiv:2301.12485",
+            "Chains of alpha carbons: diffusion of positions, seen with Frenet's frames.",
+            "log_prob",
+        ),
+        _model(
+            "backbone_flow",
+            "BackboneFlow",
+            "Yim et al. 2023, arXiv:2310.05297",
+            "Protein backbones: flow matching of the residues' frames.",
+        ),
+        _model(
+            "equivariant_diffusion",
+            "EquivariantDiffusion",
+            EDM,
+            "Molecules: diffusion of positions without centre of mass, and of types.",
+            "log_prob",
+        ),
+        _model(
+            "equivariant_flow_matching",
+            "EquivariantFlowMatching",
+            "Klein et al. 2023, arXiv:2306.15030",
+            "Molecules: straight paths from aligned noise.",
+            "log_prob",
+        ),
+        _model(
+            "point_cloud_flow",
+            "PointCloudFlow",
+            "Yang et al. 2019, arXiv:1906.12320",
+            "Point clouds: a transformer on sets carries noise to points.",
+            "log_prob",
+        ),
+        _model(
+            "point_cloud_vae",
+            "PointCloudVAE",
+            "Kim et al. 2021, arXiv:2103.15619",
+            "Point clouds of any size from one latent and random seeds.",
+            *autoencoder,
+        ),
+        _model(
+            "template_mesh",
+            "TemplateMesh",
+            "Tan et al. 2018, arXiv:1709.04307",
+            "Meshes with the faces of a template, fitted to points on surfaces.",
+            *autoencoder,
+        ),
+        _model(
+            "voxel_gan",
+            "VoxelGAN",
+            "Wu et al. 2016, arXiv:1610.07584",
+            "Voxels: generator and discriminator of three-dimensional convolutions.",
+        ),
+        _model(
+            "voxel_vae",
+            "VoxelVAE",
+            "Brock et al. 2016, arXiv:1608.04236",
+            "Voxels: an autoencoder of three-dimensional convolutions.",
+            *autoencoder,
+        ),
+    ]
+
+
+@hookimpl
+def artifex_components() -> list[ComponentEntry]:
+    """The networks."""
+    networks = {
+        "egnn": ("egnn:EGNN", "egnn:EGNNConfig", "Messages between all points; vectors turn with the points."),
+        "set_transformer": (
+            "set_transformer:SetTransformer",
+            "set_transformer:SetTransformerConfig",
+            "Self-attention of points; knows how a set lies.",
+        ),
+        "invariant_point_attention": (
+            "invariant_point_attention:InvariantPointNetwork",
+            "invariant_point_attention:InvariantPointAttentionConfig",
+            "Attention on the frames of a chain; vectors turn with the points, mirror images differ.",
+        ),
+    }
+    return [
+        ComponentEntry(
+            slot="geometric_network",
+            name=name,
+            component=f"{HOME}.{component}",
+            config=f"{HOME}.{config}",
+            summary=summary,
+        )
+        for name, (component, config, summary) in networks.items()
+    ]
+
+
+@hookimpl
+def artifex_losses() -> list[LossEntry]:
+    """The losses."""
+    pixel2mesh = "Wang et al. 2018, arXiv:1804.01654"
+    losses = {
+        "chamfer_distance": ("Achlioptas et al. 2018, arXiv:1707.02392", "Squared distances of nearest points of two clouds."),
+        "edge_loss": (pixel2mesh, "Mean squared length of a mesh's edges."),
+        "laplacian_loss": ("Desbrun et al. 1999", "Mean length of a mesh's Laplacian, uniform or cotangent."),
+        "normal_consistency_loss": (pixel2mesh, "One less the cosine between neighbouring triangles' normals."),
+    }
+    return [
+        LossEntry(name=name, loss=f"{HOME}.losses:{name}", family=FAMILY, paper=paper, summary=summary)
+        for name, (paper, summary) in losses.items()
+    ]
+
+
+@hookimpl
+def artifex_metrics() -> list[MetricEntry]:
+    """The metrics."""
+    clouds, achlioptas = ("samples", "references"), "Achlioptas et al. 2018, arXiv:1707.02392"
+    lopez_paz = "Lopez-Paz & Oquab 2017, arXiv:1610.06545"
+    metrics = {
+        "stable_atoms": ("molecules", ("samples",), True, EDM, "Share of atoms with as many bonds as they should have."),
+        "stable_molecules": ("molecules", ("samples",), True, EDM, "Share of molecules all of whose atoms are stable."),
+        "one_nearest_neighbor_accuracy": ("metrics", clouds, False, lopez_paz, "Telling samples from references; 0.5 is best."),
+        "cloud_coverage": ("metrics", clouds, True, achlioptas, "Share of reference clouds that are nearest to some sample."),
+        "minimum_matching_distance": (
+            "metrics",
+            clouds,
+            False,
+            achlioptas,
+            "Mean distance of a reference to its nearest sample.",
+        ),
+    }
+    return [
+        MetricEntry(
+            name=name,
+            metric=f"{HOME}.{module}:{name}",
+            needs=needs,
+            higher_is_better=higher,
+            paper=paper,
+            summary=summary,
+        )
+        for name, (module, needs, higher, paper, summary) in metrics.items()
+    ]
+
+
+@hookimpl
+def artifex_datasets() -> list[DatasetEntry]:
+    """The data sets."""
+    datasets = {
+        "backbones": ("backbones:Backbones", "Chains of proteins from a folder of PDB or mmCIF files (extra)."),
+        "qm9": ("qm9:QM9", "130 831 small molecules, from the package qm9pack (extra)."),
+        "solid_points": ("solids:SolidPoints", "Points on the surfaces of synthetic solids."),
+        "solid_voxels": ("solids:SolidVoxels", "Voxels of synthetic solids."),
+    }
+    return [
+        DatasetEntry(
+            name=name,
+            dataset=f"{HOME}.datasets.{target}",
+            config=f"{HOME}.datasets.{target}Config",
+            summary=summary,
+        )
+        for name, (target, summary) in datasets.items()
+    ]
+
+
+@hookimpl
+def artifex_presets() -> list[PresetEntry]:
+    """The presets."""
+    summaries = {
+        "equivariant-diffusion-qm9": "An equivariant diffusion of the molecules of QM9.",
+        "point-cloud-vae-solids": "A VAE of points on synthetic solids.",
+        "template-mesh-solids": "Meshes with a sphere's faces, fitted to points on synthetic solids.",
+        "voxel-vae-solids": "A VAE of the voxels of synthetic solids.",
+    }
+    return [PresetEntry(name=name, file=f"{HOME}:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()]

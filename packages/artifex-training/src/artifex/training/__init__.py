@@ -11,7 +11,11 @@ if TYPE_CHECKING:
         weighted_mean as weighted_mean,
     )
     from artifex.training.callbacks import Callback as Callback
-    from artifex.training.loaders import ArrayLoader as ArrayLoader, GrainLoader as GrainLoader
+    from artifex.training.loaders import (
+        ArrayLoader as ArrayLoader,
+        BucketLoader as BucketLoader,
+        GrainLoader as GrainLoader,
+    )
     from artifex.training.optimizers import (
         OptimizerConfig as OptimizerConfig,
         SchedulerConfig as SchedulerConfig,
@@ -27,6 +31,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
         "ArrayLoader": "artifex.training.loaders",
+        "BucketLoader": "artifex.training.loaders",
         "Callback": "artifex.training.callbacks",
         "GrainLoader": "artifex.training.loaders",
         "InitFrom": "artifex.training.weights",

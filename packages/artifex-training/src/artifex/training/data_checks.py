@@ -12,7 +12,7 @@ from flax import nnx
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import ChecksData, DeclaresValues
 from artifex.core.value_ranges import ValueRange, check_finite, check_values
-from artifex.training.loaders import ArrayLoader, GrainLoader, HostBatch, Loader, first_examples
+from artifex.training.loaders import ArrayLoader, BucketLoader, GrainLoader, HostBatch, Loader, first_examples
 
 __all__ = ["DataCheck"]
 
@@ -41,7 +41,7 @@ class DataCheck:
         if isinstance(loader, GrainLoader):
             loader.check = self.check
         first = first_examples(loader, FEW)
-        arrays = loader.arrays if isinstance(loader, ArrayLoader) else {k: np.asarray(v) for k, v in first.items()}
+        arrays = loader.arrays if isinstance(loader, ArrayLoader | BucketLoader) else {k: np.asarray(v) for k, v in first.items()}
         self.check(arrays, range(len(arrays["x"])))
         if self._modality is not None:
             self._check_prepared(first)

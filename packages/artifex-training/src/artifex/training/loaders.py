@@ -16,11 +16,24 @@ import numpy as np
 from artifex.core.errors import DataError, InvalidInputError, RunError
 from artifex.training.data_forms import as_arrays, check_dtype, check_examples, is_array, require_x
 
-__all__ = ["ArrayLoader", "BatchCheck", "GrainLoader", "HostBatch", "Loader", "as_loader", "batch_shapes", "first_examples"]
+__all__ = [
+    "BUCKET",
+    "ArrayLoader",
+    "BatchCheck",
+    "BucketLoader",
+    "GrainLoader",
+    "HostBatch",
+    "Loader",
+    "as_loader",
+    "batch_shapes",
+    "first_examples",
+]
 
 HostBatch = dict[str, np.ndarray]
 BatchCheck = Callable[[HostBatch, Sequence[int]], None]
 """``check(arrays, rows)``: raises where examples, numbered ``rows`` in their data set, hold what cannot be used."""
+BUCKET = "bucket"
+"""Key of the lengths that padded examples may be cut to: :class:`BucketLoader`."""
 
 
 class Loader(Protocol):
@@ -129,6 +142,112 @@ class ArrayLoader(_ShuffledLoader):
         """Every example once, in stored order; the last batch may be smaller. The training position is left alone."""
         for start in range(0, self.size, self.batch_size):
             yield {key: value[start : start + self.batch_size] for key, value in self.arrays.items()}
+
+
+class _ShuffledBuckets:
+    """:class:`_Shuffled` within each bucket: a batch is of one bucket, and the buckets' batches come in a permuted order."""
+
+    def __init__(self, buckets: Sequence[np.ndarray], batch_size: int, seed: int):
+        self.buckets, self.batch_size, self.seed = buckets, batch_size, seed
+        self.batches = sum(len(rows) // batch_size for rows in buckets)
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def rows(self, number: int) -> np.ndarray:
+        """The examples of batch ``number``, counted from the start of the first epoch."""
+        epoch, index = divmod(number, self.batches)
+        order = self._order
+        if order is None or order[0] != epoch:
+            order = self._order = epoch, self._epoch(np.random.default_rng([self.seed, epoch]))
+        return order[1][index]
+
+    def _epoch(self, random: np.random.Generator) -> np.ndarray:
+        """The rows of every batch of an epoch, ``(batches, batch_size)``."""
+        full = [random.permutation(rows)[: len(rows) // self.batch_size * self.batch_size] for rows in self.buckets]
+        return random.permutation(np.concatenate(full).reshape(-1, self.batch_size).astype(np.int32))
+
+
+class BucketLoader(_ShuffledLoader):
+    """Batches of examples of similar length from padded arrays, cut to what the longest of them needs.
+
+    ``bucket`` says of each example the length to which it may be cut along its padded axis, the second, which is that of
+    ``mask`` and of every array as long as it there. Examples of one number make up batches; where there are fewer of them than
+    a batch holds, they go with the next longer ones. The step is compiled once for each length. Models do not see ``bucket``.
+
+        >>> lengths = np.array([1, 2, 1, 2])
+        >>> mask = np.arange(3)[None] < lengths[:, None]
+        >>> loader = BucketLoader({"x": np.zeros((4, 3, 5)), "mask": mask, "bucket": lengths}, batch_size=2, seed=0)
+        >>> sorted(next(loader)["x"].shape for _ in range(2))
+        [(2, 1, 5), (2, 2, 5)]
+
+    Args:
+        arrays: host arrays by name; ``x``, ``mask`` and ``bucket`` among them.
+        batch_size: examples in a batch.
+        seed: fixes the order.
+
+    Raises:
+        DataError: there is no ``x`` or no ``mask``, the arrays differ in length, or an example is longer than its bucket.
+        InvalidInputError: ``batch_size`` is less than one or more than there are examples.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], *, batch_size: int, seed: int):
+        given = as_arrays(arrays)
+        super().__init__(_common_length(given), batch_size=batch_size, seed=seed)
+        _check_integers(given, range(self.size))
+        bucket = given.pop(BUCKET)
+        self.arrays = given
+        self._padded = _padded_arrays(given, bucket)
+        self._lengths, self._buckets = _merged_buckets(bucket, batch_size)
+        self._shuffled = _ShuffledBuckets(self._buckets, batch_size, seed)
+
+    def __next__(self) -> HostBatch:
+        rows = self._shuffled.rows(self._done)
+        self._done += 1
+        return self._batch(rows)
+
+    def one_pass(self) -> Iterator[HostBatch]:
+        """Every example once, the longest bucket first; a bucket's last batch may be smaller."""
+        for bucket in reversed(self._buckets):
+            for start in range(0, len(bucket), self.batch_size):
+                yield self._batch(bucket[start : start + self.batch_size])
+
+    def _batch(self, rows: np.ndarray) -> HostBatch:
+        length = int(self._lengths[rows[0]])
+        return {
+            key: value[rows, :length] if key in self._padded else value.take(rows, axis=0) for key, value in self.arrays.items()
+        }
+
+
+def _padded_arrays(arrays: Mapping[str, np.ndarray], bucket: np.ndarray) -> set[str]:
+    """Names of the arrays that are cut."""
+    mask = arrays.get("mask")
+    if mask is None or mask.ndim != 2:
+        raise DataError(
+            f"data with {BUCKET!r} are padded and need a mask, (examples, length); they have {', '.join(arrays)}, "
+            f"mask of shape {np.shape(mask)}"
+        )
+    outside = mask & (np.arange(mask.shape[1])[None] >= bucket[:, None])
+    if outside.any():
+        row = int(np.argwhere(outside)[0, 0])
+        raise DataError(
+            f"example {row} is longer than its bucket, {bucket[row]}: its mask has {np.flatnonzero(mask[row])[-1] + 1}"
+        )
+    return {key for key, value in arrays.items() if value.ndim > 1 and value.shape[1] == mask.shape[1]}
+
+
+def _merged_buckets(bucket: np.ndarray, batch_size: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The length that each example is cut to, and the rows of each bucket, shortest first; each fills a batch at least."""
+    lengths, groups, waiting = np.array(bucket), [], np.zeros(0, np.intp)
+    for length in np.unique(bucket):
+        rows = np.concatenate([waiting, np.flatnonzero(bucket == length)])
+        lengths[rows] = length
+        waiting = rows if len(rows) < batch_size else rows[:0]
+        if not len(waiting):
+            groups.append(rows)
+    if len(waiting):  # the longest are too few: those before go with them
+        joined = np.concatenate([*groups[-1:], waiting])
+        lengths[joined] = bucket.max()
+        groups[-1:] = [joined]
+    return lengths, groups
 
 
 class GrainLoader(_ShuffledLoader):
@@ -249,6 +368,8 @@ def _check_integers(arrays: Mapping[str, np.ndarray], rows: Sequence[int]) -> No
 def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
     """A loader for ``data``: a loader as it is, a dict of arrays, one array (taken as ``x``), or a sequence of examples.
 
+    A dict with ``bucket`` makes batches of examples of similar length.
+
     Raises:
         InvalidTypeError: it is nothing of the kind; the message shows what to write.
         DataError: it holds what cannot serve.
@@ -256,7 +377,8 @@ def as_loader(data: Any, *, batch_size: int, seed: int) -> Loader:
     if callable(getattr(data, "one_pass", None)):
         return data
     if isinstance(data, Mapping):
-        return ArrayLoader(data, batch_size=batch_size, seed=seed)
+        kind = BucketLoader if BUCKET in data else ArrayLoader
+        return kind(data, batch_size=batch_size, seed=seed)
     if is_array(data):
         return ArrayLoader({"x": data}, batch_size=batch_size, seed=seed)
     check_examples(data)

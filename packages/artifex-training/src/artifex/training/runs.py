@@ -32,7 +32,7 @@ from artifex.training.checkpoints import CHECKPOINTS, latest_step
 from artifex.training.environment import ENVIRONMENT, environment
 from artifex.training.host_devices import advise, set_cpu_devices
 from artifex.training.learning_rates import jump
-from artifex.training.loaders import Loader, as_loader, batch_shapes
+from artifex.training.loaders import BucketLoader, Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
 from artifex.training.placement import Placement
 from artifex.training.processes import ask_first, is_first
@@ -337,10 +337,15 @@ def _check_alike(dataset: Any, train: Loader, evaluation: Any, split: str) -> No
             f"split {split!r} of {type(dataset).__name__} has no examples; "
             f"set data.evaluation_split to another (it has {others})"
         )
-    held_out = next(as_loader(evaluation, batch_size=1, seed=0).one_pass())
-    found, expected = (f"{batch['x'].dtype}{list(batch['x'].shape[1:])}" for batch in (held_out, next(train.one_pass())))
+    held_out = as_loader(evaluation, batch_size=1, seed=0)
+    found, expected = (f"{x.dtype}{list(x.shape[1:])}" for x in map(_stored_example, (held_out, train)))
     if found != expected:
         raise DataError(f"examples of split {split!r} are {found}, those to train on are {expected}; they have to be alike")
+
+
+def _stored_example(loader: Loader) -> Any:
+    """The first ``x``, as it is stored: buckets cut it to different lengths."""
+    return loader.arrays["x"] if isinstance(loader, BucketLoader) else next(loader.one_pass())["x"]
 
 
 def _check_dataset_size(model: Config, size: int, split: str) -> None:

@@ -1,0 +1,144 @@
+"""Backbones of proteins from a folder of PDB or mmCIF files, read with gemmi."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.geometric.datasets.buckets import bucket_of
+
+__all__ = ["RESIDUES", "Backbones", "BackbonesConfig"]
+
+RESIDUES = (
+    "ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE",
+    "LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL",
+)  # fmt: skip
+"""The types that ``residue_type`` numbers; 20 is any other."""
+ATOMS = ("N", "CA", "C", "O")
+SUFFIXES = (".pdb", ".ent", ".cif", ".pdb.gz", ".ent.gz", ".cif.gz")
+SPLITS = ("train", "test", "validation")
+Count = Annotated[int, Field(ge=1)]
+
+
+@config
+class BackbonesConfig(Config):
+    """Which chains."""
+
+    folder: Path
+    """Where the files lie, folders below it included."""
+    atoms: Literal["backbone", "alpha"] = "backbone"
+    """N, CA, C and O of each residue, `(M, L, 4, 3)`, or CA alone, `(M, L, 3)`."""
+    max_residues: Count = 256
+    """Longer chains are left out."""
+    min_residues: Count = 20
+    """Shorter chains are left out."""
+    held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    """Share of the chains in each of `test` and `validation`."""
+    bucket_step: Count = 32
+    """Batches hold chains whose lengths, rounded up, are the same multiple of this."""
+
+
+class _Chain(NamedTuple):
+    positions: np.ndarray
+    numbers: np.ndarray
+    types: np.ndarray
+
+
+class Backbones:
+    """``x`` in Å from the alpha carbons' centre; ``mask``, ``residue_index`` and ``residue_type`` ``(M, L)``; ``bucket``.
+
+    One chain of each file's first model is an example. Residues that lack one of the four atoms are left out;
+    ``residue_index``, as the file numbers residues from the chain's first, shows where. Of alternative places of an atom the
+    first is taken.
+
+    Raises:
+        DataError: there is no such folder, gemmi is not installed, or no chain is left.
+    """
+
+    def __init__(self, config: BackbonesConfig) -> None:
+        self.config = config
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``train``, ``test``, ``validation``."""
+        return SPLITS if self.config.held_out else SPLITS[:1]
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """One split.
+
+        Raises:
+            InvalidInputError: there is no such split.
+            DataError: the files cannot be used.
+        """
+        if split not in self.splits:
+            raise InvalidInputError(f"backbones have no split {split!r}; their splits are {', '.join(self.splits)}")
+        config = self.config
+        chains = _chains_in(config.folder.expanduser(), config.min_residues, config.max_residues)
+        order = np.random.default_rng(0).permutation(len(chains))
+        held = round(config.held_out * len(chains))
+        ends = {"test": order[:held], "validation": order[held : 2 * held], "train": order[2 * held :]}
+        return self._packed([chains[i] for i in ends[split]])
+
+    def _packed(self, chains: list[_Chain]) -> dict[str, np.ndarray]:
+        shape, lengths = (len(chains), self.config.max_residues), np.array([len(c.numbers) for c in chains], np.int64)
+        x, mask = np.zeros((*shape, 4, 3), np.float32), np.arange(shape[1])[None] < lengths[:, None]
+        index, types = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        for row, chain in enumerate(chains):
+            n = len(chain.numbers)
+            x[row, :n] = chain.positions - chain.positions[:, 1].mean(axis=0)
+            index[row, :n], types[row, :n] = chain.numbers - chain.numbers[0], chain.types
+        edges = np.arange(0, self.config.max_residues + self.config.bucket_step, self.config.bucket_step)[1:]
+        bucket = np.minimum(bucket_of(lengths, edges.tolist()), self.config.max_residues)
+        if self.config.atoms == "alpha":
+            return {"x": x[:, :, 1], "mask": mask, "bucket": bucket}
+        return {"x": x, "mask": mask, "residue_index": index, "residue_type": types, "bucket": bucket}
+
+
+@cache
+def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
+    """The chains of all files, in the order of their names."""
+    try:
+        import gemmi
+    except ImportError as error:
+        raise DataError(
+            "structures are read with gemmi, which is not installed: pip install 'artifex-geometric[structures]'"
+        ) from error
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; set data.dataset.folder to one with PDB or mmCIF files")
+    files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES))
+    chains = [chain for file in files for chain in _read(gemmi, file)]
+    kept = tuple(chain for chain in chains if least <= len(chain.numbers) <= most)
+    if not kept:
+        raise DataError(
+            f"{folder} has {len(files)} files of structures with {len(chains)} chains, none of them {least} to {most} residues "
+            "long; change min_residues and max_residues"
+        )
+    return kept
+
+
+def _read(gemmi: Any, file: Path) -> list[_Chain]:
+    try:
+        structure = gemmi.read_structure(str(file))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise DataError(f"{file} cannot be read: {error}; take it out of the folder") from error
+    return [made for chain in (structure[0] if len(structure) else ()) if (made := _backbone(chain)) is not None]
+
+
+def _backbone(chain: Any) -> _Chain | None:
+    """Of the residues that have the four atoms."""
+    found = []
+    for residue in chain:
+        atoms = [residue.find_atom(name, "*") for name in ATOMS]
+        if all(atoms):
+            kind = RESIDUES.index(residue.name) if residue.name in RESIDUES else len(RESIDUES)
+            found.append(([atom.pos.tolist() for atom in atoms], residue.seqid.num, kind))
+    if not found:
+        return None
+    positions, numbers, types = zip(*found, strict=True)
+    return _Chain(np.array(positions), np.array(numbers), np.array(types))

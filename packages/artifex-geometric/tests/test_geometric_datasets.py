@@ -1,0 +1,124 @@
+"""Points lie on the surfaces and voxels inside; molecules and chains are read as files have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.geometric.datasets import (
+    QM9,
+    Backbones,
+    BackbonesConfig,
+    QM9Config,
+    SolidPoints,
+    SolidPointsConfig,
+    SolidVoxels,
+    SolidVoxelsConfig,
+)
+from artifex.geometric.datasets.solids import SOLIDS, TORUS, is_inside, surface_points
+
+EXTENT = np.array([0.5, 0.9, 0.7])
+
+
+@pytest.mark.parametrize("solid", SOLIDS)
+def test_points_lie_on_the_surface(solid: str):
+    points = surface_points(np.random.default_rng(0), solid, EXTENT, 500)
+    if solid != "torus":  # which has a hole, and no inside about the middle
+        assert is_inside(solid, EXTENT * 1.0001, points).all()
+        assert not is_inside(solid, EXTENT * 0.999, points).any()
+    else:
+        x, y, z = (points / EXTENT).T
+        assert_allclose(((np.hypot(x, y) - TORUS[0]) / TORUS[1]) ** 2 + z**2, 1, atol=1e-9)
+
+
+def test_points_lie_evenly():
+    """On a sphere one in four above half its height, on a box by the areas of its sides, within four standard errors."""
+    random, n = np.random.default_rng(0), 20_000
+    sphere = surface_points(random, "ellipsoid", np.full(3, 0.8), n)
+    assert abs(np.mean(sphere[:, 2] > 0.4) - 0.25) < 4 * np.sqrt(0.25 * 0.75 / n)
+    box = surface_points(random, "box", EXTENT, n)
+    areas = np.prod(EXTENT) / EXTENT
+    found = np.mean(np.abs(np.abs(box) / EXTENT - 1) < 1e-9, axis=0)
+    assert_allclose(found, areas / areas.sum(), atol=4 * np.sqrt(0.25 / n))
+    flat = surface_points(random, "ellipsoid", np.array([1.0, 1.0, 0.4]), n)
+    # the area of an oblate spheroid between heights, 2 pi a sqrt(1 - s^2 + (a s / c)^2) for s = z / c
+    s = np.linspace(0, 1, 100_001)
+    density = np.sqrt(1 - s**2 + (s / 0.4) ** 2)
+    share = density[: len(s) // 2].sum() / density.sum()
+    assert abs(np.mean(np.abs(flat[:, 2]) < 0.2) - share) < 4 * np.sqrt(0.25 / n)
+
+
+def test_clouds_of_different_size_are_masked_and_bucketed():
+    arrays = SolidPoints(SolidPointsConfig(n_points=16, least_points=4, n_train=50)).arrays("train")
+    assert not arrays["x"][~arrays["mask"]].any()
+    sizes = arrays["mask"].sum(axis=1)
+    assert sizes.min() >= 4
+    assert (arrays["bucket"] >= sizes).all()
+    again = SolidPoints(SolidPointsConfig(n_points=16, least_points=4, n_train=50)).arrays("train")
+    assert_array_equal(arrays["x"], again["x"])
+    with pytest.raises(InvalidInputError, match="no split 'valid'"):
+        SolidPoints(SolidPointsConfig()).arrays("valid")
+    with pytest.raises(ValueError, match="solids are among box"):
+        SolidPointsConfig(solids=("egg",))
+
+
+def test_voxels_fill_the_solids_volume():
+    x = SolidVoxels(SolidVoxelsConfig(size=32, n_train=20, solids=("ellipsoid",))).arrays("train")["x"]
+    assert set(np.unique(x)) == {0.0, 1.0}
+    centre = x[:, 15:17, 15:17, 15:17]
+    assert centre.all()
+    volume = x.mean(axis=(1, 2, 3, 4)) * 8
+    extents = (
+        2 / 32 * np.stack([x.any(axis=tuple(a for a in (1, 2, 3, 4) if a != i)).sum(axis=1) for i in (1, 2, 3)], axis=1) / 2
+    )
+    assert_allclose(volume, 4 / 3 * np.pi * extents.prod(axis=1), rtol=0.15)
+
+
+ROW = '"{name}",1,"{smiles}","",{n},"",{elements},"{xyz}"\n'
+HEAD = "XYZ_file,Index,SMILES,InChi,N_atoms,Stoichiometry,Elements,XYZ_Ang\n"
+
+
+def test_qm9s_files_are_read_as_they_are(tmp_path: Path):
+    """Numbers as Mathematica writes them: ``1.``, ``2.*^-6``."""
+    xyz = "[[0.,0.,0.],[0.96,0.,2.*^-6],[-0.24,0.93,0.]]"
+    water = ROW.format(name="a", smiles="O", n=3, elements="\"['O','H','H']\"", xyz=xyz)
+    for part in (1, 2, 3):
+        (tmp_path / f"qm9_part{part}.csv").write_text(HEAD + water)
+    data = QM9(QM9Config(folder=tmp_path, charges=True, bucket_sizes=()))
+    arrays = data.arrays("train")
+    assert arrays["x"].shape == (3, 29, 9)
+    assert_array_equal(arrays["mask"].sum(axis=1), [3, 3, 3])
+    assert_allclose(arrays["x"][0, :3, :3].sum(axis=0), 0, atol=1e-6)
+    assert_allclose(arrays["x"][0, 1, :3] - arrays["x"][0, 0, :3], [0.96, 0, 2e-6], atol=1e-6)
+    assert_array_equal(arrays["x"][0, :3, 3:], [[0, 0, 0, 1, 0, 8], [1, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 1]])
+    heavy = QM9(QM9Config(folder=tmp_path, hydrogens=False, bucket_sizes=(9,))).arrays("train")
+    assert_array_equal(heavy["mask"].sum(axis=1), [1, 1, 1])
+
+
+def atom(serial: int, name: str, residue: str, number: int, x: float, y: float, z: float) -> str:
+    return f"ATOM  {serial:5d}  {name:<3s} {residue} A{number:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           {name[0]}\n"
+
+
+def test_chains_are_read_and_residues_without_an_atom_left_out(tmp_path: Path):
+    pytest.importorskip("gemmi")
+    lines = []
+    for i, residue in enumerate(("GLY", "ALA", "TRP")):
+        for j, name in enumerate(("N", "CA", "C", "O")):
+            there = i != 1 or name != "O"
+            lines += [atom(4 * i + j, name, residue, 10 + i, 3.8 * i + 0.1 * j, 0.2 * j, 0.0)] * there
+    (tmp_path / "one.pdb").write_text("".join(lines) + "END\n")
+    config = BackbonesConfig(folder=tmp_path, min_residues=2, max_residues=6, held_out=0.0, bucket_step=4)
+    arrays = Backbones(config).arrays("train")
+    assert arrays["x"].shape == (1, 6, 4, 3)
+    assert_array_equal(arrays["mask"][0], [True, True, False, False, False, False])
+    assert_array_equal(arrays["residue_index"][0, :2], [0, 2])  # the gap shows
+    assert_array_equal(arrays["residue_type"][0, :2], [7, 17])
+    assert_allclose(arrays["x"][0, 1, 0] - arrays["x"][0, 0, 0], [7.6, 0, 0], atol=1e-5)
+    alpha = Backbones(config.replace(atoms="alpha")).arrays("train")
+    assert_allclose(alpha["x"], arrays["x"][:, :, 1])
+    with pytest.raises(DataError, match="none of them 20 to 256 residues"):
+        Backbones(BackbonesConfig(folder=tmp_path)).arrays("train")

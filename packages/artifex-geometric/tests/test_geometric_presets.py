@@ -1,0 +1,51 @@
+"""Every preset: says what it is, parses, builds, and has a finite loss on its own data."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+
+import pytest
+
+from artifex.core import plugins
+
+pytest.importorskip("artifex.training")  # the distribution stands without it; its presets need it
+
+PRESETS = {
+    entry.name: entry for entry, plugin in plugins.registry().entries("preset") if plugin.distribution == "artifex-geometric"
+}
+SMALLER = ["training.batch_size=8", "data.dataset.n_train=16", "data.dataset.n_held_out=8"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_its_head_gives_command_run_time_and_expected_figure(name: str) -> None:
+    package, _, file = PRESETS[name].file.partition(":")
+    head = [line for line in resources.files(package).joinpath(file).read_text().splitlines() if line.startswith("#")]
+    assert head[0] == f"# artifex train {name}"
+    assert "Run time:" in "".join(head)
+    assert "Expect" in "".join(head)
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["traced", "compiled"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bool) -> None:
+    """What ``artifex train NAME --dry-run`` does, with small batches; every day as far as shapes tell."""
+    from artifex.training.dry_run import dry_run
+    from artifex.training.run_config import read_run_config
+    from artifex.training.runs import build_run
+
+    if "qm9" in name:
+        pytest.skip("reading QM9 takes 10 s; test_geometric_datasets.py reads a few molecules")
+    config = read_run_config(name, SMALLER)
+    assert config.name == name
+    run = build_run(config)  # which traces a whole step
+    if compiled:
+        assert math.isfinite(dry_run(run).losses["loss"])
+
+
+def test_qm9s_preset_is_a_run_file() -> None:
+    from artifex.training.run_config import read_run_config
+
+    config = read_run_config("equivariant-diffusion-qm9")
+    assert config.model.max_points == 29
+    assert sum(config.model.size_counts) == 130_831
