@@ -41,7 +41,9 @@ class DataCheck:
         if isinstance(loader, GrainLoader):
             loader.check = self.check
         first = first_examples(loader, FEW)
-        arrays = loader.arrays if isinstance(loader, ArrayLoader | BucketLoader) else {k: np.asarray(v) for k, v in first.items()}
+        arrays = (
+            loader.arrays if isinstance(loader, ArrayLoader | BucketLoader) else {k: np.asarray(v) for k, v in first.items()}
+        )
         self.check(arrays, range(len(arrays["x"])))
         if self._modality is not None:
             self._check_prepared(first)
