@@ -42,7 +42,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
         "steps": 3000,
     },
     "dsm": {
-        "model": {"objective": {"kind": "denoising_score_matching", "noise_scale": 0.05}},
+        "model": {"objective": {"kind": "denoising_score_matching", "noise_scale": 0.1}},
         "rate": 2e-3,
         "batch": 512,
         "steps": 3000,
@@ -62,7 +62,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 NAMES = {
     "pcd": "persistent contrastive divergence, MALA",
-    "dsm": "denoising score matching, noise 0.05",
+    "dsm": "denoising score matching, noise 0.1",
     "ssm": "sliced score matching",
     "nce": "noise-contrastive estimation",
 }
