@@ -4,7 +4,7 @@
 
 Needs `torch`, `artifex-gan` and `artifex-training` (`nox -s bench` sets them up). About five minutes on two cores.
 
-The networks are those of PyTorch's own example (examples/dcgan), 64 channels wide on either side; a step moves the discriminator
+The networks are those of PyTorch's own example (examples/dcgan), 64 channels wide; a step moves the discriminator
 on a batch of real and one of generated images, then the generator, both by Adam. PyTorch makes one batch of images a step and
 shows it to both, as its example does; Artifex draws one for each. Every row is a process of its own on the same cores, and the
 rows take turns (`rounds.py`).
