@@ -26,7 +26,7 @@ from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
 from artifex.gan.discriminators import create_discriminator
-from artifex.gan.gan import AdversarialConfig, AdversarialModel, Given
+from artifex.gan.gan import AdversarialConfig, AdversarialModel, Given, has_zero
 from artifex.gan.generators import create_generator
 from artifex.gan.layers import PositiveInt
 
@@ -73,7 +73,7 @@ class ProjectionDiscriminator(nnx.Module):
     """``D(x, y) = v_y . f(x) + w . f(x) + b``."""
 
     def __init__(self, config: ConditionalGANConfig, **kinds: Any):
-        self.network = create_discriminator(config.discriminator, **kinds)
+        self.network = create_discriminator(config.discriminator, head_bias=has_zero(config), **kinds)
         features = self.network.n_features
         self.embedding = _embedding(config.n_classes, features, 1 / math.sqrt(features), **kinds)
 

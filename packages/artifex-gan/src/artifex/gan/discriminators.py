@@ -1,6 +1,7 @@
 r"""Discriminators: from an example to a logit, high for what looks real.
 
-They are a map to features and a linear head, ``D(x) = w . f(x) + b``, so that others can build on the features.
+They are a map to features and a linear head, ``D(x) = w . f(x) + b``, so that others can build on the features. Where only
+differences of logits count, a model asks for a head without ``b`` (``head_bias=False``), which nothing would train.
 
 Shapes: ``B = batch, F = features, H W C = height, width, channels``.
 """
@@ -115,7 +116,15 @@ def create_discriminator(config: DiscriminatorConfig, **kinds: Any) -> Any:
 class DenseDiscriminator(nnx.Module):
     """A multilayer perceptron on the flattened example (Goodfellow et al. 2014, arXiv:1406.2661)."""
 
-    def __init__(self, config: DiscriminatorConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: DiscriminatorConfig,
+        *,
+        head_bias: bool = True,
+        dtype: Any = None,
+        param_dtype: Any = "float32",
+        rngs: nnx.Rngs,
+    ):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         norm, names = config.norm or "none", ("embed", "mlp")
         activation = nonlinearity(config.activation, config.negative_slope)
@@ -131,7 +140,7 @@ class DenseDiscriminator(nnx.Module):
             ]
         )
         self.n_features = widths[-1]
-        self.head = linear(widths[-1], 1, (names[len(self.layers) % 2], "logit"), **kinds)
+        self.head = linear(widths[-1], 1, (names[len(self.layers) % 2], "logit"), use_bias=head_bias, **kinds)
 
     def features(self, x: Float[Array, "B ..."]) -> Float[Array, "B F"]:
         """What the head is given."""
@@ -147,7 +156,15 @@ class DenseDiscriminator(nnx.Module):
 class ConvDiscriminator(nnx.Module):
     """Strided convolutions, the first without a norm, and a linear head (Radford et al. 2015, arXiv:1511.06434, section 3)."""
 
-    def __init__(self, config: ConvDiscriminatorConfig, *, dtype: Any = None, param_dtype: Any = "float32", rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: ConvDiscriminatorConfig,
+        *,
+        head_bias: bool = True,
+        dtype: Any = None,
+        param_dtype: Any = "float32",
+        rngs: nnx.Rngs,
+    ):
         kinds = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         *_, channels = hwc(config.shape(), config.data_format)
         activation = nonlinearity(config.activation, config.negative_slope)
@@ -159,7 +176,7 @@ class ConvDiscriminator(nnx.Module):
             layer = Conv(i, o, config.kernel_size, use_bias=takes_bias(norm), **window)
             self.layers.append(Block(layer, norm_layer(norm, o, **kinds), activation))
         self.n_features = math.prod(config.sizes()[-1]) * config.hidden_dims[-1]
-        self.head = linear(self.n_features, 1, ("embed", "logit"), **kinds)
+        self.head = linear(self.n_features, 1, ("embed", "logit"), use_bias=head_bias, **kinds)
 
     def features(self, x: Float[Array, "B ..."]) -> Float[Array, "B F"]:
         """What the head is given: the last convolution's, flattened channel by channel."""

@@ -140,7 +140,8 @@ class AdversarialModel(nnx.Module):
     # A conditional model is this one with `given`, its condition, beside z and x: it overrides the next two.
 
     def _networks(self, config: AdversarialConfig, **kinds: Any) -> tuple[Any, Any]:
-        return create_generator(config.generator, **kinds), create_discriminator(config.discriminator, **kinds)
+        judge = create_discriminator(config.discriminator, head_bias=has_zero(config), **kinds)
+        return create_generator(config.generator, **kinds), judge
 
     def _given(self, batch: Batch) -> Given:
         """What the networks are given of a batch beside ``x``."""
@@ -278,6 +279,11 @@ class AdversarialModel(nnx.Module):
     def _dtype(self) -> Any:
         """Of the parameters as they are now: a trainer may have cast them."""
         return jax.tree.leaves(nnx.state(self.discriminator, nnx.Param))[0].dtype
+
+
+def has_zero(config: AdversarialConfig) -> bool:
+    """Whether a logit means something by itself, and not only beside others."""
+    return LOSSES[config.loss].boundary is not None
 
 
 def _discriminator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> dict[str, Array]:

@@ -123,8 +123,6 @@ def artifex_presets() -> list[PresetEntry]:
     summaries = {
         "dcgan-digits": "A DCGAN on scikit-learn's handwritten digits.",
         "gan-ring": "A dense GAN on eight Gaussians in a circle.",
-        "dcgan-fashion-mnist": "A DCGAN on Fashion-MNIST.",
-        "wgan-fashion-mnist": "A WGAN with a gradient penalty on Fashion-MNIST.",
         "cycle-gan-digits": "A CycleGAN between digits and inverted coloured digits.",
     }
     return [

@@ -47,7 +47,8 @@ def load_torch_dcgan(model: DCGAN, *, generator: Arrays | None = None, discrimin
         for i, (layer, block) in enumerate(zip(model.discriminator.layers, rest, strict=True)):
             _set_block(layer, block, block[0].transpose(2, 3, 1, 0), f"discriminator.layers.{i}")
         _set(model.discriminator.head.kernel, head[0].reshape(1, -1).T, "discriminator's last layer")
-        _set(model.discriminator.head.bias, head[1].get("bias", np.zeros(1)), "discriminator's last layer")
+        if model.discriminator.head.bias is not None:
+            _set(model.discriminator.head.bias, head[1].get("bias", np.zeros(1)), "discriminator's last layer")
 
 
 Block = tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]

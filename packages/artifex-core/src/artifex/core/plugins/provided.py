@@ -198,9 +198,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         "preset": (
             "cycle-gan-digits",
             "dcgan-digits",
-            "dcgan-fashion-mnist",
             "gan-ring",
-            "wgan-fashion-mnist",
         ),
     },
     "artifex-geometric": {
