@@ -209,7 +209,7 @@ class PixelCNNPP(ImageModel):
         k, channels = self.config.num_mixtures, self.config.image_shape[-1]
         features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
         logits, means, log_scales, coefficients = jnp.split(features, [k, k * (1 + channels), k * (1 + 2 * channels)], axis=-1)
-        each = [a.reshape(*a.shape[:-1], -1, k) for a in (means, log_scales, jnp.tanh(coefficients))]
+        each = [a.reshape(*a.shape[:-1], a.shape[-1] // k, k) for a in (means, log_scales, jnp.tanh(coefficients))]
 
         def mean_and_scale(c: int) -> tuple[Array, Array]:
             mean, first = each[0][..., c, :], c * (c - 1) // 2
