@@ -11,14 +11,12 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 SCRIPTS = {
-SCRIPTS = {
     "adversarial": {"adversarial.png"},
     "autoregressive": {"autoregressive.png"},
     "codes": {"codes.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "solids": {"solids.png"},
-}
 }
 
 

@@ -66,3 +66,8 @@ def test_shapes_that_do_not_go_together() -> None:
         attention(jnp.ones((1, 2, 3, 4)), jnp.ones((1, 2, 2, 4)), jnp.ones((1, 2, 2, 4)))
     with pytest.raises(InvalidInputError, match="batch, length, heads, size"):
         attention(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)))
+
+
+def test_no_examples_give_none():
+    x = jnp.zeros((0, 5, 4, 8))
+    assert attention(x, x[:, :, :2], x[:, :, :2, :3], causal=True).shape == (0, 5, 4, 3)

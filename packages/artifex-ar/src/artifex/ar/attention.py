@@ -100,7 +100,10 @@ class Block(nnx.Module):
     def queries_keys_values(self, h: Float[Array, "B L E"], positions: Int[Array, "B L"]) -> tuple[Array, Array, Array]:
         """``(B, L, H, D)``, and ``(B, L, G, D)`` twice."""
         x = self.norm_attention(h)
-        q, k, v = (layer(x).reshape(*x.shape[:2], -1, self.size) for layer in (self.query, self.key, self.value))
+        q, k, v = (
+            layer(x).reshape(*x.shape[:2], layer.out_features // self.size, self.size)
+            for layer in (self.query, self.key, self.value)
+        )
         if self.rotary:
             frequencies = self.rotary_base ** (-jnp.arange(0, self.size, 2, dtype=jnp.float32) / self.size)
             q, k = rotate(q, positions, frequencies), rotate(k, positions, frequencies)
@@ -123,7 +126,7 @@ class Block(nnx.Module):
 
     def finish(self, h: Float[Array, "B L E"], attended: Float[Array, "B L H D"], drop: Any) -> Float[Array, "B L E"]:
         """What is behind the attention."""
-        h = h + drop(self.output(attended.reshape(*attended.shape[:2], -1)), 0)
+        h = h + drop(self.output(jax.lax.collapse(attended, 2)), 0)
         x = self.norm_mlp(h)
         a = jax.nn.gelu(self.up(x)) if self.gate is None else jax.nn.silu(self.gate(x)) * self.up(x)
         return h + drop(self.down(a), 1)

@@ -13,15 +13,15 @@ from jaxtyping import Array, Int
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["Classes", "class_rows", "class_table", "classes_in_turn", "classes_of"]
+__all__ = ["Classes", "Given", "class_rows", "class_table", "classes_in_turn", "classes_of"]
 
 Classes = Int[Array, "B"] | np.ndarray | int
 """One class for each example, or one for all."""
+Given = Array | np.ndarray | None
+"""Classes of all examples, ``(B,)``, checked; None for a model that is given none."""
 
 
-def classes_of(
-    num_classes: int | None, condition: Classes | None, label: Classes | None, n: int
-) -> Int[Array, "n"] | np.ndarray | None:
+def classes_of(num_classes: int | None, condition: Classes | None, label: Classes | None, n: int) -> Given:
     """The classes of ``n`` examples, ``(n,)``; None for a model that is given none.
 
     Args:
@@ -53,7 +53,7 @@ def classes_of(
     return c if c.shape == (n,) else jnp.broadcast_to(c, (n,)) if isinstance(c, jax.Array) else np.broadcast_to(c, (n,))
 
 
-def classes_in_turn(num_classes: int | None, condition: Classes | None, n: int) -> Int[Array, "n"] | np.ndarray | None:
+def classes_in_turn(num_classes: int | None, condition: Classes | None, n: int) -> Given:
     """What samples are given: the condition; without one, classes in turn, 0, 1, 2, ..."""
     if condition is None and num_classes is not None:
         condition = np.arange(n) % num_classes

@@ -44,8 +44,8 @@ def top_p(logits: Float[Array, "... V"], p: float | Array) -> Float[Array, "... 
     Holtzman et al. 2019, arXiv:1904.09751, section 3. The likeliest always stays, and so do tokens
     exactly as likely as the last that does.
 
-    >>> top_p(jnp.log(jnp.array([0.5, 0.2, 0.3])), 0.7).round(2).tolist()
-    [-0.69, -inf, -1.2]
+    >>> jnp.isfinite(top_p(jnp.log(jnp.array([0.5, 0.2, 0.3])), 0.7)).tolist()
+    [True, False, True]
     """
     ordered = jnp.sort(logits, axis=-1, descending=True)
     probabilities = jax.nn.softmax(ordered)
@@ -57,8 +57,8 @@ def top_p(logits: Float[Array, "... V"], p: float | Array) -> Float[Array, "... 
 def min_p(logits: Float[Array, "... V"], p: float | Array) -> Float[Array, "... V"]:
     """The tokens at least ``p`` times as likely as the likeliest (Nguyen et al. 2024, arXiv:2407.01082, section 3).
 
-    >>> min_p(jnp.log(jnp.array([0.6, 0.1, 0.3])), 0.4).round(2).tolist()
-    [-0.51, -inf, -1.2]
+    >>> jnp.isfinite(min_p(jnp.log(jnp.array([0.6, 0.1, 0.3])), 0.4)).tolist()
+    [True, False, True]
     """
     return jnp.where(logits >= jnp.max(logits, axis=-1, keepdims=True) + jnp.log(p), logits, -jnp.inf)
 

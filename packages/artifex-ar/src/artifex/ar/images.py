@@ -23,7 +23,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.conditioning import Classes, classes_in_turn, classes_of
+from artifex.ar.conditioning import Classes, Given, classes_in_turn, classes_of
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
@@ -63,10 +63,10 @@ class ImageModel(nnx.Module):
     # What a kind of model has to say.
 
     @abstractmethod
-    def parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C P"]:
+    def parameters(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C P"]:
         """Parameters of each element's distribution, ``x`` in [-1, 1] on its levels."""
 
-    def training_parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C P"]:
+    def training_parameters(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C P"]:
         """The same in training; a network that drops features says what is different."""
         return self.parameters(x, classes)
 
@@ -79,7 +79,7 @@ class ImageModel(nnx.Module):
         """What is kept from row to row, before the first."""
 
     @abstractmethod
-    def row(self, kept: Any, classes: Array | None) -> tuple[Any, Any]:
+    def row(self, kept: Any, classes: Given) -> tuple[Any, Any]:
         """What the next row is given from above: what is kept, and a tree of ``(W, n, ...)``, one for each of its columns."""
 
     @abstractmethod
@@ -99,7 +99,7 @@ class ImageModel(nnx.Module):
         """Of one channel's distribution, from the features and the channels of ``x`` before it."""
 
     @abstractmethod
-    def draw(self, parameters: Float[Array, "n P"], temperature: Array, key: Array) -> Float[Array, "n"]:
+    def draw(self, parameters: Float[Array, "n P"], temperature: float | Array, key: Array) -> Float[Array, "n"]:
         """A draw of one element, in [-1, 1]."""
 
     # What follows from it.
@@ -206,7 +206,7 @@ class ImageModel(nnx.Module):
 
     @compiled_method(static=("n_samples",))
     def _generate(
-        self, n_samples: int, classes: Array | None, prefix: Array | None, temperature: Array, *, rngs: nnx.Rngs | None = None
+        self, n_samples: int, classes: Given, prefix: Array | None, temperature: float, *, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "n_samples H W C"]:
         height, width, channels = self.config.image_shape
         given = jnp.zeros((n_samples, height, width, channels))
@@ -218,13 +218,13 @@ class ImageModel(nnx.Module):
         return (x + 1) / 2
 
     @compiled_method()
-    def _parameters_one_by_one(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C P"]:
+    def _parameters_one_by_one(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C P"]:
         """:meth:`parameters` as drawing computes them: from what is kept, pixel after pixel."""
         x = self.on_levels(x)
         return self._raster(x, x.shape[1], classes, jnp.ones(()), jax.random.key(0))[1]
 
     def _raster(
-        self, given: Float[Array, "n H W C"], rows: int, classes: Array | None, temperature: Array, key: Array
+        self, given: Float[Array, "n H W C"], rows: int, classes: Given, temperature: float | Array, key: Array
     ) -> tuple[Float[Array, "n H W C"], Float[Array, "n H W C P"]]:
         """Images of which the first ``rows`` are given and the rest drawn, and the parameters of each element."""
         n, height, width, channels = given.shape

@@ -24,7 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.conditioning import class_rows, class_table
+from artifex.ar.conditioning import Given, class_rows, class_table
 from artifex.ar.images import ImageConfig, ImageModel, PositiveInt
 from artifex.ar.layers import DownConv, RightConv, gate, plain_linear, with_new
 from artifex.ar.stacks import scan_layers, stacked
@@ -71,12 +71,12 @@ class _GatedLayer(nnx.Module):
         self.out = plain_linear(channels, channels, rngs=rngs, **kinds)
         self.classes = class_table(num_classes, 2 * twice, kinds["param_dtype"], rngs)
 
-    def __call__(self, v: Array, h: Array, classes: Array | None) -> tuple[Array, Array]:
+    def __call__(self, v: Array, h: Array, classes: Given) -> tuple[Array, Array]:
         """Both streams, ``(B, H, W, D)``."""
         v, link = self.from_above(self.down(v), classes)
         return v, self.along_row(h, self.right(h), link)
 
-    def from_above(self, v: Float[Array, "B *S 2*D"], classes: Array | None) -> tuple[Array, Array]:
+    def from_above(self, v: Float[Array, "B *S 2*D"], classes: Given) -> tuple[Array, Array]:
         """What the downward convolution gave, gated; and what ``h`` is given of it."""
         of_h = None
         if self.classes is not None:
@@ -151,13 +151,14 @@ class PixelCNN(ImageModel):
         self.head = _LevelHead(d, config.head_channels or d, channels, config.levels, rngs=rngs, **kinds)
         self.rngs = rngs.fork()
 
-    def parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C L"]:
+    def parameters(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C L"]:
         """Logits of each element's levels, ``x`` in [-1, 1]."""
         v = self.down(x)
         h = self.right(x) + self.link(v)
 
         def step(layer: _GatedLayer, streams: Any, _: Any) -> tuple[Any, None]:
-            return layer(*streams, classes), None
+            v, h = streams
+            return layer(v, h, classes), None
 
         (_, h), _ = scan_layers(self.layers, step, (v, h))
         return self.head(h, x)
@@ -179,7 +180,7 @@ class PixelCNN(ImageModel):
             jnp.zeros((self.config.num_layers, n, rows, width, d), self._dtype),
         )
 
-    def row(self, kept: Any, classes: Array | None) -> tuple[Any, Any]:
+    def row(self, kept: Any, classes: Given) -> tuple[Any, Any]:
         """The downward stream of one row, all layers of it, and what it links to the other stream."""
         pixels, before = kept
         v = self.down.last(pixels)  # (n, W, D)
@@ -226,7 +227,7 @@ class PixelCNN(ImageModel):
         """Logits of one channel's levels."""
         return self.head.channel(features, x, channel)
 
-    def draw(self, parameters: Float[Array, "n L"], temperature: Array, key: Array) -> Float[Array, "n"]:
+    def draw(self, parameters: Float[Array, "n L"], temperature: float | Array, key: Array) -> Float[Array, "n"]:
         """A level, in [-1, 1]."""
         logits = parameters.astype(jnp.promote_types(parameters.dtype, jnp.float32))
         level = jax.random.categorical(key, logits / temperature)

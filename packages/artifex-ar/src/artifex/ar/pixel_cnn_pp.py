@@ -25,11 +25,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.conditioning import class_rows, class_table
+from artifex.ar.conditioning import Given, class_rows, class_table
 from artifex.ar.images import ImageConfig, ImageModel, PositiveInt
 from artifex.ar.layers import DownConv, RightConv, plain_linear, with_new
 from artifex.ar.likelihoods import draw_logistics, level_masses, mixture_of_logistics_log_prob
-from artifex.ar.stacks import scan_layers, stacked
+from artifex.ar.stacks import drop_key, scan_layers, stacked
 from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 
@@ -80,12 +80,12 @@ class _Residual(nnx.Module):
         self.link = plain_linear(2 * others, channels, rngs=rngs, **kinds) if others else None
         self.classes = class_table(num_classes, 2 * channels, kinds["param_dtype"], rngs)
 
-    def __call__(self, u: Array, others: Array | None, classes: Array | None, drop: Any) -> Array:
+    def __call__(self, u: Array, others: Array | None, classes: Given, drop: Any) -> Array:
         """On whole images."""
         middle = drop(self._middle(self.first(_concat_elu(u)), others))
         return u + self._end(self.second(middle), classes)
 
-    def last(self, kept: Any, u: Array, others: Array | None, classes: Array | None) -> tuple[Any, Array]:
+    def last(self, kept: Any, u: Array, others: Array | None, classes: Given) -> tuple[Any, Array]:
         """On one row, or one pixel, given what was kept of those before it."""
         first = with_new(kept[0], _concat_elu(u))
         second = with_new(kept[1], self._middle(self.first.last(first), others))
@@ -97,7 +97,7 @@ class _Residual(nnx.Module):
             x = x + self.link(_concat_elu(others))
         return _concat_elu(x)
 
-    def _end(self, x: Array, classes: Array | None) -> Array:
+    def _end(self, x: Array, classes: Given) -> Array:
         if self.classes is not None:
             assert classes is not None
             of_class = class_rows(self.classes[...].astype(x.dtype), jnp.asarray(classes))
@@ -117,7 +117,7 @@ class _Layer(nnx.Module):
         self.down = _Residual(down, d, d if skips else 0, **given)
         self.right = _Residual(right, d, 2 * d if skips else d, **given)
 
-    def __call__(self, u: Array, h: Array, skip: Any, classes: Array | None, drop: Any) -> tuple[Array, Array]:
+    def __call__(self, u: Array, h: Array, skip: Any, classes: Given, drop: Any) -> tuple[Array, Array]:
         """Both streams, ``(B, H, W, D)``."""
         u = self.down(u, skip[0] if skip else None, classes, partial(drop, i=0))
         return u, self.right(h, _beside(u, skip), classes, partial(drop, i=1))
@@ -166,31 +166,35 @@ class PixelCNNPP(ImageModel):
         self.dropout = nnx.Dropout(config.dropout, rngs=rngs) if config.dropout else None
         self.rngs = rngs.fork()
 
-    def parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C 3*K"]:
+    def parameters(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C 3*K"]:
         """Weights' logits, means and log scales of each element's components, ``x`` in [-1, 1]."""
         return self._parameters(x, classes, drops=False)
 
-    def training_parameters(self, x: Float[Array, "B H W C"], classes: Array | None) -> Float[Array, "B H W C 3*K"]:
+    def training_parameters(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C 3*K"]:
         """The same, with dropout."""
         return self._parameters(x, classes, drops=self.dropout is not None and not self.dropout.deterministic)
 
-    def _parameters(self, x: Array, classes: Array | None, *, drops: bool) -> Array:
+    def _parameters(self, x: Array, classes: Given, *, drops: bool) -> Array:
         count = self.config.num_layers
-        keys = jax.random.split(self.dropout.rngs(), 2 * count) if drops and self.dropout is not None else None
-        halves = ((), ()) if keys is None else (keys[:count], keys[count:])
+        dropout = self.dropout if drops else None
+        halves: Any = ((), ())
+        if dropout is not None:
+            halves = jnp.split(jax.random.split(drop_key(dropout), 2 * count), 2)
 
         def dropping(key: Any) -> Any:
             def drop(a: Array, i: int) -> Array:
-                return a if keys is None else self.dropout(a, rngs=jax.random.fold_in(key, i))
+                return a if dropout is None else dropout(a, rngs=jax.random.fold_in(key, i))
 
             return drop
 
         def downward(layer: _Layer, streams: Any, key: Any) -> tuple[Any, Any]:
-            return layer(*streams, (), classes, dropping(key)), streams
+            u, h = streams
+            return layer(u, h, (), classes, dropping(key)), streams
 
         def upward(layer: _Layer, streams: Any, along: Any) -> tuple[Any, None]:
             skip, key = along
-            return layer(*streams, skip, classes, dropping(key)), None
+            u, h = streams
+            return layer(u, h, skip, classes, dropping(key)), None
 
         seen = _with_ones(x)
         u = self.down(seen)
@@ -209,7 +213,7 @@ class PixelCNNPP(ImageModel):
         k, channels = self.config.num_mixtures, self.config.image_shape[-1]
         features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
         logits, means, log_scales, coefficients = jnp.split(features, [k, k * (1 + channels), k * (1 + 2 * channels)], axis=-1)
-        each = [a.reshape(*a.shape[:-1], -1, k) for a in (means, log_scales, jnp.tanh(coefficients))]
+        each = [a.reshape(*a.shape[:-1], a.shape[-1] // k, k) for a in (means, log_scales, jnp.tanh(coefficients))]
 
         def mean_and_scale(c: int) -> tuple[Array, Array]:
             mean, first = each[0][..., c, :], c * (c - 1) // 2
@@ -225,7 +229,7 @@ class PixelCNNPP(ImageModel):
         """Of the mixture at the level of each element."""
         return mixture_of_logistics_log_prob(x, parameters, self.config.levels)
 
-    def draw(self, parameters: Float[Array, "n 3*K"], temperature: Array, key: Array) -> Float[Array, "n"]:
+    def draw(self, parameters: Float[Array, "n 3*K"], temperature: float | Array, key: Array) -> Float[Array, "n"]:
         """A level, in [-1, 1]."""
         return draw_logistics(parameters, self.config.levels, key, temperature)
 
@@ -237,7 +241,7 @@ class PixelCNNPP(ImageModel):
         kept = self._nothing(n, width)
         return jnp.zeros((n, self.down.memory, width, channels + 1)), (kept, kept)
 
-    def row(self, kept: Any, classes: Array | None) -> tuple[Any, Any]:
+    def row(self, kept: Any, classes: Given) -> tuple[Any, Any]:
         """The downward stream of one row, all layers of it: what they give the other stream."""
         pixels, halves = kept
         u = self.down.last(pixels)  # (n, W, D)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 from flax import nnx
 
-__all__ = ["scan_layers", "stacked", "unstacked"]
+__all__ = ["drop_key", "scan_layers", "stacked", "unstacked"]
 
 M = TypeVar("M", bound=nnx.Module)
 
@@ -70,6 +70,12 @@ def scan_layers(
         return step(nnx.merge(graph, of_layer), carry, along)
 
     return jax.lax.scan(jax.checkpoint(body) if remat else body, start, (nnx.as_pure(arrays), along), unroll=unroll)
+
+
+def drop_key(dropout: nnx.Dropout) -> jax.Array:
+    """A fresh key of a dropout layer's own stream: layers in a scan cannot move its count."""
+    assert dropout.rngs is not None  # made with streams
+    return dropout.rngs()
 
 
 def unstacked(layers: M, n_layers: int) -> Iterator[M]:

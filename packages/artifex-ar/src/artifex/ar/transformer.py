@@ -28,10 +28,10 @@ from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
 from artifex.ar.attention import Block, Norm, attend_last, linear
-from artifex.ar.conditioning import Classes, class_rows, class_table, classes_in_turn, classes_of
+from artifex.ar.conditioning import Classes, Given, class_rows, class_table, classes_in_turn, classes_of
 from artifex.ar.decoding import Sampling, decode
 from artifex.ar.losses import cross_entropy, token_log_prob
-from artifex.ar.stacks import scan_layers, stacked, unstacked
+from artifex.ar.stacks import drop_key, scan_layers, stacked, unstacked
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -326,7 +326,7 @@ class TransformerAR(nnx.Module):
         self,
         prompt: Int[Array, "B P"],
         lengths: Int[Array, "B"] | None,
-        classes: Array | None,
+        classes: Given,
         sampling: Sampling,
         *,
         n_tokens: int,
@@ -359,7 +359,7 @@ class TransformerAR(nnx.Module):
         return jnp.where(place < lengths[:, None] + n_tokens, made, fill_token)
 
     def _prefill(
-        self, prompt: Array, lengths: Array | None, classes: Array | None, n_tokens: int, *, starts: bool
+        self, prompt: Array, lengths: Array | None, classes: Given, n_tokens: int, *, starts: bool
     ) -> tuple[Array, Any, Array]:
         """All prompts at once, each moved to the end of its row: logits of the next token, keys and values, positions."""
         batch, p = prompt.shape
@@ -376,7 +376,7 @@ class TransformerAR(nnx.Module):
         cache = [(kept[0][i], kept[1][i]) for i in range(self.config.num_layers)]
         return self._logits(h[:, -1:])[:, 0], cache, positions
 
-    def _embedded(self, before: Tokens, positions: Array, first: Array | None, classes: Array | None) -> Float[Array, "B L E"]:
+    def _embedded(self, before: Tokens, positions: Array, first: Array | None, classes: Given) -> Float[Array, "B L E"]:
         """What goes into the first block: the token before each place, or the start, with its position and the class."""
         config = self.config
         dtype = config.dtype or self.tokens[...].dtype
@@ -396,13 +396,12 @@ class TransformerAR(nnx.Module):
         self, h: Array, positions: Array, seen: Array | None, *, drops: bool = False
     ) -> tuple[Array, tuple[Array, Array]]:
         """All blocks, and their keys and values, ``(layers, B, L, G, D)``."""
-        dropout = self.dropout if drops else None
-        drops = dropout is not None and not dropout.deterministic
-        keys = jax.random.split(dropout.rngs(), self.config.num_layers) if drops else ()
+        dropout = None if self.dropout is None or self.dropout.deterministic or not drops else self.dropout
+        keys = () if dropout is None else jax.random.split(drop_key(dropout), self.config.num_layers)
 
         def step(block: Block, h: Array, key: Any) -> tuple[Array, Any]:
             def drop(x: Array, i: int) -> Array:
-                return dropout(x, rngs=jax.random.fold_in(key, i)) if drops else x
+                return x if dropout is None else dropout(x, rngs=jax.random.fold_in(key, i))
 
             return block(h, positions, seen, drop)
 
@@ -463,7 +462,7 @@ class _Step:
     token, which is most of what a token costs.
     """
 
-    def __init__(self, model: TransformerAR, classes: Array | None, positions: Int[Array, "B S"]):
+    def __init__(self, model: TransformerAR, classes: Given, positions: Int[Array, "B S"]):
         self.model, self.classes, self.positions = model, classes, positions
         self.blocks = list(unstacked(model.blocks, model.config.num_layers))
 

@@ -286,7 +286,7 @@ class WaveNet(nnx.Module):
         length: int,
         conditions: Conditions,
         prefix: Array | None,
-        temperature: Array,
+        temperature: float,
         *,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "n_samples T"]:
@@ -333,7 +333,7 @@ class WaveNet(nnx.Module):
             return mixture_of_logistics_log_prob(y, parameters, levels)
         return token_log_prob(parameters, jnp.round((y + 1) / 2 * (levels - 1)).astype(jnp.int32))
 
-    def _draw(self, parameters: Float[Array, "B P"], temperature: Array, key: Array) -> Float[Array, "B"]:
+    def _draw(self, parameters: Float[Array, "B P"], temperature: float | Array, key: Array) -> Float[Array, "B"]:
         levels = self.config.number_of_levels
         if self.config.output == "logistics":
             return draw_logistics(parameters, levels, key, temperature)
@@ -341,7 +341,7 @@ class WaveNet(nnx.Module):
         return 2 * jax.random.categorical(key, logits / temperature) / (levels - 1) - 1
 
     def _one_by_one(
-        self, given: Float[Array, "n T"], known: int, conditions: Conditions, temperature: Array, key: Array
+        self, given: Float[Array, "n T"], known: int, conditions: Conditions, temperature: float | Array, key: Array
     ) -> tuple[Float[Array, "n T"], Float[Array, "n T P"]]:
         """Signals of which the first ``known`` samples are given and the rest drawn, and the parameters of each sample."""
         n, length = given.shape

@@ -24,8 +24,8 @@ class TonesConfig(Config):
     """How many, how long and how high.
 
     Example:
-        >>> TonesConfig(num_pitches=4).frequency(3)  # an octave is four steps
-        330.0...
+        >>> round(TonesConfig(num_pitches=4).frequency(2))  # half of an octave of four steps
+        311
     """
 
     length: Count = 1000
