@@ -66,3 +66,8 @@ def test_shapes_that_do_not_go_together() -> None:
         attention(jnp.ones((1, 2, 3, 4)), jnp.ones((1, 2, 2, 4)), jnp.ones((1, 2, 2, 4)))
     with pytest.raises(InvalidInputError, match="batch, length, heads, size"):
         attention(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)))
+
+
+def test_attention_of_no_examples_is_none():
+    x = jnp.zeros((0, 3, 4, 2))
+    assert attention(x, x, x).shape == (0, 3, 4, 2)

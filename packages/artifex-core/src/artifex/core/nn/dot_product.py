@@ -67,7 +67,7 @@ def attention(
     weights = _exponentials(logits, _additive(mask, bias, causal, length, keys, logits))
     total = jnp.sum(weights, axis=-1, keepdims=True)
     out = jnp.matmul(weights.astype(v.dtype).reshape(batch, groups, each * length, keys), v)  # (B, G, H/G L, E)
-    out = out.reshape(batch, heads, length, -1) / jnp.where(total == 0, 1, total)
+    out = out.reshape(batch, heads, length, v.shape[-1]) / jnp.where(total == 0, 1, total)
     return out.astype(v.dtype).transpose(0, 2, 1, 3)
 
 
