@@ -68,6 +68,6 @@ def test_shapes_that_do_not_go_together() -> None:
         attention(jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)), jnp.ones((2, 3, 4)))
 
 
-def test_no_examples_give_none():
+def test_no_examples_give_none() -> None:
     x = jnp.zeros((0, 5, 4, 8))
     assert attention(x, x[:, :, :2], x[:, :, :2, :3], causal=True).shape == (0, 5, 4, 3)

@@ -169,8 +169,7 @@ def test_a_classifier_adds_its_slope(guided):
     slope = weights.T[condition] - rows @ weights.T  # of log softmax
     assert_allclose(led - guided._denoised(x, t, condition), 1.5 * sigma**2 / alpha * slope, atol=1e-5)
     drawn = guided.classifier_guided(4, classifier, condition=1, rngs=nnx.Rngs(1))
-    again = guided.classifier_guided(4, nnx.Linear(2, 3, rngs=nnx.Rngs(0)), condition=1, rngs=nnx.Rngs(1))
-    assert drawn.shape == again.shape == (4, 2)
+    assert drawn.shape == (4, 2)
     # a module and a function with the same numbers do the same
     layer = nnx.Linear(2, 3, use_bias=False, rngs=nnx.Rngs(0))
     layer.kernel[...] = weights

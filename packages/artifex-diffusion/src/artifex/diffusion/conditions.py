@@ -73,4 +73,4 @@ def drop(condition: Array, which: Bool[Array, "B"], backbone: BackboneConfig) ->
     """``condition`` with those of ``which`` gone: class ``num_classes``, or vectors of zeros."""
     if backbone.num_classes is not None:
         return jnp.where(which, backbone.num_classes, condition)
-    return jnp.where(which.reshape(-1, *(1,) * (condition.ndim - 1)), 0, condition)
+    return jnp.where(which.reshape(which.shape[0], *(1,) * (condition.ndim - 1)), 0, condition)

@@ -343,7 +343,7 @@ def _checked_sampler(sampler: Any) -> SamplerConfig | None:
 
 def _like(x: Array, level: Array) -> Array:
     """``(B,)`` with an axis of one for each of an example's, in the type of ``x``."""
-    return level.astype(x.dtype).reshape(-1, *(1,) * (x.ndim - 1))
+    return level.astype(x.dtype).reshape(level.shape[0], *(1,) * (x.ndim - 1))
 
 
 class DensityDiffusion(Diffusion):

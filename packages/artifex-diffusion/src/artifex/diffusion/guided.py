@@ -150,6 +150,6 @@ class GuidedDiffusionModel(DensityDiffusion):
 
             factor = jnp.where(alpha > LEAST_ALPHA, scale * sigma**2 / jnp.maximum(alpha, LEAST_ALPHA), 0.0)
             slope = jax.grad(log_probability)(x)
-            return self._clipped(plain(x, t) + factor.reshape(-1, *(1,) * (x.ndim - 1)) * slope)
+            return self._clipped(plain(x, t) + factor.reshape(x.shape[0], *(1,) * (x.ndim - 1)) * slope)
 
         return denoise

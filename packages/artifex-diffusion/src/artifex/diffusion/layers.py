@@ -144,5 +144,8 @@ class Attention(nnx.Module):
 
     def __call__(self, x: Float[Array, "B L D"], context: Float[Array, "B S C"] | None = None) -> Float[Array, "B L D"]:
         source = x if context is None else context
-        q, k, v = (y.reshape(*y.shape[:-1], self.heads, -1) for y in (self.query(x), self.key(source), self.value(source)))
+        q, k, v = (
+            y.reshape(*y.shape[:-1], self.heads, y.shape[-1] // self.heads)
+            for y in (self.query(x), self.key(source), self.value(source))
+        )
         return self.output(jax.lax.collapse(attention(q, k, v), 2))  # (B, L, H, d) to (B, L, D)

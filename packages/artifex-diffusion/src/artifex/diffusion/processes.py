@@ -179,14 +179,18 @@ class VariancePreserving:
         return Levels(t.astype(float), alpha, sigma)
 
     def at_ratio(self, ratio: np.ndarray) -> Levels:
-        log_ratio = np.clip(np.log(ratio), self._finite[0], self._finite[-1])
-        t = np.interp(log_ratio, self._finite, np.arange(len(self._finite)))
+        steps = np.arange(len(self._finite))
+        last = steps[-1] - 0.01 * np.isinf(self.table.log_ratio[-1])  # just before nothing is left
+        with np.errstate(divide="ignore"):
+            log_ratio = np.clip(np.log(ratio), self._finite[0], np.interp(last, steps, self._finite))
+        t = np.interp(log_ratio, self._finite, steps)
         return Levels(t, 1 / np.sqrt(1 + np.exp(2 * log_ratio)), 1 / np.sqrt(1 + np.exp(-2 * log_ratio)))
 
     @property
     def _finite(self) -> np.ndarray:
-        """``log sigma / alpha``, ended where it would become infinite."""
-        return np.minimum(self.table.log_ratio, max(math.log(LARGEST_RATIO), self.table.log_ratio[-2]))
+        """``log sigma / alpha``, with a number in the place of infinity."""
+        log_ratio = self.table.log_ratio
+        return np.where(np.isinf(log_ratio), max(math.log(LARGEST_RATIO), log_ratio[-2]), log_ratio)
 
 
 @config

@@ -247,7 +247,7 @@ def depth_to_space(x: Float[Array, "B *s D"], side: int) -> Float[Array, "B *S C
     rank = len(sizes)
     x = x.reshape(batch, *sizes, *(side,) * rank, channels // side**rank)
     x = x.transpose(0, *(axis for i in range(1, rank + 1) for axis in (i, i + rank)), 2 * rank + 1)
-    return x.reshape(batch, *(size * side for size in sizes), -1)
+    return x.reshape(batch, *(size * side for size in sizes), channels // side**rank)
 
 
 def _kernel(config: UNetBackboneConfig, size: int = 3) -> tuple[int, ...]:
