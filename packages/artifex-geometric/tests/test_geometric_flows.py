@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.spatial.transform
 from flax import nnx
 from numpy.testing import assert_allclose
 
 from artifex.core.errors import InvalidInputError
+from artifex.core.geometry import Frame
 from artifex.geometric import BackboneFlow, BackboneFlowConfig, EGNNConfig, InvariantPointAttentionConfig
+from artifex.geometric.chains import backbone_atoms, backbone_frames
 from artifex.geometric.equivariant_flow_matching import EquivariantFlowMatching, EquivariantFlowMatchingConfig
 from artifex.geometric.flow_paths import integrated, integrated_with_divergence
 from artifex.geometric.sets import centred_noise
@@ -72,6 +75,25 @@ def test_divergence_of_a_linear_velocity_is_its_trace():
     back, total = integrated_with_divergence(lambda x, t: x @ matrix.T, x, noise, 200)
     assert_allclose(total, [float((noise @ matrix @ noise.T)[0, 0])], rtol=1e-5)
     assert_allclose(integrated(lambda x, t: x @ matrix.T, back, 200), x, atol=1e-3)
+
+
+def test_atoms_that_are_built_have_the_frames_and_bonds_they_were_built_from():
+    rotations = scipy.spatial.transform.Rotation.random(3, rng=0).as_matrix().reshape(1, 3, 3, 3)
+    frames = Frame(
+        jnp.asarray(rotations, jnp.float32), jnp.asarray(np.random.default_rng(0).normal(size=(1, 3, 3)), jnp.float32)
+    )
+    atoms = np.asarray(backbone_atoms(frames, jnp.array([[True, True, False]])))
+    assert not atoms[0, 2].any()
+    back = backbone_frames(jnp.asarray(atoms[:, :2]))
+    assert_allclose(back.rotation, frames.rotation[:, :2], atol=1e-5)
+    n, ca, c, o = np.moveaxis(atoms[0, :2], 1, 0)
+    lengths = [np.linalg.norm(a - b, axis=-1) for a, b in ((n, ca), (ca, c), (c, o))]
+    assert_allclose(lengths, np.tile([[1.459], [1.525], [1.229]], (1, 2)), atol=1e-5)
+    following = atoms[0, 1, 0] - c[0]  # O lies in the plane of CA, C and the next N, on the other side
+    normal = np.cross(ca[0] - c[0], following)
+    assert abs(np.dot(o[0] - c[0], normal)) < 1e-4 * np.linalg.norm(normal)
+    across = following - np.dot(following, c[0] - ca[0]) * (c[0] - ca[0]) / 1.525**2
+    assert np.dot(o[0] - c[0], across) < 0
 
 
 def test_a_backbone_flow_refuses_what_it_was_not_told_of():
