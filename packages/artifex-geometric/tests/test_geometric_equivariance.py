@@ -118,6 +118,18 @@ def test_frames_of_frenet_turn_and_do_not_reflect():
         assert_allclose(frames[1, 4], frames[1, 3], atol=1e-12)  # the end of a chain takes its neighbour's
 
 
+def test_sets_have_no_order():
+    """Points in another order give the same posterior, and vectors in that order."""
+    model = shaken(PointCloudVAE(PointCloudVAEConfig(max_points=7, latent_dim=2, encoder=SETS, decoder=SETS), rngs=nnx.Rngs(0)))
+    x, order = jnp.asarray(POINTS, jnp.float32), np.random.default_rng(0).permutation(7)
+    mask = jnp.asarray(MASK)
+    one, other = model.encode(x, mask=mask), model.encode(x[:, order], mask=mask[:, order])
+    assert_allclose(other.mean, one.mean, atol=1e-5)
+    given = jnp.where(mask[..., None], 1.0, 0.0) * jnp.ones((1, 1, 2))
+    vectors = model.decoder(x, given, mask)[0]
+    assert_allclose(model.decoder(x[:, order], given[:, order], mask[:, order])[0], vectors[:, order], atol=1e-5)
+
+
 SAMPLERS = {
     "egnn": (
         EquivariantDiffusion,

@@ -164,7 +164,7 @@ class EGNNLayer(nnx.Module):
         self.sender = linear(features, hidden, use_bias=False, **made)
         self.pair = linear(1 + edge_features, hidden, **made)
         self.message = linear(hidden, messages, ("mlp", "embed"), **made)
-        self.gate = linear(messages, 1, ("embed", "mlp"), **made) if gated else None
+        self.gate = linear(messages, 1, ("embed", "mlp"), **made) if gated and updates_features else None
         self.push = linear(messages, coordinate_hidden or features, **made)
         init = LECUN_NORMAL if bound is None else SMALL
         self.weight = linear(

@@ -54,7 +54,7 @@ def mesh_topology(faces: tuple[tuple[int, int, int], ...], n_vertices: int) -> M
     if len(counts) and counts.max() > 2:
         raise InvalidInputError(f"edge {tuple(edges[counts.argmax()].tolist())} has {counts.max()} triangles; two at most")
     order = np.argsort(which.ravel(), kind="stable")
-    shared = owners[order][np.repeat(counts, counts) == 2].reshape(-1, 2)
+    shared = np.sort(owners[order][np.repeat(counts, counts) == 2].reshape(-1, 2), axis=1)
     return MeshTopology(table, edges, shared, np.bincount(edges.ravel(), minlength=n_vertices))
 
 

@@ -124,7 +124,10 @@ def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
 
 def _read(gemmi: Any, file: Path) -> list[_Chain]:
     try:
-        structure = gemmi.read_structure(str(file))
+        if ".cif" in file.name.lower():
+            structure = gemmi.read_structure(str(file))
+        else:  # what old files have beyond column 72 is no element and no charge
+            structure = gemmi.read_pdb(str(file), max_line_length=72)
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{file} cannot be read: {error}; take it out of the folder") from error
     return [made for chain in (structure[0] if len(structure) else ()) if (made := _backbone(chain)) is not None]
