@@ -14,6 +14,7 @@ SCRIPTS = {
     "adversarial": {"adversarial.png"},
     "autoregressive": {"autoregressive.png"},
     "codes": {"codes.png"},
+    "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "solids": {"solids.png"},
