@@ -23,7 +23,7 @@ from artifex.ebm.references import ReferenceField, UniformReferenceConfig
 
 __all__ = ["DeepEBM", "DeepEBMConfig"]
 
-IMAGE_CHAINS = MCMCConfig(n_steps=60, step_size=1.0, noise_scale=0.01, max_gradient=0.03, bounds=(0.0, 1.0))
+IMAGE_CHAINS = MCMCConfig(n_steps=60, step_size=1.0, noise_scale=0.01, bounds=(0.0, 1.0))
 """Short chains with a little noise, within the range of images."""
 
 
@@ -42,7 +42,7 @@ class DeepEBMConfig(EBMConfig):
     """The chains of training, and of samples where ``generation`` is not given."""
     sample_buffer: SampleBufferConfig | None = SampleBufferConfig()
     """Chains that go on from step to step, and that samples start from. None: from the data."""
-    objective: ObjectiveField = ContrastiveDivergenceConfig(energy_penalty=0.1, data_noise=0.01)
+    objective: ObjectiveField = ContrastiveDivergenceConfig(data_noise=0.03)
     """What it is trained on."""
     reference: ReferenceField = UniformReferenceConfig()
     """What chains start from."""

@@ -127,9 +127,6 @@ def artifex_presets() -> list[PresetEntry]:
     summaries = {
         "ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence.",
         "ebm-eight-gaussians": "An energy-based model on eight Gaussians, by persistent contrastive divergence.",
-        "ebm-composition": "Eight Gaussians found as a mixture of quadratic energies.",
-        "ebm-digits": "A convolutional energy-based model of the digits.",
-        "ebm-fashion-mnist": "A convolutional energy-based model of Fashion-MNIST.",
         "jem-digits": "A classifier of the digits that is a density too.",
         "rbm-digits": "A restricted Boltzmann machine on the digits.",
     }

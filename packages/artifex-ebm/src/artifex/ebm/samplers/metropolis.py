@@ -50,7 +50,7 @@ class DualAveraging(NamedTuple):
     """Its weighted average, which is what a warm-up leaves."""
     error: Array
     """Sum of ``target - acceptance``."""
-    count: Array
+    n: Array
     """Steps so far."""
 
 
@@ -191,8 +191,8 @@ def adapt_step_size(
 
 def averaged(state: DualAveraging, acceptance: Array, target: float, log_step: Array) -> DualAveraging:
     """One step of dual averaging (arXiv:1111.4246, equations 6; gamma = 0.05, t0 = 10, kappa = 0.75)."""
-    count = state.count + 1
+    n = state.n + 1
     error = state.error + target - acceptance
-    moved = log_step + math.log(10) - jnp.sqrt(count) / 0.05 * error / (count + 10)
-    weight = count**-0.75
-    return DualAveraging(moved, weight * moved + (1 - weight) * state.average, error, count)
+    moved = log_step + math.log(10) - jnp.sqrt(n) / 0.05 * error / (n + 10)
+    weight = n**-0.75
+    return DualAveraging(moved, weight * moved + (1 - weight) * state.average, error, n)
