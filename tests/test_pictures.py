@@ -10,7 +10,11 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
-SCRIPTS = {"adversarial": {"adversarial.png"}, "codes": {"codes.png"}, "digits": {"samples.png", "reconstructions.png", "interpolation.png"}}
+SCRIPTS = {
+    "adversarial": {"adversarial.png"},
+    "codes": {"codes.png"},
+    "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
+}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
