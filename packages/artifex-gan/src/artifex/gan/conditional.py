@@ -146,7 +146,7 @@ class ConditionalGAN(AdversarialModel):
         labels = self._labels(label if condition is None else condition, x.shape[0])
         return self._outputs(x, (labels,), draw_key(self, rngs))
 
-    def generate(  # type: ignore[override]
+    def generate(
         self, n_samples: int = 1, *, condition: Labels | None = None, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "n_samples ..."]:
         """``G(z, e_y)``, ``z ~ N(0, I)``, with batch norm's running averages.
@@ -165,7 +165,7 @@ class ConditionalGAN(AdversarialModel):
     def _generate(self, n_samples: int, label: Array, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples ..."]:
         return self._generated(n_samples, (label,), draw_key(self, rngs))
 
-    def sample(  # type: ignore[override]
+    def sample(
         self, n_samples: int = 1, *, condition: Labels | None = None, rngs: nnx.Rngs | None = None
     ) -> Float[Array, "n_samples ..."]:
         """The same as :meth:`generate`."""

@@ -207,11 +207,13 @@ class CycleGAN(nnx.Module):
         """
         rule, images = LOSSES[self.config.loss], self._images(batch)
         found: list[dict[str, Array]] = []
+        spread = jnp.zeros(())
         for kind, other in (("x", "condition"), ("condition", "x")):
             fake = jax.lax.stop_gradient(getattr(self.generator, kind)(images[other]))
             seen = getattr(self.pool, kind).exchange(fake, draw_key(self, rngs))
-            logits = [getattr(self.discriminator, kind)(x) for x in (images[kind], seen)]
-            right = accuracies(*logits, rule.boundary)
+            judge = getattr(self.discriminator, kind)
+            logits = judge(images[kind]), judge(seen)
+            right = accuracies(*logits, boundary=rule.boundary)
             found.append({"loss": rule.discriminator(*logits), "real_accuracy": right[0], "fake_accuracy": right[1]})
             if kind == "x":
                 spread = relative_spread(fake, images[kind])

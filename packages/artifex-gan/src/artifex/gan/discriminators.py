@@ -100,7 +100,7 @@ class ConvDiscriminatorConfig(DiscriminatorConfig):
         """Height and width before the first convolution and after each."""
         height, width, _ = hwc(self.shape(), self.data_format)
         sides = zip((height, width), self.kernel_size, self.stride, strict=True)
-        return tuple(zip(*(downward(n, len(self.hidden_dims), k, s, self.padding) for n, k, s in sides), strict=True))  # type: ignore[return-value]
+        return tuple(zip(*(downward(n, len(self.hidden_dims), k, s, self.padding) for n, k, s in sides), strict=True))
 
 
 DiscriminatorField = Annotated[DiscriminatorConfig, Registered("discriminator")]

@@ -28,7 +28,7 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
-from artifex.core.objectives import Objective
+from artifex.core.objectives import Losses, Objective
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
 from artifex.gan import penalties
@@ -213,13 +213,13 @@ class AdversarialModel(nnx.Module):
         """
         real, given = self._real(batch["x"]), self._given(batch)
         fake = jax.lax.stop_gradient(self._fakes(real, given, rngs))
-        seen = [self._augmented(x, rngs) for x in (real, fake)]
+        seen = self._augmented(real, rngs), self._augmented(fake, rngs)
         # one after the other, so that batch norm does not mix them
-        logits = [self.discriminator(x, *given) for x in seen]
+        logits = self.discriminator(seen[0], *given), self.discriminator(seen[1], *given)
         rule = LOSSES[self.config.loss]
         loss = rule.discriminator(*logits)
         found = self._penalties(*seen, given, rngs) if self.config.penalty_every == 1 else {}
-        right = accuracies(*logits, rule.boundary)
+        right = accuracies(*logits, boundary=rule.boundary)
         terms = {"real_accuracy": right[0], "fake_accuracy": right[1], "diversity": relative_spread(fake, real)}
         return {"loss": loss + self._weighted(found), **terms, **found}
 
@@ -227,7 +227,7 @@ class AdversarialModel(nnx.Module):
         """The penalties alone, ``penalty_every`` times as heavy: ``loss`` and each of them."""
         real, given = self._real(batch["x"]), self._given(batch)
         fake = jax.lax.stop_gradient(self._fakes(real, given, rngs))
-        seen = [self._augmented(x, rngs) for x in (real, fake)]
+        seen = self._augmented(real, rngs), self._augmented(fake, rngs)
         found = self._penalties(*seen, given, rngs)
         return {"loss": self.config.penalty_every * self._weighted(found), **found}
 
@@ -286,17 +286,17 @@ def has_zero(config: AdversarialConfig) -> bool:
     return LOSSES[config.loss].boundary is not None
 
 
-def _discriminator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> dict[str, Array]:
+def _discriminator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> Losses:
     del step
     return model.discriminator_objective(batch, rngs=rngs)
 
 
-def _penalty_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> dict[str, Array]:
+def _penalty_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> Losses:
     del step
     return model.penalty_objective(batch, rngs=rngs)
 
 
-def _generator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> dict[str, Array]:
+def _generator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> Losses:
     del step
     return model.generator_objective(batch, rngs=rngs)
 

@@ -97,7 +97,7 @@ class ConvGeneratorConfig(GeneratorConfig):
         """Height and width before the first stage and after each."""
         height, width, _ = hwc(self.shape(), self.data_format)
         sides = zip((height, width), self.kernel_size, self.stride, strict=True)
-        return tuple(zip(*(upward(n, len(self.hidden_dims), k, s, self.padding) for n, k, s in sides), strict=True))  # type: ignore[return-value]
+        return tuple(zip(*(upward(n, len(self.hidden_dims), k, s, self.padding) for n, k, s in sides), strict=True))
 
 
 GeneratorField = Annotated[GeneratorConfig, Registered("generator")]

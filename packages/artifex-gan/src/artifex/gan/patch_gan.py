@@ -192,9 +192,9 @@ class PatchGAN(nnx.Module):
         fake = jax.lax.stop_gradient(self.generator(condition))
         real_logits, fake_logits = (self.discriminator(self._side_by_side(condition, y)) for y in (x, fake))
         pairs = list(zip(real_logits, fake_logits, strict=True))
-        right = [accuracies(*pair, rule.boundary) for pair in pairs]
+        right = [accuracies(*pair, boundary=rule.boundary) for pair in pairs]
         names = ("real_accuracy", "fake_accuracy")
-        terms = {name: sum(r[i] for r in right) / len(right) for i, name in enumerate(names)}
+        terms = {name: jnp.mean(jnp.stack([r[i] for r in right])) for i, name in enumerate(names)}
         loss = sum((rule.discriminator(*pair) for pair in pairs), jnp.zeros(()))
         return {"loss": loss, **terms, "diversity": relative_spread(fake, x)}
 

@@ -122,8 +122,6 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "dcgan-digits": "A DCGAN on scikit-learn's handwritten digits.",
-        "gan-ring": "A dense GAN on eight Gaussians in a circle.",
-        "cycle-gan-digits": "A CycleGAN between digits and inverted coloured digits.",
     }
     return [
         PresetEntry(name=name, file=f"artifex.gan:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()

@@ -192,11 +192,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "generator/conv",
             "generator/dense",
         ),
-        "preset": (
-            "cycle-gan-digits",
-            "dcgan-digits",
-            "gan-ring",
-        ),
+        "preset": ("dcgan-digits",),
     },
     "artifex-geometric": {
         "model": (
