@@ -110,9 +110,7 @@ def artifex_datasets() -> list[DatasetEntry]:
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
-        "transformer-characters": "A transformer of the bytes of the reference of the Python language.",
         "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
-        "pixel-cnn-pp-digits": "A PixelCNN++ of the digits given their class.",
         "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",
     }
     return [

@@ -25,8 +25,6 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "preset": (
             "pixel-cnn-digits",
-            "pixel-cnn-pp-digits",
-            "transformer-characters",
             "wavenet-tones",
         ),
     },
