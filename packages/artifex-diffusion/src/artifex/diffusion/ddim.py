@@ -102,7 +102,8 @@ def great_circle(a: Float[Array, "B ..."], b: Float[Array, "B ..."], n: int) -> 
     """``(sin((1 - u) w) a + sin(u w) b) / sin w`` with ``w`` the angle between, ``u`` from 0 to 1; a line where they agree.
 
     Example:
-        >>> great_circle(jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]]), 3)[0, 1].round(4).tolist()
+        >>> halfway = great_circle(jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]]), 3)[0, 1]
+        >>> [round(float(value), 4) for value in halfway]
         [0.7071, 0.7071]
     """
     axes = tuple(range(1, a.ndim))

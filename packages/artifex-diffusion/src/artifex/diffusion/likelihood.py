@@ -57,7 +57,9 @@ def probability_flow_log_prob(
         def along(probe: Array) -> Array:
             return _sum(probe * derivative(jnp.broadcast_to(probe, u.shape)))
 
-        trace = jnp.sum(jax.lax.map(along, probes, batch_size=min(AT_ONCE, probes.shape[0])), axis=0)
+        few = probes.shape[0] <= AT_ONCE
+        traces = jax.vmap(along)(probes) if few else jax.lax.map(along, probes, batch_size=AT_ONCE)
+        trace = jnp.sum(traces, axis=0)
         return u - denoised, size - trace
 
     u, gained = runge_kutta(velocity, (x, jnp.zeros(x.shape[0], x.dtype)), upwards)

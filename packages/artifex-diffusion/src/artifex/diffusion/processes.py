@@ -190,7 +190,7 @@ class VariancePreserving:
     def _finite(self) -> np.ndarray:
         """``log sigma / alpha``, with a number in the place of infinity."""
         log_ratio = self.table.log_ratio
-        return np.where(np.isinf(log_ratio), max(math.log(LARGEST_RATIO), log_ratio[-2]), log_ratio)
+        return np.where(np.isinf(log_ratio), log_ratio[-2] + 1, log_ratio)
 
 
 @config
