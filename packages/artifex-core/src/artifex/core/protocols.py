@@ -203,7 +203,12 @@ class ArrayDataset(Protocol):
         ...
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
-        """The whole split as host arrays with a leading example axis, in stored form (``x``: uint8 for images)."""
+        """The whole split as host arrays with a leading example axis, in stored form (``x``: uint8 for images).
+
+        Examples of different length are padded along their second axis, and ``mask`` is true where there is something. With
+        ``bucket``, whole numbers to which examples may be cut there, a loader makes batches of similar length; models do not
+        see it.
+        """
         ...
 
 
