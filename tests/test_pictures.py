@@ -12,15 +12,12 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 SCRIPTS = {
     "adversarial": {"adversarial.png"},
-SCRIPTS = {
-    "adversarial": {"adversarial.png"},
     "autoregressive": {"autoregressive.png"},
     "codes": {"codes.png"},
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "solids": {"solids.png"},
-}
 }
 
 
