@@ -90,8 +90,8 @@ class DDIMModel(DensityDiffusion):
         levels = log_levels(self.process, steps)
         upwards = type(levels)(*(column[::-1] for column in levels))
         plain = self._denoiser(given, None)
-        ends = (samplers.probability_flow(plain, levels.alpha[-1] * x, upwards) for x in (x0, x1))
-        between = great_circle(*ends, n_steps)  # (B, T, ...)
+        start, end = (samplers.probability_flow(plain, levels.alpha[-1] * x, upwards) for x in (x0, x1))
+        between = great_circle(start, end, n_steps)  # (B, T, ...)
         repeated = None if given is None else jnp.repeat(jnp.asarray(given), n_steps, axis=0)
         flat = jax.lax.collapse(between, 0, 2)
         made = samplers.probability_flow(self._denoiser(repeated, None), flat, levels) / levels.alpha[-1]

@@ -158,7 +158,7 @@ def _unet(settings: Mapping[str, Any], shape: tuple[int, int, int], rngs: nnx.Rn
     return network, dict(_unet_weights(network))
 
 
-def _heads(settings: Mapping[str, Any], context: int | None) -> dict[str, int | None]:
+def _heads(settings: Mapping[str, Any], context: int | None) -> dict[str, Any]:
     """For networks with a context ``attention_head_dim`` is their name for a number of heads (their issue 2011)."""
     given = settings.get("num_attention_heads") or settings.get("attention_head_dim", 8)
     if context is None:

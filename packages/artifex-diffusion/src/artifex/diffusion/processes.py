@@ -81,8 +81,10 @@ class Levels(NamedTuple):
 class Process(Protocol):
     """What models and samplers ask of a process, built as ``process(config)``; hashable, so that it is static to JAX."""
 
-    start_scale: float
-    """Standard deviation of the noise that sampling begins with."""
+    @property
+    def start_scale(self) -> float:
+        """Standard deviation of the noise that sampling begins with."""
+        ...
 
     def at(self, t: Float[Array, "B"]) -> tuple[Float[Array, "B"], Float[Array, "B"]]:
         """``alpha(t)`` and ``sigma(t)``."""

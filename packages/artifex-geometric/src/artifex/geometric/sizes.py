@@ -72,7 +72,7 @@ def log_size_probability(counts: Sequence[int], max_points: int, sizes: Int[Arra
     return jnp.asarray(_log_probabilities(counts, max_points), jnp.float32)[sizes]
 
 
-def given_sizes(sizes: object, n_samples: int, max_points: int) -> np.ndarray:
+def given_sizes(sizes: object, n_samples: int, max_points: int) -> Int[Array, "n_samples"]:
     """``sizes`` that a caller asks for, one for each sample; one number is for all.
 
     Raises:
@@ -83,7 +83,7 @@ def given_sizes(sizes: object, n_samples: int, max_points: int) -> np.ndarray:
         raise InvalidInputError(f"sizes are {n_samples} whole numbers, one a sample, or one for all; got {sizes!r}")
     if array.size and (array.min() < 1 or array.max() > max_points):
         raise InvalidInputError(f"sizes lie between 1 and the model's max_points, {max_points}; got {sizes!r}")
-    return np.broadcast_to(array, (n_samples,)).astype(np.int32)
+    return jnp.asarray(np.broadcast_to(array, (n_samples,)), jnp.int32)
 
 
 def mask_of(sizes: Int[Array, "B"], max_points: int) -> Bool[Array, "B N"]:

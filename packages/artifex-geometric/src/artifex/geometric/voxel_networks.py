@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ class VoxelEncoder(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype}
+        made: dict[str, Any] = {"param_dtype": param_dtype}
         widths = (shape[-1], *channels)
         self.leak = leak
         self.convs = nnx.List([Conv(a, b, (4, 4, 4), strides=2, padding=1, rngs=rngs, **made) for a, b in pairwise(widths)])
@@ -105,7 +106,7 @@ class VoxelDecoder(nnx.Module):
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype}
+        made: dict[str, Any] = {"param_dtype": param_dtype}
         self.start = (*(side // 2 ** len(channels) for side in shape[:3]), channels[-1])
         self.stem = linear(in_features, math.prod(self.start), ("embed", "mlp"), rngs=rngs, **made)
         self.norms = nnx.List([voxel_norm(c, **made) for c in reversed(channels)])

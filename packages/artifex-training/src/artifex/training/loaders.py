@@ -223,7 +223,7 @@ def _padded_arrays(arrays: Mapping[str, np.ndarray], bucket: np.ndarray) -> set[
     if mask is None or mask.ndim != 2:
         raise DataError(
             f"data with {BUCKET!r} are padded and need a mask, (examples, length); they have {', '.join(arrays)}, "
-            f"mask of shape {np.shape(mask)}"
+            f"mask of shape {None if mask is None else mask.shape}"
         )
     outside = mask & (np.arange(mask.shape[1])[None] >= bucket[:, None])
     if outside.any():

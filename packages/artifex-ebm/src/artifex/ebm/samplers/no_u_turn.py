@@ -76,7 +76,7 @@ def _adapted(
     )
 
     def of_one(key: Array, one: Array) -> tuple[Any, Array, Array]:
-        result, _ = windows.run(key, one, num_steps=n_warmup)
+        result, _ = windows.run(key, one, n_warmup)
         return result.state, result.parameters["step_size"], result.parameters["inverse_mass_matrix"]
 
     states, steps, masses = jax.vmap(of_one)(jax.random.split(key, x.shape[0]), x)

@@ -104,7 +104,7 @@ class Backbones:
 def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
     """The chains of all files, in the order of their names."""
     try:
-        import gemmi
+        import gemmi  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise DataError(
             "structures are read with gemmi, which is not installed: pip install 'artifex-geometric[structures]'"

@@ -92,7 +92,7 @@ class QM9:
         x = np.zeros((len(chosen), self.max_points, 3 + len(QM9_ELEMENTS) + self.config.charges), np.float32)
         mask = np.zeros(x.shape[:2], bool)
         for row, molecule in enumerate(chosen):
-            atoms = np.arange(starts[molecule], starts[molecule + 1])
+            atoms = np.arange(int(starts[molecule]), int(starts[molecule + 1]))
             if not self.config.hydrogens:
                 atoms = atoms[elements[atoms] != QM9_ELEMENTS.index("H")]
             n = len(atoms)
