@@ -71,7 +71,7 @@ def _adapted(
     if n_warmup == 0:
         ones = jnp.ones((x.shape[0], x[0].size))
         return jax.vmap(lambda one: blackjax.nuts.init(one, log_density))(x), (jnp.full(x.shape[:1], step_size), ones)
-    windows = blackjax.window_adaptation(
+    windows: Any = blackjax.window_adaptation(
         blackjax.nuts, log_density, initial_step_size=step_size, adaptation_info_fn=get_filter_adapt_info_fn()
     )
 
