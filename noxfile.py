@@ -247,6 +247,7 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("--no-deps", "pythae==0.1.2")  # its requirements are dated; what it imports is below
     session.install("--no-deps", "diffusers==0.42.1")  # what its autoencoder imports is in the next line
     session.install("huggingface-hub==2.4.0", "importlib-metadata", "pillow", "regex", "requests", "httpx")
+    session.install("transformers==5.24.0")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
 

@@ -1,6 +1,6 @@
 """A picture of the synthetic solids: as voxels, and as points on their surfaces.
 
-    python docs/pictures/solids.py [--output docs/pictures]
+    python docs/pictures/solids.py [--seed 0] [--output docs/pictures]
 
 Seen from the side, the nearer the brighter. Nothing is trained; it takes seconds.
 """
@@ -18,10 +18,10 @@ from artifex.modalities.image import image_grid, save_image
 SIZE, COLUMNS = 48, 10
 
 
-def main(output: Path) -> None:
+def main(seed: int, output: Path) -> None:
     """Draw."""
-    voxels = SolidVoxels(SolidVoxelsConfig(size=24, n_train=COLUMNS)).arrays("train")["x"]
-    points = SolidPoints(SolidPointsConfig(n_points=1024, n_train=COLUMNS)).arrays("train")["x"]
+    voxels = SolidVoxels(SolidVoxelsConfig(size=24, n_train=COLUMNS, seed=seed)).arrays("train")["x"]
+    points = SolidPoints(SolidPointsConfig(n_points=1024, n_train=COLUMNS, seed=seed)).arrays("train")["x"]
     rows = np.concatenate([voxels_from_the_side(voxels), np.stack([points_from_the_side(cloud) for cloud in points])])
     save_image(output / "solids.png", image_grid(rows, columns=COLUMNS, zoom=2))
 
@@ -47,5 +47,6 @@ def points_from_the_side(cloud: np.ndarray) -> np.ndarray:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("docs/pictures"))
-    main(parser.parse_args().output)
+    main(**vars(parser.parse_args()))

@@ -274,7 +274,7 @@ def mixture_energy(energies: Float[Array, "N K"], weights: Float[Array, "K"]) ->
     """``-log sum_k w_k exp(-E_k)``.
 
     Example:
-        >>> float(mixture_energy(jnp.array([[0.0, 0.0]]), jnp.ones(2))[0].round(4))
+        >>> round(float(mixture_energy(jnp.array([[0.0, 0.0]]), jnp.ones(2))[0]), 4)
         -0.6931
     """
     return -jax.nn.logsumexp(jnp.log(weights)[None] - energies, axis=-1)

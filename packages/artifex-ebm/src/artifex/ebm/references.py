@@ -95,7 +95,8 @@ class UniformReference:
     """``log q(x) = -D log(high - low)`` inside the box, ``-inf`` outside.
 
     Example:
-        >>> UniformReference(UniformReferenceConfig(high=2.0)).log_prob(jnp.array([[0.5], [3.0]])).round(4).tolist()
+        >>> log_prob = UniformReference(UniformReferenceConfig(high=2.0)).log_prob(jnp.array([[0.5], [3.0]]))
+        >>> [round(float(value), 4) for value in log_prob]
         [-0.6931, -inf]
     """
 

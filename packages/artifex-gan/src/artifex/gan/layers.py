@@ -143,7 +143,7 @@ def nonlinearity(name: str, slope: float | None) -> Activation:
     Raises:
         ValueError: there is no such activation, or one that has no slope is given one.
 
-    >>> float(nonlinearity("leaky_relu", None)(-1.0).round(3))
+    >>> round(float(nonlinearity("leaky_relu", None)(-1.0)), 3)
     -0.2
     """
     if name == "leaky_relu":

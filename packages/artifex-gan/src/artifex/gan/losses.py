@@ -45,7 +45,7 @@ def logistic_discriminator(real: Logits, fake: Logits) -> Scalar:
     Goodfellow et al. 2014 (arXiv:1406.2661), equation 1. At its optimum, against a generator that has found the data, it is
     ``2 log 2``.
 
-    >>> float(logistic_discriminator(jnp.zeros(2), jnp.zeros(2)).round(4))
+    >>> round(float(logistic_discriminator(jnp.zeros(2), jnp.zeros(2))), 4)
     1.3863
     """
     return _mean(jax.nn.softplus(-_wide(real))) + _mean(jax.nn.softplus(_wide(fake)))
@@ -54,7 +54,7 @@ def logistic_discriminator(real: Logits, fake: Logits) -> Scalar:
 def non_saturating_generator(fake: Logits) -> Scalar:
     r""":math:`-E \log \sigma(f)`, whose gradient does not vanish where the discriminator is sure (ibid., section 3).
 
-    >>> float(non_saturating_generator(jnp.array([0.0])).round(4))
+    >>> round(float(non_saturating_generator(jnp.array([0.0]))), 4)
     0.6931
     """
     return _mean(jax.nn.softplus(-_wide(fake)))
@@ -63,7 +63,7 @@ def non_saturating_generator(fake: Logits) -> Scalar:
 def minimax_generator(fake: Logits) -> Scalar:
     r""":math:`E \log(1 - \sigma(f))`, the other side of the very game that the discriminator plays (ibid., equation 1).
 
-    >>> float(minimax_generator(jnp.array([0.0])).round(4))
+    >>> round(float(minimax_generator(jnp.array([0.0]))), 4)
     -0.6931
     """
     return -_mean(jax.nn.softplus(_wide(fake)))
@@ -115,7 +115,7 @@ def relativistic_discriminator(real: Logits, fake: Logits) -> Scalar:
 
     Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.1; Huang et al. 2024 (arXiv:2501.05441) train it with R1 and R2.
 
-    >>> float(relativistic_discriminator(jnp.array([3.0]), jnp.array([3.0])).round(4))
+    >>> round(float(relativistic_discriminator(jnp.array([3.0]), jnp.array([3.0]))), 4)
     0.6931
     """
     return _mean(jax.nn.softplus(_wide(fake) - _wide(real)))
