@@ -291,9 +291,25 @@ def test_any_iterable_will_do(fake_point, fake_module):
 
 def test_a_metric_has_to_need_what_there_is():
     with pytest.raises(
-        ValueError, match=r"metric 'fid' needs sample; it may need samples, references, labels, log_prob, log_weights, model"
+        ValueError, match=r"metric 'fid': needs takes samples, references, holdout, labels, .*; got sample$"
     ):
         MetricEntry(name="fid", metric="x:f", needs=("sample",), higher_is_better=False)
     with pytest.raises(TypeError, match=r"higher_is_better takes a bool"):
         MetricEntry(name="fid", metric="x:f", needs=("samples",), higher_is_better="no")
-    assert MetricEntry(name="fid", metric="x:f", needs=["samples"], higher_is_better=False).needs == ("samples",)
+    entry = MetricEntry(name="fid", metric="x:f", needs=["samples"], higher_is_better=False, tolerance=1)
+    assert (entry.needs, entry.compares) == (("samples",), "samples")
+    with pytest.raises(ValueError, match=r"metric 'fid': space takes model, restored, host; got pixels"):
+        MetricEntry(name="fid", metric="x:f", needs=("samples",), higher_is_better=False, space="pixels")
+    with pytest.raises(ValueError, match=r"min_examples 0 and tolerance 0.0; at least 1 and 0 are needed"):
+        MetricEntry(name="fid", metric="x:f", needs=("samples",), higher_is_better=False, min_examples=0)
+    with pytest.raises(TypeError, match=r"min_examples takes a int, got True"):
+        MetricEntry(name="fid", metric="x:f", needs=("samples",), higher_is_better=False, min_examples=True)
+
+
+def test_what_a_metric_compares_follows_from_its_needs_but_between_pairs_and_sets():
+    def compares(*needs: str) -> str:
+        return MetricEntry(name="m", metric="x:f", needs=needs, higher_is_better=False).compares
+
+    assert compares("model", "references") == compares("log_prob") == "model"
+    assert compares("samples") == compares("model", "samples") == "samples"
+    assert compares("samples", "references") == ""

@@ -36,6 +36,7 @@ __all__ = [
     "Encodes",
     "GenerativeModelProtocol",
     "HasEnergy",
+    "HasHostForm",
     "HasLogProb",
     "HasScore",
     "Interpolates",
@@ -43,6 +44,7 @@ __all__ = [
     "ModelAdapter",
     "NamesClasses",
     "Reconstructs",
+    "Restores",
     "SourceDataset",
     "TrainableGenerativeModelProtocol",
 ]
@@ -249,6 +251,29 @@ class ModalityProtocol(Protocol):
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write samples (model space, ``(N, ...)``) for people to look at; returns the file, ``stem`` with the right suffix."""
+        ...
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A modality that leads samples back from a model's space to that of the data: intensities, waveforms, units."""
+
+    def restore(self, x: jax.Array) -> jax.Array:
+        """``x`` of shape ``(B, *shape)`` in the data's own units; undoes what :meth:`ModalityProtocol.prepare` does."""
+        ...
+
+
+@runtime_checkable
+class HasHostForm(Protocol):
+    """A modality whose field works on objects that are no arrays: texts, tables, molecules, structures."""
+
+    def to_host(self, x: np.ndarray, mask: np.ndarray | None = None) -> Sequence[Any]:
+        """``x`` of shape ``(B, *shape)`` as ``B`` objects of the field. What does not make one is ``None`` in its place.
+
+        Args:
+            x: samples or prepared data, in model space.
+            mask: true where there is something, for examples that are padded.
+        """
         ...
 
 

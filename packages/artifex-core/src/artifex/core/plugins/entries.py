@@ -62,6 +62,9 @@ def resolve(target: str) -> Any:
     return value
 
 
+_TYPES: dict[str, Any] = {"bool": bool, "int": int, "float": (int, float)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """Common to all entries."""
@@ -81,7 +84,7 @@ class Entry:
                 if isinstance(value, str) or not all(isinstance(item, str) for item in value):
                     raise TypeError(f"{type(self).__name__}.{field.name} takes a tuple of strings, got {value!r}")
                 object.__setattr__(self, field.name, tuple(value))
-            elif not isinstance(value, bool if declared == "bool" else str):
+            elif isinstance(value, bool) != (declared == "bool") or not isinstance(value, _TYPES.get(declared, str)):
                 raise TypeError(f"{type(self).__name__}.{field.name} takes a {declared}, got {value!r}")
 
 
@@ -113,31 +116,70 @@ class LossEntry(Entry):
     """Authors and year, and where to find it."""
 
 
-Need = Literal["samples", "references", "labels", "log_prob", "log_weights", "model"]
+Need = Literal[
+    "samples", "references", "holdout", "labels", "mask", "condition", "log_prob", "log_weights", "model", "rngs"
+]
+Space = Literal["model", "restored", "host"]
+Comparison = Literal["", "pairs", "sets", "samples", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricEntry(Entry):
-    """A metric: a pure function, with what it has to be given and which way is better."""
+    """A metric, with what it has to be given and which way is better.
+
+    Its target is a pure function of what ``needs`` lists, as arguments of these names, that gives one number, or one for each
+    example; or an object that follows :class:`artifex.core.metrics.StreamedMetric` or
+    :class:`~artifex.core.metrics.MergedMetric`, which is never given more than a batch at once.
+    """
 
     metric: str
-    """Target of the function, which is given what ``needs`` lists, as arguments of these names; others need a default. It gives
-    one number, or one for each example."""
+    """Target of the function or object. Arguments that ``needs`` does not list have a default."""
     needs: tuple[Need, ...]
-    """What it has to be given."""
+    """What it has to be given. ``references`` are data that the model was not trained on, ``holdout`` a second set of such
+    data, ``labels`` and ``condition`` what is known of each reference, ``mask`` where references of unequal length stand."""
     higher_is_better: bool
     """Which way is better."""
     modality: str = ""
     """The kind of data it measures; empty where any will do."""
+    family: str = ""
+    """The family whose models it measures; empty where any will do."""
+    capabilities: tuple[str, ...] = ()
+    """Capability protocols that a model has to follow to be measured (``log_prob``, ``encode`` ...)."""
+    space: Space = "model"
+    """The form in which samples and references are wanted: the model's own, restored by the modality, or its host objects."""
+    compares: Comparison = ""
+    """Samples with their own references (``pairs``), two ``sets``, ``samples`` alone, or what the ``model`` says of data. Left
+    out, it follows from ``needs``, except between pairs and sets: such a metric is only computed where it is asked for."""
+    features: str = ""
+    """Extractor of features that the metric is given in the place of samples and references: a name of the slot
+    ``feature_extractor``. Metrics that name the same one share its work."""
+    min_examples: int = 1
+    """The fewest examples of which it means anything."""
+    unit: str = ""
+    """Of its figure: ``nats``, ``dB``; empty where it has none."""
+    tolerance: float = 0.0
+    """The smallest change of the figure that matters to anybody."""
     paper: str = ""
     """Authors and year, and where to find it."""
 
     def __post_init__(self) -> None:
         Entry.__post_init__(self)
-        if unknown := set(self.needs) - set(get_args(Need)):
+        _check_choice(self, "needs", self.needs, Need)
+        _check_choice(self, "space", (self.space,), Space)
+        _check_choice(self, "compares", (self.compares,), Comparison)
+        if self.min_examples < 1 or not self.tolerance >= 0:
             raise ValueError(
-                f"metric {self.name!r} needs {', '.join(sorted(unknown))}; it may need {', '.join(get_args(Need))}"
+                f"metric {self.name!r} has min_examples {self.min_examples} and tolerance {self.tolerance}; "
+                "at least 1 and 0 are needed"
             )
+        if not self.compares and not {"samples", "references"} <= set(self.needs):
+            object.__setattr__(self, "compares", "samples" if "samples" in self.needs else "model")
+
+
+def _check_choice(entry: Entry, field: str, values: tuple[str, ...], choices: Any) -> None:
+    if unknown := set(values) - set(get_args(choices)):
+        allowed = ", ".join(choice or "nothing" for choice in get_args(choices))
+        raise ValueError(f"metric {entry.name!r}: {field} takes {allowed}; got {', '.join(sorted(unknown))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
