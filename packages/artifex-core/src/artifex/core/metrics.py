@@ -56,8 +56,10 @@ class MergedMetric(Protocol):
     """
 
     def state(self, batch: Mapping[str, Any]) -> Any:
-        """State of one batch: a pytree of host arrays in float64. A batch may hold some of what the metric needs, and not the
-        rest: ``samples`` without ``references``."""
+        """State of one batch: a pytree of host arrays in float64.
+
+        A batch may hold some of what the metric needs, and not the rest: ``samples`` without ``references``.
+        """
         ...
 
     def merge(self, one: Any, other: Any) -> Any:

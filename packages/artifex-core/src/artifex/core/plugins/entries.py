@@ -116,9 +116,7 @@ class LossEntry(Entry):
     """Authors and year, and where to find it."""
 
 
-Need = Literal[
-    "samples", "references", "holdout", "labels", "mask", "condition", "log_prob", "log_weights", "model", "rngs"
-]
+Need = Literal["samples", "references", "holdout", "labels", "mask", "condition", "log_prob", "log_weights", "model", "rngs"]
 Space = Literal["model", "restored", "host"]
 Comparison = Literal["", "pairs", "sets", "samples", "model"]
 
