@@ -152,6 +152,8 @@ class MetricEntry(Entry):
     at a time."""
     higher_is_better: bool
     """Which way is better."""
+    takes: tuple[Need, ...] = ()
+    """What it is given too, where there is any; the arguments have a default."""
     modality: str = ""
     """The kind of data it measures; empty where any will do."""
     family: str = ""
@@ -182,6 +184,7 @@ class MetricEntry(Entry):
     def __post_init__(self) -> None:
         Entry.__post_init__(self)
         _check_choice(self, "needs", self.needs, Need)
+        _check_choice(self, "takes", self.takes, Need)
         _check_choice(self, "space", (self.space,), Space)
         _check_choice(self, "compares", (self.compares,), Comparison)
         if self.min_examples < 1 or not self.tolerance >= 0:
