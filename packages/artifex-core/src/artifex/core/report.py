@@ -92,7 +92,7 @@ def _cell(value: object) -> str:
 
 
 def embedded_image(data: bytes, kind: str, alt: str) -> str:
-    """An image whose bytes stand in the page. ``kind``: ``png``, ``svg+xml`` …"""
+    """An image whose bytes stand in the page; its kind is ``png``, ``svg+xml`` or another of the web."""
     return f'<img src="data:image/{kind};base64,{base64.b64encode(data).decode("ascii")}" alt="{text(alt)}"/>'
 
 

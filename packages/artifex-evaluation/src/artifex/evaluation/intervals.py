@@ -10,8 +10,8 @@ r"""Confidence intervals: how far a figure would move with other examples of the
 - A figure of a state that merges: the jackknife that leaves out one of ``G`` groups (Efron & Tibshirani 1993, section 11.5),
   Student's t with ``G - 1`` degrees of freedom.
 - A figure of the whole set: random halves, the jackknife that leaves out half (Shao & Wu 1989, doi:10.1214/aos/1176347263): the
-  variance of the figure of a random half about its mean is that of the figure itself. Resampling with replacement would put equal
-  examples into the set, which nearest neighbours take for perfect agreement.
+  variance of the figure of a random half about its mean is that of the figure itself. Resampling with replacement would put
+  equal examples into the set, which nearest neighbours take for perfect agreement.
 
 Shapes: ``N`` examples, ``S`` statistics, ``R`` replicates, ``G`` groups.
 """

@@ -37,7 +37,8 @@ class EvaluationPipeline:
     Args:
         config: which metrics, over how much; by default those that apply, over everything.
         seed: of samples, of noise, of resampling.
-        folder: where samples, features and statistics are kept: an evaluation that was killed goes on from there. None for memory.
+        folder: where samples, features and statistics are kept, so that an evaluation that was killed goes on from there; None
+            for memory.
         mesh: devices that share each batch; None for one.
         level: of confidence.
         replicates: of the bootstrap.
@@ -88,6 +89,7 @@ class EvaluationPipeline:
         samples: np.ndarray | None = None,
         name: str = "",
         data_name: str = "",
+        budget_seconds: float | None = None,
     ) -> EvaluationResult:
         """Measure ``model`` against ``data``.
 
@@ -101,6 +103,7 @@ class EvaluationPipeline:
             samples: in model space, instead of drawing them.
             name: of what is measured, for people.
             data_name: of the data, for signatures.
+            budget_seconds: no metric is begun after so long.
 
         Returns:
             Figures by name. A metric that fails keeps no other from its figure.
@@ -115,6 +118,9 @@ class EvaluationPipeline:
         result = EvaluationResult(name or type(model).__name__, {}, skipped=skipped)
         digest = f"{data_name}:{data_digest(data)}" if data_name else data_digest(data)
         for i, entry in enumerate(entries):
+            if budget_seconds is not None and time.perf_counter() - started > budget_seconds:
+                result.failures[entry.name] = f"the budget of {budget_seconds:g} s was spent before it began"
+                continue
             try:
                 result.metrics[entry.name] = self._measured(entry, material, digest, (i, len(entries)))
             except Exception as error:  # a stranger's metric may raise anything; the others are kept
@@ -206,7 +212,7 @@ class EvaluationPipeline:
             version=version,
             estimator=f"{measured.form} over {measured.n}{drawn}",
             features=material.extractor(entry.features).signature if entry.features else "",
-            data=data if {"references", "holdout"} & set(entry.needs) else "",
+            data=f"{data}.{_seen(entry, material)}" if set(entry.needs) - {"samples", "rngs"} else "",
         )
 
 
@@ -220,6 +226,16 @@ def _modality(given: Any) -> tuple[Any, str | None]:
             plugins.registry().get("modality", given)
         return None, given
     return given, None
+
+
+def _seen(entry: MetricEntry, material: Material) -> str:
+    """Checksum of the references as the metric sees them: figures of grey and of binarised images are not comparable.
+
+    Rounded, because restoring from different scales leaves different last digits.
+    """
+    space = "restored" if entry.space == "restored" and entry.compares != "model" else "model"
+    first = material.in_space("references", space, 0, min(64, material.n_references))
+    return data_digest(np.round(np.asarray(first, np.float32), 3) + 0.0)[:8]
 
 
 def _per_example(measured: Measurement) -> np.ndarray | None:

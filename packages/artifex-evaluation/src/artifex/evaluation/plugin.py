@@ -1,6 +1,6 @@
 """What artifex-evaluation registers."""
 
-from artifex.core.plugins import CommandEntry, MetricEntry, hookimpl
+from artifex.core.plugins import CommandEntry, MetricEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -17,6 +17,19 @@ def artifex_commands():
         "history": "Show a metric over all runs.",
     }
     return [CommandEntry(name=name, target=f"{home}:{name}", summary=summary) for name, summary in commands.items()]
+
+
+@hookimpl
+def artifex_suites():
+    suites = {
+        "densities": "Densities in the plane that are known.",
+        "digits": "scikit-learn's handwritten digits.",
+        "fashion-mnist": "Fashion-MNIST.",
+    }
+    home = "artifex.evaluation.suites"
+    return [
+        SuiteEntry(name=name, file=f"{home}:{name.replace('-', '_')}.yaml", summary=summary) for name, summary in suites.items()
+    ]
 
 
 @hookimpl
@@ -38,8 +51,9 @@ def artifex_metrics():
             metric=f"{home}.likelihood:mean_log_prob",
             needs=("log_prob",),
             higher_is_better=True,
-            modality="vector",
+            family="diffusion",
             compares="model",
+            max_examples=512,
             unit="nats",
             tolerance=0.005,
             summary="Mean log density of held-out data, nats an example.",

@@ -1,15 +1,16 @@
 r"""Whether a change of figures is real, and whether it matters.
 
-- Where both figures have per-example values of the same examples: the paired randomisation test. Under no change the sign of each
-  difference is a coin's; with ``R`` draws of all signs ``p = (1 + #{|t_r| >= |t|}) / (R + 1)`` (Fisher 1935; Noreen 1989), all
-  draws in one matrix product.
+- Where both figures have per-example values of the same examples: the paired randomisation test. Under no change the sign of
+  each difference is a coin's; with ``R`` draws of all signs ``p = (1 + #{|t_r| >= |t|}) / (R + 1)`` (Fisher 1935; Noreen
+  1989), all draws in one matrix product.
 - Otherwise the step test over the history of a figure: under no step the newest figure is one more draw of the law of those
   before it, and ``(x - mean) / (s sqrt(1 + 1/n))`` is Student's t with ``n - 1`` degrees of freedom.
 - Where neither can be had: a normal test of two independent figures with the errors that their intervals show.
-- Over several metrics: Benjamini & Hochberg 1995 (doi:10.1111/j.2517-6161.1995.tb02031.x), which bounds the share of false alarms.
+- Over several metrics: Benjamini & Hochberg 1995 (doi:10.1111/j.2517-6161.1995.tb02031.x), which bounds the share of false
+  alarms.
 
-A change for the worse is a regression where it is significant *and* beyond the metric's tolerance. Timings only advise, unless they
-were taken on the same machine.
+A change for the worse is a regression where it is significant *and* beyond the metric's tolerance. Timings only advise, unless
+they were taken on the same machine.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def step_test(history: Sequence[float], now: float) -> float:
 
 
 def benjamini_hochberg(p_values: Float[np.ndarray, "M"]) -> Float[np.ndarray, "M"]:
-    """Adjusted p-values: those at most ``q`` are rejected with a share ``q`` of false ones at most. NaN stays, and is not counted.
+    """Adjusted p-values: of those at most ``q``, a share ``q`` at most is false. NaN stays, and is not counted.
 
     Example:
         >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).round(4).tolist()
@@ -222,9 +223,7 @@ def compare_results(
     ]
 
 
-def _tested(
-    one: MetricResult, other: MetricResult, history: Sequence[float], rng: np.random.Generator
-) -> tuple[float, str]:
+def _tested(one: MetricResult, other: MetricResult, history: Sequence[float], rng: np.random.Generator) -> tuple[float, str]:
     a, b = one.per_example, other.per_example
     if a is not None and b is not None and a.shape == b.shape:
         return paired_randomisation_test(a, b, rng=rng), "paired randomisation"

@@ -19,8 +19,8 @@ class Signature:
     """What a figure is of. Two figures are compared only where all of it is the same.
 
     Example:
-        >>> str(Signature(metric="psnr", definition="artifex.modalities.image.metrics:psnr", version="0.1.0", estimator="mean/9"))
-        'psnr|artifex.modalities.image.metrics:psnr|v:0.1.0|mean/9'
+        >>> str(Signature(metric="psnr", definition="image.metrics:psnr", version="0.1.0", estimator="streamed over 9"))
+        'psnr|image.metrics:psnr|v:0.1.0|streamed over 9'
     """
 
     metric: str

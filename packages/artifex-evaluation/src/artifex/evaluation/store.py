@@ -1,7 +1,7 @@
 """Where results are kept: JSON lines in the run's folder are the truth, an SQLite index over many runs is made from them.
 
-``RUN/evaluations.jsonl`` has one line for each figure; per-example values lie beside it, in ``RUN/evaluation/examples/``. The index
-is a file that may be deleted at any time: it is made anew from the lines.
+``RUN/evaluations.jsonl`` has one line for each figure; per-example values lie beside it, in ``RUN/evaluation/examples/``. The
+index is a file that may be deleted at any time: it is made anew from the lines.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ class Facts:
     """Forms that samples and references can be brought into."""
     paired: bool = False
     """Whether each sample has a reference of its own, as reconstructions and translations have."""
+    extent: int = 0
+    """The least length of an example's axes but the last, in the data's own form: height or width of images."""
     examples: int = 0
     """How many there are."""
 
@@ -50,6 +52,7 @@ def obstacle(entry: MetricEntry, facts: Facts) -> str:
         (_undeclared, entry.compares == ""),
         (_not_given, bool(_missing(entry, facts))),
         (_no_form, entry.space not in facts.spaces),
+        (_too_small, facts.extent < entry.min_extent),
         (_too_few, facts.examples < entry.min_examples),
     )
     return next((message(entry, facts) for message, fails in checks if fails), "")
@@ -98,6 +101,10 @@ def _not_given(entry: MetricEntry, facts: Facts) -> str:
 def _no_form(entry: MetricEntry, facts: Facts) -> str:
     del facts
     return f"it wants examples in the space {entry.space!r}, which the data's modality does not know"
+
+
+def _too_small(entry: MetricEntry, facts: Facts) -> str:
+    return f"it needs examples of an extent of {entry.min_extent}, and these have {facts.extent}"
 
 
 def _too_few(entry: MetricEntry, facts: Facts) -> str:

@@ -118,6 +118,7 @@ class Material:
             available=frozenset(self._available(capabilities)),
             spaces=frozenset(self._spaces()),
             paired=self.paired,
+            extent=min(self._restored_shape[:-1], default=0),
             examples=min(self.n_references, self.n_samples),
         )
 
@@ -131,9 +132,19 @@ class Material:
         stored = self._sets[REFERENCES].example
         return self._takes("generate", "condition") and np.ndim(stored.get("condition")) == np.ndim(stored["x"]) > 1
 
+    @cached_property
+    def _condition(self) -> str:
+        """The array that conditions the model: a class-conditional one takes ``label`` for it; empty where there is none."""
+        stored = self._sets[REFERENCES].example
+        if "condition" in stored or "label" not in stored or not isinstance(self.model, ChoosesConditions):
+            return "condition" if "condition" in stored else ""
+        chosen = self.model.conditions_for(1)
+        return "label" if chosen is not None and np.issubdtype(np.asarray(chosen).dtype, np.integer) else ""
+
     def _available(self, capabilities: set[str]) -> set[str]:
         stored = self._sets[REFERENCES].example
         there = {REFERENCES, "rngs"} | {name for name, key in KNOWN.items() if key in stored}
+        there |= {"condition"} if self._condition else set()
         conditions = {
             "model": self.model is not None,
             "log_prob": "log_prob" in capabilities,
@@ -152,6 +163,13 @@ class Material:
             return "vector" if is_vector else ""
         entry = _entry("modality", self.modality)
         return type(self.modality).__name__ if entry is None else entry.name
+
+    @property
+    def _restored_shape(self) -> tuple[int, ...]:
+        x = self._sets[REFERENCES].example["x"]
+        if not isinstance(self.modality, Restores):
+            return np.shape(x)
+        return jax.eval_shape(self.modality.restore, jax.ShapeDtypeStruct((1, *self.modality.shape), np.float32)).shape[1:]
 
     def _spaces(self) -> set[str]:
         restored = self.modality is None or isinstance(self.modality, Restores)
@@ -179,7 +197,8 @@ class Material:
             if source in (SAMPLES, REFERENCES, HOLDOUT, RECONSTRUCTIONS):
                 made[name] = self.examples(source, entry, start, stop)
             elif source in KNOWN:
-                made[name] = self._sets[REFERENCES].rows(start, stop)[KNOWN[source]]
+                key = self._condition if source == "condition" else KNOWN[source]
+                made[name] = self._sets[REFERENCES].rows(start, stop)[key]
             elif source in ("log_prob", "data_log_prob"):
                 made[name] = self._log_prob(source, start, stop)
         return made
@@ -187,12 +206,12 @@ class Material:
     def examples(self, source: str, entry: MetricEntry, start: int, stop: int) -> Any:
         """Samples, references … in the entry's space, or their features."""
         if not entry.features:
-            return self._in_space(source, entry.space, start, stop)
+            return self.in_space(source, entry.space, start, stop)
         extractor = self.extractor(entry.features)
         column = self._column("features", source, extractor.signature, entry.space)
 
         def extracted(first: int, last: int) -> np.ndarray:
-            return np.asarray(extractor(self._in_space(source, entry.space, first, last)))
+            return np.asarray(extractor(self.in_space(source, entry.space, first, last)))
 
         return self._read(column, start, stop, extracted)
 
@@ -214,8 +233,9 @@ class Material:
             return f"its features {entry.features!r} cannot be had: {error}"
         return ""
 
-    def _in_space(self, source: str, space: str, start: int, stop: int) -> Any:
-        x = self._model_space(source, start, stop)
+    def in_space(self, source: str, space: str, start: int, stop: int) -> Any:
+        """``samples``, ``references`` … as the model has them, restored, or as objects of the host."""
+        x = self.model_space(source, start, stop)
         if space == "restored" and self.modality is not None:
             size = max(self.batch_size, len(x))
             return np.asarray(self._restored(filled(x, size)))[: len(x)]
@@ -228,7 +248,8 @@ class Material:
     def _restored(self) -> Any:
         return jax.jit(self.modality.restore)
 
-    def _model_space(self, source: str, start: int, stop: int) -> np.ndarray:
+    def model_space(self, source: str, start: int, stop: int) -> np.ndarray:
+        """``samples``, ``references``, ``holdout`` or ``reconstructions`` as the model has them."""
         if source in self._sets:
             return self._sets[source].rows(start, stop)["x"]
         if source == RECONSTRUCTIONS:
@@ -257,9 +278,8 @@ class Material:
         """Of the samples: those of the references, so that both are of the same law, or what the model chooses by itself."""
         if not self._takes("generate", "condition"):
             return None
-        references = self._sets[REFERENCES]
-        if "condition" in references.example:
-            return references.rows(0, min(self.n_samples, self.n_references))["condition"]
+        if self._condition:
+            return self._sets[REFERENCES].rows(0, min(self.n_samples, self.n_references))[self._condition]
         if isinstance(self.model, ChoosesConditions):
             blocks = -(-self.n_samples // BLOCK)
             return self.model.conditions_for(blocks * BLOCK)
@@ -293,13 +313,10 @@ class Material:
         """A method of the model on references, with what of a batch it takes beside ``x``."""
         rows = self._sets[REFERENCES].rows(first, last)
         batch = {key: value for key, value in rows.items() if key == "x" or self._takes(method, key)}
+        if self._condition == "label" and "label" not in batch and self._takes(method, "condition"):
+            batch["condition"] = rows["label"]
         draws = self._takes(method, "rngs")
         return self.programs.rows(method, function, batch, first=first, size=self.batch_size, rngs=draws)
-
-    def beside(self, method: str, start: int, stop: int) -> dict[str, np.ndarray]:
-        """What of the references' batch ``method`` takes beside ``x``."""
-        rows = self._sets[REFERENCES].rows(start, stop)
-        return {key: value for key, value in rows.items() if key != "x" and self._takes(method, key)}
 
     def rngs(self) -> nnx.Rngs:
         """Streams for a metric of the whole set; the same at each call."""

@@ -24,6 +24,7 @@ __all__ = [
     "ModalityEntry",
     "ModelEntry",
     "PresetEntry",
+    "SuiteEntry",
     "resolve",
 ]
 
@@ -172,6 +173,8 @@ class MetricEntry(Entry):
     ``feature_extractor``. Metrics that name the same one share its work."""
     min_examples: int = 1
     """The fewest examples of which it means anything."""
+    min_extent: int = 0
+    """The least length that an example's axes, the last one aside, have to have: height and width of images."""
     max_examples: int = 0
     """The most examples that it is given, the first ones, because it is expensive; 0 for all."""
     unit: str = ""
@@ -264,6 +267,14 @@ class PresetEntry(Entry):
 
     file: str
     """Package and file of the run file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteEntry(Entry):
+    """A benchmark suite, named: ``file="artifex.evaluation.suites:digits.yaml"`` is package data."""
+
+    file: str
+    """Package and file of the suite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@ r"""The kernel distance of features: the unbiased squared maximum mean discrepan
 
 .. math:: k(x, y) = (x \cdot y / F + 1)^3
 
-Bińkowski et al. 2018 (arXiv:1801.01401), section 4; blocks as Zaremba et al. 2013 (arXiv:1307.1954): each example is in one block,
-the figure is the mean over blocks, and no more than one block's kernel is in memory.
+Bińkowski et al. 2018 (arXiv:1801.01401), section 4; blocks as Zaremba et al. 2013 (arXiv:1307.1954): each example is in one
+block, the figure is the mean over blocks, and no more than one block's kernel is in memory.
 """
 
 from __future__ import annotations
