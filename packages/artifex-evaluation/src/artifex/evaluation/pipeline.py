@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -17,7 +16,7 @@ from artifex.core.errors import ArtifexError, InvalidInputError, UnknownNameErro
 from artifex.core.measuring.choice import obstacle
 from artifex.core.measuring.columns import Columns, MemoryColumns
 from artifex.core.measuring.config import EvaluationConfig
-from artifex.core.measuring.material import Material
+from artifex.core.measuring.material import Material, evaluation_key
 from artifex.core.measuring.measure import Measurement, measure
 from artifex.core.plugins.entries import MetricEntry, resolve
 from artifex.evaluation.intervals import interval_of, leave_one_out
@@ -46,7 +45,7 @@ class EvaluationPipeline:
         progress: told how far it is.
 
     Example:
-        >>> import jax.numpy as jnp
+        >>> import jax
         >>> from flax import nnx
         >>> class Normal(nnx.Module):
         ...     def __call__(self, x, *, rngs=None):
@@ -148,7 +147,7 @@ class EvaluationPipeline:
         return Material(
             model,
             data,
-            key=jax.random.fold_in(jax.random.key(self.seed), 0x5EED),
+            key=evaluation_key(self.seed),
             modality=made,
             holdout=holdout,
             samples=samples,

@@ -47,7 +47,8 @@ class Record:
 def machine() -> str:
     """What timings depend on: processor, number of cores, kind and number of devices."""
     devices = jax.devices()
-    return f"{platform.machine()} {platform.processor() or platform.system()} x{os.cpu_count()}, {len(devices)} {devices[0].device_kind}"
+    host = f"{platform.machine()} {platform.processor() or platform.system()} x{os.cpu_count()}"
+    return f"{host}, {len(devices)} {devices[0].device_kind}"
 
 
 def write_results(folder: Path, result: EvaluationResult) -> str:
@@ -139,8 +140,9 @@ class ResultIndex:
         self.file.unlink(missing_ok=True)
         with closing(sqlite3.connect(self.file)) as base, base:
             base.execute(
-                "CREATE TABLE results (run TEXT, evaluation TEXT, subject TEXT, time REAL, machine TEXT, metric TEXT, value REAL, "
-                "low REAL, high REAL, n INTEGER, seconds REAL, signature TEXT, PRIMARY KEY (run, evaluation, metric))"
+                "CREATE TABLE results (run TEXT, evaluation TEXT, subject TEXT, time REAL, machine TEXT, metric TEXT, "
+                "value REAL, low REAL, high REAL, n INTEGER, seconds REAL, signature TEXT, "
+                "PRIMARY KEY (run, evaluation, metric))"
             )
             base.execute("CREATE INDEX by_metric ON results (metric, time)")
             rows = [

@@ -1,7 +1,7 @@
 """Columns on disk: samples, features and statistics survive a SIGKILL, and nothing is computed twice.
 
-A column is two files: ``NAME.json`` with key, dtype and shape of a row, and ``NAME.rows`` with the rows one after the other. A row
-that was cut short when the process was killed is dropped. What was read last stays in memory up to :data:`KEPT` bytes.
+A column is two files: ``NAME.json`` with key, dtype and shape of a row, and ``NAME.rows`` with the rows one after the other. A
+row that was cut short when the process was killed is dropped.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def model_digest(model: Any) -> str:
 
 
 def data_digest(data: Any, what: str = "") -> str:
-    """Checksum of stored examples: of all of an array's bytes, of the first and last rows of a data set that is read row by row."""
+    """Checksum of stored examples: of all bytes of arrays, of the first and last rows of what is read row by row."""
     found = hashlib.sha256(what.encode())
     if hasattr(data, "shape"):
         data = {"x": data}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Subject:
     model: Any
     dataset: Dataset
     seed: int = 0
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     classes: tuple[str, ...] = ()
 
 
@@ -75,9 +75,7 @@ def read_subject(folder: str | Path, *, data: str | None = None, split: str | No
     fields: dict[str, Any] = {} if is_model else _mapping(folder / CONFIG_FILE)
     home = folder if is_model else folder / MODEL
     if not (home / WEIGHTS).is_file():
-        raise RunError(
-            f"{folder} has no model yet: its run goes on, or was cut off; `artifex train --resume {folder}` brings it to its end"
-        )
+        raise RunError(f"{folder} has no model yet: its run goes on, or was cut off; `artifex train --resume {folder}` ends it")
     if data is None and is_model:
         raise InvalidInputError(f"{folder} is a model's folder, which knows of no data; say which: --data FILE|PRESET|RUN")
     config = _checked(EvaluationConfig, fields.get("evaluation") or {}, folder)

@@ -1,7 +1,7 @@
 """The metrics of :mod:`artifex.vae.metrics` as sums over examples, which is how they are registered.
 
-What they are given is what their entries need: ``model``, ``references``, streams of each example's own, and the ``condition`` of
-a conditional model. Shapes: ``B = examples, L = latent, K = codes, S = statistics``.
+What they are given is what their entries need: ``model``, ``references``, streams of each example's own, and the ``condition``
+of a conditional model. Shapes: ``B = examples, L = latent, K = codes, S = statistics``.
 """
 
 from __future__ import annotations

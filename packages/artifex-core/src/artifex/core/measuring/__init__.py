@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from artifex.core.measuring.choice import Facts as Facts, applicable as applicable, obstacle as obstacle
     from artifex.core.measuring.columns import Columns as Columns, MemoryColumns as MemoryColumns
     from artifex.core.measuring.config import EvaluationConfig as EvaluationConfig
-    from artifex.core.measuring.material import Material as Material
+    from artifex.core.measuring.material import Material as Material, evaluation_key as evaluation_key
     from artifex.core.measuring.measure import Measurement as Measurement, measure as measure
 
 __getattr__, __dir__, __all__ = _lazy.attach(
@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         **dict.fromkeys(("Facts", "applicable", "obstacle"), "artifex.core.measuring.choice"),
         **dict.fromkeys(("Columns", "MemoryColumns"), "artifex.core.measuring.columns"),
         "EvaluationConfig": "artifex.core.measuring.config",
-        "Material": "artifex.core.measuring.material",
+        **dict.fromkeys(("Material", "evaluation_key"), "artifex.core.measuring.material"),
         **dict.fromkeys(("Measurement", "measure"), "artifex.core.measuring.measure"),
     },
 )

@@ -7,6 +7,7 @@ examples are worked on at a time. What was computed is kept in columns, which ma
 from __future__ import annotations
 
 import inspect
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -34,7 +35,7 @@ from artifex.core.protocols import (
     TrainableGenerativeModelProtocol,
 )
 
-__all__ = ["BLOCK", "Material"]
+__all__ = ["BLOCK", "Material", "evaluation_key"]
 
 BLOCK = 256
 """Examples that are prepared, or samples that are drawn, with one key."""
@@ -45,6 +46,11 @@ VECTOR = 128
 KNOWN = {"labels": "label", "mask": "mask", "condition": "condition"}
 """What metrics call an array that stands beside ``x``."""
 SAMPLES, REFERENCES, HOLDOUT, RECONSTRUCTIONS = "samples", "references", "holdout", "reconstructions"
+
+
+def evaluation_key(seed: int) -> jax.Array:
+    """The key of all draws of an evaluation with a seed: in training and after it they are the same."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(b"measure"))
 
 
 class Material:

@@ -107,6 +107,31 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "rbm-digits",
         ),
     },
+    "artifex-evaluation": {
+        "metric": (
+            "divergence",
+            "energy_distance",
+            "loss",
+            "maximum_mean_discrepancy",
+            "mean_log_prob",
+            "sample_coverage",
+            "sample_density",
+            "sample_precision",
+            "sample_recall",
+            "sliced_wasserstein",
+        ),
+        "suite": (
+            "densities",
+            "digits",
+            "fashion-mnist",
+        ),
+        "command": (
+            "benchmark",
+            "compare",
+            "evaluate",
+            "history",
+        ),
+    },
     "artifex-flow": {
         "model": (
             "conditional_flow",
@@ -378,6 +403,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "EquivariantDiffusionConfig": ("artifex.geometric.equivariant_diffusion", "artifex-geometric"),
     "EquivariantFlowMatchingConfig": ("artifex.geometric.equivariant_flow_matching", "artifex-geometric"),
     "EulerSamplerConfig": ("artifex.diffusion.sampling", "artifex-diffusion"),
+    "EvaluationConfig": ("artifex.core.measuring.config", "artifex-core"),
     "ExtensionConfig": ("artifex.core.extensions", "artifex-core"),
     "FlowConfig": ("artifex.flow.flow", "artifex-flow"),
     "FlowMatchingConfig": ("artifex.flow.flow_matching", "artifex-flow"),
@@ -461,6 +487,8 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "SolidVoxelsConfig": ("artifex.geometric.datasets.solids", "artifex-geometric"),
     "StraightPathConfig": ("artifex.diffusion.processes", "artifex-diffusion"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "SuiteConfig": ("artifex.evaluation.suites.suite", "artifex-evaluation"),
+    "TaskConfig": ("artifex.evaluation.suites.suite", "artifex-evaluation"),
     "TemplateConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TemplateMeshConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),

@@ -46,7 +46,7 @@ class ComparisonResult:
         return list(dict.fromkeys(pairs))
 
     def ranks(self) -> dict[tuple[str, str], dict[str, int]]:
-        """By task and metric, each model's place: 1 is best, and models whose intervals both hold each other's figure share one."""
+        """By task and metric, each model's place: 1 is best; models whose intervals hold each other's figure share one."""
         return {column: _ranked(self.figures(*column)) for column in self.columns()}
 
     def mean_ranks(self) -> dict[str, float]:
