@@ -18,9 +18,10 @@ VECTORS = {
 DENSITY = ("data.dataset.n_train=20000", "data.dataset.n_test=600", "data.dataset.n_validation=200")
 CLOUDS = {"cloud_coverage", "minimum_matching_distance", "one_nearest_neighbor_accuracy"}
 VAE = {"active_units", "bits_per_dimension", "distortion", "elbo", "log_likelihood", "mutual_information_gap", "rate"}
+FLOW = {"divergence", "inversion_error", "loss", "negative_log_likelihood"}
 RUNS = {
     "vae": ("vae-digits", ("training.epochs=2",), {"loss", "psnr"} | VAE),
-    "flow": ("nsf-two-moons", ("training.steps=50", *DENSITY), VECTORS | {"divergence", "inversion_error", "loss", "negative_log_likelihood"}),
+    "flow": ("nsf-two-moons", ("training.steps=50", *DENSITY), VECTORS | FLOW),
     "gan": ("dcgan-digits", ("training.steps=20",), {"relative_spread"}),
     "diffusion": ("edm-two-moons", ("training.steps=50", *DENSITY), VECTORS | {"divergence", "loss", "mean_log_prob"}),
     "ebm": ("ebm-two-moons", ("training.steps=20", *DENSITY), VECTORS | {"energy_gap"}),
@@ -37,8 +38,10 @@ def test_metrics_of_a_preset(family, tmp_path, capsys):
     preset, settings, expected = RUNS[family]
     folder = tmp_path / "run"
     quiet = [part for setting in (*settings, "callbacks=[{kind: metrics_file}]") for part in ("--set", setting)]
-    main(["train", preset, "--output", str(folder), *quiet])
-    main(["evaluate", str(folder)])
+    for command in (["train", preset, "--output", str(folder), *quiet], ["evaluate", str(folder)]):
+        with pytest.raises(SystemExit) as end:
+            main(command)
+        assert not end.value.code
     out = capsys.readouterr().out
     lines = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
     found = {line["name"] for line in lines}
