@@ -18,6 +18,7 @@ from artifex.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from artifex.evaluation.regression import Change
     from artifex.evaluation.results import EvaluationResult
+    from artifex.evaluation.store import Record
     from artifex.evaluation.subjects import Subject
 
 REGRESSION, FAILED = 1, 3
@@ -53,6 +54,7 @@ def evaluate(
     from artifex.evaluation.store import write_results
     from artifex.evaluation.subjects import read_subject
 
+    known = None if baseline is None else _known(baseline)  # before the long work, and before this run's own line is written
     found = read_subject(subject, data=data, split=split)
     changed = {"n_samples": n_samples, "n_references": n_references, "batch_size": batch_size}
     config = found.evaluation.replace(**{key: value for key, value in changed.items() if value is not None})
@@ -71,8 +73,8 @@ def evaluate(
         name=found.name,
         data_name=of.name,
     )
-    changes = [] if baseline is None else _against(baseline, result)
     write_results(subject, result)
+    changes = [] if known is None else _changes(*known, result)
     _tell_training(subject)
     typer.echo(result.table())
     for name, reason in result.skipped.items() if why else ():
@@ -158,8 +160,8 @@ def compare(
         raise InvalidInputError("two runs at least are compared: artifex compare A B")
     results = {str(run): latest_result(run) for run in runs}
     comparison = ComparisonResult({name: {"": result} for name, result in results.items()})
-    first = next(iter(results.values()))
-    changes = {name: _changes(runs[0], first, result) for name, result in list(results.items())[1:]}
+    known = _known(runs[0])
+    changes = {name: _changes(*known, result) for name, result in list(results.items())[1:]}
     typer.echo(comparison.table())
     for name, found in changes.items():
         typer.echo(f"\n{name}")
@@ -195,18 +197,17 @@ def _names(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for given in metrics or () for name in given.split(",") if name.strip())
 
 
-def _against(baseline: Path, result: EvaluationResult) -> list[Change]:
-    from artifex.evaluation.store import latest_result
+def _known(folder: Path) -> tuple[EvaluationResult, list[Record]]:
+    """The newest figures of a baseline, and all of them."""
+    from artifex.evaluation.store import latest_result, read_records
 
-    return _changes(baseline, latest_result(baseline), result)
+    return latest_result(folder), read_records(folder)
 
 
-def _changes(folder: Path, before: EvaluationResult, now: EvaluationResult) -> list[Change]:
-    """Changes since ``before``, whose folder's earlier figures of equal signature are the history."""
+def _changes(before: EvaluationResult, records: Sequence[Record], now: EvaluationResult) -> list[Change]:
+    """Changes since ``before``, whose folder's figures of equal signature are the history."""
     from artifex.evaluation.regression import compare_results
-    from artifex.evaluation.store import read_records
 
-    records = read_records(folder)
     history = {
         name: [r.result.value for r in records if r.result.name == name and r.result.signature == before[name].signature]
         for name in before

@@ -130,4 +130,5 @@ def data_digest(data: Any, what: str = "") -> str:
 
 def _add(found: Any, name: str, array: np.ndarray) -> None:
     found.update(f"{name}{array.dtype}{array.shape}".encode())
-    found.update(np.ascontiguousarray(array).tobytes())
+    whole = np.ascontiguousarray(array)
+    found.update(whole.data if whole.dtype.kind in "biufc" else whole.tobytes())  # no copy of what may be large

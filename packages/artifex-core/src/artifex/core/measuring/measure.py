@@ -83,7 +83,7 @@ def _check(entry: MetricEntry, material: Material) -> None:
     given = facts.available | ({SAMPLES} if entry.compares == "pairs" and facts.paired else set())
     if missing := set(entry.needs) - given:
         raise InvalidInputError(f"metric {entry.name!r} needs {', '.join(sorted(missing))}, which there is not")
-    if entry.compares == "pairs" and not facts.paired and material.n_samples != material.n_references:
+    if entry.compares == "pairs" and not facts.paired:
         raise InvalidInputError(f"metric {entry.name!r} compares pairs, and samples of this model have no references")
     if (n := material.count(entry)) < entry.min_examples:
         raise InvalidInputError(f"metric {entry.name!r} means nothing below {entry.min_examples} examples; there are {n}")
