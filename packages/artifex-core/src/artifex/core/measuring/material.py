@@ -322,7 +322,7 @@ class Material:
         if self._condition == "label" and "label" not in batch and self._takes(method, "condition"):
             batch["condition"] = rows["label"]
         draws = self._takes(method, "rngs")
-        return self.programs.rows(method, function, batch, first=first, size=self.batch_size, rngs=draws)
+        return self.programs.rows(("method", method), function, batch, first=first, size=self.batch_size, rngs=draws)
 
     def rngs(self) -> nnx.Rngs:
         """Streams for a metric of the whole set; the same at each call."""
