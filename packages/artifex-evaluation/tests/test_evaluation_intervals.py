@@ -8,7 +8,7 @@ import scipy.stats
 
 from artifex.core.errors import InvalidInputError
 from artifex.core.frechet import frechet_distance, merged_moments, moments
-from artifex.core.measuring.measure import Measurement
+from artifex.core.measuring.measurement import Measurement
 from artifex.evaluation.intervals import bootstrap_interval, interval_of, jackknife_interval, resampled_totals
 
 SETS = 500

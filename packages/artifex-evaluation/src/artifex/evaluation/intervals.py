@@ -29,7 +29,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from artifex.core.errors import InvalidInputError
-from artifex.core.measuring.measure import Measurement
+from artifex.core.measuring.measurement import Measurement
 
 __all__ = ["Interval", "bootstrap_interval", "interval_of", "jackknife_interval", "leave_one_out", "resampled_totals"]
 

@@ -17,7 +17,7 @@ from artifex.core.measuring.choice import obstacle
 from artifex.core.measuring.columns import Columns, MemoryColumns
 from artifex.core.measuring.config import EvaluationConfig
 from artifex.core.measuring.material import Material, evaluation_key
-from artifex.core.measuring.measure import Measurement, measure
+from artifex.core.measuring.measurement import Measurement, measure
 from artifex.core.plugins.entries import MetricEntry, resolve
 from artifex.evaluation.intervals import interval_of, leave_one_out
 from artifex.evaluation.metrics_registry import MetricsRegistry

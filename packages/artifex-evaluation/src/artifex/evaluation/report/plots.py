@@ -68,7 +68,7 @@ def scatter(samples: np.ndarray, references: np.ndarray, most: int = 2000) -> by
     for place, title, points, colour in zip(axes, ("samples", "references"), (samples, references), COLOURS[:2], strict=True):
         place.plot(points[:most, 0], points[:most, 1], ".", color=colour, markersize=2)
         place.set_title(title, fontsize=10)
-        place.set_aspect("equal", "datalim")
+        place.set_aspect("equal", "box")
     return _png(figure)
 
 
