@@ -26,6 +26,10 @@ RUNS = {
     "diffusion": ("edm-two-moons", ("training.steps=50", *DENSITY), VECTORS | {"divergence", "loss", "mean_log_prob"}),
     "ebm": ("ebm-two-moons", ("training.steps=20", *DENSITY), VECTORS | {"energy_gap"}),
     "ar": ("pixel-cnn-digits", ("training.steps=10", "training.epochs=null"), {"bits_per_element", "loss", "perplexity"}),
+    "classes": ("conditional-vae-digits", ("training.epochs=2",), {"loss", "psnr"} | VAE),
+    "codes": ("vqvae-digits", ("training.epochs=2",), {"codebook_perplexity", "loss", "psnr"}),
+    "classifier": ("jem-digits", ("training.epochs=1",), {"energy_gap"}),
+    "voxels": ("voxel-vae-solids", ("training.steps=10",), {"loss"}),
     "geometric": ("point-cloud-vae-solids", ("training.steps=10",), CLOUDS | {"loss"}),
 }  # fmt: skip
 OF_THE_MODALITY = "artifex-modalities-"

@@ -91,7 +91,7 @@ def test_a_regression_is_1(artifex, make_run, tmp_path):
 
 
 def test_compare_and_history(artifex, make_run, tmp_path):
-    runs = [make_run(name, shift) for name, shift in (("a", 0.0), ("b", 0.4))]
+    runs = [make_run(name, shift) for name, shift in (("a", 0.0), ("b", 1.0))]
     for run in runs:
         assert artifex("evaluate", run, "-m", "noisy_nats,radius")[0] == 0
     code, out, _ = artifex("compare", *runs, "-o", tmp_path / "c.html")

@@ -42,6 +42,7 @@ def artifex_metrics():
             name="loss",
             metric=f"{home}.likelihood:loss",
             needs=("model", "references", "rngs"),
+            takes=("labels", "mask", "condition"),
             higher_is_better=False,
             capabilities=("loss_fn",),
             summary="The training objective on held-out data.",

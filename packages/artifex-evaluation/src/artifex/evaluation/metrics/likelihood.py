@@ -24,11 +24,12 @@ class Loss:
     def statistics(self, batch: Mapping[str, Any]) -> Float[Array, "B S"]:
         """Totals, then weights, of the means that the loss is a sum of."""
         model = batch["model"]
-        beside = {"label": batch.get("labels"), "mask": batch.get("mask"), "condition": batch.get("condition")}
-        given = {"x": batch["references"], **{key: value for key, value in beside.items() if value is not None}}
+        given = {"x": batch["references"], **_beside(batch)}
         taken = inspect.signature(model.__call__).parameters
         any_key = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
         extra = {key: value for key, value in given.items() if key != "x" and (key in taken or any_key)}
+        if "label" in extra and _is_label(given.get("condition"), given["label"]):
+            del extra["condition"]  # one of the two will do
         found = model.loss_fn(given, model(given["x"], rngs=batch["rngs"], **extra))["loss"]
         total, weight = (found.total, found.weight) if isinstance(found, WeightedMean) else (found, jnp.ones(()))
         parts = [jnp.atleast_1d(jnp.asarray(part, jnp.float32)) for part in (total, weight)]
@@ -38,6 +39,17 @@ class Loss:
         """The sum of the means."""
         k = total.shape[-1] // 2
         return (total[..., :k] / total[..., k:]).sum(axis=-1)
+
+
+def _beside(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside ``x``, as a model's batch calls it."""
+    names = {"label": "labels", "mask": "mask", "condition": "condition"}
+    return {key: batch[name] for key, name in names.items() if name in batch}
+
+
+def _is_label(condition: Any, label: Any) -> bool:
+    """Whether the condition is the class itself, which metrics get in its place."""
+    return condition is not None and (condition.shape, condition.dtype) == (label.shape, label.dtype)
 
 
 def _divergence(log_prob: Float[Array, "B"], data_log_prob: Float[Array, "B"]) -> Float[Array, "B"]:
