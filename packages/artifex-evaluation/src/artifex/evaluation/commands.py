@@ -59,9 +59,8 @@ def evaluate(
     changed = {"n_samples": n_samples, "n_references": n_references, "batch_size": batch_size}
     config = found.evaluation.replace(**{key: value for key, value in changed.items() if value is not None})
     chosen_seed = found.seed if seed is None else seed
-    pipeline = EvaluationPipeline(
-        config, seed=chosen_seed, folder=subject / "evaluation" / "columns", progress=_progress(), level=0.95
-    )
+    columns = subject / "evaluation" / "columns"
+    pipeline = EvaluationPipeline(config, seed=chosen_seed, folder=columns, progress=_progress(), mesh=_all_devices())
     of = found.dataset
     result = pipeline.evaluate(
         found.model,
@@ -227,6 +226,15 @@ def _end(results: Sequence[EvaluationResult], changes: Sequence[Change], junit: 
         raise typer.Exit(REGRESSION)
     if not all(result.ok for result in results):
         raise typer.Exit(FAILED)
+
+
+def _all_devices() -> Any:
+    """A mesh of all devices, where there are several."""
+    import jax
+    import numpy as np
+
+    devices = jax.devices()
+    return jax.sharding.Mesh(np.array(devices), ("data",)) if len(devices) > 1 else None
 
 
 def _progress() -> Callable[[str, float], None] | None:

@@ -191,7 +191,8 @@ def _worst(result: EvaluationResult, material: Material | None) -> str:
 
 
 def _is_of_references(result: MetricResult, material: Material) -> bool:
-    return result.per_example is not None and len(result.per_example) == material.n_references
+    values = result.per_example
+    return values is not None and len(values) == material.n_references and float(np.ptp(values)) > 0
 
 
 def _picture(material: Material, examples: np.ndarray, caption: str) -> str:
