@@ -56,8 +56,8 @@ def test_of_a_root_of_a_ratio_cover_what_they_should():
     """Weights that differ: the figure is no mean of per-example values."""
 
     def make(rng):
-        weight = rng.integers(1, 10, 300)
-        return np.stack([rng.normal(size=300) ** 2 * weight, weight], axis=-1)
+        weight = rng.integers(1, 10, 1000)
+        return np.stack([rng.normal(size=1000) ** 2 * weight, weight], axis=-1)
 
     assert BINOMIAL[0] <= coverage(make, 1.0, lambda t: np.sqrt(t[..., 0] / t[..., 1])) <= BINOMIAL[1]
 

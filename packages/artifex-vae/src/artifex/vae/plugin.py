@@ -176,7 +176,7 @@ def artifex_metrics() -> list[MetricEntry]:
             metric=f"artifex.vae.{'metrics' if name in whole else 'streamed'}:{name}",
             needs=needs,
             higher_is_better=higher,
-            takes=("condition",),
+            takes=("condition",) if "model" in needs else (),
             family="vae",
             paper=paper,
             summary=summary,
