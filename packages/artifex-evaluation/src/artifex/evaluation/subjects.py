@@ -136,7 +136,7 @@ def _of_run(fields: Any, source: str, split: str | None) -> Dataset:
     modality = built("modality", fields["modality"], source) if fields.get("modality") else None
     splits = tuple(dataset.splits)
     chosen = split or next((s for s in ("test", "validation", fields.get("evaluation_split")) if s in splits), None)
-    if chosen not in splits:
+    if chosen is None or chosen not in splits:
         what = f"no split {split!r}" if split else "no held-out split"
         raise DataError(f"the data set of {source} has {what}; it has {', '.join(splits)}: choose one with --split")
     train = fields.get("train_split") or "train"

@@ -16,7 +16,7 @@ __all__ = ["RelativeSpread", "relative_spread"]
 
 
 class _Spread(NamedTuple):
-    count: int
+    n: int
     mean: Float[np.ndarray, "D"]
     square: float
     """Sum over examples and numbers of the squared distance from the mean."""
@@ -39,12 +39,12 @@ class RelativeSpread:
         return {**one, **other, **both}
 
     def _merged(self, one: _Spread, other: _Spread) -> _Spread:
-        count, step = one.count + other.count, other.mean - one.mean
-        between = float(step @ step) * one.count * other.count / count
-        return _Spread(count, one.mean + step * (other.count / count), one.square + other.square + between)
+        count, step = one.n + other.n, other.mean - one.mean
+        between = float(step @ step) * one.n * other.n / count
+        return _Spread(count, one.mean + step * (other.n / count), one.square + other.square + between)
 
     def finalize(self, state: dict[str, _Spread]) -> float:
-        samples, references = (state[name].square / state[name].count for name in ("samples", "references"))
+        samples, references = (state[name].square / state[name].n for name in ("samples", "references"))
         return math.sqrt(samples / max(references, np.finfo(np.float32).tiny))
 
 

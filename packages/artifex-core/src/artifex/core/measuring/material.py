@@ -136,7 +136,7 @@ class Material:
     @property
     def _translates(self) -> bool:
         stored = self._sets[REFERENCES].example
-        return self._takes("generate", "condition") and np.ndim(stored.get("condition")) == np.ndim(stored["x"]) > 1
+        return self._takes("generate", "condition") and np.ndim(stored.get("condition", 0)) == np.ndim(stored["x"]) > 1
 
     @cached_property
     def _condition(self) -> str:
@@ -173,9 +173,11 @@ class Material:
     @property
     def _restored_shape(self) -> tuple[int, ...]:
         x = self._sets[REFERENCES].example["x"]
-        if not isinstance(self.modality, Restores):
+        modality = self.modality
+        if not isinstance(modality, Restores):
             return np.shape(x)
-        return jax.eval_shape(self.modality.restore, jax.ShapeDtypeStruct((1, *self.modality.shape), np.float32)).shape[1:]
+        prepared = jax.ShapeDtypeStruct(self.model_space(REFERENCES, 0, 1).shape, np.float32)
+        return jax.eval_shape(modality.restore, prepared).shape[1:]
 
     def _spaces(self) -> set[str]:
         restored = self.modality is None or isinstance(self.modality, Restores)
@@ -245,7 +247,7 @@ class Material:
         if space == "restored" and self.modality is not None:
             size = max(self.batch_size, len(x))
             return np.asarray(self._restored(filled(x, size)))[: len(x)]
-        if space == "host":
+        if space == "host" and isinstance(self.modality, HasHostForm):
             mask = self._sets[source].rows(start, stop).get("mask") if source in self._sets else None
             return self.modality.to_host(x) if mask is None else self.modality.to_host(x, mask)
         return x
