@@ -52,6 +52,7 @@ def test_over_two_thousand_sets_the_coverage_is_nearer(law, n):
     assert 0.94 <= found <= 0.96
 
 
+@pytest.mark.nightly
 def test_of_a_root_of_a_ratio_cover_what_they_should():
     """Weights that differ: the figure is no mean of per-example values."""
 

@@ -130,7 +130,7 @@ def run(site, folder, counts, sleep):
 def test_an_evaluation_that_is_killed_goes_on(site, tmp_path):
     """SIGKILL amid the features of five metrics: the second process ends with the figures of one that was not interrupted."""
     folder, counts = tmp_path / "columns", tmp_path / "counts"
-    first = run(site, folder, counts, sleep=0.2)
+    first = run(site, folder, counts, sleep=0.1)
     deadline = time.monotonic() + 120
     while not (counts.is_file() and len(counts.read_text().splitlines()) > 100):
         assert first.poll() is None, first.communicate()[1]
