@@ -90,6 +90,26 @@ def test_a_regression_is_1(artifex, make_run, tmp_path):
     assert "no change that is more than chance" in out
 
 
+def test_timings_fail_on_the_same_machine_alone(artifex, make_run):
+    """The lines of a baseline say that a sample took next to nothing, four times; here it takes what it takes."""
+    before, after = make_run("before"), make_run("after", evaluation={"n_samples": 1000})
+    assert artifex("evaluate", before, "-m", "radius", "-n", "1000")[0] == 0
+    lines = (before / "evaluations.jsonl").read_text()
+    fields = json.loads(lines)
+    assert fields["seconds_per_sample"] > 0
+    quick = [{**fields, "evaluation": str(i), "seconds_per_sample": 1e-12 + 1e-15 * i} for i in range(5)]
+    (before / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in quick))
+    code, out, _ = artifex("evaluate", after, "-m", "radius", "--baseline", before)
+    assert code == 1
+    assert "slower" in out
+    elsewhere = [{**line, "machine": "another"} for line in quick]
+    (before / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in elsewhere))
+    third = make_run("third", evaluation={"n_samples": 1000})
+    code, out, _ = artifex("evaluate", third, "-m", "radius", "--baseline", before)
+    assert code == 0
+    assert "on another machine: no verdict" in out
+
+
 def test_compare_and_history(artifex, make_run, tmp_path):
     runs = [make_run(name, shift) for name, shift in (("a", 0.0), ("b", 1.0))]
     for run in runs:

@@ -5,6 +5,7 @@ Exit codes: 0 all is well, 1 a regression, 2 a mistake of the user's, 3 a metric
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -80,8 +81,9 @@ def evaluate(
         typer.echo(f"{name}  does not apply: {reason}")
     for change in changes:
         typer.echo(str(change))
+    slower = known is not None and _tell_timing(known[1], result)
     typer.echo(f"report: {_report(subject, found, pipeline, result, changes)}", err=True)
-    _end([result], changes, junit, github)
+    _end([result], changes, junit, github, slower=slower)
 
 
 def _report(folder: Path, found: Subject, pipeline: Any, result: EvaluationResult, changes: Sequence[Change]) -> Path:
@@ -214,7 +216,29 @@ def _changes(before: EvaluationResult, records: Sequence[Record], now: Evaluatio
     return compare_results(before, now, history=history)
 
 
-def _end(results: Sequence[EvaluationResult], changes: Sequence[Change], junit: Path | None, github: bool) -> None:
+def _tell_timing(records: Sequence[Record], result: EvaluationResult) -> bool:
+    """Say how long a sample takes beside the baseline's; whether that is a regression, which needs the same machine."""
+    from artifex.evaluation.regression import compare_timings
+    from artifex.evaluation.store import machine
+
+    timed = {r.evaluation: r for r in records if math.isfinite(r.seconds_per_sample)}
+    if not timed or not math.isfinite(result.seconds_per_sample):
+        return False
+    same = [r.seconds_per_sample for r in timed.values() if r.machine == machine()]
+    before = same or [r.seconds_per_sample for r in timed.values()]
+    slower, said = compare_timings(before, result.seconds_per_sample, same_machine=bool(same))
+    typer.echo(f"a sample takes {said}")
+    return slower
+
+
+def _end(
+    results: Sequence[EvaluationResult],
+    changes: Sequence[Change],
+    junit: Path | None,
+    github: bool,
+    *,
+    slower: bool = False,
+) -> None:
     """Write for machines, and end with the code that says how it went."""
     from artifex.evaluation.ci import github_annotations, write_junit
 
@@ -222,7 +246,7 @@ def _end(results: Sequence[EvaluationResult], changes: Sequence[Change], junit: 
         write_junit(junit, results, changes)
     for line in github_annotations(results, changes) if github else ():
         typer.echo(line)
-    if any(change.regression for change in changes):
+    if slower or any(change.regression for change in changes):
         raise typer.Exit(REGRESSION)
     if not all(result.ok for result in results):
         raise typer.Exit(FAILED)

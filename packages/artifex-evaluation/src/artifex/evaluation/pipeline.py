@@ -125,7 +125,7 @@ class EvaluationPipeline:
             except Exception as error:  # a stranger's metric may raise anything; the others are kept
                 kind = "" if isinstance(error, ArtifexError) else f"{type(error).__name__}: "
                 result.failures[entry.name] = f"{kind}{error}"
-        result.seconds = time.perf_counter() - started
+        result.seconds, result.seconds_per_sample = time.perf_counter() - started, material.seconds_per_sample
         return result
 
     def material(

@@ -105,6 +105,8 @@ class EvaluationResult(Mapping[str, MetricResult]):
     skipped: dict[str, str] = field(default_factory=dict)
     """Why others of the registry do not apply."""
     seconds: float = 0.0
+    seconds_per_sample: float = math.nan
+    """Of drawing, compilation left out; NaN where not two blocks of samples were drawn."""
 
     def __getitem__(self, name: str) -> MetricResult:
         return self.metrics[name]

@@ -42,6 +42,7 @@ class Record:
     """Seconds since 1970."""
     machine: str
     result: MetricResult
+    seconds_per_sample: float = math.nan
 
 
 def machine() -> str:
@@ -59,6 +60,8 @@ def write_results(folder: Path, result: EvaluationResult) -> str:
     lines = []
     for metric in result.metrics.values():
         record: dict[str, Any] = {"evaluation": name, "subject": result.subject, "time": now, "machine": machine()}
+        if math.isfinite(result.seconds_per_sample):
+            record["seconds_per_sample"] = result.seconds_per_sample
         if metric.per_example is not None:
             file = EXAMPLES / f"{name}-{metric.name.replace('/', '_')}.npy"
             np.save(folder / file, metric.per_example)
@@ -114,7 +117,8 @@ def _record(folder: Path, fields: dict[str, Any], examples: bool) -> Record:
     file = folder / fields["examples"] if examples and "examples" in fields else None
     per_example = np.load(file) if file is not None and file.is_file() else None
     result = MetricResult.from_dict(fields, per_example)
-    return Record(fields["evaluation"], fields["subject"], fields["time"], fields["machine"], result)
+    seconds = fields.get("seconds_per_sample", math.nan)
+    return Record(fields["evaluation"], fields["subject"], fields["time"], fields["machine"], result, seconds)
 
 
 class ResultIndex:

@@ -7,6 +7,9 @@ examples are worked on at a time. What was computed is kept in columns, which ma
 from __future__ import annotations
 
 import inspect
+import math
+import statistics
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -104,6 +107,7 @@ class Material:
         drawn = min(self.n_references, MOST_SAMPLES) if n_samples is None else n_samples
         self.n_samples = drawn if samples is None else len(samples)
         self._extractors: dict[str, Any] = {}
+        self._drawing: list[float] = []
 
     @cached_property
     def facts(self) -> Facts:
@@ -276,9 +280,16 @@ class Material:
                 rows = np.arange(block * size, (block + 1) * size) % len(self._conditions)
                 given = {"condition": self._conditions[rows]}
             streams = nnx.Rngs(jax.random.fold_in(self._keys["draw"], block))
+            started = time.perf_counter()
             part = _plain(self.model.generate(size, rngs=streams, **given))
+            self._drawing.append((time.perf_counter() - started) / size)
             column.append(part[len(column) - block * size : self.n_samples - block * size])
         return column.read(start, stop)
+
+    @property
+    def seconds_per_sample(self) -> float:
+        """Median over the blocks drawn by this process, the first left out, which is compiled; NaN below two blocks."""
+        return statistics.median(self._drawing[1:]) if len(self._drawing) > 1 else math.nan
 
     @cached_property
     def _conditions(self) -> np.ndarray | None:
