@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artifex.ar import PixelCNNConfig, PixelCNNPPConfig, TransformerARConfig, WaveNetConfig
-from artifex.ar.wavenet import mu_law_inverse
+from artifex.ar.companding import mu_law_inverse
 from artifex.core.testing.conformance import conformance, lattice
 
 LEVELS = np.arange(3) / 2

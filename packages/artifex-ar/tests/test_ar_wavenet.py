@@ -15,7 +15,7 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from artifex.ar import WaveNet, WaveNetConfig
-from artifex.ar.wavenet import mu_law, mu_law_inverse
+from artifex.ar.companding import mu_law, mu_law_inverse
 from artifex.core.errors import InvalidInputError
 from artifex.core.testing.conformance import lattice
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,8 +13,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from artifex.core.errors import InvalidInputError
+from artifex.core.value_ranges import ValueRange
 
-__all__ = ["Classes", "Given", "class_rows", "class_table", "classes_in_turn", "classes_of"]
+__all__ = ["Classes", "Given", "class_ranges", "class_rows", "class_table", "classes_of", "turns"]
 
 Classes = Int[Array, "B"] | np.ndarray | int
 """One class for each example, or one for all."""
@@ -53,11 +55,14 @@ def classes_of(num_classes: int | None, condition: Classes | None, label: Classe
     return c if c.shape == (n,) else jnp.broadcast_to(c, (n,)) if isinstance(c, jax.Array) else np.broadcast_to(c, (n,))
 
 
-def classes_in_turn(num_classes: int | None, condition: Classes | None, n: int) -> Given:
-    """What samples are given: the condition; without one, classes in turn, 0, 1, 2, ..."""
-    if condition is None and num_classes is not None:
-        condition = np.arange(n) % num_classes
-    return classes_of(num_classes, condition, None, n)
+def turns(num_classes: int | None, n: int) -> np.ndarray | None:
+    """Classes for samples that were asked of none in particular: 0, 1, 2, ...; None where there are none."""
+    return None if num_classes is None else np.arange(n) % num_classes
+
+
+def class_ranges(num_classes: int | None, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+    """The classes that there are, in the array of a batch that they are read from."""
+    return {} if num_classes is None else {"condition" if "condition" in batch else "label": range(num_classes)}
 
 
 def class_table(num_classes: int | None, features: int, param_dtype: Any, rngs: nnx.Rngs) -> nnx.Param | None:

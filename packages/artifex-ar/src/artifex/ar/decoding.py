@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from artifex.core.errors import InvalidInputError
+from artifex.ar.checks import check_at_least, check_number
 
 __all__ = ["Sampling", "decode", "min_p", "temperature", "top_k", "top_p"]
 
@@ -82,17 +82,21 @@ class Sampling(NamedTuple):
         return jax.random.categorical(key, logits)
 
     def check(self, k: int | None) -> None:
-        """Raise unless every number is in its range."""
+        """Raise unless every number is in its range.
+
+        Raises:
+            InvalidInputError: one is not.
+        """
         for name, value, low, high in (
             ("temperature", self.temperature, 0, float("inf")),
             ("top_p", self.top_p, 0, 1),
             ("min_p", self.min_p, 0, 1),
         ):
-            if value is not None and not low < value <= high:
+            if value is not None:
                 said = "above 0 (0 draws the likeliest)" if name == "temperature" else "above 0 and at most 1"
-                raise InvalidInputError(f"{name} is {value}; it has to be {said}")
-        if k is not None and k < 1:
-            raise InvalidInputError(f"top_k is {k}; it has to be at least 1")
+                check_number(name, value, said, above=low, most=high)
+        if k is not None:
+            check_at_least(1, top_k=k)
 
 
 def decode(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -30,8 +32,12 @@ def checked(x: Array, shape: tuple[int, ...], what: str = "x") -> Array:
     return x
 
 
-def check_at_least(least: int, **given: int) -> None:
-    """Raise unless each number is at least ``least``."""
+def check_at_least(least: int, **given: Any) -> None:
+    """Raise unless each of ``given`` is a whole number of at least ``least``.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
     for name, value in given.items():
-        if value < least:
-            raise InvalidInputError(f"{name} is {value}; it has to be at least {least}")
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise InvalidInputError(f"{name} is {value!r}; it has to be an integer of at least {least}")

@@ -22,12 +22,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from artifex.core.errors import InvalidInputError
+from artifex.ebm.layers import check_at_least
 from artifex.ebm.mcmc import MCMCConfig, sample_chains
 from artifex.ebm.samplers.chain import Energy
 
 __all__ = [
     "LogPartition",
     "annealed_importance_sampling",
+    "check_estimate",
     "effective_number",
     "estimate",
     "estimate_from_reference",
@@ -138,8 +140,10 @@ def estimate_from_reference(
     """``log Z`` of ``exp(-E)``, on the way ``log f_b = (1 - b) log q - b E`` from a reference ``q``.
 
     Raises:
-        InvalidInputError: levels are given to sequential Monte Carlo, or the chain leaves no ``f_b`` alone.
+        InvalidInputError: levels are given to sequential Monte Carlo, the chain leaves no ``f_b`` alone, or a number is out of
+            range.
     """
+    check_estimate(method, n_particles, n_levels)
     if mcmc.sampler == "langevin":
         raise InvalidInputError(
             "unadjusted Langevin is not exact, and log Z would not be; use mcmc with 'mala', 'hmc' or 'nuts'"
@@ -156,6 +160,21 @@ def estimate_from_reference(
     return estimate(method, log_density, transition, x, key, log_z0=0.0, n_levels=n_levels)
 
 
+def check_estimate(method: str, n_particles: Any, n_levels: Any) -> None:
+    """Raise unless ``log Z`` can be estimated so.
+
+    Raises:
+        InvalidInputError: there is no such method, levels are given to sequential Monte Carlo, or a number is out of range.
+    """
+    if method not in ("ais", "smc"):
+        raise InvalidInputError(f"method is {method!r}; log Z is estimated by 'ais' or 'smc'")
+    check_at_least(2, n_particles=n_particles)  # of which the standard error is told
+    if n_levels is not None:
+        if method == "smc":
+            raise InvalidInputError(f"n_levels is {n_levels}, but sequential Monte Carlo chooses its levels; leave it out")
+        check_at_least(1, n_levels=n_levels)
+
+
 def estimate(
     method: str,
     log_density: LogDensity,
@@ -169,14 +188,11 @@ def estimate(
     """By annealed importance sampling (``ais``, of 1000 levels if not said) or tempered sequential Monte Carlo (``smc``).
 
     Raises:
-        InvalidInputError: there is no such method, or levels are given to sequential Monte Carlo.
+        InvalidInputError: there is no such method, levels are given to sequential Monte Carlo, or a number is out of range.
     """
-    if method not in ("ais", "smc"):
-        raise InvalidInputError(f"method is {method!r}; log Z is estimated by 'ais' or 'smc'")
+    check_estimate(method, x.shape[0], n_levels)
     if method == "ais":
         return annealed_importance_sampling(log_density, transition, x, key, log_z0=log_z0, n_levels=n_levels or 1000)
-    if n_levels is not None:
-        raise InvalidInputError(f"n_levels is {n_levels}, but sequential Monte Carlo chooses its levels; leave it out")
     return tempered_smc(log_density, transition, x, key, log_z0=log_z0)
 
 

@@ -36,6 +36,9 @@ def gibbs(
         key: of all randomness.
         n_steps: steps, each of both layers.
         trace: keep all states.
+
+    Raises:
+        InvalidInputError: there are no steps.
     """
 
     def kernel(v: Array, key: Array, t: Array) -> tuple[Array, Array]:

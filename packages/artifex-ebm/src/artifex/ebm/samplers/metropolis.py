@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from artifex.ebm.references import summed
-from artifex.ebm.samplers.chain import Chains, Energy, check_steps, energy_and_gradient, per_chain, run_chains
+from artifex.ebm.samplers.chain import Chains, Energy, check_step_size, check_steps, energy_and_gradient, per_chain, run_chains
 
 __all__ = ["DualAveraging", "adapt_step_size", "hmc", "mala"]
 
@@ -74,6 +74,9 @@ def mala(
         step_size: ``e``; where there is a warm-up, the first.
         n_warmup: steps before, that adapt ``e``.
         trace: keep all states.
+
+    Raises:
+        InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
     """
     both = energy_and_gradient(energy)
 
@@ -114,6 +117,9 @@ def hmc(
         n_leapfrog: ``L``.
         n_warmup: trajectories before, that adapt ``e``.
         trace: keep all states.
+
+    Raises:
+        InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
     """
     check_steps(n_leapfrog=n_leapfrog)
     both = energy_and_gradient(energy)
@@ -161,6 +167,7 @@ def _run(
     target: float,
     trace: bool,
 ) -> Chains:
+    check_step_size(step_size)
     warmup_key, key = jax.random.split(key)
     state, step = adapt_step_size(move, State(x, *both(x)), warmup_key, step_size, n_warmup, target)
 
