@@ -237,7 +237,7 @@ def test_folders_of_transformers_that_cannot_be_read_say_why(tmp_path: Path):
     assert json.loads((folder / "config.json").read_text())["eos_token_id"] == 5
     assert load_huggingface(folder, rngs=nnx.Rngs(0)).config.metadata["eos_token_id"] == 5
     (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(RunError, match="cannot be read: .*it may be truncated"):
+    with pytest.raises(RunError, match=r"cannot be read: .*it may be truncated"):
         load_huggingface(folder, rngs=nnx.Rngs(0))
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-2.safetensors"}}))
     with pytest.raises(DataError, match=r"lacks model-2.safetensors, which model.safetensors.index.json lists"):
@@ -247,5 +247,5 @@ def test_folders_of_transformers_that_cannot_be_read_say_why(tmp_path: Path):
     with pytest.raises(DataError, match=r"holds neither model.safetensors nor .* safe_serialization=True"):
         load_huggingface(folder, rngs=nnx.Rngs(0))
     (folder / "config.json").write_text("{")
-    with pytest.raises(DataError, match="config.json cannot be read"):
+    with pytest.raises(DataError, match=r"config.json cannot be read"):
         load_huggingface(folder, rngs=nnx.Rngs(0))
