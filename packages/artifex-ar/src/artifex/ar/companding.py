@@ -25,5 +25,10 @@ def mu_law(x: Float[Array, "..."], mu: float) -> Float[Array, "..."]:
 
 
 def mu_law_inverse(y: Float[Array, "..."], mu: float) -> Float[Array, "..."]:
-    """``sign(y) ((1 + mu)^|y| - 1) / mu``."""
+    """``sign(y) ((1 + mu)^|y| - 1) / mu``.
+
+    Example:
+        >>> [round(float(x), 4) for x in mu_law_inverse(mu_law(jnp.array([-0.3, 0.01]), 255), 255)]
+        [-0.3, 0.01]
+    """
     return jnp.sign(y) * jnp.expm1(jnp.abs(y) * math.log1p(mu)) / mu

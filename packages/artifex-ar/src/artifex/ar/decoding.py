@@ -121,6 +121,19 @@ def decode(
         stop_tokens: a row ends behind one of these.
         fill_token: what stands behind a row's end.
         key: of the draws.
+
+    Example:
+        >>> made = decode(
+        ...     jax.nn.one_hot(jnp.array([1]), 5),
+        ...     lambda cache, token, i: (cache, jax.nn.one_hot(token + 1, 5)),  # each token is followed by the next number
+        ...     (),
+        ...     lambda logits, key: jnp.argmax(logits, axis=-1),
+        ...     n_tokens=4,
+        ...     stop_tokens=(3,),
+        ...     key=jax.random.key(0),
+        ... )
+        >>> made.tolist()
+        [[1, 2, 3, 0]]
     """
     batch = first.shape[0]
     stops = jnp.asarray(tuple(stop_tokens), jnp.int32)

@@ -78,6 +78,16 @@ def load_huggingface(folder: str | Path, *, rngs: nnx.Rngs) -> TransformerAR:
         DataError: a file is missing, or ``config.json`` cannot be read.
         RunError: the weights cannot be read.
         InvalidInputError: the settings have no counterpart here, or weights are missing, of another shape, or left over.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> config = TransformerARConfig(
+        ...     vocab_size=9, context_length=8, num_layers=1, embed_dim=8, num_heads=2, start_token=0
+        ... )
+        >>> with TemporaryDirectory() as folder:
+        ...     model = load_huggingface(save_huggingface(TransformerAR(config, rngs=nnx.Rngs(0)), folder), rngs=nnx.Rngs(0))
+        >>> model.config.vocab_size
+        9
     """
     folder = Path(folder)
     if not (folder / SETTINGS).is_file():

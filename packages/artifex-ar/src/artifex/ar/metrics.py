@@ -42,6 +42,10 @@ def bits_per_element(log_prob: Float[Array, "N"], references: Float[Array, "N ..
 
     Raises:
         InvalidInputError: there is not one ``log_prob`` for each example, or there are no elements.
+
+    Example:
+        >>> round(float(bits_per_element(jnp.array([-6 * math.log(2)]), jnp.zeros((1, 3)))), 4)
+        2.0
     """
     return _nats(log_prob, references) / math.log(2)
 

@@ -26,13 +26,15 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
-from artifex.ar.attention import Block, Norm, attend_last, linear
+from artifex.ar.attention import Block, Norm, linear
 from artifex.ar.checks import check_at_least
 from artifex.ar.conditioning import Classes, Given, class_ranges, class_rows, class_table, classes_of, turns
 from artifex.ar.decoding import Sampling, decode
+from artifex.ar.kept import KeptStep
 from artifex.ar.losses import cross_entropy, token_log_prob
+from artifex.ar.packing import runs
 from artifex.ar.prompts import checked_prompt, checked_stops
-from artifex.ar.stacks import drop_key, scan_layers, stacked, unstacked
+from artifex.ar.stacks import drop_key, scan_layers, stacked
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -218,7 +220,7 @@ class TransformerAR(nnx.Module):
         x = self._checked(x)
         mask, segment = (None if given is None else jnp.asarray(given) for given in (mask, segment))
         classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
-        first, run = _runs(x, mask, segment)
+        first, run = runs(x, mask, segment)
         before = jnp.pad(x if mask is None else jnp.where(mask, x, 0), ((0, 0), (1, 0)))[:, :-1]
         places = jnp.arange(x.shape[1])[None]
         positions = places - jax.lax.cummax(jnp.where(first, places, 0), axis=1)
@@ -365,7 +367,7 @@ class TransformerAR(nnx.Module):
         p = prompt.shape[1]
         starts = self.start is not None or p == 0
         logits, cache, positions = self._prefill(prompt, lengths, classes, n_tokens, starts=starts)
-        step = _Step(self, classes, positions)
+        step = KeptStep(self, classes, positions)
         new = decode(
             logits,
             step,
@@ -448,52 +450,6 @@ class TransformerAR(nnx.Module):
         if x.shape[1] > most:
             raise InvalidInputError(f"x has {x.shape[1]} tokens, more than context_length {most}; cut it into windows")
         return x.astype(jnp.int32)
-
-
-class _Step:
-    """One token through all blocks, from the keys and values of those before it.
-
-    The blocks are taken apart before the loop: inside one, a scan over stacked layers would copy the weights of each at each
-    token, which is most of what a token costs.
-    """
-
-    def __init__(self, model: TransformerAR, classes: Given, positions: Int[Array, "B S"]):
-        self.model, self.classes, self.positions = model, classes, positions
-        self.blocks = list(unstacked(model.blocks, model.config.num_layers))
-
-    def __call__(self, cache: Any, token: Int[Array, "B"], i: Int[Array, ""]) -> tuple[Any, Float[Array, "B V"]]:
-        model, inputs = self.model, self.positions.shape[1]
-        position = self.positions[:, -1:] + 1 + i  # (B, 1)
-        h = model._embedded(token[:, None], position, None, self.classes)
-        place = inputs + i
-        ahead = jnp.arange(cache[0][0].shape[2])[None] <= place
-        began = jnp.pad(self.positions >= 0, ((0, 0), (0, cache[0][0].shape[2] - inputs)), constant_values=True)
-        made = []
-        for block, (keys, values) in zip(self.blocks, cache, strict=True):
-            q, k, v = block.queries_keys_values(h, position)
-            at = (0, 0, place, 0)
-            keys = jax.lax.dynamic_update_slice(keys, jnp.swapaxes(k, 1, 2).astype(keys.dtype), at)
-            values = jax.lax.dynamic_update_slice(values, jnp.swapaxes(v, 1, 2).astype(values.dtype), at)
-            attended = attend_last(q[:, 0], keys, values, ahead & began)
-            h = block.finish(h, attended[:, None], lambda x, _: x)
-            made.append((keys, values))
-        return made, model._logits(h)[:, 0]
-
-
-def _runs(x: Array, mask: Array | None, segment: Array | None) -> tuple[Array, Array | None]:
-    """Where a sequence begins, and the number of the run that each place is of; None where there is only one in each row."""
-    for name, given in (("mask", mask), ("segment", segment)):
-        if given is not None and given.shape != x.shape:
-            raise InvalidInputError(f"{name} has shape {given.shape}, x has {x.shape}; there is one for each token")
-    places = jnp.broadcast_to(jnp.arange(x.shape[1])[None], x.shape)
-    begins = places == 0
-    if mask is None and segment is None:
-        return begins, None
-    for kind in (mask, segment):
-        if kind is not None:
-            kind = jnp.asarray(kind)
-            begins = begins | (kind != jnp.roll(kind, 1, axis=1))
-    return begins, jnp.cumsum(begins, axis=1)
 
 
 def _table(n: int, e: int, axes: tuple[str | None, str], param_dtype: Any, rngs: nnx.Rngs) -> nnx.Param:

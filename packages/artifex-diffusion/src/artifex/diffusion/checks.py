@@ -82,7 +82,11 @@ def checked_sampler(model: Any, sampler: Any) -> SamplerConfig:
 
 
 def checked_scale(scale: Any) -> Any:
-    """``g``, None where samples are not guided."""
+    """``g``, None where samples are not guided.
+
+    Raises:
+        InvalidInputError: it is no number, or below zero.
+    """
     if scale is None or isinstance(scale, Tracer):
         return scale
     if isinstance(scale, bool) or not (isinstance(scale, Real) or jnp.shape(scale) == ()) or not 0 <= scale < np.inf:

@@ -79,7 +79,13 @@ def _known_classes(c: Array | np.ndarray, backbone: BackboneConfig) -> Array | n
 
 
 def drop(condition: Array, which: Bool[Array, "B"], backbone: BackboneConfig) -> Array:
-    """``condition`` with those of ``which`` gone: class ``num_classes``, or vectors of zeros."""
+    """``condition`` with those of ``which`` gone: class ``num_classes``, or vectors of zeros.
+
+    Example:
+        >>> from artifex.diffusion.mlp import MLPBackboneConfig
+        >>> drop(jnp.array([0, 2]), jnp.array([True, False]), MLPBackboneConfig(num_classes=3)).tolist()
+        [3, 2]
+    """
     if backbone.num_classes is not None:
         return jnp.where(which, backbone.num_classes, condition)
     return jnp.where(which.reshape(which.shape[0], *(1,) * (condition.ndim - 1)), 0, condition)

@@ -360,6 +360,8 @@ class DensityDiffusion(Diffusion):
     ) -> Float[Array, "B"]:
         """``log p(x)`` of what the probability flow draws, nats (:mod:`artifex.diffusion.likelihood`).
 
+        It is that of the denoiser itself: not bounded by ``clip_x0``, and not guided.
+
         Args:
             x: ``(B, ...)``.
             condition: of each example.

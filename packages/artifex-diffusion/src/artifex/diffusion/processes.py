@@ -116,7 +116,12 @@ class Process(Protocol):
 
 
 def karras(largest: float, smallest: float, steps: int, rho: float) -> np.ndarray:
-    """``(a^(1/rho) + i / (N - 1) (b^(1/rho) - a^(1/rho)))^rho``: Karras et al. 2022 (arXiv:2206.00364), equation 5."""
+    """``(a^(1/rho) + i / (N - 1) (b^(1/rho) - a^(1/rho)))^rho``: Karras et al. 2022 (arXiv:2206.00364), equation 5.
+
+    Example:
+        >>> karras(80.0, 0.002, 3, 7.0).round(3).tolist()
+        [80.0, 2.515, 0.002]
+    """
     return np.linspace(largest ** (1 / rho), smallest ** (1 / rho), steps) ** rho
 
 

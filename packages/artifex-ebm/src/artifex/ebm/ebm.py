@@ -359,7 +359,11 @@ class EBM(nnx.Module):
 
 
 def contrastive_step(model: EBM, batch: Batch, rngs: nnx.Rngs, step: Array) -> Losses:
-    """Forward pass and loss, and the sample buffer moved: what a training step descends."""
+    """Forward pass and loss, and the sample buffer moved: what a training step descends.
+
+    Raises:
+        InvalidInputError: the batch has a condition, and the model takes none.
+    """
     del step
     if "condition" in batch and "condition" not in model.given_names:
         raise InvalidInputError(

@@ -79,7 +79,23 @@ def annealed_importance_sampling(
         key: of all randomness.
         log_z0: ``log Z_0``.
         n_levels: ``K``.
+
+    Raises:
+        InvalidInputError: there are no levels.
+
+    Example:
+        >>> found = annealed_importance_sampling(
+        ...     lambda x, b: -jnp.sum(x**2, axis=1) / 2 + 3 * b,  # a density that only grows: by exp(3)
+        ...     lambda key, x, b: x,
+        ...     jnp.zeros((4, 1)),
+        ...     jax.random.key(0),
+        ...     log_z0=1.0,
+        ...     n_levels=10,
+        ... )
+        >>> round(float(found.log_z), 4)
+        4.0
     """
+    check_at_least(1, n_levels=n_levels)
     betas = jnp.linspace(0.0, 1.0, n_levels + 1)
 
     def level(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
@@ -110,6 +126,17 @@ def tempered_smc(
         key: of all randomness.
         log_z0: ``log Z_0``.
         least_effective: part of the particles that stay effective from one level to the next.
+
+    Example:
+        >>> found = tempered_smc(
+        ...     lambda x, b: -jnp.sum(x**2, axis=1) / 2 + 3 * b,  # a density that only grows: by exp(3)
+        ...     lambda key, x, b: x,
+        ...     jnp.zeros((4, 1)),
+        ...     jax.random.key(0),
+        ...     log_z0=1.0,
+        ... )
+        >>> round(float(found.log_z), 4), int(found.n_levels)
+        (4.0, 1)
     """
 
     def level(carry: tuple[Array, ...]) -> tuple[Array, ...]:

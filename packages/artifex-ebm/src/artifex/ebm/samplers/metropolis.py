@@ -77,6 +77,13 @@ def mala(
 
     Raises:
         InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
+
+    Example:
+        >>> chains = mala(
+        ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=50, step_size=0.5
+        ... )
+        >>> 0.8 < float(jnp.var(chains.x)) < 1.25
+        True
     """
     both = energy_and_gradient(energy)
 
@@ -120,6 +127,13 @@ def hmc(
 
     Raises:
         InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
+
+    Example:
+        >>> chains = hmc(
+        ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=10, step_size=0.3
+        ... )
+        >>> 0.8 < float(jnp.var(chains.x)) < 1.25
+        True
     """
     check_steps(n_leapfrog=n_leapfrog)
     both = energy_and_gradient(energy)
