@@ -60,7 +60,7 @@ def ddpm(denoise: Denoiser, x: Noisy, levels: Levels, key: Array, *, variance: s
     Example:
         >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
         >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(5, None).to_the_end()
-        >>> x = ddpm(lambda x, t: jnp.full_like(x, 0.7), jnp.full((1, 1), 80.0), levels, jax.random.key(0))  # data are one point
+        >>> x = ddpm(lambda x, t: jnp.full_like(x, 0.7), jnp.full((1, 1), 80.0), levels, jax.random.key(0))  # one point
         >>> round(float(x[0, 0]), 4)
         0.7
     """
