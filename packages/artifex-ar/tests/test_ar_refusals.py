@@ -206,6 +206,8 @@ def test_features_go_with_classes_that_take_turns():
     model, features = WaveNet(made, rngs=nnx.Rngs(0)), np.ones((4, 6, 2), np.float32)
     turns = model.generate(4, condition=features, rngs=nnx.Rngs(1))
     assert_array_equal(turns, model.generate(4, condition=features, label=[0, 1, 2, 0], rngs=nnx.Rngs(1)))
+    with pytest.raises(InvalidInputError, match=r"no label is given; pass label=\.\.\. with classes below 3"):
+        model.log_prob(SIGNALS, condition=features[:2])
     assert model.conditions_for(4) is None
     assert model.value_ranges({"x": SIGNALS, "condition": features})["label"] == range(3)
 

@@ -16,7 +16,7 @@ def test_padding_may_hold_anything(allowed, padding):
     x = np.where(MASK, np.array([[0, 4, 1], [3, 1, 1]]), padding)
     check_values({"x": x, "mask": MASK}, {"x": allowed}, "it")
     x[1, 0] = 5
-    with pytest.raises(DataError, match="'x' of row 1 holds 5.*, but it takes .* to 4"):
+    with pytest.raises(DataError, match=r"'x' of row 1 holds 5.*, but it takes .* to 4"):
         check_values({"x": x, "mask": MASK}, {"x": allowed}, "it")
 
 

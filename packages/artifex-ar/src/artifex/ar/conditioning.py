@@ -23,7 +23,9 @@ Given = Array | np.ndarray | None
 """Classes of all examples, ``(B,)``, checked; None for a model that is given none."""
 
 
-def classes_of(num_classes: int | None, condition: Classes | None, label: Classes | None, n: int) -> Given:
+def classes_of(
+    num_classes: int | None, condition: Classes | None, label: Classes | None, n: int, *, what: str = "condition"
+) -> Given:
     """The classes of ``n`` examples, ``(n,)``; None for a model that is given none.
 
     Args:
@@ -32,6 +34,7 @@ def classes_of(num_classes: int | None, condition: Classes | None, label: Classe
         label: what data sets call the classes: it serves a model with classes that is given no condition. A model without
             classes is trained on labelled data as on any other.
         n: number of examples.
+        what: the argument that messages ask for.
 
     Raises:
         InvalidInputError: a condition for a model without classes, none for one with classes, or classes that do not fit.
@@ -43,15 +46,13 @@ def classes_of(num_classes: int | None, condition: Classes | None, label: Classe
     given = label if condition is None else condition
     wanted = f"classes below {num_classes}, integers of shape ({n},)"
     if given is None:
-        raise InvalidInputError(f"no condition is given; pass condition=... with {wanted}")
+        raise InvalidInputError(f"no {what} is given; pass {what}=... with {wanted}")
     c = given if isinstance(given, jax.Array) else np.asarray(given)
     if c.shape not in ((), (1,), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
-        raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
+        raise InvalidInputError(f"{what} is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
     values = np.zeros(0) if isinstance(c, Tracer) else np.asarray(c)  # inside a program they are not known: see class_rows
     if values.size and (values.min() < 0 or values.max() >= num_classes):
-        raise InvalidInputError(
-            f"condition holds classes from {values.min()} to {values.max()}, expected 0 to {num_classes - 1}"
-        )
+        raise InvalidInputError(f"{what} holds classes from {values.min()} to {values.max()}, expected 0 to {num_classes - 1}")
     return c if c.shape == (n,) else jnp.broadcast_to(c, (n,)) if isinstance(c, jax.Array) else np.broadcast_to(c, (n,))
 
 

@@ -417,4 +417,4 @@ class WaveNet(nnx.Module):
             raise InvalidInputError(f"condition is {features.dtype} of shape {features.shape}, expected {wanted}")
         if features.ndim == 2:
             features = jnp.broadcast_to(features[:, None], (n, length, width))
-        return classes_of(self.config.num_classes, None, label, n), features
+        return classes_of(self.config.num_classes, None, label, n, what="label"), features
