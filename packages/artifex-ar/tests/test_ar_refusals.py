@@ -134,6 +134,7 @@ def test_images_on_another_scale_are_no_numbers(pixels: Any):
     assert ranges["label"] == range(3)
 
 
+@pytest.mark.daily("pixel_cnn_pp")
 def test_images_of_few_digits_and_in_lists_are_on_their_levels(pixels: Any):
     wanted = pixels.log_prob(IMAGES, condition=[0, 1, 2])
     for same in (IMAGES.tolist(), IMAGES.astype(np.float16), jnp.asarray(IMAGES, jnp.bfloat16)):
@@ -148,6 +149,7 @@ def test_a_level_of_256_survives_bfloat16():
     assert_allclose((np.asarray(got, np.float64) + 1) / 2 * 255, levels, atol=1e-3)
 
 
+@pytest.mark.daily("pixel_cnn")
 def test_a_prefix_lies_on_levels_as_data_do(pixels: Any):
     drawn = pixels.generate(3, prefix=IMAGES[:, :2], condition=[0, 1, 2], rngs=nnx.Rngs(3))
     off = IMAGES[:, :2] * 0.95 + 0.02
@@ -162,6 +164,7 @@ def test_a_prefix_lies_on_levels_as_data_do(pixels: Any):
             pixels.generate(3, prefix=prefix)
 
 
+@pytest.mark.daily("pixel_cnn_pp")
 def test_numbers_and_classes_of_images_that_do_not_fit_are_said(pixels: Any):
     for call, message in (
         (lambda: pixels.generate(2.5), "n_samples is 2.5"),

@@ -196,7 +196,7 @@ def _only(settings: Mapping[str, Any], **known: tuple[Any, ...]) -> None:
 
 def _ends(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The tokens that end a text: no part of the model, and kept for whoever saves or samples it."""
-    return {ENDS: settings[ENDS]} if settings.get(ENDS) is not None else {}
+    return {ENDS: settings[ENDS]} if ENDS in settings else {}
 
 
 def _first(tokens: Any) -> int:

@@ -89,6 +89,7 @@ def checked_scale(scale: Any) -> Any:
     """
     if scale is None or isinstance(scale, Tracer):
         return scale
-    if isinstance(scale, bool) or not (isinstance(scale, Real) or jnp.shape(scale) == ()) or not 0 <= scale < np.inf:
+    number = isinstance(scale, Real) or (hasattr(scale, "dtype") and jnp.shape(scale) == ())
+    if isinstance(scale, bool) or not number or not 0 <= scale < np.inf:
         raise InvalidInputError(f"guidance_scale is {scale!r}; it has to be a number of at least 0: 1 for no guidance, 2 say")
     return None if scale == 1 else scale
