@@ -49,7 +49,7 @@ def folder_of(case: Arrays, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.daily("frozen-gpt2", "frozen-llama")
+@pytest.mark.daily("frozen-gpt2", "frozen-llama", "live-gpt2", "live-llama", "live-llama_tied")
 def test_their_folder_gives_their_logits_and_their_tokens(case: Arrays, tmp_path: Path):
     model = load_huggingface(folder_of(case, tmp_path), rngs=nnx.Rngs(0))
     x, greedy = jnp.asarray(case["x"]), case["greedy"]
