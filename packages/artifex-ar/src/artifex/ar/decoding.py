@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from artifex.ar.checks import check_at_least, check_number
+from artifex.core.checks import check_at_least, check_number
 
 __all__ = ["Sampling", "decode", "min_p", "temperature", "top_k", "top_p"]
 

@@ -25,8 +25,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.checks import check_at_least, check_number
 from artifex.ar.conditioning import Classes, Given, class_ranges, classes_of, turns
+from artifex.core.checks import check_at_least, check_number
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError

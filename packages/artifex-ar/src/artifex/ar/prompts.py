@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from artifex.ar.checks import check_at_least
+from artifex.core.checks import check_at_least
 from artifex.core.errors import InvalidInputError
 
 __all__ = ["checked_prompt", "checked_stops"]

@@ -27,7 +27,6 @@ from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
 from artifex.ar.attention import Block, Norm, linear
-from artifex.ar.checks import check_at_least
 from artifex.ar.conditioning import Classes, Given, class_ranges, class_rows, class_table, classes_of, turns
 from artifex.ar.decoding import Sampling, decode
 from artifex.ar.kept import KeptStep
@@ -35,6 +34,7 @@ from artifex.ar.losses import cross_entropy, token_log_prob
 from artifex.ar.packing import runs
 from artifex.ar.prompts import checked_prompt, checked_stops
 from artifex.ar.stacks import drop_key, scan_layers, stacked
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError

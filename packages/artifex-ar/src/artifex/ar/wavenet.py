@@ -28,7 +28,6 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.checks import check_at_least, check_number
 from artifex.ar.companding import mu_law, mu_law_inverse
 from artifex.ar.conditioning import Classes, class_ranges, class_rows, class_table, classes_of, turns
 from artifex.ar.layers import gate, plain_linear
@@ -36,6 +35,7 @@ from artifex.ar.likelihoods import draw_logistics, mixture_of_logistics_log_prob
 from artifex.ar.losses import token_log_prob
 from artifex.ar.rings import Rings
 from artifex.ar.stacks import scan_layers, stacked, unstacked
+from artifex.core.checks import check_at_least, check_number
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError

@@ -5,7 +5,7 @@ Shapes: ``B n = examples, ... = one example``.
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.diffusion.sampling import SamplerConfig
 
-__all__ = ["check_config", "check_count", "checked", "checked_sampler", "checked_scale", "checked_times"]
+__all__ = ["check_config", "checked", "checked_sampler", "checked_scale", "checked_times"]
 
 
 def checked(x: Array, shape: tuple[int, ...]) -> Array:
@@ -32,16 +32,6 @@ def checked(x: Array, shape: tuple[int, ...]) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InvalidInputError(f"x is {x.dtype}, expected floating point: images in [-1, 1], say")
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def check_count(n_samples: Any) -> None:
-    """Refuse what is no number of samples.
-
-    Raises:
-        InvalidInputError: it is no integer, or less than one.
-    """
-    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
 
 
 def check_config(model: Any, given: Any, wanted: type) -> None:

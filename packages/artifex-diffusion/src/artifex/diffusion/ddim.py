@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
@@ -90,8 +91,7 @@ class DDIMModel(DensityDiffusion):
             InvalidInputError: the examples do not fit the model or each other, the condition does not fit, or a number is out
                 of range.
         """
-        if n_steps < 2:
-            raise InvalidInputError(f"n_steps is {n_steps!r}; it has to be at least 2")
+        check_at_least(2, n_steps=n_steps)
         check_steps(steps)
         x0, x1 = self._checked(x0), self._checked(x1)
         if x0.shape != x1.shape:

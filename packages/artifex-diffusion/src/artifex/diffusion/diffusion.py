@@ -28,13 +28,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import Interval, ValueRange
-from artifex.diffusion.checks import check_count, checked, checked_sampler, checked_scale, checked_times
+from artifex.diffusion.checks import checked, checked_sampler, checked_scale, checked_times
 from artifex.diffusion.conditions import Condition, checked_condition, drop, taking_turns
 from artifex.diffusion.networks import BackboneField, PositiveInt, create_network
 from artifex.diffusion.parameterizations import (
@@ -228,7 +229,7 @@ class Diffusion(nnx.Module):
                 never dropped, or a sampler that asks for levels which the process does not have.
             InvalidTypeError: the sampler is no sampler's config.
         """
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         scale = checked_scale(self.config.guidance_scale if guidance_scale is None else guidance_scale)
         if scale is not None and not self.config.condition_dropout:
             raise InvalidInputError(_no_guidance(scale))

@@ -22,10 +22,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.diffusion.checks import check_config, check_count, checked_sampler
+from artifex.diffusion.checks import check_config, checked_sampler
 from artifex.diffusion.conditions import Condition
 from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
 from artifex.diffusion.parameterizations import ParameterizationField, VConfig
@@ -109,7 +110,7 @@ class GuidedDiffusionModel(DensityDiffusion):
             InvalidInputError: the model's conditions are no classes, or the classifier has others.
             InvalidTypeError: the classifier cannot be called, or the sampler is no sampler's config.
         """
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         if self.config.backbone.num_classes is None:
             raise InvalidInputError("a classifier leads to classes, but the model's backbone has no num_classes")
         if not callable(classifier):

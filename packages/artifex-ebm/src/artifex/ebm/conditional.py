@@ -23,6 +23,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -31,7 +32,7 @@ from artifex.ebm.buffer import SampleBuffer
 from artifex.ebm.conditions import Condition, checked_classes, checked_vectors, one_hot
 from artifex.ebm.ebm import EBM, PARTITION_CHAINS, EBMConfig, Given
 from artifex.ebm.energies import EnergyNetworkConfig, PositiveInt, create_energy
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 from artifex.ebm.mcmc import MCMCConfig
 from artifex.ebm.partition import LogPartition
 from artifex.ebm.samplers.chain import Chains

@@ -22,6 +22,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -31,7 +32,7 @@ from artifex.core.protocols import Batch
 from artifex.core.value_ranges import Interval, ValueRange
 from artifex.ebm.buffer import SampleBuffer, SampleBufferConfig
 from artifex.ebm.energies import EnergyField, EnergyNetworkConfig, PositiveInt, Renews, create_energy
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 from artifex.ebm.mcmc import MCMCConfig, sample_chains
 from artifex.ebm.objectives import (
     ContrastiveDivergenceConfig,

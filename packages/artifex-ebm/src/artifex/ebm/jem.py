@@ -19,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -28,7 +29,7 @@ from artifex.core.value_ranges import ValueRange
 from artifex.ebm.conditions import Condition, checked_classes, one_hot
 from artifex.ebm.ebm import EBM, EBMConfig, Given
 from artifex.ebm.energies import create_energy
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 
 __all__ = ["JEM", "JEMConfig"]
 

@@ -1,17 +1,15 @@
-"""Checks of shapes and numbers that the family's models share."""
+"""The check of shapes that the family's models share."""
 
 from __future__ import annotations
 
 import math
-from numbers import Integral
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["check_at_least", "checked"]
+__all__ = ["checked"]
 
 
 def checked(x: Array, shape: tuple[int, ...], what: str = "x") -> Array:
@@ -30,14 +28,3 @@ def checked(x: Array, shape: tuple[int, ...], what: str = "x") -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InvalidInputError(f"{what} is {x.dtype}, and an energy is of floating-point numbers; convert it")
     return x
-
-
-def check_at_least(least: int, **given: Any) -> None:
-    """Raise unless each of ``given`` is a whole number of at least ``least``.
-
-    Raises:
-        InvalidInputError: it is none.
-    """
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise InvalidInputError(f"{name} is {value!r}; it has to be an integer of at least {least}")

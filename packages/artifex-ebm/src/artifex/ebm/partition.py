@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from artifex.core.checks import check_at_least
 from artifex.core.errors import InvalidInputError
-from artifex.ebm.layers import check_at_least
 from artifex.ebm.mcmc import MCMCConfig, sample_chains
 from artifex.ebm.samplers.chain import Energy
 

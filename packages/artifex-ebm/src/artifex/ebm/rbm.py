@@ -23,6 +23,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -34,7 +35,7 @@ from artifex.ebm import losses
 from artifex.ebm.buffer import SampleBuffer, SampleBufferConfig
 from artifex.ebm.ebm import contrastive_step
 from artifex.ebm.energies import PositiveInt
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 from artifex.ebm.mcmc import PositiveFloat
 from artifex.ebm.partition import LogPartition, check_estimate, estimate
 from artifex.ebm.references import summed

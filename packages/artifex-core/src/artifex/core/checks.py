@@ -1,4 +1,4 @@
-"""Checks of the numbers that samples are asked for with."""
+"""Checks of the numbers that methods of models are given: how many samples, which temperature."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def check_at_least(least: int, **given: Any) -> None:
 
     Raises:
         InvalidInputError: it is none.
+
+    >>> check_at_least(1, n_samples=2.5)
+    Traceback (most recent call last):
+    artifex.core.errors.InvalidInputError: n_samples is 2.5; it has to be an integer of at least 1
     """
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
@@ -29,6 +33,10 @@ def check_number(name: str, value: Any, said: str, *, above: float = 0.0, most: 
 
     Raises:
         InvalidInputError: it does not, or is no number; the message says ``said`` of what it has to be.
+
+    >>> check_number("temperature", -1, "above 0")
+    Traceback (most recent call last):
+    artifex.core.errors.InvalidInputError: temperature is -1; it has to be above 0
     """
     if isinstance(value, Tracer):
         return
