@@ -125,6 +125,9 @@ def test_images_on_another_scale_are_no_numbers(pixels: Any):
         log_prob = pixels.log_prob(other, condition=0)
         outside = (other < -0.125) | (other > 1.125)  # half a level
         assert_array_equal(np.isnan(log_prob), outside.any(axis=(1, 2, 3)))
+    last = IMAGES.copy()
+    last[:, -1, -1] = 1.5  # on which nothing else depends
+    assert np.isnan(pixels.log_prob(last, condition=0)).all()
     near = np.clip(IMAGES + 0.1, None, 1.1)
     assert_allclose(pixels.log_prob(near, condition=0), pixels.log_prob(IMAGES, condition=0), rtol=1e-6)
     ranges = pixels.value_ranges({"x": IMAGES})
@@ -180,6 +183,8 @@ def test_numbers_and_classes_of_images_that_do_not_fit_are_said(pixels: Any):
 def test_signals_on_another_scale_are_no_numbers_and_a_prefix_of_them_is_refused(waves: WaveNet):
     loud = 3 * SIGNALS
     assert np.isnan(waves.log_prob(loud, condition=[0, 1])).all()
+    last = np.where(np.arange(6) == 5, 1.5, SIGNALS).astype(np.float32)  # on which nothing else depends
+    assert np.isnan(waves.log_prob(last, condition=[0, 1])).all()
     assert np.isfinite(waves.log_prob(SIGNALS.tolist(), condition=[0, 1])).all()
     ranges = waves.value_ranges({"x": SIGNALS, "label": loud})
     assert ranges["label"] == range(3)

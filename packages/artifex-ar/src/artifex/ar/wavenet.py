@@ -354,11 +354,12 @@ class WaveNet(nnx.Module):
         return self.head(nnx.relu(self.hidden(nnx.relu(skips))))
 
     def _log_probs(self, y: Float[Array, "B T"], parameters: Float[Array, "B T P"]) -> Float[Array, "B T"]:
-        """Nats of each sample."""
+        """Nats of each sample; NaN where it is on no level."""
         levels = self.config.number_of_levels
         if self.config.output == "logistics":
             return mixture_of_logistics_log_prob(y, parameters, levels)
-        return token_log_prob(parameters, jnp.round((y + 1) / 2 * (levels - 1)).astype(jnp.int32))
+        level = jnp.where(jnp.isnan(y), -1, jnp.round((y + 1) / 2 * (levels - 1))).astype(jnp.int32)
+        return token_log_prob(parameters, level)
 
     def _draw(self, parameters: Float[Array, "B P"], temperature: float | Array, key: Array) -> Float[Array, "B"]:
         levels = self.config.number_of_levels
