@@ -21,4 +21,8 @@ def test_over_batches(name):
 def test_padding_does_not_count():
     mask = np.arange(5)[None] < RNG.integers(1, 6, (12, 1))
     rows = streamed.bits_per_element.statistics({"log_prob": LOG_PROB, "references": X, "mask": mask})
-    assert_allclose(streamed.bits_per_element.finalize(rows.sum(axis=0)), -LOG_PROB.sum() / np.log(2) / mask.sum())
+    expected = metrics.bits_per_element(LOG_PROB, X, mask=mask)
+    assert_allclose(streamed.bits_per_element.finalize(rows.sum(axis=0)), expected, rtol=1e-5)
+    wide = np.zeros((12, 5, 3))
+    rows = streamed.perplexity.statistics({"log_prob": LOG_PROB, "references": wide, "mask": mask})
+    assert_allclose(streamed.perplexity.finalize(rows.sum(axis=0)), metrics.perplexity(LOG_PROB, wide, mask=mask), rtol=1e-5)

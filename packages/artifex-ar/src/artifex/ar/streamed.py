@@ -25,7 +25,8 @@ class _PerElement:
         if mask is None:
             elements = np.full(len(x), math.prod(x.shape[1:]), np.float64)
         else:
-            elements = np.asarray(mask, np.float64).reshape(len(x), -1).sum(axis=1)
+            places = np.asarray(mask, np.float64).reshape(len(x), -1).sum(axis=1)
+            elements = places * math.prod(x.shape[np.ndim(mask) :])
         return np.stack([-log_prob, elements], axis=1)
 
 
