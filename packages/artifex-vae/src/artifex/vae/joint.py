@@ -202,7 +202,7 @@ class JointVAE(nnx.Module):
             rngs: stream ``sample`` draws ``z``; the model's own by default.
 
         Returns:
-            ``reconstruction`` ``(B, D)``; ``parameters`` ``(B, S, P)`` of the likelihoods and ``z`` ``(B, S, L)``, at each draw;
+            ``reconstruction`` ``(B, D)``; ``parameters`` ``(B, S, P)`` of the likelihoods and ``z`` ``(B, S, L)``, at each;
             the experts' ``mean`` and ``log_variance`` ``(B, M, L)``.
 
         Raises:
@@ -258,8 +258,9 @@ class JointVAE(nnx.Module):
 
     def _parameters(self, z: Float[Array, "B S L"]) -> Float[Array, "B S P"]:
         flat = jax.lax.collapse(z, 0, 2)
-        parts = [decoder(flat).reshape(*z.shape[:2], -1) for decoder in self.decoders]
-        return jnp.concatenate(parts, axis=-1)
+        return jnp.concatenate(
+            [decoder(flat).reshape(*z.shape[:2], math.prod(decoder.shape)) for decoder in self.decoders], axis=-1
+        )
 
     def _by_part(self, parameters: Float[Array, "B S P"]) -> list[Array]:
         """Parameters of each part, in the shape that its likelihood reads."""
@@ -269,7 +270,7 @@ class JointVAE(nnx.Module):
 
     def _means(self, parameters: Float[Array, "B S P"]) -> Float[Array, "B S D"]:
         means = [likelihood.mean(p) for likelihood, p in zip(self.likelihoods, self._by_part(parameters), strict=True)]
-        return jnp.concatenate([mean.reshape(*mean.shape[:2], -1) for mean in means], axis=-1)
+        return jnp.concatenate([_flat(mean) for mean in means], axis=-1)
 
     def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
         """``x`` within what all likelihoods together span, where each has bounds."""
@@ -326,8 +327,8 @@ class JointVAE(nnx.Module):
         summed = []
         for part, likelihood, values, there, p in rows:
             shape = part.encoder.sizes()[0]
-            data = jnp.broadcast_to(values.reshape(-1, 1, *shape), (*p.shape[:2], *shape))
-            each = likelihood.log_prob(data, p).reshape(*p.shape[:2], -1)
+            data = jnp.broadcast_to(values.reshape(values.shape[0], 1, *shape), (*p.shape[:2], *shape))
+            each = _flat(likelihood.log_prob(data, p))
             summed.append(part.weight * jnp.sum(jnp.where(there[:, None], each, 0.0), axis=-1))
         return jnp.stack(summed, axis=-1)
 
@@ -358,6 +359,11 @@ class JointVAE(nnx.Module):
         """``z ~ N(0, I)``, then ``E[x | z]`` of every part."""
         check_at_least(1, n_samples=n_samples)
         return self.decode(jax.random.normal(draw_key(self, rngs), (n_samples, self.config.latent_dim)))
+
+
+def _flat(x: Array) -> Array:
+    """``(B, S, ...)`` as ``(B, S, elements)``; there may be no examples."""
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
 def _subsets(present: Bool[Array, "B M"]) -> Bool[Array, "B S M"]:
