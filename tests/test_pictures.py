@@ -19,6 +19,7 @@ SCRIPTS = {
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "solids": {"solids.png"},
+    "words": {"words.png"},
 }
 
 
