@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics.pairwise import polynomial_kernel
 
 from artifex.core.errors import InvalidInputError
+from artifex.core.frechet import Moments, frechet_distance
 from artifex.core.metrics import MergedMetric, StreamedMetric
 from artifex.core.plugins import registry, resolve
 from artifex.modalities.image.metrics import (
@@ -19,7 +20,6 @@ from artifex.modalities.image.metrics import (
     class_score,
     coverage,
     density,
-    frechet_distance,
     kernel_distance,
     precision,
     recall,
@@ -59,7 +59,8 @@ def test_frechet_distance_of_gaussians_that_commute() -> None:
     rng = np.random.default_rng(1)
     a, b, shift = rng.uniform(0.1, 4, size=(3, 40))
     exact = np.sum(shift**2) + np.sum((np.sqrt(a) - np.sqrt(b)) ** 2)
-    assert_allclose(frechet_distance(np.zeros(40), np.diag(a), shift, np.diag(b)), exact, rtol=1e-12)
+    two = Moments(np.float64(2), np.zeros(40), np.diag(a)), Moments(np.float64(2), shift, np.diag(b))
+    assert_allclose(frechet_distance(*two), exact, rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
@@ -89,7 +90,7 @@ def test_fewer_examples_than_features_are_defined_and_one_is_refused() -> None:
     exact = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.sum(a**2) / 7 + np.sum(b**2) / 4 - 2 * cross
     assert_allclose(distance(x, y), exact, rtol=1e-9)
     assert distance(x, x) < 1e-9 * np.sum(a**2)
-    with pytest.raises(InvalidInputError, match="a covariance needs two examples at least, got 1"):
+    with pytest.raises(InvalidInputError, match="there are 8 and 1 examples; a covariance needs two at least"):
         distance(x, y[:1])
 
 
@@ -97,13 +98,15 @@ def test_frechet_distance_refuses_what_it_cannot_compare() -> None:
     x, y = two_sets(5)
     with pytest.raises(InvalidInputError, match="needs samples and references; there are no references"):
         METRIC.finalize(METRIC.state({"samples": x}))
-    with pytest.raises(InvalidInputError, match="samples have 6 features and references 5"):
+    with pytest.raises(InvalidInputError, match="the features have 6 and 5 elements; use one extractor for both"):
         distance(x, y[:, :5])
-    with pytest.raises(InvalidInputError, match=r"at least one of each; got \(0, 6\)"):
+    with pytest.raises(InvalidInputError, match="there are 0 and 50 examples"):
         distance(x[:0], y)
+    with pytest.raises(InvalidInputError, match=r"features are \(N, F\), one vector for each example; got shape \(6,\)"):
+        distance(x[0], y)
     broken = x.copy()
     broken[[1, 4], 2] = np.nan
-    with pytest.raises(InvalidInputError, match="features of 2 of 60 examples are not finite"):
+    with pytest.raises(InvalidInputError, match="the features of 2 of 60 samples are not finite"):
         distance(broken, y)
 
 

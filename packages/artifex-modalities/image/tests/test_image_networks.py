@@ -76,7 +76,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("where", BOTH)
-def test_inception_is_that_of_fid(where: str, saved: Callable[[str], str]) -> None:
+def test_inception_is_that_of_fid(where: str, saved: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     truth, x = found(where, "inception"), SCRIPT["images"]()[0]
     extractor = InceptionFeatures(InceptionFeaturesConfig(weights=saved("inception")))
     features = extractor(x)
@@ -86,6 +86,8 @@ def test_inception_is_that_of_fid(where: str, saved: Callable[[str], str]) -> No
     probabilities = InceptionProbabilities(InceptionProbabilitiesConfig(weights=saved("inception")))(x)
     logits = truth["logits"] - truth["logits"].max(axis=1, keepdims=True)
     assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-4)
+    monkeypatch.setenv("ARTIFEX_INCEPTION_WEIGHTS", saved("inception"))
+    assert InceptionFeatures(InceptionFeaturesConfig()).signature == extractor.signature
     assert not extractor.is_standard
     assert "weights not the standard ones: inception.safetensors (sha256 " in extractor.signature
 
@@ -209,6 +211,7 @@ def test_what_is_no_weights_file(tmp_path: Path, saved: Callable[[str], str]) ->
 
 
 def test_no_weights_and_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARTIFEX_INCEPTION_WEIGHTS", raising=False)
     with pytest.raises(InvalidInputError, match="InceptionFeaturesConfig needs weights: the path of pt_inception-2015-12-05"):
         InceptionFeatures(InceptionFeaturesConfig())
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -25,6 +25,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "preset": (
             "pixel-cnn-digits",
+            "pixel-cnn-pp-digits",
             "wavenet-tones",
         ),
     },

@@ -79,6 +79,8 @@ PAPERS = {
     "perceptual:PERCEPTUAL_DISTANCE": "R. Zhang et al. 2018, arXiv:1801.03924",
 }
 """Of each metric of features, by its target below ``metrics``."""
+MOST_COMPARED = 5000
+"""Examples of which each is compared with each."""
 
 
 def _of_features(name: str, target: str, features: str, summary: str, **fields: Any) -> MetricEntry:
@@ -99,10 +101,15 @@ def _of_features(name: str, target: str, features: str, summary: str, **fields: 
 def _over(features: str, prefix: str, what: str, n_features: int, known: tuple[str, str]) -> list[MetricEntry]:
     """Distances, precision and recall over one extractor's features; ``known`` says when they have a name of the literature."""
     full = {"min_examples": n_features + 1}
-    near = {"higher_is_better": True, "tolerance": 0.01, "min_examples": 50}
+    near = {"higher_is_better": True, "tolerance": 0.01, "min_examples": 50, "max_examples": MOST_COMPARED}
     named = (
         ("frechet_distance", "frechet:FRECHET_DISTANCE", f"Fréchet distance over {what}{known[0]}.", full),
-        ("kernel_distance", "kernel:kernel_distance", f"Kernel distance (MMD², cubic) over {what}{known[1]}.", {}),
+        (
+            "kernel_distance",
+            "kernel:kernel_distance",
+            f"Kernel distance (MMD², cubic) over {what}{known[1]}.",
+            {"max_examples": MOST_COMPARED},
+        ),
         ("precision", "neighbours:precision", f"Share of samples that lie among references, over {what}.", near),
         ("recall", "neighbours:recall", f"Share of references that lie among samples, over {what}.", near),
         ("density", "neighbours:density", f"How many neighbourhoods of references hold a sample, over {what}.", near),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModalityEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -82,46 +84,49 @@ def artifex_losses() -> list[LossEntry]:
     ]
 
 
-def _metric(name: str, target: str, summary: str, *, higher: bool, compares: str = "pairs", **fields: object) -> MetricEntry:
-    needs = ("samples",) if compares == "samples" else ("samples", "references")
+def _of_embeddings(name: str, target: str, summary: str, *, higher: bool, **fields: Any) -> MetricEntry:
+    """Row i of samples belongs to row i of references. Samples of other models are no embeddings: there it has to be asked for."""
     return MetricEntry(
         name=name,
         metric=f"{_HERE}.metrics:{target}",
+        **{"needs": ("samples", "references"), **fields},
         higher_is_better=higher,
         modality="multimodal",
+        family="multimodal",
         summary=summary,
-        **{"needs": needs, "compares": compares, **fields},  # type: ignore[arg-type]
     )
 
 
 @hookimpl
 def artifex_metrics() -> list[MetricEntry]:
-    """Retrieval and agreement. Those of pairs compare embeddings: row i of samples belongs to row i of references."""
+    """Retrieval and agreement."""
     wang = "Wang & Isola 2020, arXiv:2005.10242"
+    near = {"higher": True, "tolerance": 0.01}
     return [
-        _metric("recall_at_1", "recall_at_k", "How often the nearest is the right one.", higher=True, tolerance=0.01),
-        _metric(
-            "recall_at_5", "recall_at_5", "How often the right one is among the five nearest.", higher=True, tolerance=0.01
+        _of_embeddings("recall_at_1", "recall_at_k", "How often the nearest is the right one.", **near),
+        _of_embeddings("recall_at_5", "recall_at_5", "How often the right one is among the five nearest.", **near),
+        _of_embeddings("median_rank", "median_rank", "Median rank of the right one.", higher=False, tolerance=0.5),
+        _of_embeddings(
+            "alignment", "ALIGNMENT", "Mean squared distance of pairs on the unit sphere.", higher=False, paper=wang
         ),
-        _metric("median_rank", "median_rank", "Median rank of the right one.", higher=False, tolerance=0.5),
-        _metric("alignment", "ALIGNMENT", "Mean squared distance of pairs on the unit sphere.", higher=False, paper=wang),
-        _metric(
+        _of_embeddings(
             "uniformity",
             "uniformity",
             "How evenly embeddings fill the unit sphere.",
             higher=False,
-            compares="samples",
+            needs=("samples",),
             paper=wang,
             min_examples=2,
         ),
-        _metric(
-            "cross_modal_consistency",
-            "cross_modal_consistency",
-            "How often the parts of a sample are of one class.",
-            higher=True,
-            compares="sets",
+        MetricEntry(
+            name="cross_modal_consistency",
+            metric=f"{_HERE}.metrics:cross_modal_consistency",
             needs=("samples", "references", "labels"),
+            higher_is_better=True,
+            modality="multimodal",
             space="host",
+            compares="sets",
             tolerance=0.01,
+            summary="How often the parts of a sample are of one class.",
         ),
     ]

@@ -6,6 +6,7 @@ follows :class:`artifex.core.metrics.FeatureExtractor`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ __all__ = [
 CHUNK, LARGE_CHUNK = 64, 8
 """Images that a network is given at once, and one that hands out whole layers."""
 INCEPTION_SIZE = 299
+WEIGHTS_VARIABLE = "ARTIFEX_INCEPTION_WEIGHTS"
 
 
 def unit_images(images: Any) -> Float[Array, "B h w c"]:
@@ -118,7 +120,8 @@ class InceptionFeaturesConfig(Config):
 
     weights: str = ""
     """File of its weights: ``pt_inception-2015-12-05-6726825d.pth``, which pytorch-fid publishes among its releases, or a state
-    dict of that network as safetensors. Nothing is downloaded."""
+    dict of that network as safetensors. Left out, the file that the environment variable `ARTIFEX_INCEPTION_WEIGHTS` names.
+    Nothing is downloaded."""
     resize: Convention = "pytorch-fid"
     """``pytorch-fid`` (bilinear, not antialiased), ``clean-fid`` (Pillow's bicubic, antialiased) or ``tensorflow`` (the
     original)."""
@@ -141,13 +144,14 @@ class InceptionFeatures:
     """
 
     def __init__(self, config: InceptionFeaturesConfig) -> None:
-        if not config.weights:
+        file = config.weights or os.environ.get(WEIGHTS_VARIABLE, "")
+        if not file:
             raise InvalidInputError(
                 f"{type(config).__name__} needs weights: the path of pt_inception-2015-12-05-6726825d.pth, from the "
-                "releases of pytorch-fid; image_frechet_distance needs none"
+                f"releases of pytorch-fid, as its field or in {WEIGHTS_VARIABLE}; image_frechet_distance needs none"
             )
         self.config = config
-        network, weights = load_inception(config.weights)
+        network, weights = load_inception(file)
         self.is_standard = weights.sha256.startswith(STANDARD_DIGEST)
         self._weights = str(weights)
         self._graph, self._state = nnx.split(network)

@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
-    from artifex.modalities.image.metrics.frechet import (
-        FrechetDistance as FrechetDistance,
-        frechet_distance as frechet_distance,
-    )
+    from artifex.modalities.image.metrics.frechet import FrechetDistance as FrechetDistance
     from artifex.modalities.image.metrics.inception_score import class_score as class_score
     from artifex.modalities.image.metrics.kernel import kernel_distance as kernel_distance
     from artifex.modalities.image.metrics.named import (
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from artifex.modalities.image.metrics.pairs import psnr as psnr, ssim as ssim
 
 _HOMES = {
-    "frechet": ("FrechetDistance", "frechet_distance"),
+    "frechet": ("FrechetDistance",),
     "inception_score": ("class_score",),
     "kernel": ("kernel_distance",),
     "named": ("Figure", "FrechetInceptionDistance", "InceptionScore", "KernelInceptionDistance", "LPIPS"),

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Num
 
 from artifex.core.errors import InvalidTypeError
+from artifex.core.frechet import Moments
 from artifex.core.metrics import FeatureExtractor
 from artifex.modalities.image.features.extractors import (
     InceptionFeatures,
@@ -23,7 +24,7 @@ from artifex.modalities.image.features.extractors import (
     PerceptualFeatures,
     PerceptualFeaturesConfig,
 )
-from artifex.modalities.image.metrics.frechet import FRECHET_DISTANCE, Moments
+from artifex.modalities.image.metrics.frechet import FRECHET_DISTANCE
 from artifex.modalities.image.metrics.inception_score import class_score
 from artifex.modalities.image.metrics.kernel import kernel_distance
 
