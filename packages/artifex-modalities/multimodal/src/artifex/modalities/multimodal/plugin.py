@@ -85,7 +85,7 @@ def artifex_losses() -> list[LossEntry]:
 
 
 def _of_embeddings(name: str, target: str, summary: str, *, higher: bool, **fields: Any) -> MetricEntry:
-    """Row i of samples belongs to row i of references. Samples of other models are no embeddings: there it has to be asked for."""
+    """Row i of samples belongs to row i of references. Of what other models draw it is computed where it is asked for."""
     return MetricEntry(
         name=name,
         metric=f"{_HERE}.metrics:{target}",
