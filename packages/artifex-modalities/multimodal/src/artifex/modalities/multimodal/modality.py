@@ -7,8 +7,10 @@ Shapes: ``B = examples, M = parts, D = elements of all parts``.
 
 from __future__ import annotations
 
+import base64
 import html
 import math
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -33,6 +35,16 @@ SHOWN = 5
 """Examples that an error message names."""
 MOST_ROWS = 64
 """Samples on one page."""
+KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml", ".wav": "audio/wav", ".txt": "text/plain"}
+"""What a browser shows."""
+PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>{title}</title>
+<table>
+<tr>{head}</tr>
+{rows}
+</table>
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,23 +238,24 @@ class MultiModalModality:
         return next(part.categories for part in self.config.parts if part.part == name)
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
-        """A page ``stem.html``, a row for each sample; its parts as their modalities save them, in the folder ``stem``."""
+        """A page ``stem.html``, a row for each sample (the first 64), which holds its parts as their modalities save them."""
         samples, stem = np.asarray(samples), Path(stem)
         if samples.ndim != 2 or samples.shape[1:] != self.shape or len(samples) == 0:
             raise InvalidInputError(f"samples (N, {self.shape[0]}) with N >= 1 are needed, got {samples.shape}")
-        rows = []
-        for i, sample in enumerate(samples[:MOST_ROWS]):
-            cells = []
-            for name, part in self.split(sample[None]).items():
-                whole = part.argmax(axis=-1) if self._categories(name) else part
-                cells.append(_shown(self.parts[name].save_samples(whole, stem / f"{i}-{name}"), stem.parent))
-            rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.config.names)
+        with tempfile.TemporaryDirectory() as folder:
+            rows = [self._row(sample, Path(folder) / str(i)) for i, sample in enumerate(samples[:MOST_ROWS])]
+        title, head = html.escape(stem.name), "".join(f"<th>{html.escape(name)}</th>" for name in self.config.names)
         page = stem.with_name(f"{stem.name}.html")
-        table = "<table>\n<tr>" + head + "</tr>\n" + "\n".join(rows) + "\n</table>\n"
-        title = f'<!doctype html>\n<meta charset="utf-8">\n<title>{html.escape(stem.name)}</title>\n'
-        page.write_text(title + table, encoding="utf-8")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(PAGE.format(title=title, head=head, rows="\n".join(rows)), encoding="utf-8")
         return page
+
+    def _row(self, sample: np.ndarray, folder: Path) -> str:
+        cells = []
+        for name, part in self.split(sample[None]).items():
+            whole = part.argmax(axis=-1) if self._categories(name) else part
+            cells.append(_shown(self.parts[name].save_samples(whole, folder / name)))
+        return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _modality(part: ModalityPartConfig) -> Any:
@@ -258,13 +271,14 @@ def _below(batch: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name.removeprefix(f"{key}."): value for name, value in batch.items() if name.startswith(f"{key}.")}
 
 
-def _shown(path: Path, root: Path) -> str:
-    """A cell of the page: a picture, a player, a text, or a link."""
-    where = html.escape(path.relative_to(root).as_posix())
-    if path.suffix in (".png", ".jpg", ".svg"):
-        return f'<img src="{where}" alt="">'
-    if path.suffix == ".wav":
-        return f'<audio controls src="{where}"></audio>'
-    if path.suffix == ".txt":
+def _shown(path: Path) -> str:
+    """A cell of the page: a picture, a player, a text, or a file to save."""
+    kind = KINDS.get(path.suffix, "application/octet-stream")
+    if kind == "text/plain":
         return f"<pre>{html.escape(path.read_text(encoding='utf-8').strip())}</pre>"
-    return f'<a href="{where}">{where}</a>'
+    data = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    if kind.startswith("image/"):
+        return f'<img src="{data}" alt="{html.escape(path.stem)}">'
+    if kind.startswith("audio/"):
+        return f'<audio controls src="{data}"></audio>'
+    return f'<a download="{html.escape(path.name)}" href="{data}">{html.escape(path.name)}</a>'
