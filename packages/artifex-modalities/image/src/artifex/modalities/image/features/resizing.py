@@ -30,7 +30,7 @@ Convention: TypeAlias = Literal["pytorch-fid", "clean-fid", "tensorflow"]
 def for_inception(x: Float[Array, "B h w c"], size: int, convention: Convention) -> Float[Array, "B n n c"]:
     """Intensities in [0, 1] as FID's network takes them, about [-1, 1], ``size`` rows and columns.
 
-    >>> for_inception(jnp.ones((1, 4, 6, 3)), 8, "tensorflow").max().round(4).item()
+    >>> round(float(for_inception(jnp.ones((1, 4, 6, 3)), 8, "tensorflow").max()), 4)
     0.9922
     """
     rows, columns = (jnp.asarray(resize_matrix(n, size, convention)) for n in x.shape[1:3])

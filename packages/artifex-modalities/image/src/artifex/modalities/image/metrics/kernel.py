@@ -33,7 +33,8 @@ def kernel_distance(samples: Float[np.ndarray, "N F"], references: Float[np.ndar
     0.0
     """
     x, y = two_sets(samples, references, at_least=2)
-    return _mean_of_pairs(x) + _mean_of_pairs(y) - 2.0 * sum(part.sum() for part in _kernel(x, y)) / (len(x) * len(y))
+    between = sum(float(part.sum()) for part in _kernel(x, y)) / (len(x) * len(y))
+    return _mean_of_pairs(x) + _mean_of_pairs(y) - 2.0 * between
 
 
 def two_sets(samples: np.ndarray, references: np.ndarray, at_least: int) -> tuple[np.ndarray, np.ndarray]:
