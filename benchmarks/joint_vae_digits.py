@@ -9,8 +9,11 @@ The recipe is the preset `joint-vae-digits`: scikit-learn's digits, a pixel is o
 
 - words: share of images from which exactly the word of their digit is decoded (posterior's mean, likeliest letters);
 - images: share of words from which a digit of that class is decoded, each at a draw from the posterior, as a support vector
-  machine sees it, which `judge` says how far to trust on real test images;
+  machine sees it; `judge` is its accuracy on real test images;
 - joint: share of 1000 samples from the prior whose image, so seen, is what their word says (a word that is none is wrong).
+
+Expected: product: words 77.7 %, images 88.0 %, joint 53.4 %, judge 96.0 %; 21 s. mixture: words 92.3 %, images 97.7 %, joint
+56.6 %; 14 s.
 """
 
 from __future__ import annotations
