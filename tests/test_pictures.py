@@ -20,6 +20,7 @@ SCRIPTS = {
     "energies": {"energies.png"},
     "evaluation": {"evaluation.png"},
     "solids": {"solids.png"},
+    "words": {"words.png"},
 }
 
 
