@@ -1,9 +1,10 @@
 """Twenty-five Gaussians, every adversarial loss: how many modes a generator finds, and how many of its samples are good.
 
     python benchmarks/gan_modes.py [--losses wasserstein ...] [--seeds 3] [--torch] [--quick]
+    python benchmarks/gan_modes.py --runs runs/gan-ring runs/wgan-grid
 
 Needs `artifex-gan` and `artifex-training`; `--torch` needs `torch` and adds a non-saturating GAN written in it. About
-two minutes a seed and loss on two cores.
+half a minute a seed and loss on two cores. `--runs` scores trained runs on a mixture of Gaussians instead.
 
 The data: a grid of 25 Gaussians of standard deviation 0.05 from -4 to 4. All alike: generator 2-128-128-128-2, discriminator
 2-128-128-128-1, ReLU, 40 000 steps of 128 points, in each of which the discriminator moves once; Adam, a cosine for the
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,13 +36,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Train every loss with every seed and print a table."""
+    """Train every loss with every seed, or read runs, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--losses", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--torch", action="store_true", help="add a non-saturating GAN in PyTorch")
     parser.add_argument("--quick", action="store_true", help="few steps: shows that it runs, not how well")
+    parser.add_argument("--runs", type=Path, nargs="+", default=[], help="score these instead")
     arguments = parser.parse_args()
+    if arguments.runs:
+        print("| run | modes | good samples |\n|---|---|---|")
+        for run in arguments.runs:
+            print(_scored(run), flush=True)
+        return
     steps = 20 if arguments.quick else STEPS
     print("| loss | with | modes of 25, each seed | good samples, each seed | s a run |\n|---|---|---|---|---|", flush=True)
     for loss in arguments.losses:
@@ -63,6 +71,22 @@ def _row(name: str, told: str, runs: list[tuple[np.ndarray, float]]) -> None:
     modes, good = scores[: len(runs)], scores[len(runs) :]
     shown = " ".join(str(int(m)) for m in modes), " ".join(f"{100 * float(g):.1f} %" for g in good)
     print(f"| {name} | {told} | {shown[0]} | {shown[1]} | {np.mean([s for _, s in runs]):.0f} |", flush=True)
+
+
+def _scored(run: Path) -> str:
+    """A row for a trained run."""
+    from flax import nnx
+
+    from artifex.core.densities import DENSITIES
+    from artifex.gan import metrics
+    from artifex.training.runs import load_run
+
+    config, model, _ = load_run(run)
+    density: Any = DENSITIES[config.data.dataset.density]()
+    samples, means = model.generate(N_SAMPLES, rngs=nnx.Rngs(1)), density.means()
+    modes = int(metrics.modes_covered(samples, means, density.noise))
+    good = float(metrics.high_quality_share(samples, means, density.noise))
+    return f"| {run.name} | {modes} of {len(means)} | {100 * good:.1f} % |"
 
 
 def _artifex(loss: str, seed: int, steps: int) -> tuple[np.ndarray, float]:

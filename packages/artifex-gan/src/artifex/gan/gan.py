@@ -16,6 +16,7 @@ Shapes: ``B = batch, L = latent, ... = one example``.
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Annotated, Any, Literal
 
 import jax
@@ -28,7 +29,7 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
-from artifex.core.objectives import Losses, Objective
+from artifex.core.objectives import Losses, Objective, WeightedMean
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
 from artifex.gan import penalties
@@ -187,8 +188,7 @@ class AdversarialModel(nnx.Module):
         return self.generate(n_samples, rngs=rngs)
 
     def _generated(self, n_samples: int, given: Given, key: Array) -> Float[Array, "n_samples ..."]:
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it has to be at least 1")
+        check_count(n_samples)
         return evaluated(self.generator)(self._latents(n_samples, key), *given).astype(jnp.float32)
 
     def objectives(self) -> tuple[Objective, ...]:
@@ -200,7 +200,7 @@ class AdversarialModel(nnx.Module):
         made.append(Objective(_generator_loss, "generator", "generator", every=self.config.n_critic))
         return tuple(made)
 
-    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
+    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> Losses:
         """The discriminator's loss, with the penalties where they come in at every step.
 
         Args:
@@ -209,7 +209,8 @@ class AdversarialModel(nnx.Module):
 
         Returns:
             ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares that were taken for what they are; ``diversity``, how far
-            generated examples lie apart beside real ones (:func:`artifex.gan.metrics.relative_spread`); each penalty.
+            generated examples lie apart beside real ones (:func:`artifex.gan.metrics.relative_spread`), of no weight where the
+            batch is one example; each penalty.
         """
         real, given = self._real(batch["x"]), self._given(batch)
         fake = jax.lax.stop_gradient(self._fakes(real, given, rngs))
@@ -220,7 +221,7 @@ class AdversarialModel(nnx.Module):
         loss = rule.discriminator(*logits)
         found = self._penalties(*seen, given, rngs) if self.config.penalty_every == 1 else {}
         right = accuracies(*logits, boundary=rule.boundary)
-        terms = {"real_accuracy": right[0], "fake_accuracy": right[1], "diversity": relative_spread(fake, real)}
+        terms = {"real_accuracy": right[0], "fake_accuracy": right[1], "diversity": diversity(fake, real)}
         return {"loss": loss + self._weighted(found), **terms, **found}
 
     def penalty_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
@@ -304,6 +305,18 @@ def _generator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> Lo
 def evaluated(module: Any) -> Any:
     """``module`` as it is evaluated: with running averages, without dropout."""
     return nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
+
+
+def check_count(n_samples: int) -> None:
+    """Refuse what is no number of samples."""
+    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
+
+
+def diversity(fake: Array, real: Array) -> Array | WeightedMean:
+    """:func:`artifex.gan.metrics.relative_spread`; a mean of no weight for a batch of one, in which nothing lies apart."""
+    nothing = jnp.zeros(())
+    return relative_spread(fake, real) if fake.shape[0] > 1 else WeightedMean(nothing, nothing)
 
 
 def checked(x: Array, shape: tuple[int, ...], what: str, data_format: str | None = None) -> Array:
