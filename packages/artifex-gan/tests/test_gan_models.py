@@ -103,6 +103,19 @@ def test_both_formats_are_the_same_function_of_transposed_images():
     )
 
 
+def test_augmentation_takes_its_axes_from_whichever_network_knows_them():
+    """A dense discriminator behind a convolutional generator: shifts are of rows and columns, not of channels."""
+    config = GANConfig(
+        generator=ConvGeneratorConfig(latent_dim=3, hidden_dims=(6,), output_shape=(2, 16, 16)),
+        discriminator=DiscriminatorConfig(hidden_dims=(4,)),
+        augment=("translation",),
+    )
+    model = GAN(config, rngs=nnx.Rngs(0))
+    stripes = jnp.broadcast_to(jnp.array([1.0, 2.0])[:, None, None], (8, 2, 16, 16))
+    moved = np.asarray(jax.jit(lambda x: model._augmented(x, nnx.Rngs(0)))(stripes))
+    assert {tuple(np.unique(moved[:, c])) for c in (0, 1)} == {(0.0, 1.0), (0.0, 2.0)}
+
+
 # batch norm
 
 

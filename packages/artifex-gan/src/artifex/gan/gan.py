@@ -68,7 +68,8 @@ class AdversarialConfig(Config):
     penalty_every: PositiveInt = 1
     """Penalties come in at each so-many-th step, with as many times the weight."""
     augment: tuple[Change, ...] = ()
-    """Differentiable changes of all images that the discriminator sees: `color`, `translation`, `cutout`."""
+    """Differentiable changes of all images that the discriminator sees: `color`, `translation`, `cutout`. Images of networks that
+    have no `data_format` are (height, width, channels)."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters. Losses add up in float32 in any case."""
     param_dtype: ParamDType = "float32"
@@ -94,6 +95,12 @@ class AdversarialConfig(Config):
         norm = "none" if self.is_penalised and discriminator.norm is None else discriminator.norm
         object.__setattr__(self, "generator", generator.replace(output_shape=shape))
         object.__setattr__(self, "discriminator", discriminator.replace(input_shape=shape, norm=norm))
+
+    @property
+    def data_format(self) -> str | None:
+        """Axes of an example, as whichever network has it says; None where neither does."""
+        formats = [getattr(part, "data_format", None) for part in (self.generator, self.discriminator)]
+        return formats[0] or formats[1]
 
     @property
     def is_penalised(self) -> bool:
@@ -270,12 +277,12 @@ class AdversarialModel(nnx.Module):
         """What the discriminator sees of ``x``."""
         if not self.config.augment:
             return x
-        axis = -1 if getattr(self.config.discriminator, "data_format", "channels_last") == "channels_last" else 1
+        axis = 1 if self.config.data_format == "channels_first" else -1
         return augment(x, self.config.augment, draw_key(self, rngs), channel_axis=axis)
 
     def _real(self, x: Array) -> Float[Array, "B ..."]:
         """``x``, checked, in the type of the parameters."""
-        return checked(x, self.shape, "x", getattr(self.config.discriminator, "data_format", None)).astype(self._dtype())
+        return checked(x, self.shape, "x", self.config.data_format).astype(self._dtype())
 
     def _dtype(self) -> Any:
         """Of the parameters as they are now: a trainer may have cast them."""
