@@ -68,8 +68,8 @@ class AdversarialConfig(Config):
     penalty_every: PositiveInt = 1
     """Penalties come in at each so-many-th step, with as many times the weight."""
     augment: tuple[Change, ...] = ()
-    """Differentiable changes of all images that the discriminator sees: `color`, `translation`, `cutout`. Images of networks that
-    have no `data_format` are (height, width, channels)."""
+    """Differentiable changes of all images that the discriminator sees: `color`, `translation`, `cutout`. Images of networks
+    that have no `data_format` are (height, width, channels)."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters. Losses add up in float32 in any case."""
     param_dtype: ParamDType = "float32"
