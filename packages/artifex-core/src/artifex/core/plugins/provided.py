@@ -25,6 +25,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "preset": (
             "pixel-cnn-digits",
+            "pixel-cnn-pp-digits",
             "wavenet-tones",
         ),
     },
@@ -190,7 +191,14 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "generator/conv",
             "generator/dense",
         ),
-        "preset": ("dcgan-digits",),
+        "preset": (
+            "cycle-gan-digits",
+            "dcgan-digits",
+            "dcgan-fashion-mnist",
+            "gan-ring",
+            "wgan-fashion-mnist",
+            "wgan-grid",
+        ),
     },
     "artifex-geometric": {
         "model": (
