@@ -216,7 +216,14 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "generator/conv",
             "generator/dense",
         ),
-        "preset": ("dcgan-digits",),
+        "preset": (
+            "cycle-gan-digits",
+            "dcgan-digits",
+            "dcgan-fashion-mnist",
+            "gan-ring",
+            "wgan-fashion-mnist",
+            "wgan-grid",
+        ),
     },
     "artifex-geometric": {
         "model": (
