@@ -28,6 +28,8 @@ from artifex.geometric import (
     EquivariantFlowMatching,
     EquivariantFlowMatchingConfig,
     InvariantPointAttentionConfig,
+    PointCloudFlow,
+    PointCloudFlowConfig,
     PointCloudVAE,
     PointCloudVAEConfig,
     SetTransformerConfig,
@@ -194,6 +196,11 @@ PADDED = {
         BackboneFlow,
         BackboneFlowConfig(max_residues=14, network=NETWORKS["invariant_point_attention"]),
     ),
+    "equivariant_flow_matching": (
+        EquivariantFlowMatching,
+        EquivariantFlowMatchingConfig(max_points=14, network=NETWORKS["egnn"], n_types=2),
+    ),
+    "point_cloud_flow": (PointCloudFlow, PointCloudFlowConfig(max_points=14, network=SETS)),
     "point_cloud_vae": (PointCloudVAE, PointCloudVAEConfig(max_points=14, latent_dim=2, encoder=SETS, decoder=SETS)),
 }
 
