@@ -42,7 +42,7 @@ SIDE = 48
 def main() -> None:
     """Print a table a run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("runs", type=Path, nargs="*", help="folders of runs")
     parser.add_argument("--n", type=int, default=200, help="samples")
     parser.add_argument("--quick", action="store_true", help="eight samples: shows that it runs, not how good it is")
     arguments = parser.parse_args()

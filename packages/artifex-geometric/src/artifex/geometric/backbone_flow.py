@@ -45,6 +45,8 @@ __all__ = ["BackboneFlow", "BackboneFlowConfig"]
 ANGSTROM_PER_NM = 10.0
 LAST_TIME = 0.9
 """Time from which on errors weigh no more than there."""
+UNKNOWN = -1
+"""A type that has no column."""
 TIME_FEATURES = 16
 TIME_UNITS = 100.0
 """What times between 0 and 1 are multiplied by before their sines and cosines."""
@@ -60,6 +62,8 @@ class BackboneFlowConfig(Config):
     """What predicts where a residue ends; lengths are in nm."""
     n_residue_types: Annotated[int, Field(ge=0)] = 0
     """Types of residues that a batch's `residue_type` numbers; 0 where the model is not told."""
+    hidden_types: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the backbones whose types the model is not shown in training: samples are drawn without types."""
     size_counts: SizeCounts = ()
     """How often backbones of 1, 2, ... residues occur; lengths of samples are drawn from it. Empty: all have `max_residues`."""
     steps: Annotated[int, Field(ge=1)] = 100
@@ -139,6 +143,9 @@ class BackboneFlow(SetSampler):
         turn = so3_log(jnp.swapaxes(first, -1, -2) @ frames.rotation)
         rotations = first @ so3_exp(t[:, None, None] * turn)
         remaining = (1 - t)[:, None, None] * turn  # log(R_t^T R_1): the rest of the geodesic
+        if residue_type is not None:
+            shown = ~jax.random.bernoulli(jax.random.fold_in(key, 3), self.config.hidden_types, (x.shape[0], 1))
+            residue_type = jnp.where(shown, residue_type, UNKNOWN)
         given = {"residue_index": residue_index, "chain": chain, "residue_type": residue_type}
         moved, turned = self.predicted(Frame(rotations, points), t, mask, **given)
         return {
@@ -190,7 +197,7 @@ class BackboneFlow(SetSampler):
         time = time_features(TIME_UNITS * t.astype(points.dtype), TIME_FEATURES)[:, None]
         features = jnp.broadcast_to(time, (*mask.shape, TIME_FEATURES))
         if self.config.n_residue_types:
-            unknown = jnp.full(mask.shape, -1) if residue_type is None else residue_type
+            unknown = jnp.full(mask.shape, UNKNOWN) if residue_type is None else residue_type
             types = jax.nn.one_hot(unknown, self.config.n_residue_types, dtype=features.dtype)
             features = jnp.concatenate([features, types], axis=-1)
         elif residue_type is not None:
