@@ -166,3 +166,19 @@ def test_places_along_a_chain_follow_from_bonds_not_from_numbers(tmp_path: Path)
     assert_array_equal(pieces["mask"].sum(axis=1), [2, 2, 1, 1])  # four bound residues in equal halves, then two alone
     assert_array_equal(pieces["residue_index"][:2, :2], [[0, 1], [0, 1]])
     assert_allclose(pieces["x"][:2, :2, 1].sum(axis=1), 0, atol=1e-5)
+
+
+def test_alpha_carbons_alone_are_a_chain_and_calcium_is_none(tmp_path: Path):
+    """Files of alpha carbons without the other atoms; a calcium ion's name is CA as well."""
+    pytest.importorskip("gemmi")
+    lines = [atom(i, "CA", "ALA", i, 3.8 * i + 10 * (i > 3), 0.0, 0.0) for i in range(1, 6)]
+    lines += ["HETATM   99 CA    CA A  99      50.000   0.000   0.000  1.00  0.00          CA\n"]
+    (tmp_path / "trace.pdb").write_text("".join(lines) + "END\n")
+    config = BackbonesConfig(
+        folder=tmp_path, atoms="alpha", min_residues=2, max_residues=6, held_out=0.0, bucket_step=6, cut=True
+    )
+    arrays = Backbones(config).arrays("train")
+    assert_array_equal(arrays["mask"].sum(axis=1), [3, 2])
+    assert_allclose(arrays["x"][0, :3, 0], [-3.8, 0, 3.8], atol=1e-3)
+    with pytest.raises(DataError, match="with 0 chains"):
+        Backbones(config.replace(atoms="backbone")).arrays("train")
