@@ -162,6 +162,8 @@ def artifex_metrics() -> list[MetricEntry]:
             metric=f"{HOME}.{module}:{name}",
             needs=needs,
             higher_is_better=higher,
+            modality="molecular" if module == "molecules" else "",
+            min_examples=2 if module == "metrics" else 1,
             paper=paper,
             summary=summary,
         )
