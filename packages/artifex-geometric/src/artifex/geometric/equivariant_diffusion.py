@@ -27,7 +27,7 @@ from pydantic import Field
 
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
-from artifex.core.errors import InvalidTypeError
+from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch

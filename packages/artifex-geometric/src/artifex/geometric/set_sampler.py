@@ -74,8 +74,8 @@ class SetSampler(nnx.Module):
         if n_samples < 1:
             raise InvalidInputError(f"n_samples is {n_samples}; it is 1 or more")
         if steps < 1 or (walk.most_steps is not None and steps > walk.most_steps):
-            most = "more" if walk.most_steps is None else f"up to the model's timesteps, {walk.most_steps}"
-            raise InvalidInputError(f"steps is {steps}; it is 1 or {most}")
+            range_of = "1 or more" if walk.most_steps is None else f"1 to the model's timesteps, {walk.most_steps}"
+            raise InvalidInputError(f"steps is {steps}; it is {range_of}")
         given = None if sizes is None else given_sizes(sizes, n_samples, walk.max_points)
         return self._drawn(given, n_samples, steps, rngs=rngs)
 
