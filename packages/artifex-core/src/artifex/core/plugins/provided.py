@@ -249,6 +249,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "one_nearest_neighbor_accuracy",
             "stable_atoms",
             "stable_molecules",
+            "valid_molecules",
         ),
         "dataset": (
             "backbones",
@@ -262,9 +263,12 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "geometric_network/set_transformer",
         ),
         "preset": (
+            "alpha-carbon-diffusion-theseus",
             "equivariant-diffusion-qm9",
+            "point-cloud-flow-solids",
             "point-cloud-vae-solids",
             "template-mesh-solids",
+            "voxel-gan-solids",
             "voxel-vae-solids",
         ),
     },
