@@ -250,6 +250,31 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "npz",
         ),
     },
+    "artifex-modalities-tabular": {
+        "metric": (
+            "completeness",
+            "contingency_similarity",
+            "correlation_similarity",
+            "distance_to_closest_record",
+            "duplicates",
+            "in_range",
+            "k_anonymity",
+            "ks_complement",
+            "membership_auc",
+            "missing_similarity",
+            "nearest_neighbour_ratio",
+            "train_real_test_real",
+            "train_synthetic_test_real",
+            "training_copies",
+            "tv_complement",
+        ),
+        "modality": ("tabular",),
+        "dataset": (
+            "mixed_table",
+            "shipped_table",
+            "table_file",
+        ),
+    },
     "artifex-training": {
         "callback": (
             "checkpoint",
@@ -415,6 +440,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "MLPBackboneConfig": ("artifex.diffusion.mlp", "artifex-diffusion"),
     "MLflowConfig": ("artifex.training.callbacks.mlflow", "artifex-training"),
     "MetricsFileConfig": ("artifex.training.callbacks.metrics_file", "artifex-training"),
+    "MixedTableConfig": ("artifex.modalities.tabular.datasets.shipped", "artifex-modalities-tabular"),
     "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
     "MixtureEnergyConfig": ("artifex.ebm.energies", "artifex-ebm"),
     "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
@@ -455,12 +481,16 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "ScoreSDEConfig": ("artifex.diffusion.score_sde", "artifex-diffusion"),
     "SetTransformerConfig": ("artifex.geometric.set_transformer", "artifex-geometric"),
     "ShardingConfig": ("artifex.core.mesh", "artifex-core"),
+    "ShippedTableConfig": ("artifex.modalities.tabular.datasets.shipped", "artifex-modalities-tabular"),
     "SklearnTableConfig": ("artifex.flow.tables", "artifex-flow"),
     "SlicedScoreMatchingConfig": ("artifex.ebm.objectives", "artifex-ebm"),
     "SolidPointsConfig": ("artifex.geometric.datasets.solids", "artifex-geometric"),
     "SolidVoxelsConfig": ("artifex.geometric.datasets.solids", "artifex-geometric"),
     "StraightPathConfig": ("artifex.diffusion.processes", "artifex-diffusion"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "TableColumnConfig": ("artifex.modalities.tabular.config", "artifex-modalities-tabular"),
+    "TableFileConfig": ("artifex.modalities.tabular.datasets.table_file", "artifex-modalities-tabular"),
+    "TabularModalityConfig": ("artifex.modalities.tabular.config", "artifex-modalities-tabular"),
     "TemplateConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TemplateMeshConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),
@@ -486,3 +516,9 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "X0Config": ("artifex.diffusion.parameterizations", "artifex-diffusion"),
 }
 """Module and distribution of each config class."""
+
+MODALITY_HOME: dict[str, tuple[str, str]] = {
+    "ImageModality": ("artifex.modalities.image.modality", "artifex-modalities-image"),
+    "TabularModality": ("artifex.modalities.tabular.modality", "artifex-modalities-tabular"),
+}
+"""Module and distribution of each modality's class."""
