@@ -33,7 +33,9 @@ def index_source() -> str:
     if broken := [str(failure) for failure in registry.failures if failure.plugin.distribution.startswith("artifex-")]:
         sys.exit("\n".join(broken))
     folders = distributions()
-    return "\n".join([HEAD, *_provides(registry, sorted(folders)), "", *_config_home(folders), "", *_modality_home(registry), ""])
+    return "\n".join(
+        [HEAD, *_provides(registry, sorted(folders)), "", *_config_home(folders), "", *_modality_home(registry), ""]
+    )
 
 
 def distributions() -> dict[str, Path]:

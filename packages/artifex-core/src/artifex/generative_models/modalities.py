@@ -1,9 +1,9 @@
 """Every modality of whatever is installed, by name: ``from artifex.generative_models.modalities import TabularModality``.
 
-Each distribution fills the folder ``modalities/`` beside this file with an alias module of its own (``image``, ``tabular``), and
-none of these folders may have an ``__init__.py``. This module stands for them all: a plain file, whose search path is the folders
-of that name wherever the parent's own path leads. Our own modalities are found in a small static table, other people's among
-the entries of their plugins; nothing is imported before it is asked for.
+Each distribution fills the folder ``modalities/`` beside this file with an alias module of its own (``image``, ``tabular``),
+and none of these folders may have an ``__init__.py``. This module stands for them all: a plain file, whose search path is the
+folders of that name wherever the parent's own path leads. Our own modalities are found in a small static table, other people's
+among the entries of their plugins; nothing is imported before it is asked for.
 """
 
 from __future__ import annotations

@@ -116,7 +116,9 @@ class LossEntry(Entry):
     """Authors and year, and where to find it."""
 
 
-Need = Literal["samples", "references", "training", "holdout", "labels", "mask", "condition", "log_prob", "log_weights", "model", "rngs"]
+Need = Literal[
+    "samples", "references", "training", "holdout", "labels", "mask", "condition", "log_prob", "log_weights", "model", "rngs"
+]
 Space = Literal["model", "restored", "host"]
 Comparison = Literal["", "pairs", "sets", "samples", "model"]
 
@@ -134,8 +136,8 @@ class MetricEntry(Entry):
     """Target of the function or object. Arguments that ``needs`` does not list have a default."""
     needs: tuple[Need, ...]
     """What it has to be given. ``references`` are data that the model was not trained on, ``holdout`` a second set of such
-    data, ``training`` those that it was trained on, ``labels`` and ``condition`` what is known of each reference, ``mask`` where
-    references of unequal length stand."""
+    data, ``training`` those that it was trained on, ``labels`` and ``condition`` what is known of each reference, ``mask``
+    where references of unequal length stand."""
     higher_is_better: bool
     """Which way is better."""
     modality: str = ""

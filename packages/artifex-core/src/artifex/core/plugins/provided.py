@@ -275,6 +275,25 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "table_file",
         ),
     },
+    "artifex-modalities-timeseries": {
+        "metric": (
+            "autocorrelation_difference",
+            "cross_correlation_difference",
+            "discriminative_score",
+            "dtw",
+            "dtw_to_nearest",
+            "marginal_distribution_difference",
+            "power_spectrum_distance",
+            "predictive_score",
+            "seasonality_preservation",
+            "trend_preservation",
+        ),
+        "modality": ("timeseries",),
+        "dataset": (
+            "made_series",
+            "series_file",
+        ),
+    },
     "artifex-training": {
         "callback": (
             "checkpoint",
@@ -353,6 +372,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "BetaTCVAEConfig": ("artifex.vae.beta_tc", "artifex-vae"),
     "BetaVAEConfig": ("artifex.vae.beta", "artifex-vae"),
     "CapacityConfig": ("artifex.vae.beta", "artifex-vae"),
+    "ChannelConfig": ("artifex.modalities.timeseries.config", "artifex-modalities-timeseries"),
     "CharactersConfig": ("artifex.ar.datasets.characters", "artifex-ar"),
     "CheckpointConfig": ("artifex.training.callbacks.checkpoint", "artifex-training"),
     "CodesConfig": ("artifex.vae.codes", "artifex-vae"),
@@ -439,6 +459,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "MCMCConfig": ("artifex.ebm.mcmc", "artifex-ebm"),
     "MLPBackboneConfig": ("artifex.diffusion.mlp", "artifex-diffusion"),
     "MLflowConfig": ("artifex.training.callbacks.mlflow", "artifex-training"),
+    "MadeSeriesConfig": ("artifex.modalities.timeseries.datasets.made", "artifex-modalities-timeseries"),
     "MetricsFileConfig": ("artifex.training.callbacks.metrics_file", "artifex-training"),
     "MixedTableConfig": ("artifex.modalities.tabular.datasets.shipped", "artifex-modalities-tabular"),
     "MixtureConfig": ("artifex.flow.distributions", "artifex-flow"),
@@ -479,6 +500,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "SamplerConfig": ("artifex.diffusion.sampling", "artifex-diffusion"),
     "SchedulerConfig": ("artifex.training.optimizers", "artifex-training"),
     "ScoreSDEConfig": ("artifex.diffusion.score_sde", "artifex-diffusion"),
+    "SeriesFileConfig": ("artifex.modalities.timeseries.datasets.series_file", "artifex-modalities-timeseries"),
     "SetTransformerConfig": ("artifex.geometric.set_transformer", "artifex-geometric"),
     "ShardingConfig": ("artifex.core.mesh", "artifex-core"),
     "ShippedTableConfig": ("artifex.modalities.tabular.datasets.shipped", "artifex-modalities-tabular"),
@@ -494,6 +516,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "TemplateConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TemplateMeshConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),
+    "TimeseriesModalityConfig": ("artifex.modalities.timeseries.config", "artifex-modalities-timeseries"),
     "TonesConfig": ("artifex.ar.datasets.tones", "artifex-ar"),
     "TrainerConfig": ("artifex.training.trainer_config", "artifex-training"),
     "TransformerARConfig": ("artifex.ar.transformer", "artifex-ar"),
@@ -520,5 +543,6 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
 MODALITY_HOME: dict[str, tuple[str, str]] = {
     "ImageModality": ("artifex.modalities.image.modality", "artifex-modalities-image"),
     "TabularModality": ("artifex.modalities.tabular.modality", "artifex-modalities-tabular"),
+    "TimeseriesModality": ("artifex.modalities.timeseries.modality", "artifex-modalities-timeseries"),
 }
 """Module and distribution of each modality's class."""

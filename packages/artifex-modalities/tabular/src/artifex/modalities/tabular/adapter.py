@@ -57,8 +57,8 @@ class TabularModelAdapter:
 class TabularModel:
     """A model among tables: what takes an ``x`` takes a table, and what gives one gives a table.
 
-    It has those of the methods :meth:`reconstruct`, :meth:`encode`, :meth:`decode` and :meth:`log_prob` that the model has; what
-    else they are given is handed on.
+    It has those of the methods :meth:`reconstruct`, :meth:`encode`, :meth:`decode` and :meth:`log_prob` that the model has;
+    what else they are given is handed on.
 
     >>> class Same(nnx.Module):
     ...     def __call__(self, x, *, rngs=None):

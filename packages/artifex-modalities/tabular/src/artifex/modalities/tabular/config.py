@@ -100,9 +100,9 @@ class TabularModalityConfig(Config):
     """
 
     numerical: Literal["standard", "quantile", "modes"] = "standard"
-    """Numbers and dates. ``standard``: zero mean, unit deviation. ``quantile``: to a normal distribution by their rank among the
-    training rows. ``modes``: the place in one of several Gaussians, and which one, after Xu et al. 2019 (arXiv:1907.00503)."""
-    n_quantiles: Annotated[int, Field(ge=2)] = 1000
+    """Numbers and dates. ``standard``: zero mean, unit deviation. ``quantile``: to a normal distribution by their rank among
+    the training rows. ``modes``: the place in one of several Gaussians, and which one, after Xu et al. 2019
+    (arXiv:1907.00503).""" n_quantiles: Annotated[int, Field(ge=2)] = 1000
     """Quantiles kept of each column, for ``quantile``."""
     n_modes: Annotated[int, Field(ge=1)] = 10
     """Gaussians fitted to each column at most, for ``modes``; those with a weight of half a per cent or less are dropped."""
@@ -111,8 +111,8 @@ class TabularModalityConfig(Config):
     ordinal: Literal["number", "levels"] = "number"
     """Ordered levels: as one number from -1 to 1, or as levels without order."""
     dequantize: bool = False
-    """Whether noise fills the gaps between what is discrete, as a density needs: levels gain uniform noise of the width 2, whole
-    numbers of one step. Drawn anew at every step, in evaluation too; what is restored is unchanged."""
+    """Whether noise fills the gaps between what is discrete, as a density needs: levels gain uniform noise of the width 2,
+    whole numbers of one step. Drawn anew at every step, in evaluation too; what is restored is unchanged."""
     clip: bool = True
     """Whether what lies outside the range of the training rows is moved to its ends as samples become a table."""
     columns: tuple[TableColumnConfig, ...] = ()

@@ -43,7 +43,8 @@ class Violations:
     def __str__(self) -> str:
         if not self.rows:
             return f"{', '.join(self.columns)}: {self.rule}: kept"
-        return f"{', '.join(self.columns)}: {self.rule}: broken in {len(self.rows)} rows, first in row {self.rows[0]} ({self.values[0]!r})"
+        first = f"first in row {self.rows[0]} ({self.values[0]!r})"
+        return f"{', '.join(self.columns)}: {self.rule}: broken in {len(self.rows)} rows, {first}"
 
 
 def _frame(table: TableLike, columns: Sequence[str]) -> pd.DataFrame:

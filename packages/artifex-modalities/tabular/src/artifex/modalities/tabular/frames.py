@@ -100,7 +100,9 @@ def _guess(values: pd.Series, here: str) -> ColumnKind:
     if types.is_object_dtype(dtype) or types.is_string_dtype(dtype):
         _refuse_text_among_numbers(values, here)
         return "binary" if values.nunique() == 2 else "categorical"
-    raise DataError(f"{here} is of dtype {dtype}, which is no number, text, truth value, level or date; convert it or leave it out")
+    raise DataError(
+        f"{here} is of dtype {dtype}, which is no number, text, truth value, level or date; convert it or leave it out"
+    )
 
 
 def _refuse_text_among_numbers(values: pd.Series, here: str) -> None:
@@ -122,7 +124,12 @@ def _levels(values: pd.Series, kind: ColumnKind, order: Sequence[Level] | None, 
     """Levels that occur, in order; for texts that is the alphabet's."""
     dtype = values.dtype
     there = values.dropna()
-    found = [_plain_level(value, here) for value in there.unique()]
+    unique = (
+        there.unique()
+        if not types.is_object_dtype(dtype)
+        else [value for _, value in dict.fromkeys((type(value), value) for value in there)]
+    )
+    found = [_plain_level(value, here) for value in unique]
     if order is not None:
         if missed := [level for level in found if not _among(level, order)]:
             raise DataError(f"{here} holds {missed[0]!r}, which its order {list(order)!r} leaves out; add it")
@@ -133,7 +140,9 @@ def _levels(values: pd.Series, kind: ColumnKind, order: Sequence[Level] | None, 
     elif types.is_bool_dtype(dtype):
         levels = (False, True)
     else:
-        levels = tuple(sorted(found, key=lambda level: (isinstance(level, str), str(level) if isinstance(level, str) else level)))
+        levels = tuple(
+            sorted(found, key=lambda level: (isinstance(level, str), str(level) if isinstance(level, str) else level))
+        )
     if kind == "binary" and len(levels) > 2:
         raise DataError(f"{here} is said to be binary, but has {len(levels)} levels: {', '.join(map(repr, levels[:4]))} ...")
     if len(levels) > MOST_LEVELS:
@@ -169,7 +178,8 @@ def _number_range(values: pd.Series, here: str) -> dict[str, Any]:
     low, high = float(array.min()), float(array.max())
     if not np.isfinite(high - low):
         raise DataError(f"{here} goes from {low:g} to {high:g}, which is too wide a range for float64; rescale it")
-    places = (n for n in range(MOST_DECIMALS + 1) if np.array_equal(np.round(array, n), array))
+    wide = array.astype(np.float64)
+    places = (n for n in range(MOST_DECIMALS + 1) if np.array_equal(np.round(wide, n).astype(array.dtype), array))
     return {"low": low, "high": high, "decimals": next(places, None)}
 
 
@@ -313,7 +323,7 @@ def decode(values: np.ndarray, columns: Sequence[TableColumnConfig], *, clip: bo
         True
     """
     made = {column.column: _decoded(np.asarray(values[:, i], np.float64), column, clip) for i, column in enumerate(columns)}
-    return pd.DataFrame(made, columns=pd.Index([column.column for column in columns], dtype=object))
+    return pd.DataFrame(made, columns=[column.column for column in columns])
 
 
 def _decoded(values: np.ndarray, column: TableColumnConfig, clip: bool) -> pd.Series:

@@ -1,4 +1,6 @@
-"""Tables on their way to a model and back: ``prepare`` inside the compiled step, ``restore``, ``to_frame`` and files after it."""
+"""Tables on their way to a model and back: ``prepare`` inside the compiled step, ``restore``, ``to_frame`` and files after
+it.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,9 @@ class TabularModality:
     Equal configs make equal, equally hashed modalities, so that one can be a static argument of a jitted function.
 
     Args:
-        config: the form of the vectors; by default standardised numbers. Its columns are learnt by :meth:`fitted` or :meth:`fit`.
-        rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given none, outside
-            compiled functions.
+        config: the form of the vectors; by default standardised numbers. Its columns are learnt by :meth:`fitted` or
+        :meth:`fit`. rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given
+            none, outside compiled functions.
 
     Example:
         >>> table = pd.DataFrame({"age": [20, 30, 40], "town": ["Bern", "Chur", "Bern"]})
@@ -55,7 +57,9 @@ class TabularModality:
         if self.config is None:
             object.__setattr__(self, "config", TabularModalityConfig())
         if not isinstance(self.config, TabularModalityConfig):
-            raise InvalidTypeError(f"TabularModality takes a TabularModalityConfig, got {type(self.config).__name__}: {self.config!r}")
+            raise InvalidTypeError(
+                f"TabularModality takes a TabularModalityConfig, got {type(self.config).__name__}: {self.config!r}"
+            )
         if self.rngs is None:
             return
         if not isinstance(self.rngs, nnx.Rngs):
@@ -204,7 +208,8 @@ class TabularModality:
         shape = np.shape(batch["x"])
         if len(shape) != 2 or shape[1] != len(self.columns):
             raise InvalidInputError(
-                f"stored rows of this table have the shape (batch, {len(self.columns)}), got {shape}; write modality.encode(frame)"
+                f"stored rows of this table have the shape (batch, {len(self.columns)}), got {shape}; write "
+                "modality.encode(frame)"
             )
 
 

@@ -54,8 +54,16 @@ def artifex_metrics() -> list[MetricEntry]:
     sdmetrics = "SDMetrics, https://docs.sdv.dev/sdmetrics"
     pair = ("samples", "references")
     return [
-        _metric("fidelity:ks_complement", pair, "sets", "One minus Kolmogorov-Smirnov's statistic, mean of columns.", paper=sdmetrics),
-        _metric("fidelity:tv_complement", pair, "sets", "One minus total variation of levels, mean of columns.", paper=sdmetrics),
+        _metric(
+            "fidelity:ks_complement",
+            pair,
+            "sets",
+            "One minus Kolmogorov-Smirnov's statistic, mean of columns.",
+            paper=sdmetrics,
+        ),
+        _metric(
+            "fidelity:tv_complement", pair, "sets", "One minus total variation of levels, mean of columns.", paper=sdmetrics
+        ),
         _metric("fidelity:correlation_similarity", pair, "sets", "Likeness of correlations, mean of pairs.", paper=sdmetrics),
         _metric("fidelity:contingency_similarity", pair, "sets", "Likeness of joint levels, mean of pairs.", paper=sdmetrics),
         _metric("quality:missing_similarity", pair, "sets", "Likeness of the shares of gaps.", paper=sdmetrics),

@@ -30,10 +30,15 @@ def to_normal_scores(position: Float[Array, "B"], knots: Float[np.ndarray, "Q"])
     >>> [round(float(z), 4) for z in to_normal_scores(jnp.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 1.0]))]
     [-0.9674, 0.0, 0.9674]
     """
-    levels, knots = _even_levels(len(knots)), np.asarray(knots, np.float32)
-    upper = jnp.interp(position, knots, levels)
-    lower = -jnp.interp(-position, -knots[::-1], -levels[::-1])
-    return ndtri((upper + lower) / 2)
+    levels, knots = jnp.asarray(_even_levels(len(knots))), jnp.asarray(knots, jnp.float32)
+    first, after = (jnp.searchsorted(knots, position, side=side) for side in ("left", "right"))
+    before = jnp.clip(first - 1, 0, len(knots) - 2)
+    gap = knots[before + 1] - knots[before]
+    share = jnp.clip((position - knots[before]) / jnp.where(gap > 0, gap, 1.0), 0.0, 1.0)
+    between = levels[before] + share * (levels[before + 1] - levels[before])
+    last = len(knots) - 1
+    tied = (levels[jnp.minimum(first, last)] + levels[jnp.clip(after - 1, 0, last)]) / 2
+    return ndtri(jnp.where(after > first, tied, between))
 
 
 def from_normal_scores(z: Float[Array, "B"], knots: Float[np.ndarray, "Q"]) -> Float[Array, "B"]:

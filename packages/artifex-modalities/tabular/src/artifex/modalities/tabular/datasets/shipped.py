@@ -105,7 +105,9 @@ class MixedTable(TableDataset):
     def frames(self) -> Mapping[str, pd.DataFrame]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The table of each split: draws that do not depend on the size of the others."""
         sizes = {"train": self.config.n_train, "test": self.config.n_test, "validation": self.config.n_validation}
-        return {name: _customers(np.random.default_rng([self.config.data_seed, i]), n) for i, (name, n) in enumerate(sizes.items())}
+        return {
+            name: _customers(np.random.default_rng([self.config.data_seed, i]), n) for i, (name, n) in enumerate(sizes.items())
+        }
 
 
 def _customers(rng: np.random.Generator, n: int) -> pd.DataFrame:

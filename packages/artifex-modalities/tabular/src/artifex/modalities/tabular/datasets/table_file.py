@@ -33,7 +33,8 @@ class TableFileConfig(Config):
     """
 
     file: Path
-    """A CSV file with a line of column names (``.csv``, ``.tsv``, also compressed), or a Parquet file (the extra ``parquet``)."""
+    """A CSV file with a line of column names (``.csv``, ``.tsv``, also compressed), or a Parquet file (the extra
+    ``parquet``)."""
     test_file: Path | None = None
     """Rows to test on; left out, ``test_fraction`` of ``file``'s."""
     validation_file: Path | None = None
@@ -61,7 +62,8 @@ class TableFileConfig(Config):
     def __post_init__(self) -> None:
         if self.test_fraction + self.validation_fraction >= 1:
             raise ValueError(
-                f"test_fraction={self.test_fraction} and validation_fraction={self.validation_fraction} leave no rows to train on"
+                f"test_fraction={self.test_fraction} and validation_fraction={self.validation_fraction} leave no rows "
+                "to train on"
             )
 
 
@@ -97,7 +99,9 @@ class TableFile(TableDataset):
             raise DataError(f"{path} is no table that can be read; it has to end in {', '.join((*TEXT, *PARQUET))}")
         frame = _parquet(path) if name.endswith(PARQUET) else self._csv(path, "\t" if ".tsv" in name else ",")
         if absent := [column for column in self.config.use if column not in frame.columns]:
-            raise DataError(f"{path} has no column {absent[0]!r}, which 'use' names; it has {', '.join(map(str, frame.columns))}")
+            raise DataError(
+                f"{path} has no column {absent[0]!r}, which 'use' names; it has {', '.join(map(str, frame.columns))}"
+            )
         frame = frame[list(self.config.use)] if self.config.use else frame
         return self._with_dates(frame, path)
 
@@ -109,7 +113,9 @@ class TableFile(TableDataset):
             reason = str(error).removeprefix("Error tokenizing data. C error: ")
             raise DataError(f"{path} cannot be read as CSV with {separator!r} between values: {reason}") from error
         if frame.shape[1] == 1 and (better := [s for s in ";\t|" if s in str(frame.columns[0]) and s != separator]):
-            raise DataError(f"{path} has a single column, {frame.columns[0]!r}; set separator to {better[0]!r} if that is what stands there")
+            raise DataError(
+                f"{path} has a single column, {frame.columns[0]!r}; set separator to {better[0]!r} if that is what stands there"
+            )
         return frame
 
     def _with_dates(self, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -123,7 +129,9 @@ class TableFile(TableDataset):
             moments = pd.to_datetime(values, errors="coerce", format="ISO8601")
             if (bad := (moments.isna() & values.notna()).to_numpy()).any():
                 row = int(bad.argmax())
-                raise DataError(f"{path}: column {column!r} holds {values.iloc[row]!r} in row {row + 1}, which is no date; write 2024-12-31")
+                raise DataError(
+                    f"{path}: column {column!r} holds {values.iloc[row]!r} in row {row + 1}, which is no date; write 2024-12-31"
+                )
             made[column] = moments
         return frame.assign(**made) if made else frame
 

@@ -22,7 +22,9 @@ Unseen = Literal["refuse", "drop"]
 
 
 class TableDataset(ABC):
-    """A data set of tables: ``arrays(split)`` has ``x`` float32 ``(N, C)``, as :func:`artifex.modalities.tabular.encode` makes it."""
+    """A data set of tables: ``arrays(split)`` has ``x`` float32 ``(N, C)``, as :func:`artifex.modalities.tabular.encode`
+    makes it.
+    """
 
     kinds: Mapping[str, ColumnKind]
     orders: Mapping[str, Sequence[Level]]
@@ -72,7 +74,9 @@ class TableDataset(ABC):
                 known &= values.notna().to_numpy()
             if column.levels:
                 levels = {(type(level), level) for level in column.levels}
-                known &= np.array([(type(value), value) in levels for value in values.tolist()], bool) | values.isna().to_numpy()
+                known &= (
+                    np.array([(type(value), value) in levels for value in values.tolist()], bool) | values.isna().to_numpy()
+                )
         if not known.all():
             message = f"{self.name}: {int(np.sum(~known))} of {len(frame)} rows of split {split!r} are unlike any training row"
             warnings.warn(f"{message}; they are left out", RunWarning, stacklevel=3)
@@ -96,7 +100,9 @@ class FrameTable(TableDataset):
         unseen: Unseen = "refuse",
     ) -> None:
         if "train" not in frames:
-            raise DataError(f"tables need the split 'train', from whose rows the columns are learnt; got {', '.join(frames) or 'none'}")
+            raise DataError(
+                f"tables need the split 'train', from whose rows the columns are learnt; got {', '.join(frames) or 'none'}"
+            )
         self._frames, self.kinds, self.orders, self.unseen = dict(frames), dict(kinds or {}), dict(orders or {}), unseen
 
     @property
@@ -123,7 +129,9 @@ def shuffled_splits(frame: pd.DataFrame, test: float, validation: float, seed: i
     sizes = {name: round(share * len(frame)) for name, share in (("test", test), ("validation", validation)) if share > 0}
     left = len(frame) - sum(sizes.values())
     if left < 1 or 0 in sizes.values():
-        raise DataError(f"{where} has {len(frame)} rows, too few for the splits train, {', '.join(sizes)}; give other fractions")
+        raise DataError(
+            f"{where} has {len(frame)} rows, too few for the splits train, {', '.join(sizes)}; give other fractions"
+        )
     parts, at = {"train": frame.iloc[order[:left]]}, left
     for name, size in sizes.items():
         parts[name], at = frame.iloc[order[at : at + size]], at + size

@@ -1,8 +1,8 @@
 """How alike the columns of two tables are distributed, one by one and in pairs.
 
-The definitions are those of SDMetrics (DataCebo 2020-, https://docs.sdv.dev/sdmetrics), to rounding. A table is a pandas frame, or
-a list of :class:`~artifex.modalities.tabular.TableRow`; which columns are numbers and which have levels is known of rows, and of
-frames told from ``references``.
+The definitions are those of SDMetrics (DataCebo 2020-, https://docs.sdv.dev/sdmetrics), to rounding. A table is a pandas
+frame, or a list of :class:`~artifex.modalities.tabular.TableRow`; which columns are numbers and which have levels is known of
+rows, and of frames told from ``references``.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def correlation_similarity(samples: TableLike, references: TableLike) -> float:
 
 
 def contingency_similarity(samples: TableLike, references: TableLike) -> float:
-    """Mean over pairs of columns with levels of ``1 - 1/2 sum_lm |p(l, m) - q(l, m)|``; what is missing is a level. NaN for none.
+    """Mean over pairs of columns with levels of ``1 - 1/2 sum_lm |p(l, m) - q(l, m)|``; what is missing is a level. NaN for
+    none.
 
     >>> one = pd.DataFrame({"a": list("xxyy"), "b": list("uvuv")})
     >>> contingency_similarity(one, pd.DataFrame({"a": list("xxyy"), "b": list("uuvv")}))

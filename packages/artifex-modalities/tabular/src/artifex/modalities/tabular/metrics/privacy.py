@@ -1,7 +1,7 @@
 """Whether a table gives away the rows that its model was trained on.
 
-The figure that leads is :func:`membership_auc`: it is set against real rows that were held out. A distance to the closest record
-alone says little, since there is no knowing how close is too close.
+The figure that leads is :func:`membership_auc`: it is set against real rows that were held out. A distance to the closest
+record alone says little, since there is no knowing how close is too close.
 
 Distances are Euclidean between rows as vectors: numbers and dates in standard deviations of the real table, levels as
 ``1 / sqrt 2`` at their own place, so that two different ones are 1 apart; a gap is a level.
@@ -59,11 +59,12 @@ def nearest_neighbour_ratio(samples: TableLike, training: TableLike) -> np.ndarr
 
 
 def membership_auc(samples: TableLike, training: TableLike, holdout: TableLike) -> float:
-    """How well the distance to the closest sample tells training rows from rows that were held out: an area under the ROC curve.
+    """How well the distance to the closest sample tells training rows from rows that were held out: an area under the ROC
+    curve.
 
-    1/2: not at all, as for a model that has learnt the distribution alone. 1: every training row lies closer to the samples than
-    every held-out row. The attack is that of D. Chen, N. Yu, Y. Zhang, M. Fritz 2020, "GAN-Leaks" (arXiv:1909.03935), section 4,
-    with samples at hand and nothing else.
+    1/2: not at all, as for a model that has learnt the distribution alone. 1: every training row lies closer to the samples
+    than every held-out row. The attack is that of D. Chen, N. Yu, Y. Zhang, M. Fritz 2020, "GAN-Leaks" (arXiv:1909.03935),
+    section 4, with samples at hand and nothing else.
 
     Args:
         samples: a table.

@@ -56,7 +56,9 @@ def utility(
     tables = [as_table(samples, real), real, as_table(references, real, name="references")]
     column = real.columns[-1] if target is None else next((c for c in real.columns if c.column == target), None)
     if column is None:
-        raise InvalidInputError(f"training has no column {target!r} to predict; it has {', '.join(c.column for c in real.columns)}")
+        raise InvalidInputError(
+            f"training has no column {target!r} to predict; it has {', '.join(c.column for c in real.columns)}"
+        )
     if len(real.columns) < 2:
         raise InvalidInputError(f"there is nothing to predict {column.column!r} from: it is the only column")
     inputs, is_number = _inputs(tables, real, column.column), column.variant in NUMBERS
@@ -101,7 +103,9 @@ def _inputs(tables: list[Table], real: Table, target: str) -> list[np.ndarray]:
             continue
         levels = {level: i for i, level in enumerate(dict.fromkeys(map(str, values[1].dropna().astype("object"))))}
         for part, one, gap in zip(parts, values, gaps, strict=True):
-            codes = [len(levels) if empty else levels.get(str(value), len(levels)) for value, empty in zip(one, gap, strict=True)]
+            codes = [
+                len(levels) if empty else levels.get(str(value), len(levels)) for value, empty in zip(one, gap, strict=True)
+            ]
             part.append(np.eye(len(levels) + 1)[codes])
     return [np.concatenate(part, axis=1) for part in parts]
 
