@@ -176,7 +176,7 @@ def test_wrong_input_is_told(table) -> None:
     modality, rows = TabularModality.fit(table), TabularModality.fit(table).encode(table)
     with pytest.raises(InvalidTypeError, match="takes a TabularModalityConfig, got dict"):
         TabularModality({})  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidTypeError, match="rngs=nnx.Rngs"):
+    with pytest.raises(InvalidTypeError, match=r"rngs=nnx\.Rngs"):
         TabularModality(rngs=3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInputError, match="has not learnt a table yet"):
         TabularModality().shape  # noqa: B018

@@ -102,7 +102,8 @@ class TabularModalityConfig(Config):
     numerical: Literal["standard", "quantile", "modes"] = "standard"
     """Numbers and dates. ``standard``: zero mean, unit deviation. ``quantile``: to a normal distribution by their rank among
     the training rows. ``modes``: the place in one of several Gaussians, and which one, after Xu et al. 2019
-    (arXiv:1907.00503).""" n_quantiles: Annotated[int, Field(ge=2)] = 1000
+    (arXiv:1907.00503)."""
+    n_quantiles: Annotated[int, Field(ge=2)] = 1000
     """Quantiles kept of each column, for ``quantile``."""
     n_modes: Annotated[int, Field(ge=1)] = 10
     """Gaussians fitted to each column at most, for ``modes``; those with a weight of half a per cent or less are dropped."""

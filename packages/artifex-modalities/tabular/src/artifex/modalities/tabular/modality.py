@@ -1,6 +1,4 @@
-"""Tables on their way to a model and back: ``prepare`` inside the compiled step, ``restore``, ``to_frame`` and files after
-it.
-"""
+"""Tables on their way to a model and back: ``prepare`` inside the compiled step, ``restore``, ``to_frame`` after it."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ class TimeseriesModalityConfig(Config):
     missing: Literal["forward", "linear", "mask"] = "linear"
     """A gap within a series: the last value before it (at the start, the first after it), the line between its ends, or
     (``mask``) the channel's mean and a channel beside that is 1 where there is a gap and else -1, from which samples have gaps
-    again.""" difference: bool = False
+    again."""
+    difference: bool = False
     """The change from each step to the next in the place of all values but the first."""
     flatten: bool = False
     """Series as vectors of ``length * channels`` elements, for models of vectors."""

@@ -22,9 +22,7 @@ Unseen = Literal["refuse", "drop"]
 
 
 class TableDataset(ABC):
-    """A data set of tables: ``arrays(split)`` has ``x`` float32 ``(N, C)``, as :func:`artifex.modalities.tabular.encode`
-    makes it.
-    """
+    """Tables of each split: ``arrays(split)`` has ``x`` float32 ``(N, C)``, as :func:`~artifex.modalities.tabular.encode`."""
 
     kinds: Mapping[str, ColumnKind]
     orders: Mapping[str, Sequence[Level]]

@@ -75,8 +75,9 @@ def correlation_similarity(samples: TableLike, references: TableLike) -> float:
 
 
 def contingency_similarity(samples: TableLike, references: TableLike) -> float:
-    """Mean over pairs of columns with levels of ``1 - 1/2 sum_lm |p(l, m) - q(l, m)|``; what is missing is a level. NaN for
-    none.
+    """Mean over pairs of columns with levels of ``1 - 1/2 sum_lm |p(l, m) - q(l, m)|``; NaN where there are none.
+
+    What is missing is a level.
 
     >>> one = pd.DataFrame({"a": list("xxyy"), "b": list("uvuv")})
     >>> contingency_similarity(one, pd.DataFrame({"a": list("xxyy"), "b": list("uuvv")}))

@@ -59,8 +59,7 @@ def nearest_neighbour_ratio(samples: TableLike, training: TableLike) -> np.ndarr
 
 
 def membership_auc(samples: TableLike, training: TableLike, holdout: TableLike) -> float:
-    """How well the distance to the closest sample tells training rows from rows that were held out: an area under the ROC
-    curve.
+    """How well the distance to the closest sample tells training rows from held-out ones: an area under the ROC curve.
 
     1/2: not at all, as for a model that has learnt the distribution alone. 1: every training row lies closer to the samples
     than every held-out row. The attack is that of D. Chen, N. Yu, Y. Zhang, M. Fritz 2020, "GAN-Leaks" (arXiv:1909.03935),

@@ -29,11 +29,12 @@ def dominant_period(series: Any) -> int:
     12
     """
     x = padded(series)
-    if x.shape[1] < 4:
-        raise InvalidInputError(f"series of {x.shape[1]} steps have no period that could be seen twice; at least 4 are needed")
+    n = int(lengths_of(x).max())
+    if n < 4:
+        raise InvalidInputError(f"series of {n} steps have no period that could be seen twice; at least 4 are needed")
     shares = power_spectrum(x).mean(axis=1)
     shares[:2] = 0.0  # the mean, and a wave as long as the series
-    return int(np.clip(round(x.shape[1] / max(int(np.argmax(shares)), 1)), 2, x.shape[1] // 2))
+    return int(np.clip(round(n / max(int(np.argmax(shares)), 1)), 2, n // 2))
 
 
 def strengths(series: Any, period: int) -> np.ndarray:
@@ -98,9 +99,7 @@ def trend_preservation(samples: Any, references: Any, *, period: int | None = No
 
 
 def seasonality_preservation(samples: Any, references: Any, *, period: int | None = None) -> float:
-    """One minus the difference between the mean strengths of the season; in [0, 1]. Arguments as of
-    :func:`trend_preservation`.
-    """
+    """One minus the difference between the mean strengths of the season; in [0, 1]. See :func:`trend_preservation`."""
     return _preservation(samples, references, period, 1)
 
 

@@ -129,7 +129,7 @@ def power_spectrum(series: Any, n: int | None = None) -> np.ndarray:
     inside = (np.arange(x.shape[1]) < lengths_of(x)[:, None])[..., None]
     count = np.maximum(inside.sum(axis=1, keepdims=True), 1)
     centred = np.where(inside, x - np.where(inside, x, 0.0).sum(axis=1, keepdims=True) / count, 0.0)
-    n = n or x.shape[1]
+    n = n or int(lengths_of(x).max())
     power = np.abs(np.fft.rfft(centred, n=n, axis=1)) ** 2
     power[:, 1 : (n + 1) // 2] *= 2  # of a one-sided spectrum
     whole = power.sum(axis=1, keepdims=True)
@@ -139,14 +139,13 @@ def power_spectrum(series: Any, n: int | None = None) -> np.ndarray:
 
 
 def power_spectrum_distance(samples: Any, references: Any) -> float:
-    """Hellinger's distance between the mean shares of power, ``sqrt(1 - sum_f sqrt(p_f q_f))``, mean of the channels; in [0,
-    1].
+    """Hellinger's distance between the mean shares of power, ``sqrt(1 - sum_f sqrt(p_f q_f))``, mean of the channels.
 
     >>> round(power_spectrum_distance(np.array([[1.0, -1.0, 1.0, -1.0]]), np.array([[1.0, 1.0, -1.0, -1.0]])), 4)
     1.0
     """
     x, y = pair(samples, references)
-    n = max(x.shape[1], y.shape[1])
+    n = int(max(lengths_of(x).max(), lengths_of(y).max()))
     p, q = power_spectrum(x, n), power_spectrum(y, n)
     return float(np.mean(np.sqrt(np.maximum(1 - np.sum(np.sqrt(p * q), axis=0), 0.0))))
 

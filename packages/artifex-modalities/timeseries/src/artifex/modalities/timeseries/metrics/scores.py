@@ -72,8 +72,9 @@ def discriminative(samples: Any, references: Any, *, n_seeds: int = 3, seed: int
 
 
 def predictive(samples: Any, references: Any, *, n_seeds: int = 3, seed: int = 0) -> Score:
-    """Mean absolute error, in real standard deviations, of forecasts of real series one step ahead by a network that learnt
-    from samples.
+    """Mean absolute error of forecasts of real series one step ahead by a network that learnt from samples.
+
+    In standard deviations of the real series.
 
     Args:
         samples: series to learn from; real ones give the figure to compare with.
