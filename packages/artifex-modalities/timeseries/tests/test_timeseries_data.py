@@ -86,7 +86,7 @@ def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
         ("a.csv", "a,b\n1,2\n", {"series": "id"}, "no column 'id'; it has a, b"),
         ("a.csv", "a,b\n2,2\n1,2\n", {"step": "a"}, r"line 3, column 'a' is '1' after '2'; sort the lines"),
         ("a.csv", "a\n1\n2\n", {}, "has 1 series, too few for the splits train, test, validation; set window"),
-        ("a.csv", "a\n1\n2\n", {"window": 5}, "stretches of 1 steps at most, too short for a window of 5"),
+        ("a.csv", "a\n1\n2\n", {"window": 5}, "stretches of 2 steps at most, too short for a window of 5"),
         ("a.ts", "@data\n", {}, "holds no series"),
         ("a.ts", "1,2\n", {}, r"a\.ts, line 1 stands before @data"),
         ("a.ts", "@timeStamps true\n@data\n", {}, "line 1: series with time stamps cannot be read"),

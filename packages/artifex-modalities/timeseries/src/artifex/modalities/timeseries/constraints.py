@@ -83,8 +83,8 @@ def check_bounded(series: Any, low: float | None, high: float | None) -> Violati
         broken |= x < low
     if high is not None:
         broken |= x > high
-    ends = [f"from {low:g}"] * (low is not None) + [f"to {high:g}"] * (high is not None)
-    return _violations(" ".join(ends) or "any value", broken, x)
+    ends = ["" if low is None else f"from {low:g}", "" if high is None else f"to {high:g}"]
+    return _violations(" ".join(filter(None, ends)) or "any value", broken, x)
 
 
 def check_non_negative(series: Any) -> Violations:

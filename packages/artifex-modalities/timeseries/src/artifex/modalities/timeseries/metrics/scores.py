@@ -140,7 +140,7 @@ def _features(params: Params, x: Float[Array, "N L C"]) -> Float[Array, "N L H"]
         kernel, length = params[layer], x.shape[1]
         early = jnp.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
         taps = jnp.concatenate([early[:, k : k + length] for k in range(TAPS)], axis=-1)
-        x = jax.nn.relu(taps @ kernel.reshape(-1, kernel.shape[-1]) + params[f"{layer}_bias"])
+        x = jax.nn.relu(taps @ kernel.reshape(-1, kernel.shape[-1]) + params[f"{layer}_bias"][None, None])
     return x
 
 
@@ -148,7 +148,7 @@ def _pooled(params: Params, x: Float[Array, "N L C"], mask: Float[Array, "N L"])
     """One logit a series, from the mean over its steps."""
     weight = mask / jnp.sum(mask, axis=1, keepdims=True)
     pooled = jnp.sum(_features(params, x) * weight[:, :, None], axis=1)
-    return (pooled @ params["head"] + params["head_bias"])[:, 0]
+    return (pooled @ params["head"] + params["head_bias"][None])[:, 0]
 
 
 def _telling(params: Params, batch: dict[str, Array]) -> Array:
@@ -160,7 +160,7 @@ def _telling(params: Params, batch: dict[str, Array]) -> Array:
 def _forecast_error(params: Params, batch: dict[str, Array]) -> Array:
     """Mean absolute error one step ahead: what is forecast is the change."""
     x, counted = batch["x"], batch["mask"][:, 1:, None]
-    ahead = x[:, :-1] + (_features(params, x) @ params["head"] + params["head_bias"])[:, :-1]
+    ahead = x[:, :-1] + (_features(params, x) @ params["head"] + params["head_bias"][None, None])[:, :-1]
     return jnp.sum(jnp.abs(ahead - x[:, 1:]) * counted) / (jnp.sum(counted) * x.shape[2])
 
 
