@@ -16,6 +16,7 @@ def test_a_table_keeps_what_was_learnt_of_it() -> None:
     modality = TabularModality.fit(table)
     assert not any(found.rows for found in constraints.check_columns(table, modality.columns))
     bad = table.astype({"age": float}).assign(spending=lambda t: t["spending"] - 1e6)
+    bad["member"] = bad["member"].astype("object")
     bad.loc[3, "region"], bad.loc[5, "member"] = "nowhere", None
     found = constraints.check_columns(bad, modality.columns)
     broken = {(one.rule, one.columns): one.rows for one in found if one.rows}

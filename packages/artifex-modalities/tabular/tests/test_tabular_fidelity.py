@@ -66,7 +66,7 @@ def expected(request: pytest.FixtureRequest) -> np.ndarray:
 def test_a_thousand_random_cases_are_sdmetrics_figures(expected: np.ndarray) -> None:
     found = np.array([ours(seed) for seed in range(CASES)])
     assert found.shape == expected.shape
-    assert (np.isnan(expected).mean(axis=0) < 0.5).all()
+    assert (np.isnan(expected).mean(axis=0) < 0.8).all()  # a constant column has no correlation
     np.testing.assert_allclose(found, expected, atol=1e-9, rtol=0)
 
 

@@ -99,7 +99,7 @@ def _guess(values: pd.Series, here: str) -> ColumnKind:
         return "numerical"
     if types.is_object_dtype(dtype) or types.is_string_dtype(dtype):
         _refuse_text_among_numbers(values, here)
-        return "binary" if values.nunique() == 2 else "categorical"
+        return "binary" if len(_distinct(values.dropna())) == 2 else "categorical"
     raise DataError(
         f"{here} is of dtype {dtype}, which is no number, text, truth value, level or date; convert it or leave it out"
     )
@@ -124,12 +124,7 @@ def _levels(values: pd.Series, kind: ColumnKind, order: Sequence[Level] | None, 
     """Levels that occur, in order; for texts that is the alphabet's."""
     dtype = values.dtype
     there = values.dropna()
-    unique = (
-        there.unique()
-        if not types.is_object_dtype(dtype)
-        else [value for _, value in dict.fromkeys((type(value), value) for value in there)]
-    )
-    found = [_plain_level(value, here) for value in unique]
+    found = [_plain_level(value, here) for value in _distinct(there)]
     if order is not None:
         if missed := [level for level in found if not _among(level, order)]:
             raise DataError(f"{here} holds {missed[0]!r}, which its order {list(order)!r} leaves out; add it")
@@ -151,6 +146,13 @@ def _levels(values: pd.Series, kind: ColumnKind, order: Sequence[Level] | None, 
             "column may have: leave it out, group its values, or say in kinds that it is numerical"
         )
     return levels or ("",)
+
+
+def _distinct(there: pd.Series) -> list[Any]:
+    """Different values, without gaps; True is not 1."""
+    if not types.is_object_dtype(there.dtype):
+        return list(there.unique())
+    return [value for _, value in dict.fromkeys((type(value), value) for value in there)]
 
 
 def _among(level: Level, levels: Sequence[Level]) -> bool:

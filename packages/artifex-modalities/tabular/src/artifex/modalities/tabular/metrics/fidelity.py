@@ -30,6 +30,8 @@ __all__ = [
 
 NUMBERS = ("numerical", "date")
 LEVELS = ("categorical", "ordinal", "binary")
+ABSENT = 1e-6
+"""References that SDMetrics counts of a level that none of them has."""
 
 
 def both(samples: TableLike, references: TableLike) -> tuple[Table, Table]:
@@ -121,9 +123,14 @@ def column_ks_complement(samples: Any, references: Any) -> float:
 
 
 def column_tv_complement(samples: Any, references: Any) -> float:
-    """``1 - 1/2 sum_l |p(l) - q(l)|`` of two columns with levels; gaps are left out. NaN where a column is all gaps."""
-    made, real = (_shares(pd.Series(side).dropna()) for side in (samples, references))
-    return _complement_of_distance(made, real)
+    """``1 - 1/2 sum_l |p(l) - q(l)|`` of two columns with levels; gaps are left out. NaN where a column is all gaps.
+
+    As SDMetrics has it, a level of the samples that no reference has counts a millionth of a reference.
+    """
+    made, real = (_counts(pd.Series(side).dropna()) for side in (samples, references))
+    if not (made and real):
+        return float("nan")
+    return _complement_of_distance(_shares(made), _shares({**dict.fromkeys(made, ABSENT), **real}))
 
 
 def pair_correlation_similarity(samples: pd.DataFrame, references: pd.DataFrame) -> float:
@@ -146,7 +153,7 @@ def pair_contingency_similarity(samples: pd.DataFrame, references: pd.DataFrame)
     """``1 - 1/2 sum_lm |p(l, m) - q(l, m)|`` of two tables of two columns with levels; a gap is a level of its own."""
     for pair in (samples, references):
         _check_pair(pair)
-    made, real = (_shares(_tuples(pair)) for pair in (samples, references))
+    made, real = (_shares(_counts(_tuples(pair))) for pair in (samples, references))
     return _complement_of_distance(made, real)
 
 
@@ -161,15 +168,18 @@ def _check_pair(pair: pd.DataFrame) -> None:
         raise InvalidInputError(f"a table of two columns with at least one row is needed, got {pair.shape}")
 
 
-def _shares(values: Any) -> dict[Any, float]:
-    """Share of each level."""
-    counts: dict[Any, int] = {}
+def _counts(values: Any) -> dict[Any, float]:
+    """How often each level stands there."""
+    counts: dict[Any, float] = {}
     for value in values:
         counts[value] = counts.get(value, 0) + 1
-    return {level: count / len(values) for level, count in counts.items()}
+    return counts
+
+
+def _shares(counts: dict[Any, float]) -> dict[Any, float]:
+    whole = sum(counts.values())
+    return {level: count / whole for level, count in counts.items()}
 
 
 def _complement_of_distance(one: dict[Any, float], other: dict[Any, float]) -> float:
-    if not (one and other):
-        return float("nan")
     return 1 - sum(abs(one.get(level, 0.0) - other.get(level, 0.0)) for level in {**one, **other}) / 2
