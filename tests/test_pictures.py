@@ -18,7 +18,9 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "series": {"series.png"},
     "solids": {"solids.png"},
+    "tables": {"tables.png"},
 }
 
 

@@ -65,6 +65,8 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "preset": (
             "ddpm-digits",
+            "edm-mixed-table",
+            "edm-sines",
             "edm-two-moons",
             "guided-fashion-mnist",
             "latent-fashion-mnist",
