@@ -2,8 +2,8 @@
 
     python docs/pictures/tables.py [--seed 0] [--epochs 750] [--output docs/pictures]
 
-From the left, histograms of age and income, spending and savings, age and the day of joining, income and turnover. The model and
-its training are the preset `edm-mixed-table`.
+From the left, histograms of age and income, spending and savings, age and the day of joining, income and turnover. Model and
+training are the preset `edm-mixed-table`.
 """
 
 from __future__ import annotations

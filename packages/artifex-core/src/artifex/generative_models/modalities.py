@@ -30,7 +30,7 @@ class _Folders:
         return (str(folder) for folder in found if folder.is_dir())
 
 
-__path__ = _Folders()
+__path__: Any = _Folders()
 
 
 def __getattr__(name: str) -> Any:

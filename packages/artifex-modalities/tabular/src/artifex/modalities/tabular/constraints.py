@@ -3,6 +3,9 @@
 A table is a pandas frame, or a list of :class:`~artifex.modalities.tabular.TableRow`. Rows are numbered from 0.
 """
 
+# pandas annotates most results as unions that cannot be narrowed
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,9 @@ Shapes: ``N`` rows, ``C`` columns. In arrays a number or date is its position in
 and what is missing NaN.
 """
 
+# pandas annotates most results as unions that cannot be narrowed
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -30,13 +30,13 @@ def to_normal_scores(position: Float[Array, "B"], knots: Float[np.ndarray, "Q"])
     >>> [round(float(z), 4) for z in to_normal_scores(jnp.array([0.0, 0.5, 1.0]), np.array([0.0, 0.5, 1.0]))]
     [-0.9674, 0.0, 0.9674]
     """
-    levels, knots = jnp.asarray(_even_levels(len(knots))), jnp.asarray(knots, jnp.float32)
-    first, after = (jnp.searchsorted(knots, position, side=side) for side in ("left", "right"))
-    before = jnp.clip(first - 1, 0, len(knots) - 2)
-    gap = knots[before + 1] - knots[before]
-    share = jnp.clip((position - knots[before]) / jnp.where(gap > 0, gap, 1.0), 0.0, 1.0)
+    levels, own = jnp.asarray(_even_levels(len(knots))), jnp.asarray(knots, jnp.float32)
+    first, after = (jnp.searchsorted(own, position, side=side) for side in ("left", "right"))
+    before = jnp.clip(first - 1, 0, len(own) - 2)
+    gap = own[before + 1] - own[before]
+    share = jnp.clip((position - own[before]) / jnp.where(gap > 0, gap, 1.0), 0.0, 1.0)
     between = levels[before] + share * (levels[before + 1] - levels[before])
-    last = len(knots) - 1
+    last = len(own) - 1
     tied = (levels[jnp.minimum(first, last)] + levels[jnp.clip(after - 1, 0, last)]) / 2
     return ndtri(jnp.where(after > first, tied, between))
 
@@ -130,7 +130,7 @@ def to_vectors(values: Float[Array, "B C"], config: TabularModalityConfig, key: 
         if column.missing:
             missing.append(jnp.where(gap, 1.0, -1.0))
     discrete = [*(gap[:, None] for gap in missing), *choices]
-    if config.dequantize and discrete:
+    if config.dequantize and discrete and key is not None:
         flags, noise = jnp.concatenate(discrete, axis=1), jax.random.fold_in(key, len(config.columns))
         discrete = [flags + jax.random.uniform(noise, flags.shape, minval=-1.0, maxval=1.0)]
     return jnp.concatenate([*(number[:, None] for number in numbers), *discrete], axis=1).astype(jnp.float32)

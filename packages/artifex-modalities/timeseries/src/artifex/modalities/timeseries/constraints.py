@@ -40,7 +40,8 @@ class Violations:
 
 def _violations(rule: str, broken: np.ndarray, values: np.ndarray) -> Violations:
     places = np.argwhere(broken)
-    return Violations(rule, tuple(map(tuple, places.tolist())), tuple(values[broken].tolist()))
+    found = tuple((int(n), int(step), int(channel)) for n, step, channel in places)
+    return Violations(rule, found, tuple(values[broken].tolist()))
 
 
 def check_monotone(

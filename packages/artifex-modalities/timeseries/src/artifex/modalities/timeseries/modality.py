@@ -222,7 +222,7 @@ class TimeseriesModality:
         """
         x = np.asarray(x, np.float32)
         values = np.asarray(self.restore(jnp.asarray(x)), np.float64)
-        finite = np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+        finite = np.all(np.isfinite(x.reshape(len(x), -1)), axis=1)
         ends = np.full(len(x), self.config.length) if mask is None else np.asarray(mask, bool).sum(axis=1)
         return [one[:end] if whole else None for one, end, whole in zip(values, ends, finite, strict=True)]
 

@@ -34,7 +34,7 @@ def padded(series: Any, *, name: str = "series", dtype: Any = np.float64) -> np.
         raise InvalidTypeError(
             f"{name} is a {type(series).__name__}; series are an array (N, L, C), or a list of arrays (L, C)"
         )
-    if hasattr(series, "ndim") and series.ndim in (2, 3):
+    if not isinstance(series, Sequence) and series.ndim in (2, 3):
         made = np.asarray(series, dtype)
         made = made[..., None] if made.ndim == 2 else made
         if 0 in made.shape:
@@ -57,7 +57,7 @@ def padded(series: Any, *, name: str = "series", dtype: Any = np.float64) -> np.
 
 def lengths_of(x: np.ndarray) -> np.ndarray:
     """Steps of each series of :func:`padded`, up to its last value; ``(N,)``."""
-    there = ~np.isnan(x).all(axis=-1)
+    there = np.logical_not(np.all(np.isnan(x), axis=-1))
     return np.where(there.any(axis=1), x.shape[1] - np.argmax(there[:, ::-1], axis=1), 0)
 
 

@@ -51,7 +51,7 @@ class ShippedTable(TableDataset):
         return self.config.table
 
     @cached_property
-    def frames(self) -> Mapping[str, pd.DataFrame]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split."""
         from sklearn import datasets  # imported here: it takes a second
 
@@ -102,7 +102,7 @@ class MixedTable(TableDataset):
         return "mixed_table"
 
     @cached_property
-    def frames(self) -> Mapping[str, pd.DataFrame]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split: draws that do not depend on the size of the others."""
         sizes = {"train": self.config.n_train, "test": self.config.n_test, "validation": self.config.n_validation}
         return {

@@ -81,7 +81,7 @@ class TableFile(TableDataset):
         return str(self.config.file)
 
     @cached_property
-    def frames(self) -> Mapping[str, pd.DataFrame]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split. Raises :class:`DataError` where a file cannot be read or lacks a column."""
         config = self.config
         files = {"test": config.test_file, "validation": config.validation_file}
@@ -102,7 +102,7 @@ class TableFile(TableDataset):
             raise DataError(
                 f"{path} has no column {absent[0]!r}, which 'use' names; it has {', '.join(map(str, frame.columns))}"
             )
-        frame = frame[list(self.config.use)] if self.config.use else frame
+        frame = frame.loc[:, list(self.config.use)] if self.config.use else frame
         return self._with_dates(frame, path)
 
     def _csv(self, path: Path, separator: str) -> pd.DataFrame:

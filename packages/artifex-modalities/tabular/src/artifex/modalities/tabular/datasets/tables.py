@@ -78,7 +78,7 @@ class TableDataset(ABC):
         if not known.all():
             message = f"{self.name}: {int(np.sum(~known))} of {len(frame)} rows of split {split!r} are unlike any training row"
             warnings.warn(f"{message}; they are left out", RunWarning, stacklevel=3)
-        return frame[known]
+        return frame.loc[known]
 
 
 class FrameTable(TableDataset):
@@ -109,7 +109,7 @@ class FrameTable(TableDataset):
         return "the table"
 
     @property
-    def frames(self) -> Mapping[str, pd.DataFrame]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split."""
         return self._frames
 

@@ -5,6 +5,9 @@ frame, or a list of :class:`~artifex.modalities.tabular.TableRow`; which columns
 rows, and of frames told from ``references``.
 """
 
+# pandas annotates most results as unions that cannot be narrowed
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+
 from __future__ import annotations
 
 import itertools

@@ -9,6 +9,9 @@ Distances are Euclidean between rows as vectors: numbers and dates in standard d
 Shapes: ``N`` rows, ``D`` elements of such a vector.
 """
 
+# pandas annotates most results as unions that cannot be narrowed
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

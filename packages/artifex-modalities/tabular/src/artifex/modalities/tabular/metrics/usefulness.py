@@ -4,6 +4,9 @@ C. Esteban, S. L. Hyland, G. Ratsch 2017, "Real-valued (medical) time series gen
 (arXiv:1706.02633), section 3.2: train on synthetic, test on real (TSTR), beside train on real, test on real (TRTR).
 """
 
+# pandas annotates most results as unions that cannot be narrowed
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportReturnType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

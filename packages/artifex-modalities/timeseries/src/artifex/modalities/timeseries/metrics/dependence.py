@@ -134,7 +134,7 @@ def power_spectrum(series: Any, n: int | None = None) -> np.ndarray:
     power[:, 1 : (n + 1) // 2] *= 2  # of a one-sided spectrum
     whole = power.sum(axis=1, keepdims=True)
     shares = np.divide(power, whole, out=np.full_like(power, np.nan), where=whole > 0)
-    varies = ~np.isnan(shares[:, :1]).any(axis=1)
+    varies = np.logical_not(np.any(np.isnan(shares[:, :1]), axis=1))
     return np.where(varies[:, None], shares, 0.0).sum(axis=0) / np.maximum(varies.sum(axis=0), 1)
 
 
