@@ -101,14 +101,15 @@ class FrameTable(TableDataset):
             raise DataError(
                 f"tables need the split 'train', from whose rows the columns are learnt; got {', '.join(frames) or 'none'}"
             )
-        self._frames, self.kinds, self.orders, self.unseen = dict(frames), dict(kinds or {}), dict(orders or {}), unseen
+        self._frames, self.unseen = dict(frames), unseen
+        self.kinds, self.orders = kinds or {}, orders or {}
 
     @property
     def name(self) -> str:
         """``the table``."""
         return "the table"
 
-    @property
+    @cached_property
     def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split."""
         return self._frames
