@@ -18,6 +18,7 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "evaluation": {"evaluation.png"},
     "series": {"series.png"},
     "solids": {"solids.png"},
     "tables": {"tables.png"},
