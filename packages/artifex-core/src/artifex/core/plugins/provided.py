@@ -302,6 +302,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "shipped_table",
             "table_file",
         ),
+        "suite": ("tables",),
     },
     "artifex-modalities-timeseries": {
         "metric": (
@@ -321,6 +322,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "made_series",
             "series_file",
         ),
+        "suite": ("series",),
     },
     "artifex-training": {
         "callback": (

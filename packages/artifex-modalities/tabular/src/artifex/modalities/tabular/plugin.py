@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -128,4 +128,16 @@ def artifex_metrics() -> list[MetricEntry]:
             tolerance=0.01,
             paper="Esteban et al. 2017, arXiv:1706.02633",
         ),
+    ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """The suite ``tables``."""
+    return [
+        SuiteEntry(
+            name="tables",
+            file=f"{_HERE}:suites/tables.yaml",
+            summary="Wine, breast cancer, and a made table with a column of every kind.",
+        )
     ]

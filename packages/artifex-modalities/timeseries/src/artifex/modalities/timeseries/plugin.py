@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -84,4 +84,16 @@ def artifex_metrics() -> list[MetricEntry]:
         _metric(
             "scores:predictive_score", "Error of real forecasts by a network that learnt from samples.", timegan, min_examples=8
         ),
+    ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """The suite ``series``."""
+    return [
+        SuiteEntry(
+            name="series",
+            file=f"{_HERE}:suites/series.yaml",
+            summary="Made series: sines, ARMA processes, switches between regimes.",
+        )
     ]
