@@ -265,6 +265,17 @@ def reference(session: nox.Session) -> None:
     session.run("pytest", "-m", "reference", *session.posargs, env=compilation_cache())
 
 
+@nox.session
+def oracles(session: nox.Session) -> None:
+    """Live comparisons of metrics with libraries whose pins fight ours: SDMetrics and tslearn, beside pandas 2."""
+    own = ("artifex-core", "artifex-modalities-tabular", "artifex-modalities-timeseries")
+    editable = [part for name in own for part in ("-e", str(DISTRIBUTIONS[name].relative_to(ROOT)))]
+    oracle = ("pandas<3", "sdmetrics==0.32.0", "tslearn==0.10.0", "dtaidistance==2.5.1", "statsmodels", "pyarrow")
+    session.install("pytest>=9", "scipy", *oracle, *editable)  # without constraints.txt, which has pandas 3
+    tests = [str(DISTRIBUTIONS[name].relative_to(ROOT) / "tests") for name in own[1:]]
+    session.run("pytest", "-m", "reference", *(session.posargs or tests), env=compilation_cache())
+
+
 @nox.session(python="3.11", venv_backend="virtualenv")
 def bench(session: nox.Session) -> None:
     """Every benchmark, with its defaults; or one with its options: ``nox -s bench -- benchmarks/vae_training.py --quick``."""

@@ -19,8 +19,10 @@ SCRIPTS = {
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "evaluation": {"evaluation.png"},
+    "series": {"series.png"},
     "solids": {"solids.png"},
     "words": {"words.png"},
+    "tables": {"tables.png"},
 }
 
 
