@@ -125,7 +125,8 @@ class BackboneFlow(nnx.Module):
             rngs: stream ``sample``; the model's own by default.
 
         Returns:
-            ``translation_error`` ``(B, L, 3)``, nm, and ``rotation_error`` ``(B, L, 3)``, radians; ``time`` ``(B,)``.
+            ``translation_error`` ``(B, L, 3)``, nm, and ``rotation_error`` ``(B, L, 3)``, radians; ``time`` ``(B,)``; and
+            ``x_hat`` ``(B, L, 4, 3)``, the backbone that is predicted, Å, for extensions that look at it.
         """
         x, mask = self._checked(x, mask)
         key = draw_key(self, rngs)
@@ -140,7 +141,9 @@ class BackboneFlow(nnx.Module):
         remaining = (1 - t)[:, None, None] * turn  # log(R_t^T R_1): the rest of the geodesic
         given = {"residue_index": residue_index, "chain": chain, "residue_type": residue_type}
         moved, turned = self.predicted(Frame(rotations, points), t, mask, **given)
+        predicted = Frame(rotations @ so3_exp(turned), ANGSTROM_PER_NM * (points + moved))
         return {
+            "x_hat": backbone_atoms(predicted, mask),
             "translation_error": jnp.where(mask[..., None], ends - points - moved, 0),
             "rotation_error": jnp.where(mask[..., None], remaining - turned, 0),
             "time": t,
