@@ -2,9 +2,9 @@
 
     python benchmarks/protein_extensions.py [--steps 1500] [--weight 5] [--structures FOLDER] [--seeds 1] [--quick]
 
-Needs `artifex-geometric`, `artifex-training` and `artifex-modalities-protein`. Without `--structures` the chains are made: helices,
-strands and turns of 20 to 32 residues; with it, stretches of 32 residues from a folder of PDB or mmCIF files. About five minutes
-on a core. It prints, for 256 samples each: the share of peptide bonds C-N within four standard deviations of their mean, the
+Needs `artifex-geometric`, `artifex-training` and `artifex-modalities-protein`. Without `--structures` the chains are made:
+helices, strands and turns of 20 to 32 residues; with it, stretches of 32 residues from a folder of PDB or mmCIF files. About five
+minutes on a core. It prints, for 256 samples each: the share of peptide bonds C-N within four standard deviations of their mean, the
 same of the two angles across that bond (all other bonds and angles are ideal by the model's construction), of all bonds, and of
 residues in coarse regions of the Ramachandran plane.
 """
@@ -32,9 +32,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few steps: shows that it runs, not how well")
     given = parser.parse_args()
     steps = 10 if given.quick else given.steps
-    print(
-        "| seed | extensions | sound C-N | sound angles at C-N | sound bonds | coarse Ramachandran | s |\n|---|---|---|---|---|---|---|"
-    )
+    print("| seed | weight | sound C-N | sound angles at C-N | sound bonds | coarse Ramachandran | s |\n" + 7 * "|---" + "|")
     for seed in range(given.seeds):
         for weight in (0.0, given.weight):
             started = time.perf_counter()

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.protein import energies, similarity
-from artifex.modalities.protein.constraints import measure
+from artifex.modalities.protein.constraints import PADDED, measure
 from artifex.modalities.protein.protein import Protein
+from artifex.modalities.protein.residues import BACKBONE
 from artifex.modalities.protein.soundness import coarse_ramachandran_region, heavy_atom_clashes
 
 __all__ = [
@@ -149,13 +151,18 @@ def _clashes(protein: Protein) -> tuple[float, float]:
 
 
 def _energy(energy: Callable[..., Any]) -> Callable[[Protein], tuple[float, float]]:
-    def per_residue(protein: Protein) -> tuple[float, float]:
-        there = protein.has("N", "CA", "C", "O")
-        linked = protein.linked & there & np.roll(there, -1)
-        x = protein.positions[:, :4].astype(np.float32)
-        return float(energy(x, there, linked)), float(there.sum())
+    compiled = jax.jit(energy)
 
-    return per_residue
+    def total(protein: Protein) -> tuple[float, float]:
+        n = len(protein)
+        rows = -(-n // PADDED) * PADDED
+        x, there, linked = np.zeros((rows, 4, 3), np.float32), np.zeros(rows, bool), np.zeros(rows, bool)
+        there[:n] = protein.has(*BACKBONE)
+        linked[:n] = protein.linked & there[:n] & np.roll(there[:n], -1)
+        x[:n] = protein.positions[:, :4]
+        return float(compiled(x, there, linked)), float(there.sum())
+
+    return total
 
 
 sound_bonds = ShareMetric(_sound("bonds"), (0.0, 1.0))

@@ -6,7 +6,7 @@ and ``alpha`` the dihedral of i - 1 ... i + 2:
 
     helix    d3 in 5.3(5) and d4 in 6.4(6) Å,                or tau in 89(12)° and alpha in 50(20)°;   5 in a row
     strand   d2 in 6.7(6), d3 in 9.9(9), d4 in 12.4(1.1) Å,  or tau in 124(14)° and alpha in -170(45)°; 5 in a row, or 3
-             of which five have another residue of a strand 4.2 to 5.2 Å away
+             that have five residues 4.2 to 5.2 Å away
 
 Each is prolonged by one residue at either end where d3, or tau, alone is in the range.
 
@@ -45,7 +45,7 @@ def secondary_structure(alpha: Float[np.ndarray, "L 3"], linked: Bool[np.ndarray
         helix[part], strand[part], prolongs[part] = _candidates(alpha[part])
         first = end
     apart = np.linalg.norm(alpha[:, None] - alpha[None], axis=-1)
-    touches = ((apart >= CONTACT_RANGE[0]) & (apart <= CONTACT_RANGE[1]) & strand[None]).sum(axis=1)
+    touches = ((apart >= CONTACT_RANGE[0]) & (apart <= CONTACT_RANGE[1])).sum(axis=1)
     letters = np.where(helix, "a", "c")
     for begin, end in _runs(strand):
         if end - begin >= LONG_STRAND or (end - begin >= SHORT_STRAND and touches[begin:end].sum() >= CONTACTS):
