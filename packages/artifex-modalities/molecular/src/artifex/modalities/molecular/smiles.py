@@ -1,7 +1,8 @@
 """SMILES and SELFIES: from text to molecules, to tokens, and back.
 
 D. Weininger 1988, "SMILES, a chemical language and information system", doi:10.1021/ci00057a005; atom-wise tokens as in
-Schwaller et al. 2018, arXiv:1711.04810: an atom in brackets is one token, as are the two letters of Br and Cl and a ring number ``%10``.
+Schwaller et al. 2018, arXiv:1711.04810: an atom in brackets is one token, as are the letters of Br and Cl and a ring number
+``%10``.
 M. Krenn et al. 2020, "Self-referencing embedded strings (SELFIES)", arXiv:1905.13741, needs the extra ``selfies``.
 """
 
