@@ -5,8 +5,8 @@
 Needs `artifex-geometric`, `artifex-training` and `artifex-modalities-protein`. Without `--structures` the chains are made:
 helices, strands and turns of 20 to 32 residues; with it, stretches of 32 residues from a folder of PDB or mmCIF files. About
 five minutes on a core. It prints, for 256 samples each: the share of peptide bonds C-N within four standard deviations of their
-mean, the same of the two angles across that bond (all other bonds and angles are ideal by the model's construction), of all bonds, and of
-residues in coarse regions of the Ramachandran plane.
+mean, the same of the two angles across that bond (other bonds and angles are ideal by the model's construction), of all bonds,
+and of residues in coarse regions of the Ramachandran plane.
 """
 
 from __future__ import annotations

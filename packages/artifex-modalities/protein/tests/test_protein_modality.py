@@ -75,7 +75,7 @@ def test_turns_are_drawn_in_training_alone_and_reflect_nothing():
         a, b = one[kept, 1], other[kept, 1]
         assert_allclose(a @ a.T, b @ b.T, atol=2e-2)  # Å², of hundreds
         assert np.linalg.det(a[:3]) * np.linalg.det(b[:3]) > 0
-    with pytest.raises(InvalidInputError, match="give nnx.Rngs a stream 'sample'"):
+    with pytest.raises(InvalidInputError, match=r"give nnx\.Rngs a stream 'sample'"):
         modality.prepare(arrays, train=True)
     assert ProteinModality(modality.config, rngs=nnx.Rngs(0)).prepare(arrays, train=True)["x"].shape == plain.shape
 
@@ -99,7 +99,7 @@ def test_crops_are_stretches_of_the_chain():
 def test_all_atoms_and_alpha_carbons(tmp_path: Path):
     x, mask = np.zeros((2, 37, 3)), np.zeros((2, 37), bool)
     mask[:, :5] = True
-    x[:, :5] = np.random.default_rng(0).normal(size=(2, 5, 3)) + [[[0, 0, 0]], [[3.8, 0, 0]]]
+    x[:, :5] = np.random.default_rng(0).normal(size=(2, 5, 3)) + np.array([[[0, 0, 0]], [[3.8, 0, 0]]])
     protein = Protein.from_positions(x, atom_mask=mask, residue_type=sequence_types("AA"))
     everything = ProteinModelAdapter(ProteinModality(ProteinModalityConfig(max_seq_length=4, atoms="all")))
     batch = everything.preprocess([protein])
@@ -146,11 +146,11 @@ def test_what_does_not_fit():
     broken["x"][1, 3, 2, 0] = np.inf
     with pytest.raises(InvalidInputError, match=r"x\[8\] has no finite position for atom 2 of residue 3"):
         modality.check(broken, first_row=7)
-    with pytest.raises(InvalidInputError, match="in proteins it is 3.8 Å: give positions in Å"):
+    with pytest.raises(InvalidInputError, match=r"in proteins it is 3\.8 Å: give positions in Å"):
         modality.check({**arrays, "x": arrays["x"] / 10})
     with pytest.raises(InvalidTypeError, match="takes a ProteinModalityConfig"):
         ProteinModality(3)
-    with pytest.raises(InvalidTypeError, match="takes rngs=nnx.Rngs"):
+    with pytest.raises(InvalidTypeError, match=r"takes rngs=nnx\.Rngs"):
         ProteinModality(rngs=3)
     with pytest.raises(ValueError, match="crop=50 is longer than max_seq_length=40"):
         ProteinModalityConfig(max_seq_length=40, crop=50)
@@ -248,7 +248,7 @@ def test_what_is_skipped_is_told_with_its_reason(tmp_path: Path):
 def test_folders_that_are_none(tmp_path: Path):
     with pytest.raises(InvalidInputError, match="no folder is named: set data_dir"):
         ProteinDataset(ProteinDatasetConfig())
-    with pytest.raises(DataError, match="holds no structures; files are expected to end in .pdb"):
+    with pytest.raises(DataError, match=r"holds no structures; files are expected to end in \.pdb"):
         _ = ProteinDataset(data_dir=tmp_path).proteins
     folder_of(tmp_path, 2)
     with pytest.raises(InvalidInputError, match="has no split 'test'; it has train"):
@@ -298,7 +298,8 @@ def test_everything_registered_resolves():
 
 
 def test_listing_imports_neither_jax_nor_gemmi():
-    code = "import sys, artifex.modalities.protein.plugin as p; p.artifex_metrics(); assert not {'jax', 'gemmi'} & set(sys.modules)"
+    code = "import sys, artifex.modalities.protein.plugin as p; p.artifex_metrics(); "
+    code += "assert not {'jax', 'gemmi'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
