@@ -18,6 +18,8 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "molecules": {"molecules.png"},
+    "proteins": {"proteins.png"},
     "solids": {"solids.png"},
 }
 

@@ -192,6 +192,7 @@ def artifex_datasets() -> list[DatasetEntry]:
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
+        "backbone-flow-structures": "A flow of backbones, on a folder of structures.",
         "equivariant-diffusion-qm9": "An equivariant diffusion of the molecules of QM9.",
         "point-cloud-vae-solids": "A VAE of points on synthetic solids.",
         "template-mesh-solids": "Meshes with a sphere's faces, fitted to points on synthetic solids.",

@@ -41,7 +41,7 @@ def draw_molecules(molecules: Sequence[Any | None], stem: Path) -> Path | None:
     Hydrogens and positions are left out of the drawing.
     """
     from rdkit import Chem, rdBase
-    from rdkit.Chem import Draw
+    from rdkit.Chem.Draw import rdMolDraw2D
 
     flat = []
     with rdBase.BlockLogs():
@@ -54,6 +54,9 @@ def draw_molecules(molecules: Sequence[Any | None], stem: Path) -> Path | None:
         return None
     path = stem.with_name(f"{stem.name}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Draw.MolsToGridImage(flat, molsPerRow=COLUMNS, subImgSize=(TILE, TILE), returnPNG=True, maxMols=MOST)
-    path.write_bytes(picture)
+    columns = min(COLUMNS, len(flat))
+    drawing = rdMolDraw2D.MolDraw2DCairo(columns * TILE, -(-len(flat) // columns) * TILE, TILE, TILE)
+    drawing.DrawMolecules([rdMolDraw2D.PrepareMolForDrawing(molecule) for molecule in flat])
+    drawing.FinishDrawing()
+    path.write_bytes(drawing.GetDrawingText())
     return path
