@@ -66,12 +66,16 @@ def nearest_similarity(samples: Sequence[Any], references: Sequence[Any]) -> flo
 
 
 def internal_diversity(samples: Sequence[Any], *, power: float = 1.0) -> float:
-    """IntDiv: ``1 - (mean_{a, b} T(a, b)^p)^(1/p)`` over all ordered pairs, each with itself among them; or NaN."""
+    """IntDiv: ``1 - mean_a (mean_b T(a, b)^p)^(1/p)``, each with itself among the pairs; NaN without molecules.
+
+    So MOSES' code has it; its paper takes the root of the mean over all pairs. At ``power`` 1 they are the same.
+    """
     own = fingerprints([m for m in samples if m is not None])
     if not len(own):
         return float("nan")
-    total = sum(float(np.sum(_tanimoto(own[i : i + AT_ONCE], own) ** power)) for i in range(0, len(own), AT_ONCE))
-    return float(1 - (total / len(own) ** 2) ** (1 / power))
+    parts = (own[i : i + AT_ONCE] for i in range(0, len(own), AT_ONCE))
+    means = np.concatenate([np.mean(_tanimoto(part, own) ** power, axis=1) for part in parts])
+    return float(1 - np.mean(means ** (1 / power)))
 
 
 def scaffolds(molecules: Sequence[Any], *, least_rings: int = 2) -> Counter[str]:
