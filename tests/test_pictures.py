@@ -20,6 +20,7 @@ SCRIPTS = {
     "energies": {"energies.png"},
     "molecules": {"molecules.png"},
     "proteins": {"proteins.png"},
+    "evaluation": {"evaluation.png"},
     "solids": {"solids.png"},
 }
 

@@ -106,7 +106,7 @@ def test_all_atoms_and_alpha_carbons(tmp_path: Path):
     assert_array_equal(batch["atom_mask"][0, :2], mask)
     (again,) = everything.postprocess(batch["x"])
     assert_array_equal(again.atom_mask, mask)
-    assert_allclose(again.positions - again.atom("CA")[0], np.where(mask[..., None], x - x[0, 1], 0), atol=1e-5)
+    assert_allclose((again.positions - again.atom("CA")[0])[mask], (x - x[0, 1])[mask], atol=1e-5)
     alpha = ProteinModelAdapter(ProteinModality(ProteinModalityConfig(max_seq_length=4, atoms="alpha")))
     (carbons,) = alpha.postprocess(alpha.preprocess(protein)["x"])
     assert carbons.atom_mask.sum() == 2
