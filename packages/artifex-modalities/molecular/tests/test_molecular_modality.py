@@ -303,6 +303,13 @@ def test_everything_registered_resolves():
     assert found == 1 + 4 + 9
 
 
+def test_the_suite_names_what_is_registered():
+    read_suite = pytest.importorskip("artifex.evaluation.suites").read_suite
+    (task,) = read_suite("common-molecules").tasks
+    known = {entry.name for entry, _ in plugins.registry().entries("metric")}
+    assert set(task.metrics) <= known
+
+
 def test_listing_imports_neither_jax_nor_rdkit():
     code = "import sys, artifex.modalities.molecular.plugin as p; p.artifex_metrics(); "
     code += "assert not {'jax', 'rdkit'} & set(sys.modules)"

@@ -297,6 +297,13 @@ def test_everything_registered_resolves():
     assert found == 1 + 2 + 2 + 12
 
 
+def test_the_suite_names_what_is_registered():
+    read_suite = pytest.importorskip("artifex.evaluation.suites").read_suite
+    (task,) = read_suite("protein-folds").tasks
+    known = {entry.name for entry, _ in plugins.registry().entries("metric")}
+    assert set(task.metrics) <= known
+
+
 def test_listing_imports_neither_jax_nor_gemmi():
     code = "import sys, artifex.modalities.protein.plugin as p; p.artifex_metrics(); "
     code += "assert not {'jax', 'gemmi'} & set(sys.modules)"

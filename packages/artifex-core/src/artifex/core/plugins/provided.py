@@ -297,6 +297,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "moses_molecules",
             "qm9_molecules",
         ),
+        "suite": ("common-molecules",),
     },
     "artifex-modalities-protein": {
         "metric": (
@@ -322,6 +323,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "bond_angle",
             "bond_length",
         ),
+        "suite": ("protein-folds",),
     },
     "artifex-training": {
         "callback": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -41,6 +41,13 @@ def artifex_datasets() -> list[DatasetEntry]:
         )
         for name, (target, summary) in entries.items()
     ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """A suite on data that need no file."""
+    file = f"{_HERE}:suites/common_molecules.yaml"
+    return [SuiteEntry(name="common-molecules", file=file, summary="Common molecules as SMILES.")]
 
 
 @hookimpl

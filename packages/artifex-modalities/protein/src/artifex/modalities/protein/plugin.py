@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import DatasetEntry, ExtensionEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import DatasetEntry, ExtensionEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -59,6 +59,13 @@ def artifex_extensions() -> list[ExtensionEntry]:
         )
         for name, (cls, summary) in entries.items()
     ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """A suite on data that need no file."""
+    file = f"{_HERE}:suites/protein_folds.yaml"
+    return [SuiteEntry(name="protein-folds", file=file, summary="Made backbones: how sound samples are.")]
 
 
 @hookimpl
