@@ -24,6 +24,7 @@ SHARED_LEVELS = (
     "artifex/benchmarks/metrics",
     "artifex/data",
     "artifex/generative_models",
+    "artifex/generative_models/extensions",
     "artifex/generative_models/modalities",
     "artifex/generative_models/models",
     "artifex/modalities",

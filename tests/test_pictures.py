@@ -18,6 +18,8 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "molecules": {"molecules.png"},
+    "proteins": {"proteins.png"},
     "evaluation": {"evaluation.png"},
     "series": {"series.png"},
     "solids": {"solids.png"},

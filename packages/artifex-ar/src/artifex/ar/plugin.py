@@ -120,6 +120,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
+        "smiles-transformer-qm9": "A transformer on the SMILES of QM9.",
         "pixel-cnn-pp-digits": "A PixelCNN++ of the digits given their class.",
         "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",
     }
