@@ -70,9 +70,7 @@ def artifex_losses() -> list[LossEntry]:
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
     metrics = {
-        "perplexity": "Among how many equally likely values a model is as unsure.",
         "bits_per_element": "Bits that coding a token, a dimension or a sample costs.",
-        "bits_per_byte": "Bits that coding a byte of a text costs.",
     }
     return [
         MetricEntry(
@@ -92,12 +90,6 @@ def artifex_datasets() -> list[DatasetEntry]:
     home = "artifex.ar.datasets"
     return [
         DatasetEntry(
-            name="characters",
-            dataset=f"{home}.characters:Characters",
-            config=f"{home}.characters:CharactersConfig",
-            summary="Bytes of a text, by default the reference of the Python language.",
-        ),
-        DatasetEntry(
             name="tones",
             dataset=f"{home}.tones:Tones",
             config=f"{home}.tones:TonesConfig",
@@ -111,6 +103,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
+        "transformer-text": "A transformer of the bytes of the reference of the Python language.",
         "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",
     }
     return [
