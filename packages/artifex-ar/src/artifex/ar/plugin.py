@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -81,20 +81,6 @@ def artifex_metrics() -> list[MetricEntry]:
             summary=summary,
         )
         for name, summary in metrics.items()
-    ]
-
-
-@hookimpl
-def artifex_datasets() -> list[DatasetEntry]:
-    """The data sets."""
-    home = "artifex.ar.datasets"
-    return [
-        DatasetEntry(
-            name="tones",
-            dataset=f"{home}.tones:Tones",
-            config=f"{home}.tones:TonesConfig",
-            summary="Synthesised tones of several pitches.",
-        ),
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from artifex.core.errors import InvalidInputError
-from artifex.modalities.text.metrics.words import words
+from artifex.modalities.text.metrics.tokenisation import words
 
 __all__ = ["TextViolation", "malformed_utf8", "repetitions"]
 

@@ -236,7 +236,7 @@ def whole_characters(data: bytes, *, ended: bool) -> bytes:
     for back in range(1, 0 if ended else min(3, len(data)) + 1):
         lead = data[-back]
         if lead & 0xC0 != 0x80:
-            needed = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            needed = 1 if not 0xC2 <= lead <= 0xF4 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
             return data[:-back] if needed > back else data
     return data
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ROUGE_LSUM as ROUGE_LSUM,
         Rouge as Rouge,
     )
-    from artifex.modalities.text.metrics.words import tokens_13a as tokens_13a, words as words
+    from artifex.modalities.text.metrics.tokenisation import tokens_13a as tokens_13a, words as words
 
 _HERE = "artifex.modalities.text.metrics"
 
@@ -37,6 +37,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         **dict.fromkeys(("WELL_FORMED", "distinct_1", "distinct_2", "distinct_n", "self_bleu"), f"{_HERE}.diversity"),
         **dict.fromkeys(("BITS_PER_BYTE", "PERPLEXITY", "BitsPerByte", "Perplexity"), f"{_HERE}.likelihood"),
         **dict.fromkeys(("ROUGE1", "ROUGE2", "ROUGE_L", "ROUGE_LSUM", "Rouge"), f"{_HERE}.rouge"),
-        **dict.fromkeys(("tokens_13a", "words"), f"{_HERE}.words"),
+        **dict.fromkeys(("tokens_13a", "words"), f"{_HERE}.tokenisation"),
     },
 )

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from artifex.core.errors import InvalidInputError
-from artifex.modalities.text.metrics.words import ngrams, tokens_13a
+from artifex.modalities.text.metrics.tokenisation import ngrams, tokens_13a
 
 __all__ = ["BLEU", "Bleu", "ngram_counts"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.text.metrics.bleu import ORDER, Bleu
-from artifex.modalities.text.metrics.words import ngrams, words
+from artifex.modalities.text.metrics.tokenisation import ngrams, words
 
 __all__ = ["WELL_FORMED", "distinct_1", "distinct_2", "distinct_n", "self_bleu"]
 

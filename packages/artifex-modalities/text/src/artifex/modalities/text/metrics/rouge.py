@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from artifex.core.errors import InvalidInputError
-from artifex.modalities.text.metrics.words import ngrams, words
+from artifex.modalities.text.metrics.tokenisation import ngrams, words
 
 __all__ = ["ROUGE1", "ROUGE2", "ROUGE_L", "ROUGE_LSUM", "Rouge", "longest_common"]
 
