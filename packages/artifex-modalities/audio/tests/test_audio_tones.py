@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from artifex.ar import Tones, TonesConfig
 from artifex.core.errors import InvalidInputError
+from artifex.modalities.audio.datasets import Tones, TonesConfig
 
 
 def test_tones_have_the_pitch_of_their_class():

@@ -15,7 +15,7 @@ MelForm = Literal["librosa", "torchaudio"]
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class AudioRepresentation(str, Enum):
+class AudioRepresentation(Enum):
     """What a model is given of a signal of ``T`` samples, ``F`` frames."""
 
     RAW_WAVEFORM = "raw_waveform"
@@ -92,10 +92,12 @@ class AudioModalityConfig(Config):
         if self.levels is not None and kind is not AudioRepresentation.MU_LAW:
             raise ValueError(f"levels are of 'mu_law', and representation is {kind.value!r}; leave them out")
         if self.spectrogram is not None and kind not in _SPECTRAL:
-            raise ValueError(f"a spectrogram is
-            of stft, mel_spectrogram and mfcc, and representation is {kind.value!r}; leave it out")
+            raise ValueError(
+                f"a spectrogram is of stft, mel_spectrogram and mfcc, and representation is {kind.value!r}; leave it out"
+            )
         given = self.spectrogram or SpectrogramConfig()
-        fields = [name for name in ("n_mels", "form", "iterations") if kind not in _OF_MELS and getattr(given, name) is not None]
+        of_mels = () if kind in _OF_MELS else ("n_mels", "form", "iterations")
+        fields = [name for name in of_mels if getattr(given, name) is not None]
         fields += ["n_mfcc"] if given.n_mfcc is not None and kind is not AudioRepresentation.MFCC else []
         if fields:
             raise ValueError(f"spectrogram.{fields[0]} changes nothing for representation {kind.value!r}; leave it out")

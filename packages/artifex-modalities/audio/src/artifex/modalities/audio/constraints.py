@@ -53,8 +53,7 @@ def silence(
 def discontinuities(
     x: Float[np.ndarray, "T"], *, times: float = 10.0, least: float = 0.05, around: int = 50
 ) -> list[AudioViolation]:
-    """Steps from one sample to the next that stand out: ``times`` the median of those ``around`` it on each side, and
-    ``least``.
+    """Steps that stand out: ``times`` the median of those ``around`` it on each side, and at least ``least``.
 
     >>> x = 0.5 * np.sin(np.arange(400) / 20)
     >>> x[200:] += 0.8

@@ -68,7 +68,8 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, form: MelForm = "libr
         weights *= (2 / (corners[2:] - corners[:-2]))[:, None]
     if (empty := np.flatnonzero(weights.max(axis=1) == 0)).size:
         raise InvalidInputError(
-            f"mel band {empty[0]} of {n_mels} lies between two bins of frames of {n_fft} samples; take fewer bands or longer frames"
+            f"mel band {empty[0]} of {n_mels} lies between two bins of frames of {n_fft} samples; take fewer bands or longer "
+            "frames"
         )
     return weights
 

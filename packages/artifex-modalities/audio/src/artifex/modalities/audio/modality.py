@@ -199,9 +199,7 @@ class AudioModality:
         return [row[:end] if np.isfinite(row).all() else None for row, end in zip(signals, ends, strict=True)]
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
-        """Write samples ``(N, *shape)`` from model space as ``stem.wav``, one after the other with a pause between; returns
-        its path.
-        """
+        """Write samples ``(N, *shape)`` from model space as ``stem.wav``, with pauses between; returns its path."""
         signals = np.asarray(self.restore(jnp.asarray(samples)))
         pause = np.zeros(round(PAUSE * self.config.sample_rate), np.float32)
         parts = [part for row in signals for part in (row, pause)]

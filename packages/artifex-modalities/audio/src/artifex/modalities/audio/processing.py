@@ -43,8 +43,9 @@ def resample(x: Float[np.ndarray, "... T"], old_rate: int, new_rate: int) -> Flo
 
 
 def loudness(x: Float[np.ndarray, "... T"], sample_rate: int) -> float:
-    """Integrated loudness in LUFS: ITU-R Recommendation BS.1770-5 (2023), annex 1; minus infinity where nothing is above the
-    gate.
+    """Integrated loudness in LUFS, of ITU-R Recommendation BS.1770-5 (2023), annex 1.
+
+    It is minus infinity where nothing is above the gate.
 
     Args:
         x: one signal, ``(T,)``, or channels of equal weight, ``(channels, T)``.
@@ -103,9 +104,7 @@ def _lufs(power: np.ndarray) -> np.ndarray:
 
 
 def _k_weighting(sample_rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The head's shelf and the high pass as analogue filters through the bilinear transform; at 48 kHz they are the
-    standard's.
-    """
+    """Without the beginning and end that are quieter than the loudest frame by more than ``below`` decibels."""
     k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)
     middle = high**0.4996667741545416

@@ -2,8 +2,8 @@ r"""The short-time Fourier transform and its inverse, and a signal from magnitud
 
 .. math:: X[f, k] = \sum_t w[t]\, x[t + f h - n / 2]\, e^{-2 \pi i k t / n}
 
-Shapes: ``... = batch, T = samples, F = frames = 1 + (T + 2 floor(n / 2) - n) / h, K = bins = n / 2 + 1``, of frames of ``n`` samples
-every ``h`` samples; ``w`` is Hann's window, periodic.
+Shapes: ``... = batch, T = samples, F = frames = 1 + (T + 2 floor(n / 2) - n) / h, K = bins = n / 2 + 1``, of frames of ``n``
+samples every ``h`` samples; ``w`` is Hann's window, periodic.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _places(frames: int, n_fft: int, hop: int) -> np.ndarray:
 
 
 def stft(x: Float[Array, "... T"], n_fft: int, hop: int, *, pad: PadMode = "constant") -> Complex[Array, "... F K"]:
-    """The short-time Fourier transform, frames in time, as librosa's (``constant``) and PyTorch's (``reflect``) with their defaults.
+    """The short-time Fourier transform, as librosa's (``constant``) and PyTorch's (``reflect``) with their defaults.
 
     Raises:
         InvalidInputError: a mirrored signal is not longer than half a frame.
@@ -106,8 +106,8 @@ def griffin_lim(
 ) -> Float[Array, "... T"]:
     """A signal with these magnitudes: phases are taken from the transform of the signal so far, again and again.
 
-    Griffin and Lim 1984, "Signal Estimation from Modified Short-Time Fourier Transform" (doi:10.1109/TASSP.1984.1164317); with the
-    momentum of Perraudin et al. 2013, "A Fast Griffin-Lim Algorithm" (doi:10.1109/WASPAA.2013.6701851).
+    Griffin and Lim 1984, "Signal Estimation from Modified Short-Time Fourier Transform" (doi:10.1109/TASSP.1984.1164317); with
+    the momentum of Perraudin et al. 2013, "A Fast Griffin-Lim Algorithm" (doi:10.1109/WASPAA.2013.6701851).
 
     Args:
         magnitude: of each frame and bin.

@@ -59,9 +59,7 @@ class AudioFolderSource(Sequence):
         return len(self.parts)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """``x`` float32 ``(length,)`` in [-1, 1], ``mask``, and ``label``; :class:`DataError` names a file that cannot be
-        read.
-        """
+        """``x`` float32 ``(length,)`` in [-1, 1], ``mask``, and ``label``."""
         index = range(len(self))[index]
         x, mask = self._read(*self.parts[index])
         label = {"label": np.asarray(self.labels[index], np.int32)} if self.labels else {}
@@ -149,7 +147,7 @@ def _classified(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _split(files: list[tuple[Path, str]], folder: Path) -> dict[str, list[tuple[Path, str]]]:
-    """By a hash of each file's name, so that the others stay where they are when some are added; a few go to ``train`` alone."""
+    """By a hash of each file's name, so that the others stay where they are when some are added."""
     made: dict[str, list[tuple[Path, str]]] = {"train": [], "test": [], "validation": []}
     for file, name in files:
         digest = hashlib.blake2b(file.relative_to(folder).as_posix().encode(), digest_size=8).digest()

@@ -1,7 +1,8 @@
 r"""Synthesised sounds: chirps, noises, and notes of plucked strings.
 
 A chirp's frequency goes from one value to another in equal steps of pitch. Pink noise has a power that falls with frequency,
-``1 / f``. A note is Karplus and Strong's string (1983, doi:10.2307/3680062): ``y[t] = noise[t] + (y[t - N] + y[t - N - 1]) / 2``.
+``1 / f``. A note is Karplus and Strong's string (1983, doi:10.2307/3680062): ``y[t] = noise[t] + (y[t - N] + y[t - N - 1]) /
+2``.
 """
 
 from __future__ import annotations

@@ -54,10 +54,10 @@ def snr(samples: Signals, references: Signals) -> Float[np.ndarray, "B"]:
 
 
 def si_sdr(samples: Signals, references: Signals) -> Float[np.ndarray, "B"]:
-    r"""Scale-invariant signal-to-distortion ratio, decibels: :math:`10 \log_{10}(|a r|^2 / |a r - s|^2)`, :math:`a = s \cdot r / r \cdot r`.
+    r"""Scale-invariant signal-to-distortion ratio, decibels: :math:`10 \log_{10}(|a r|^2 / |a r - s|^2)`.
 
-    Le Roux et al. 2019, "SDR - Half-Baked or Well Done?" (arXiv:1811.02508), equation 3; means are not taken away. NaN where the
-    reference is silent, which has no direction.
+    Le Roux et al. 2019, "SDR - Half-Baked or Well Done?" (arXiv:1811.02508), equation 3; means are not taken away. NaN where
+    the reference is silent, which has no direction.
 
     >>> si_sdr(np.array([[3.0, 1.0]]), np.array([[1.0, 0.0]])).round(4).tolist()
     [9.5424]
@@ -96,7 +96,7 @@ def mel_cepstral_distortion(
     n_mels: int = 40,
     n_coefficients: int = 13,
 ) -> Float[np.ndarray, "B"]:
-    r"""Decibels, :math:`\frac{10}{\ln 10} \mathrm{mean}_f \sqrt{2 \sum_{d=1}^{D} (c_{fd} - c'_{fd})^2}` of cepstral coefficients.
+    r"""Decibels, :math:`\frac{10}{\ln 10} \mathrm{mean}_f \sqrt{2 \sum_{d=1}^{D} (c_{fd} - c'_{fd})^2}` of mel cepstra.
 
     Kubichek 1993, "Mel-Cepstral Distance Measure for Objective Speech Quality Assessment" (doi:10.1109/PACRIM.1993.407206).
     Coefficients are those of the natural logarithm of the power in librosa's mel bands, ``c_d = sum_m log(P_m) cos(...) / M``

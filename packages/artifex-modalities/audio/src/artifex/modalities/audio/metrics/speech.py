@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,15 @@ def stoi(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> 
         InvalidInputError: the shapes differ, or a reference has less than 30 frames, 0.4 seconds, that are not silent.
     """
     library = _library("pystoi", "stoi")
-    import warnings
-
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
         try:
             pairs = zip(*_signals(samples, references), strict=True)
             return np.array([library.stoi(reference, sample, sample_rate) for sample, reference in pairs])
         except RuntimeWarning as error:
-            raise InvalidInputError("STOI needs about 0.4 seconds of speech in each reference; one is shorter, or silent")
-            from
-            error
+            raise InvalidInputError(
+                "STOI needs about 0.4 seconds of speech in each reference; one is shorter, or silent"
+            ) from error
 
 
 def pesq(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> Float[np.ndarray, "B"]:
@@ -63,7 +62,7 @@ def pesq(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> 
 def _signals(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
     s, r = np.asarray(samples, np.float64), np.asarray(references, np.float64)
     if s.shape != r.shape or s.ndim != 2:
-        raise InvalidInputError(f"two batches of signals of one shape, (batch, samples), are needed; got {s.shape} and {r.shape}")
+        raise InvalidInputError(f"signals of one shape, (batch, samples), are needed; got {s.shape} and {r.shape}")
     return s, r
 
 
