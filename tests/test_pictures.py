@@ -19,6 +19,8 @@ SCRIPTS = {
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "solids": {"solids.png"},
+    "sounds": {"sounds.png"},
+    "tokens": {"tokens.png"},
 }
 
 

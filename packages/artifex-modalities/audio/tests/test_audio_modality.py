@@ -299,7 +299,7 @@ def test_folders_that_do_not_serve(folder: Path, tmp_path_factory: pytest.TempPa
     def source(path: Path = folder, split: str = "train"):
         return AudioFolder(AudioFolderConfig(folder=path, sample_rate=8000, length=2000)).source(split)
 
-    with pytest.raises(DataError, match="there is no folder .*nowhere; set 'folder'"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; set 'folder'"):
         source(empty / "nowhere")
     with pytest.raises(DataError, match=r"there is no sound below .*; files that are read end in \.wav"):
         source(empty)

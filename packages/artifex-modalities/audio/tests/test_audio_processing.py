@@ -86,7 +86,7 @@ def test_violations_are_where_they_are() -> None:
         assert [(v.start, v.stop) for v in discontinuities(broken)] == [(at - 1, at + 1)]
         quiet = x.copy()
         quiet[at : at + 900] = 1e-4 * rng.normal(size=len(quiet[at : at + 900]))
-        expected = [v for v in silence(quiet, 8000)]
+        expected = silence(quiet, 8000)
         assert len(expected) == (1 if min(900, 4000 - at) >= 800 else 0)
         assert all(abs(v.start - at) <= 1 for v in expected)
     assert discontinuities(np.zeros(1)) == []
