@@ -249,6 +249,7 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("huggingface-hub==2.4.0", "importlib-metadata", "pillow", "regex", "requests", "httpx")
     session.install("transformers==5.24.0")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
+    session.install("librosa==0.11.0")  # the last for Python 3.11
     install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
 
 

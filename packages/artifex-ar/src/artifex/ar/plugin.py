@@ -70,6 +70,7 @@ def artifex_losses() -> list[LossEntry]:
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
     metrics = {
+        "perplexity": "Among how many equally likely values a model is as unsure.",
         "bits_per_element": "Bits that coding a token, a dimension or a sample costs.",
     }
     return [
