@@ -146,7 +146,9 @@ def test_frechet_distance_is_scipys_and_merges() -> None:
 
 
 def test_frechet_distances_that_cannot_be() -> None:
-    with pytest.raises(InvalidInputError, match=r"two samples and two references at least; got {'samples': 1, 'references': 0}"):
+    with pytest.raises(
+        InvalidInputError, match=r"two samples and two references at least; got {'samples': 1, 'references': 0}"
+    ):
         FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": np.zeros((1, 3))}))
     with pytest.raises(InvalidInputError, match="samples have 3 features, references 2"):
         FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": np.zeros((2, 3)), "references": np.zeros((2, 2))}))

@@ -58,8 +58,8 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, form: MelForm = "libr
     >>> mel_filters(8000, 256, 20).shape
     (20, 129)
     """
-    ends = _mel_of(np.array([0.0, sample_rate / 2]), form)
-    corners = _frequency_of(np.linspace(*ends, n_mels + 2), form)
+    highest = float(_mel_of(np.array([sample_rate / 2]), form)[0])
+    corners = _frequency_of(np.linspace(0.0, highest, n_mels + 2), form)
     bins = np.linspace(0, sample_rate // 2, n_fft // 2 + 1) if form == "torchaudio" else np.fft.rfftfreq(n_fft, 1 / sample_rate)
     widths = np.diff(corners)
     slopes = corners[:, None] - bins

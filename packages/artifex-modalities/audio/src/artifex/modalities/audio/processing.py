@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +39,8 @@ def resample(x: Float[np.ndarray, "... T"], old_rate: int, new_rate: int) -> Flo
     common = math.gcd(old_rate, new_rate)
     up, down = new_rate // common, old_rate // common
     most = max(up, down)
-    taps = signal.firwin(2 * CROSSINGS * most + 1, 0.95 / most, window=("kaiser", STOP_BAND))
+    window: Any = ("kaiser", STOP_BAND)
+    taps = signal.firwin(2 * CROSSINGS * most + 1, 0.95 / most, window=window)
     return signal.resample_poly(x, up, down, axis=-1, window=taps).astype(x.dtype)
 
 
@@ -65,7 +67,7 @@ def loudness(x: Float[np.ndarray, "... T"], sample_rate: int) -> float:
     if x.shape[-1] < block:
         raise InvalidInputError(f"loudness needs 0.4 seconds, {block} samples; got {x.shape[-1]}")
     for b, a in _k_weighting(sample_rate):
-        x = signal.lfilter(b, a, x, axis=-1)
+        x = np.asarray(signal.lfilter(b, a, x, axis=-1))
     frames = np.lib.stride_tricks.sliding_window_view(np.square(x).sum(axis=0), block)[::hop]
     power = frames.mean(axis=-1)
     with np.errstate(divide="ignore"):

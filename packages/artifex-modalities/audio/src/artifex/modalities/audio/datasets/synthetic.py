@@ -74,10 +74,9 @@ class SyntheticAudio:
         config = self.config
         n, rng = getattr(config, f"n_{split}"), np.random.default_rng((config.seed, SPLITS.index(split)))
         label = np.arange(n) % len(config.kinds)
+        highest = np.log(config.sample_rate / 3)
         makers: dict[str, Callable[[], np.ndarray]] = {
-            "chirp": lambda: chirp(
-                config.length, config.sample_rate, *np.exp(rng.uniform(*np.log([100, config.sample_rate / 3]), 2))
-            ),
+            "chirp": lambda: chirp(config.length, config.sample_rate, *np.exp(rng.uniform(np.log(100), highest, 2))),
             "white_noise": lambda: noise(rng, config.length, 0.0),
             "pink_noise": lambda: noise(rng, config.length, 1.0),
             "note": lambda: note(rng, config.length, config.sample_rate, 110 * 2 ** (rng.integers(0, 25) / 12)),
@@ -109,4 +108,4 @@ def note(rng: np.random.Generator, length: int, sample_rate: int, frequency: flo
     period = max(2, round(sample_rate / frequency - 0.5))  # the mean of two samples delays by half of one
     pluck = np.zeros(length)
     pluck[: min(period, length)] = rng.uniform(-1, 1, min(period, length))
-    return signal.lfilter([1.0], np.r_[1.0, np.zeros(period - 1), -0.5, -0.5], pluck)
+    return np.asarray(signal.lfilter([1.0], np.r_[1.0, np.zeros(period - 1), -0.5, -0.5], pluck))

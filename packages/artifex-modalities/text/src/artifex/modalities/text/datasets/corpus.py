@@ -6,7 +6,7 @@ import difflib
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -45,12 +45,14 @@ class TextDatasetConfig(Config):
             raise ValueError(f"overlap is of windows, and layout is {self.layout!r}; leave it out")
 
 
-class TextDataset(ABC):
+C = TypeVar("C", bound=TextDatasetConfig)
+
+
+class TextDataset(ABC, Generic[C]):
     """Texts as rows of tokens: ``x`` int32 ``(N, length)``, ``mask``, and ``segment`` where they are packed."""
 
-    config: TextDatasetConfig
-
-    def __init__(self) -> None:
+    def __init__(self, config: C) -> None:
+        self.config = config
         self._splits: Mapping[str, Sequence[str]] | None = None
         self._tokenizer: Config | None = None
 

@@ -28,16 +28,12 @@ class HuggingFaceTextConfig(TextDatasetConfig):
     """Column of texts."""
 
 
-class HuggingFaceText(TextDataset):
+class HuggingFaceText(TextDataset[HuggingFaceTextConfig]):
     """A data set of the ``datasets`` library, a text from each row. What the hub sends is kept in that library's own cache.
 
     Raises, when it is read:
         DataError: the library is not installed, the data set cannot be had, the column is missing, or a row holds no text.
     """
-
-    def __init__(self, config: HuggingFaceTextConfig) -> None:
-        super().__init__()
-        self.config: HuggingFaceTextConfig = config
 
     def _read(self) -> dict[str, Sequence[str]]:
         loaded = _load(self.config)

@@ -23,16 +23,12 @@ class JsonLinesConfig(TextDatasetConfig):
     """The key of each line's text."""
 
 
-class JsonLines(TextDataset):
+class JsonLines(TextDataset[JsonLinesConfig]):
     """A text from each line, ``{"text": "..."}``; blank lines are passed over.
 
     Raises, when it is read:
         DataError: a line is no JSON, no object, or has no text under the key; the message names file and line.
     """
-
-    def __init__(self, config: JsonLinesConfig) -> None:
-        super().__init__()
-        self.config: JsonLinesConfig = config
 
     def _read(self) -> dict[str, list[str]]:
         found = split_files(self.config.path, (".jsonl", ".ndjson", ".json"))

@@ -17,17 +17,13 @@ class PythonReferenceConfig(TextDatasetConfig):
     """How its text becomes rows of tokens."""
 
 
-class PythonReference(TextDataset):
+class PythonReference(TextDataset[PythonReferenceConfig]):
     """All topics by name, one after the other, as one text; nine tenths of it are to train on.
 
     >>> made = PythonReference(PythonReferenceConfig(length=32))
     >>> made.splits, made.arrays("test")["x"].shape[1]
     (('train', 'test', 'validation'), 32)
     """
-
-    def __init__(self, config: PythonReferenceConfig) -> None:
-        super().__init__()
-        self.config: PythonReferenceConfig = config
 
     def _read(self) -> dict[str, list[str]]:
         from pydoc_data.topics import topics

@@ -29,16 +29,12 @@ class TextFilesConfig(TextDatasetConfig):
             raise ValueError(f"suffixes are such as '.txt', in small letters; got {wrong[0]!r}")
 
 
-class TextFiles(TextDataset):
+class TextFiles(TextDataset[TextFilesConfig]):
     """Each file is a text. One file alone is cut into splits; of several, each goes to one.
 
     Raises, when it is read:
         DataError: a file is missing, empty, or not in its encoding; the message names file, line and byte.
     """
-
-    def __init__(self, config: TextFilesConfig) -> None:
-        super().__init__()
-        self.config: TextFilesConfig = config
 
     def _read(self) -> dict[str, list[str]]:
         found = split_files(self.config.path, self.config.suffixes)

@@ -97,8 +97,8 @@ class Bleu:
     def _of_pair(self, sample: str | None, reference: str | Sequence[str] | None) -> list[float]:
         if reference is None:
             return [0.0] * (2 + 2 * ORDER)
-        sample, references = self.split(sample or ""), [reference] if isinstance(reference, str) else reference
-        return ngram_counts(sample, [self.split(one) for one in references])
+        references = [reference] if isinstance(reference, str) else reference
+        return ngram_counts(self.split(sample or ""), [self.split(one) for one in references])
 
 
 def ngram_counts(sample: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
