@@ -83,8 +83,7 @@ def istft(spectrum: Complex[Array, "... F K"], n_fft: int, hop: int, length: int
             f"the spectrum of {length} samples has shape (..., {frames}, {n_fft // 2 + 1}), got {spectrum.shape}"
         )
     window, places = hann(n_fft), _places(frames, n_fft, hop)
-    total = np.zeros(places[-1, -1] + 1 + n_fft)
-    np.add.at(total, places, window**2)
+    total = np.bincount(places.ravel(), np.tile(window**2, frames), minlength=n_fft // 2 + length)
     parts = jnp.fft.irfft(spectrum, n=n_fft, axis=-1)
     parts = parts * jnp.asarray(window, parts.dtype).reshape((1,) * (parts.ndim - 1) + (-1,))
     added = jnp.zeros((*parts.shape[:-2], len(total)), parts.dtype).at[..., places].add(parts)
