@@ -51,9 +51,7 @@ def test_ratios_are_their_definitions() -> None:
     for i in range(1000):
         s, r = SAMPLES[i], REFERENCES[i]
         assert made[0][i] == pytest.approx(20 * np.log10(linalg.norm(r) / linalg.norm(s - r)), abs=1e-9)
-        (scale,), (residual,) = linalg.lstsq(r[:, None], s)[:2], [None]
-        nearest = r * float(np.squeeze(scale[0] if isinstance(scale, tuple) else scale))
-        del residual
+        nearest = r * linalg.lstsq(r[:, None], s)[0][0]
         assert made[1][i] == pytest.approx(20 * np.log10(linalg.norm(nearest) / linalg.norm(s - nearest)), abs=1e-9)
     np.testing.assert_allclose(si_sdr(3 * SAMPLES, REFERENCES), made[1], atol=1e-9)
 
@@ -226,7 +224,7 @@ def test_the_suite_says_it_all() -> None:
 
 def test_every_registered_metric_computes() -> None:
     clean = speech_like(0, 3)
-    batch = {"samples": 0.9 * clean, "references": clean}
+    batch = {"samples": clean + 0.01 * np.random.default_rng(1).normal(size=clean.shape), "references": clean}
     for entry in artifex_metrics():
         metric = resolve(entry.metric)
         with warnings.catch_warnings():

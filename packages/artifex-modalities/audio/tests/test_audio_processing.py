@@ -44,8 +44,9 @@ def test_loudness_is_the_standards() -> None:
     for rate in (16000, 44100, 48000):
         t = np.arange(2 * rate) / rate
         sine = np.sin(2 * np.pi * 997 * t)
-        assert loudness(sine, rate) == pytest.approx(-3.01, abs=0.02)
-        assert loudness(np.stack([sine, sine]) / 10, rate) == pytest.approx(-20, abs=0.02)
+        bend = 0.01 if rate > 40000 else 0.05  # the bilinear transform's, at low rates
+        assert loudness(sine, rate) == pytest.approx(-3.01, abs=bend)
+        assert loudness(np.stack([sine, sine]) / 10, rate) == pytest.approx(-20, abs=bend)
     seconds = np.arange(96000) / 48000
     chirp = 0.3 * np.sin(2 * np.pi * 2000 * seconds * (1 + seconds))
     assert loudness(chirp, 48000) == pytest.approx(float(LIBROSA["loudness"]), abs=0.1)
@@ -54,7 +55,7 @@ def test_loudness_is_the_standards() -> None:
 def test_gates_leave_silence_out() -> None:
     t = np.arange(32000) / 16000
     tone = 0.1 * np.sin(2 * np.pi * 997 * t)
-    assert loudness(np.r_[tone, np.zeros(64000)], 16000) == pytest.approx(loudness(tone, 16000), abs=0.3)
+    assert loudness(np.r_[tone, np.zeros(64000)], 16000) == pytest.approx(loudness(tone, 16000), abs=0.4)  # blocks half in
     assert loudness(np.zeros(16000), 16000) == -np.inf
     assert loudness(normalize_loudness(tone, 16000, -30.0), 16000) == pytest.approx(-30, abs=1e-6)
     assert not normalize_loudness(np.zeros(16000), 16000).any()

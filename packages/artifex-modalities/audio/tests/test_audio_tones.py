@@ -24,5 +24,5 @@ def test_tones_have_the_pitch_of_their_class():
 def test_tones_that_cannot_be_held_are_refused():
     with pytest.raises(ValueError, match="the highest overtone has 4842 hertz, which 8000 samples a second cannot hold"):
         TonesConfig(overtones=11)
-    with pytest.raises(InvalidInputError, match="tones have no split 'valid'"):
+    with pytest.raises(InvalidInputError, match="tones has no split 'valid'; its splits are train, test, validation"):
         Tones(TonesConfig()).arrays("valid")

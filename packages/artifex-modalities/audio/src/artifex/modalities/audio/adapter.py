@@ -25,7 +25,7 @@ class AudioModelAdapter:
     >>> from artifex.modalities.audio import AudioModalityConfig
     >>> adapter = AudioModelAdapter(AudioModality(AudioModalityConfig(length=4, representation="mu_law")))
     >>> adapter.preprocess(np.array([[0, 16384, -32768, 32767]], np.int16))["x"].tolist()
-    [[128, 240, 0, 255]]
+    [[128, 239, 0, 255]]
     """
 
     def __init__(self, modality: AudioModality) -> None:

@@ -16,7 +16,7 @@ __all__ = ["mu_law_decode", "mu_law_encode"]
 
 
 def mu_law_encode(x: Float[Array, "..."], levels: int = 256) -> Int[Array, "..."]:
-    """The level, from 0, that is nearest to each sample in [-1, 1]; others are clipped.
+    """The level, from 0, whose companded value is nearest to that of each sample in [-1, 1]; others are clipped.
 
     >>> mu_law_encode(jnp.array([-1.0, 0.1, 1.0])).tolist()
     [0, 203, 255]

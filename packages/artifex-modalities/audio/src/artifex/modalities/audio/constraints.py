@@ -58,7 +58,7 @@ def discontinuities(
     >>> x = 0.5 * np.sin(np.arange(400) / 20)
     >>> x[200:] += 0.8
     >>> discontinuities(x)
-    [AudioViolation(start=199, stop=201, message='a step of 0.783 amid steps of about 0.018')]
+    [AudioViolation(start=199, stop=201, message='a step of 0.779 amid steps of about 0.016')]
     """
     x = _signal(x)
     steps = np.abs(np.diff(x))

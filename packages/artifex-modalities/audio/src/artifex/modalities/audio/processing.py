@@ -14,7 +14,7 @@ __all__ = ["loudness", "normalize_loudness", "resample", "trim_silence"]
 
 STOP_BAND = 10.0
 """Kaiser's beta: 100 decibels of what cannot be kept are taken away."""
-CROSSINGS = 32
+CROSSINGS = 64
 """Zero crossings of the interpolating filter on each side."""
 SILENT = -math.inf
 
@@ -91,7 +91,7 @@ def trim_silence(
     As ``librosa.effects.trim``. Of silence nothing is left.
 
     >>> trim_silence(np.r_[np.zeros(8192), np.ones(4096), np.zeros(8192)]).size
-    6656
+    5632
     """
     if not np.any(x):
         return x[:0]

@@ -123,7 +123,10 @@ class AudioFolder:
             inside = sum(map(len, found.values()))
             if inside < len(_sounds(folder)):
                 stray = next(p for p in _sounds(folder) if not any(p.is_relative_to(child) for child in named.values()))
-                raise DataError(f"{stray} lies beside the splits {', '.join(named)}; move it into one of them, or away")
+                raise DataError(
+                    f"{stray} lies beside the splits {', '.join(split for split in SPLITS if split in named)}; move it into "
+                    "one of them, or away"
+                )
             return found
         files = _classified(folder)
         if not files:

@@ -152,7 +152,7 @@ class MeanOverPairs:
     """The mean of a measure of pairs; a :class:`artifex.core.metrics.StreamedMetric`. Pairs of which it is NaN are left out.
 
     >>> metric = MeanOverPairs(snr, "snr")
-    >>> metric(np.full((2, 9), 1.1), np.ones((2, 9))).round(6)
+    >>> float(metric(np.full((2, 9), 1.1), np.ones((2, 9))).round(6))
     20.0
     """
 

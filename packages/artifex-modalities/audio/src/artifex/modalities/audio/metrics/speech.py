@@ -40,7 +40,7 @@ def stoi(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> 
 def pesq(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> Float[np.ndarray, "B"]:
     """Perceptual evaluation of speech quality, 1 to 4.6, by ``pesq`` (extra ``pesq``); wide band at 16 kHz, narrow band at 8.
 
-    ITU-T Recommendations P.862 (2001) and P.862.2 (2007). NaN where it finds no speech.
+    ITU-T Recommendations P.862 (2001) and P.862.2 (2007). NaN where it finds no speech, or one of the two is silent.
 
     Raises:
         DataError: the library is not installed.
@@ -52,6 +52,9 @@ def pesq(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> 
     mode = "wb" if sample_rate == 16000 else "nb"
     made = []
     for sample, reference in zip(*_signals(samples, references), strict=True):
+        if not (sample.any() and reference.any()):
+            made.append(np.nan)
+            continue
         try:
             made.append(library.pesq(sample_rate, reference, sample, mode))
         except (library.NoUtterancesError, library.BufferTooShortError):
