@@ -28,11 +28,12 @@ def main() -> None:
     """Time the rows and print one table a task."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", nargs="+", default=["train", "ddim", "calls"], choices=["train", "ddim", "calls"])
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not how fast")
     arguments = parser.parse_args()
     for what in arguments.what:
         rows = ROWS[what]
-        timings = measure(rows, steps=2 if what == "train" else DDIM_STEPS, rounds=1 if arguments.quick else 5, threads=THREADS)
+        timings = measure(rows, steps=2 if what == "train" else DDIM_STEPS, rounds=1 if arguments.quick else arguments.rounds, threads=THREADS)
         print(f"\n{what}\n\n{table(timings, baseline=rows[-1].label)}", flush=True)
 
 

@@ -43,6 +43,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     },
     "dsm": {
         "model": {"objective": {"kind": "denoising_score_matching", "noise_scale": 0.1}},
+        "densities": {"two_moons": {"objective": {"kind": "denoising_score_matching", "noise_scale": 0.05}}},
         "rate": 2e-3,
         "batch": 512,
         "steps": 3000,
@@ -62,7 +63,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 NAMES = {
     "pcd": "persistent contrastive divergence, MALA",
-    "dsm": "denoising score matching, noise 0.1",
+    "dsm": "denoising score matching, noise 0.1 (two moons, which are thinner: 0.05)",
     "ssm": "sliced score matching",
     "nce": "noise-contrastive estimation",
 }
@@ -93,7 +94,8 @@ def main() -> None:
 def divergence(objective: str, density: str, steps: int, seed: int = 0) -> float:
     """``KL(p || q)`` after training, nats."""
     setting, truth = OBJECTIVES[objective], DENSITIES[density]()
-    model = EBM(EBMConfig.from_dict(MODEL | setting["model"]), rngs=nnx.Rngs(seed))
+    config = MODEL | setting["model"] | setting.get("densities", {}).get(density, {})
+    model = EBM(EBMConfig.from_dict(config), rngs=nnx.Rngs(seed))
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     params, rest = nnx.as_pure(params), nnx.as_pure(rest)
     optimizer = optax.adam(optax.cosine_decay_schedule(setting["rate"], steps))

@@ -20,6 +20,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "preset": (
             "pixel-cnn-digits",
+            "pixel-cnn-pp-digits",
             "transformer-text",
             "wavenet-tones",
         ),
