@@ -1,6 +1,6 @@
 """Picture of sounds: the level in each mel band over time, of tones, chirps, noises and notes.
 
-    python docs/pictures/sounds.py [--seed 0] [--output docs/pictures]
+python docs/pictures/sounds.py [--seed 0] [--output docs/pictures]
 """
 
 from __future__ import annotations
