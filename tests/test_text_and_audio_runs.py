@@ -1,4 +1,4 @@
-"""Runs on texts and sounds, from the preset's name to a file that people read or listen to; short, so what is said is little."""
+"""Runs on texts and sounds, from the preset's name to a file that people read or listen to; too short to say much."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from artifex.training import load_run, read_run_config
 
 def artifex(*arguments: str, folder: Path) -> None:
     """The command, in a process of its own."""
-    command = Path(sys.executable).with_name("artifex")
-    done = subprocess.run(
-        [command, *arguments], cwd=folder, env=user_environment(), capture_output=True, text=True, check=False
-    )
+    command = [Path(sys.executable).with_name("artifex"), *arguments]
+    done = subprocess.run(command, cwd=folder, env=user_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
