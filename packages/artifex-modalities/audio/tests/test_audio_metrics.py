@@ -19,7 +19,6 @@ from artifex.modalities.audio.metrics import (
     MeanOverPairs,
     MelStatistics,
     MelStatisticsConfig,
-    frechet_distance,
     log_spectral_distance,
     mel_cepstral_distortion,
     multi_resolution_stft,
@@ -129,7 +128,6 @@ def test_frechet_distance_is_scipys_and_merges() -> None:
         covariances = np.cov(x.T), np.cov(y.T)
         root = linalg.sqrtm(covariances[0] @ covariances[1]).real
         wanted = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
-        assert frechet_distance(x.mean(0), covariances[0], y.mean(0), covariances[1]) == pytest.approx(wanted, rel=1e-6)
         whole = FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": x + 300, "references": y + 300}))
         assert whole == pytest.approx(wanted, rel=1e-6)
     assert isinstance(FRECHET_DISTANCE, MergedMetric)
@@ -140,17 +138,17 @@ def test_frechet_distance_is_scipys_and_merges() -> None:
             state = FRECHET_DISTANCE.merge(FRECHET_DISTANCE.state({"references": y[i : i + size] + 300}), state)
         assert FRECHET_DISTANCE.finalize(state) == pytest.approx(whole, rel=1e-6)
     same = FRECHET_DISTANCE.state({"samples": x[:4], "references": x[:4]})  # fewer examples than features
-    assert FRECHET_DISTANCE.finalize(same) == pytest.approx(0, abs=1e-9)
+    assert FRECHET_DISTANCE.finalize(same) == pytest.approx(0, abs=1e-6)
 
 
 def test_frechet_distances_that_cannot_be() -> None:
-    with pytest.raises(
-        InvalidInputError, match=r"two samples and two references at least; got {'samples': 1, 'references': 0}"
-    ):
-        FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": np.zeros((1, 3))}))
-    with pytest.raises(InvalidInputError, match="samples have 3 features, references 2"):
+    with pytest.raises(InvalidInputError, match="needs samples and references; there are no references"):
+        FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": np.zeros((3, 3))}))
+    with pytest.raises(InvalidInputError, match="a covariance needs two at least"):
+        FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": np.zeros((1, 3)), "references": np.zeros((2, 3))}))
+    with pytest.raises(InvalidInputError, match="use one extractor for both"):
         FRECHET_DISTANCE.finalize(FRECHET_DISTANCE.state({"samples": np.zeros((2, 3)), "references": np.zeros((2, 2))}))
-    with pytest.raises(InvalidInputError, match="features are finite"):
+    with pytest.raises(InvalidInputError, match="features have to be finite"):
         FRECHET_DISTANCE.state({"samples": np.full((2, 2), np.nan)})
 
 

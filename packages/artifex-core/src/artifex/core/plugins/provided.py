@@ -104,6 +104,31 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "rbm-digits",
         ),
     },
+    "artifex-evaluation": {
+        "metric": (
+            "divergence",
+            "energy_distance",
+            "loss",
+            "maximum_mean_discrepancy",
+            "mean_log_prob",
+            "sample_coverage",
+            "sample_density",
+            "sample_precision",
+            "sample_recall",
+            "sliced_wasserstein",
+        ),
+        "suite": (
+            "densities",
+            "digits",
+            "fashion-mnist",
+        ),
+        "command": (
+            "benchmark",
+            "compare",
+            "evaluate",
+            "history",
+        ),
+    },
     "artifex-flow": {
         "model": (
             "conditional_flow",
@@ -250,6 +275,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "tones",
         ),
         "component": ("feature_extractor/mel_statistics",),
+        "suite": ("tones",),
     },
     "artifex-modalities-image": {
         "metric": (
@@ -295,6 +321,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "tokenizer/sentencepiece",
             "tokenizer/tokenizer_json",
         ),
+        "suite": ("python-reference",),
     },
     "artifex-training": {
         "callback": (
@@ -428,6 +455,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "EquivariantDiffusionConfig": ("artifex.geometric.equivariant_diffusion", "artifex-geometric"),
     "EquivariantFlowMatchingConfig": ("artifex.geometric.equivariant_flow_matching", "artifex-geometric"),
     "EulerSamplerConfig": ("artifex.diffusion.sampling", "artifex-diffusion"),
+    "EvaluationConfig": ("artifex.core.measuring.config", "artifex-core"),
     "ExtensionConfig": ("artifex.core.extensions", "artifex-core"),
     "FlowConfig": ("artifex.flow.flow", "artifex-flow"),
     "FlowMatchingConfig": ("artifex.flow.flow_matching", "artifex-flow"),
@@ -518,7 +546,9 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "SpectrogramConfig": ("artifex.modalities.audio.config", "artifex-modalities-audio"),
     "StraightPathConfig": ("artifex.diffusion.processes", "artifex-diffusion"),
     "StudentTConfig": ("artifex.flow.distributions", "artifex-flow"),
+    "SuiteConfig": ("artifex.evaluation.suites.suite", "artifex-evaluation"),
     "SyntheticAudioConfig": ("artifex.modalities.audio.datasets.synthetic", "artifex-modalities-audio"),
+    "TaskConfig": ("artifex.evaluation.suites.suite", "artifex-evaluation"),
     "TemplateConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TemplateMeshConfig": ("artifex.geometric.template_mesh", "artifex-geometric"),
     "TensorBoardConfig": ("artifex.training.callbacks.tensorboard", "artifex-training"),

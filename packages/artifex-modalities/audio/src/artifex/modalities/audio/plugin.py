@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -57,6 +57,12 @@ def artifex_datasets() -> list[DatasetEntry]:
         )
         for name, (target, summary) in made.items()
     ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """Suites for ``artifex benchmark``."""
+    return [SuiteEntry(name="tones", file=f"{_HERE}:suites/tones.yaml", summary="Synthesised tones of several pitches.")]
 
 
 @hookimpl

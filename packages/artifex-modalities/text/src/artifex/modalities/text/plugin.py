@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -68,6 +68,18 @@ def artifex_datasets() -> list[DatasetEntry]:
             summary=summary,
         )
         for name, (target, summary) in made.items()
+    ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """Suites for ``artifex benchmark``."""
+    return [
+        SuiteEntry(
+            name="python-reference",
+            file=f"{_HERE}:suites/python_reference.yaml",
+            summary="The reference of the Python language, in windows of 96 bytes.",
+        )
     ]
 
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
         FrechetAudioDistance as FrechetAudioDistance,
         MelStatistics as MelStatistics,
         MelStatisticsConfig as MelStatisticsConfig,
-        frechet_distance as frechet_distance,
     )
     from artifex.modalities.audio.metrics.pairs import (
         MeanOverPairs as MeanOverPairs,
@@ -34,7 +33,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "MeanOverPairs": f"{_HERE}.pairs",
         "MelStatistics": f"{_HERE}.frechet",
         "MelStatisticsConfig": f"{_HERE}.frechet",
-        "frechet_distance": f"{_HERE}.frechet",
         "log_spectral_distance": f"{_HERE}.pairs",
         "mel_cepstral_distortion": f"{_HERE}.pairs",
         "multi_resolution_stft": f"{_HERE}.pairs",
