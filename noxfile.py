@@ -257,6 +257,8 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("--no-deps", "egnn-pytorch==0.2.8", "invariant-point-attention==0.2.2")  # which import einops alone
     meshes = ("libigl>=2.6", "point-cloud-utils>=0.34", "trimesh>=4.6")
     install(session, "cloudpickle", "einops", "imageio", "tqdm", *meshes, *group("tests"))
+    session.install("librosa==0.11.0")  # the last for Python 3.11
+    install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
 
 
 @nox.session(python="3.11", venv_backend="virtualenv")

@@ -25,6 +25,8 @@ SCRIPTS = {
     "solids": {"solids.png"},
     "words": {"words.png"},
     "tables": {"tables.png"},
+    "sounds": {"sounds.png"},
+    "tokens": {"tokens.png"},
 }
 
 

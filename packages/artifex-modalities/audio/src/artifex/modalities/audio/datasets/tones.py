@@ -11,11 +11,10 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError
+from artifex.modalities.audio.datasets.splits import SPLITS, require_split
 
 __all__ = ["Tones", "TonesConfig"]
 
-SPLITS = ("train", "test", "validation")
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -88,8 +87,7 @@ class Tones:
         Raises:
             InvalidInputError: there is no such split.
         """
-        if split not in SPLITS:
-            raise InvalidInputError(f"tones have no split {split!r}; their splits are {', '.join(SPLITS)}")
+        require_split(split, SPLITS, "tones")
         config = self.config
         n, rng = getattr(config, f"n_{split}"), np.random.default_rng((config.seed, SPLITS.index(split)))
         label = np.arange(n) % config.num_pitches
