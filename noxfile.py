@@ -256,9 +256,8 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     session.install("--no-deps", "egnn-pytorch==0.2.8", "invariant-point-attention==0.2.2")  # which import einops alone
     meshes = ("libigl>=2.6", "point-cloud-utils>=0.34", "trimesh>=4.6")
-    install(session, "cloudpickle", "einops", "imageio", "tqdm", *meshes, *group("tests"))
     session.install("librosa==0.11.0")  # the last for Python 3.11
-    install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
+    install(session, "cloudpickle", "einops", "imageio", "tqdm", *meshes, *group("tests"))
 
 
 @nox.session(python="3.11", venv_backend="virtualenv")

@@ -41,8 +41,8 @@ def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bo
         pytest.skip("reading QM9 takes 10 s; test_geometric_datasets.py reads a few molecules")
     if "theseus" in name and not (THESEUS.is_dir() and importlib.util.find_spec("gemmi")):
         pytest.skip("needs Debian's theseus-examples and gemmi; test_geometric_datasets.py reads files like them")
-    config = read_run_config(name, SMALLER[: 1 if "theseus" in name else None])
-    config = read_run_config(name, structures_in(tmp_path) if name == "backbone-flow-structures" else SMALLER)
+    smaller = structures_in(tmp_path) if name == "backbone-flow-structures" else SMALLER[: 1 if "theseus" in name else None]
+    config = read_run_config(name, smaller)
     assert config.name == name
     run = build_run(config)  # which traces a whole step
     if compiled:
