@@ -2,7 +2,7 @@
 
     python benchmarks/jem_digits.py [--seeds 3] [--quick]
 
-Needs `artifex-ebm`, `artifex-training`, `artifex-modalities-image`. About a minute a run of JEM on a core, seconds a classifier.
+Needs `artifex-ebm`, `artifex-training`, `artifex-modalities-image`. About a minute a run of JEM on a core.
 
 The runs are those of the preset `jem-digits` (Grathwohl et al. 2020, arXiv:1912.03263), with the generative part and without
 (`model.generative_weight=0`), all else alike. Accuracy is on the 300 test images, which neither training nor the choice of

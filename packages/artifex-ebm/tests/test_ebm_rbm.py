@@ -72,7 +72,7 @@ def test_gibbs_sampling_draws_from_the_model(units: str):
 
 
 def exact_and_estimated(n_chains: int, n_gibbs: int, n_batches: int = 1) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The gradient of the mean of ``-log p`` over given data, by enumeration, and contrastive divergence's, batches averaged."""
+    """The gradient of the mean of ``-log p`` over given data, by enumeration, and contrastive divergence's."""
     model = machine(4, 3, scale=1.0, n_gibbs=n_gibbs)
     data = states(4)[jnp.array([1, 3, 7, 15, 12])]
     graph, params, rest = nnx.split(model, nnx.Param, ...)
