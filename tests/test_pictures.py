@@ -18,6 +18,7 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "evaluation": {"evaluation.png"},
     "solids": {"solids.png"},
 }
 
