@@ -67,7 +67,12 @@ def test_classes_that_there_are_not_are_refused_by_every_method(classed: DDIMMod
 
 def test_in_a_compiled_program_such_a_class_is_no_number_and_not_the_dropped_one(classed: DDIMModel):
     graph, state = nnx.split(classed)
-    outputs = jax.jit(lambda label: nnx.merge(graph, state)(X, label=label)["prediction"])(jnp.array([0, 1, 2, 3]))
+
+    @jax.jit
+    def predicted(label, key):
+        return nnx.merge(graph, state)(X, label=label, rngs=nnx.Rngs(key))["prediction"]
+
+    outputs = predicted(jnp.array([0, 1, 2, 3]), jax.random.key(0))
     assert_array_equal(np.isnan(outputs).all(axis=1), [False, False, False, True])
 
 
@@ -206,6 +211,7 @@ SETTINGS = {
     "layers_per_block": 1,
     "norm_num_groups": 2,
     "add_attention": False,
+    "attention_head_dim": None,
 }
 
 

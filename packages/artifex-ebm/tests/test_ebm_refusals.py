@@ -51,7 +51,7 @@ def test_numbers_that_cannot_be_are_said(model: EBM):
         (lambda: model.generate(2.5), "n_samples is 2.5; it has to be an integer of at least 1"),
         (lambda: model.generate("2"), "n_samples is '2'"),
         (lambda: model.generate(True), "n_samples is True"),
-        (lambda: model.generate(2, n_steps=2.5), "n_steps is 2.5; a chain takes an integer number of steps"),
+        (lambda: model.generate(2, n_steps=2.5), "n_steps is 2.5; a chain takes at least one step, an integer"),
         (lambda: model.generate(2, n_steps=0), "n_steps is 0"),
         (lambda: rbm.generate(2.5), "n_samples is 2.5"),
         (lambda: model.estimate_log_partition(n_particles=0), "n_particles is 0; it has to be an integer of at least 2"),

@@ -107,7 +107,7 @@ def check_steps(**given: Any) -> None:
     """
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise InvalidInputError(f"{name} is {value!r}; a chain takes an integer number of steps, at least one step")
+            raise InvalidInputError(f"{name} is {value!r}; a chain takes at least one step, an integer number of them")
 
 
 def check_step_size(step_size: Any) -> None:
