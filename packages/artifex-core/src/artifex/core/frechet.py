@@ -26,7 +26,7 @@ __all__ = ["Moments", "frechet_distance", "merged_moments", "moments"]
 class Moments(NamedTuple):
     """Count, mean and centred second moment of features."""
 
-    count: Float[np.ndarray, ""]
+    n: float
     """``N``."""
     mean: Float[np.ndarray, "F"]
     """``sum_i x_i / N``."""
@@ -49,7 +49,7 @@ def moments(features: Float[np.ndarray, "N F"]) -> Moments:
     x = np.asarray(features, np.float64)
     mean = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
     centred = x - mean
-    return Moments(np.float64(len(x)), mean, centred.T @ centred)
+    return Moments(float(len(x)), mean, centred.T @ centred)
 
 
 def merged_moments(one: Moments, other: Moments) -> Moments:
@@ -61,12 +61,12 @@ def merged_moments(one: Moments, other: Moments) -> Moments:
         >>> bool(np.allclose(parts.scatter, moments(x).scatter))
         True
     """
-    count = one.count + other.count
+    count = one.n + other.n
     if count == 0:
         return one
     step = other.mean - one.mean
-    mean = one.mean + step * (other.count / count)
-    scatter = one.scatter + other.scatter + np.outer(step, step) * (one.count * other.count / count)
+    mean = one.mean + step * (other.n / count)
+    scatter = one.scatter + other.scatter + np.outer(step, step) * (one.n * other.n / count)
     return Moments(count, mean, scatter)
 
 
@@ -83,9 +83,9 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     """
     if one.mean.shape != other.mean.shape:
         raise InvalidInputError(f"the features have {len(one.mean)} and {len(other.mean)} elements; use one extractor for both")
-    if min(one.count, other.count) < 2:
-        raise InvalidInputError(f"there are {int(one.count)} and {int(other.count)} examples; a covariance needs two at least")
-    a, b = (m.scatter / (m.count - 1) for m in (one, other))
+    if min(one.n, other.n) < 2:
+        raise InvalidInputError(f"there are {int(one.n)} and {int(other.n)} examples; a covariance needs two at least")
+    a, b = (m.scatter / (m.n - 1) for m in (one, other))
     overlap = np.linalg.svd(_root(a) @ _root(b), compute_uv=False).sum()
     return float(max(np.square(one.mean - other.mean).sum() + np.trace(a) + np.trace(b) - 2 * overlap, 0.0))
 
