@@ -26,7 +26,7 @@ __all__ = ["Moments", "frechet_distance", "merged_moments", "moments"]
 class Moments(NamedTuple):
     """Count, mean and centred second moment of features."""
 
-    n: float
+    n: Float[np.ndarray, ""]
     """``N``."""
     mean: Float[np.ndarray, "F"]
     """``sum_i x_i / N``."""
@@ -49,7 +49,7 @@ def moments(features: Float[np.ndarray, "N F"]) -> Moments:
     x = np.asarray(features, np.float64)
     mean = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
     centred = x - mean
-    return Moments(float(len(x)), mean, centred.T @ centred)
+    return Moments(np.float64(len(x)), mean, centred.T @ centred)
 
 
 def merged_moments(one: Moments, other: Moments) -> Moments:

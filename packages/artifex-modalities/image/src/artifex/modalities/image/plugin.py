@@ -171,6 +171,7 @@ def artifex_metrics() -> list[MetricEntry]:
             modality="image",
             space="restored",
             compares="pairs",
+            min_extent=11,
             tolerance=0.005,
             summary="Structural similarity.",
             paper="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
