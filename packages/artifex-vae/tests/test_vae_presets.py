@@ -11,8 +11,9 @@ import pytest
 from artifex.core import plugins
 from artifex.core.errors import DataError
 
-pytest.importorskip("artifex.training")  # the distribution stands without them; its presets need both
+pytest.importorskip("artifex.training")  # the distribution stands without them; its presets need all three
 pytest.importorskip("artifex.modalities.image")
+pytest.importorskip("artifex.modalities.multimodal")
 
 PRESETS = {entry.name: entry for entry, plugin in plugins.registry().entries("preset") if plugin.distribution == "artifex-vae"}
 

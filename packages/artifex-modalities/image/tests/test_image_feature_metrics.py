@@ -59,7 +59,7 @@ def test_frechet_distance_of_gaussians_that_commute() -> None:
     rng = np.random.default_rng(1)
     a, b, shift = rng.uniform(0.1, 4, size=(3, 40))
     exact = np.sum(shift**2) + np.sum((np.sqrt(a) - np.sqrt(b)) ** 2)
-    two = Moments(np.float64(2), np.zeros(40), np.diag(a)), Moments(np.float64(2), shift, np.diag(b))
+    two = Moments(2.0, np.zeros(40), np.diag(a)), Moments(2.0, shift, np.diag(b))
     assert_allclose(frechet_distance(*two), exact, rtol=1e-12)
 
 

@@ -374,6 +374,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "fusion/gated",
             "fusion/hierarchical",
         ),
+        "suite": ("digit-words",),
     },
     "artifex-modalities-protein": {
         "metric": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -130,3 +130,9 @@ def artifex_metrics() -> list[MetricEntry]:
             summary="How often the parts of a sample are of one class.",
         ),
     ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """The suite of digits and words."""
+    return [SuiteEntry(name="digit-words", file=f"{_HERE}:suites/digit_words.yaml", summary="Digits with their words.")]
