@@ -248,6 +248,9 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("--no-deps", "diffusers==0.42.1")  # what its autoencoder imports is in the next line
     session.install("huggingface-hub==2.4.0", "importlib-metadata", "pillow", "regex", "requests", "httpx")
     session.install("transformers==5.24.0")
+    # Networks and figures of images; their requirements are dated, and what they import is here already.
+    session.install("--no-deps", "torchvision==0.28.0", "pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0")
+    session.install("--no-deps", "lpips==0.1.4", "stlpips-pytorch==0.0.2", "prdc==0.2")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
 

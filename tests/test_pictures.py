@@ -18,7 +18,9 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "evaluation": {"evaluation.png"},
     "solids": {"solids.png"},
+    "words": {"words.png"},
 }
 
 

@@ -70,19 +70,28 @@ def artifex_losses() -> list[LossEntry]:
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
     metrics = {
-        "perplexity": "Among how many equally likely values a model is as unsure.",
-        "bits_per_element": "Bits that coding a token, a dimension or a sample costs.",
-        "bits_per_byte": "Bits that coding a byte of a text costs.",
+        "perplexity": ("Among how many equally likely values a model is as unsure.", {"tolerance": 0.01}),
+        "bits_per_element": (
+            "Bits that coding a token, a dimension or a sample costs.",
+            {"unit": "bits", "tolerance": 0.005},
+        ),
+        "bits_per_byte": (
+            "Bits that coding a byte of a text costs.",
+            {"unit": "bits", "tolerance": 0.005, "modality": "text"},
+        ),
     }
     return [
         MetricEntry(
             name=name,
-            metric=f"artifex.ar.metrics:{name}",
+            metric=f"artifex.ar.streamed:{name}",
             needs=("log_prob", "references"),
+            takes=("mask",),
             higher_is_better=False,
+            family="ar",
             summary=summary,
+            **rest,
         )
-        for name, summary in metrics.items()
+        for name, (summary, rest) in metrics.items()
     ]
 
 

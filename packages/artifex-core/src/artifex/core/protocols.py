@@ -40,6 +40,7 @@ __all__ = [
     "HasLogProb",
     "HasScore",
     "Interpolates",
+    "KnowsDensity",
     "ModalityProtocol",
     "ModelAdapter",
     "NamesClasses",
@@ -233,6 +234,15 @@ class NamesClasses(Protocol):
     @property
     def classes(self) -> Sequence[str]:
         """Names of the classes: label ``i`` is ``classes[i]``. Empty where they have none."""
+        ...
+
+
+@runtime_checkable
+class KnowsDensity(Protocol):
+    """A data set that was drawn from a law which is known."""
+
+    def log_prob(self, x: jax.Array) -> jax.Array:
+        """Log density of each stored example ``x``, nats, shape ``(B,)``."""
         ...
 
 

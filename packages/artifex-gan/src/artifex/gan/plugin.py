@@ -109,9 +109,13 @@ def artifex_metrics() -> list[MetricEntry]:
     return [
         MetricEntry(
             name="relative_spread",
-            metric=f"{HOME}.metrics:relative_spread",
+            metric=f"{HOME}.streamed:relative_spread",
             needs=("samples", "references"),
             higher_is_better=True,
+            family="gan",
+            compares="sets",
+            min_examples=20,
+            tolerance=0.02,
             summary="How far samples lie apart, beside references; 0 where all are equal.",
         )
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -140,16 +142,40 @@ def artifex_losses() -> list[LossEntry]:
 @hookimpl
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
-    clouds, achlioptas = ("samples", "references"), "Achlioptas et al. 2018, arXiv:1707.02392"
-    lopez_paz = "Lopez-Paz & Oquab 2017, arXiv:1610.06545"
+    achlioptas, lopez_paz = "Achlioptas et al. 2018, arXiv:1707.02392", "Lopez-Paz & Oquab 2017, arXiv:1610.06545"
+    of_clouds: dict[str, Any] = {
+        "needs": ("samples", "references"),
+        "compares": "sets",
+        "models": ("point_cloud_flow", "point_cloud_vae", "template_mesh"),
+        "min_examples": 20,
+        "max_examples": 256,
+    }
+    of_molecules: dict[str, Any] = {
+        "needs": ("samples",),
+        "compares": "samples",
+        "models": ("equivariant_diffusion", "equivariant_flow_matching"),
+        "tolerance": 0.005,
+    }
     metrics = {
-        "stable_atoms": ("molecules", ("samples",), True, EDM, "Share of atoms with as many bonds as they should have."),
-        "stable_molecules": ("molecules", ("samples",), True, EDM, "Share of molecules all of whose atoms are stable."),
-        "one_nearest_neighbor_accuracy": ("metrics", clouds, False, lopez_paz, "Telling samples from references; 0.5 is best."),
-        "cloud_coverage": ("metrics", clouds, True, achlioptas, "Share of reference clouds that are nearest to some sample."),
+        "stable_atoms": ("streamed", of_molecules, True, EDM, "Share of atoms with as many bonds as they should have."),
+        "stable_molecules": ("streamed", of_molecules, True, EDM, "Share of molecules all of whose atoms are stable."),
+        "one_nearest_neighbor_accuracy": (
+            "metrics",
+            of_clouds,
+            False,
+            lopez_paz,
+            "Telling samples from references; 0.5 is best.",
+        ),
+        "cloud_coverage": (
+            "metrics",
+            of_clouds,
+            True,
+            achlioptas,
+            "Share of reference clouds that are nearest to some sample.",
+        ),
         "minimum_matching_distance": (
             "metrics",
-            clouds,
+            of_clouds,
             False,
             achlioptas,
             "Mean distance of a reference to its nearest sample.",
@@ -159,12 +185,13 @@ def artifex_metrics() -> list[MetricEntry]:
         MetricEntry(
             name=name,
             metric=f"{HOME}.{module}:{name}",
-            needs=needs,
             higher_is_better=higher,
+            family="geometric",
             paper=paper,
             summary=summary,
+            **rest,
         )
-        for name, (module, needs, higher, paper, summary) in metrics.items()
+        for name, (module, rest, higher, paper, summary) in metrics.items()
     ]
 
 
