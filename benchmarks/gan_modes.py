@@ -4,7 +4,7 @@
     python benchmarks/gan_modes.py --runs runs/gan-ring runs/wgan-grid
 
 Needs `artifex-gan` and `artifex-training`; `--torch` needs `torch` and adds a non-saturating GAN written in it. About
-half a minute a seed and loss on two cores. `--runs` scores trained runs on a mixture of Gaussians instead.
+a minute a seed and loss on two cores. `--runs` scores trained runs on a mixture of Gaussians instead.
 
 The data: a grid of 25 Gaussians of standard deviation 0.05 from -4 to 4. All alike: generator 2-128-128-128-2, discriminator
 2-128-128-128-1, ReLU, 15 000 steps of 128 points, in each of which both move once; Adam without momentum, a cosine for the
