@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artifex.ar import PixelCNNConfig, PixelCNNPPConfig, TransformerARConfig, WaveNetConfig
-from artifex.ar.wavenet import mu_law_inverse
+from artifex.ar.companding import mu_law_inverse
 from artifex.core.testing.conformance import conformance, lattice
 
 LEVELS = np.arange(3) / 2
@@ -20,16 +20,33 @@ def classes(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**batch, "condition": np.arange(8, dtype=np.int32) % 4}
 
 
+TOKENS = {"x": np.random.default_rng(0).integers(0, 3, (8, 4)).astype(np.int32)}
+TRANSFORMER = {"vocab_size": 3, "context_length": 4, "num_layers": 2, "embed_dim": 16, "num_heads": 4}
+LLAMA = {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu", "use_bias": False, "tie_embeddings": False}
+SEQUENCES = {"exact": lattice(range(3), (4,), np.int32)}
+
+TestTransformer = conformance({"llama": (TransformerARConfig(**TRANSFORMER, **LLAMA, num_kv_heads=2), TOKENS, SEQUENCES)})
+TestTransformerKinds = pytest.mark.nightly(
+    conformance(
+        {
+            "gpt2": (TransformerARConfig(**TRANSFORMER, start_token=1, dropout=0.1, remat=True), TOKENS, SEQUENCES),
+            "classes": (TransformerARConfig(**TRANSFORMER, num_classes=4), classes(TOKENS), SEQUENCES),
+        }
+    )
+)
+
 PIXEL_CNN = {"levels": 3, "hidden_channels": 8, "num_layers": 2, "first_kernel_size": 3}
 
-TestPixelCNN = conformance(
-    {
-        "classes": (
-            PixelCNNConfig(image_shape=(2, 2, 1), num_classes=4, **PIXEL_CNN),
-            classes(images(2, 2, 1)),
-            {"exact": lattice(LEVELS, (2, 2, 1))},
-        )
-    }
+TestPixelCNN = pytest.mark.nightly(
+    conformance(
+        {
+            "classes": (
+                PixelCNNConfig(image_shape=(2, 2, 1), num_classes=4, **PIXEL_CNN),
+                classes(images(2, 2, 1)),
+                {"exact": lattice(LEVELS, (2, 2, 1))},
+            )
+        }
+    )
 )
 PIXEL_CNN_PP = {"levels": 3, "hidden_channels": 8, "num_layers": 1, "num_mixtures": 2}
 TestPixelCNNPP = conformance(
@@ -54,21 +71,6 @@ TestColours = pytest.mark.nightly(
                 images(1, 2, 3),
                 {"exact": lattice(LEVELS, (1, 2, 3))},
             ),
-        }
-    )
-)
-
-TOKENS = {"x": np.random.default_rng(0).integers(0, 3, (8, 4)).astype(np.int32)}
-TRANSFORMER = {"vocab_size": 3, "context_length": 4, "num_layers": 2, "embed_dim": 16, "num_heads": 4}
-LLAMA = {"positions": "rotary", "norm": "rms_norm", "activation": "swiglu", "use_bias": False, "tie_embeddings": False}
-SEQUENCES = {"exact": lattice(range(3), (4,), np.int32)}
-
-TestTransformer = conformance({"llama": (TransformerARConfig(**TRANSFORMER, **LLAMA, num_kv_heads=2), TOKENS, SEQUENCES)})
-TestTransformerKinds = pytest.mark.nightly(
-    conformance(
-        {
-            "gpt2": (TransformerARConfig(**TRANSFORMER, start_token=1, dropout=0.1, remat=True), TOKENS, SEQUENCES),
-            "classes": (TransformerARConfig(**TRANSFORMER, num_classes=4), classes(TOKENS), SEQUENCES),
         }
     )
 )

@@ -49,6 +49,7 @@ def folder_of(case: Arrays, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.daily("frozen-gpt2", "frozen-llama", "live-gpt2", "live-llama", "live-llama_tied")
 def test_their_folder_gives_their_logits_and_their_tokens(case: Arrays, tmp_path: Path):
     model = load_huggingface(folder_of(case, tmp_path), rngs=nnx.Rngs(0))
     x, greedy = jnp.asarray(case["x"]), case["greedy"]
@@ -57,6 +58,7 @@ def test_their_folder_gives_their_logits_and_their_tokens(case: Arrays, tmp_path
     assert_array_equal(model.generate(3, prompt=prompt, max_new_tokens=8, temperature=0), greedy)
 
 
+@pytest.mark.daily("gpt2", "llama")
 def test_ours_is_theirs_again_key_for_key(kind: str, tmp_path: Path):
     case = frozen(kind)
     theirs = folder_of(case, tmp_path / "theirs")

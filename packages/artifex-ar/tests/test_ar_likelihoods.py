@@ -85,6 +85,12 @@ def test_metrics():
     assert_allclose(metrics.bits_per_element(log_prob, tokens), 2.0, rtol=1e-6)
     assert_allclose(metrics.perplexity(log_prob, tokens), 4.0, rtol=1e-6)
     assert_allclose(metrics.bits_per_byte(log_prob, tokens, bytes_per_element=4), 0.5, rtol=1e-6)
+    mask = jnp.array([[True, True, True], [True, False, False]])  # 12 bits of four tokens
+    assert_allclose(metrics.bits_per_element(log_prob, tokens, mask=mask), 3.0, rtol=1e-6)
+    assert_allclose(metrics.perplexity(log_prob, tokens, mask=mask), 8.0, rtol=1e-6)
+    assert_allclose(metrics.bits_per_byte(log_prob, jnp.zeros((2, 3, 2)), bytes_per_element=3, mask=mask), 0.5, rtol=1e-6)
+    with pytest.raises(InvalidInputError, match=r"mask has shape \(2, 4\), references \(2, 3\)"):
+        metrics.perplexity(log_prob, tokens, mask=jnp.ones((2, 4)))
     with pytest.raises(InvalidInputError, match=r"log_prob has shape \(2,\), references \(3, 3\)"):
         metrics.perplexity(log_prob, jnp.zeros((3, 3)))
     with pytest.raises(InvalidInputError, match="bytes_per_element is 0"):

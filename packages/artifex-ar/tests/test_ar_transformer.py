@@ -32,6 +32,10 @@ LLAMA = {
 KINDS = {"gpt2": {}, "llama": LLAMA, "start_token": {"start_token": 2}}
 
 
+DAILY = pytest.mark.daily("gpt2", "llama")
+COUNTING = pytest.mark.daily("llama", "llama-1", "llama-4", "llama-9")
+
+
 @cache
 def made(kind: str) -> TransformerAR:
     """A model a random step away from where it starts, so that tokens matter."""
@@ -51,12 +55,13 @@ def tokens(*shape: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 7, shape).astype(np.int32)
 
 
+@DAILY
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_token_depends_on_all_before_it_and_on_nothing_else(kind: str):
     """Gradients of logits for the embeddings that go in; what goes in at a place is the token before it, or the start."""
     model, x = made(kind), jnp.asarray(tokens(1, 6))
     positions = jnp.arange(6)[None]
-    h = model._embedded(x, positions, positions == 0, None)
+    h = jax.jit(lambda x: model._embedded(x, positions, positions == 0, None))(x)
     gradients = jax.jit(jax.jacrev(lambda h: model._logits(model._through_blocks(h, positions, None)[0])[0]))(h)
     seen = np.abs(gradients)[:, :, 0].sum(axis=(1, 3)) > 0  # (6 outputs, 6 inputs)
     assert_array_equal(seen, np.tri(6, dtype=bool))
@@ -65,6 +70,7 @@ def test_a_token_depends_on_all_before_it_and_on_nothing_else(kind: str):
     assert np.all(np.any(np.asarray(logits[:, 3:]) != np.asarray(changed[:, 3:]), axis=-1))
 
 
+@DAILY
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_of_all_sequences_add_up_to_one(kind: str):
     points = np.array(list(itertools.product(range(7), repeat=3)), np.int32)
@@ -72,6 +78,7 @@ def test_probabilities_of_all_sequences_add_up_to_one(kind: str):
     assert abs(np.exp(log_probs).sum() - 1) < 1e-5
 
 
+@DAILY
 @pytest.mark.parametrize("kind", KINDS)
 def test_packed_sequences_are_those_alone(kind: str):
     one, two = tokens(1, 5, seed=2), tokens(1, 4, seed=3)
@@ -141,6 +148,7 @@ def counted(start: int, length: int) -> np.ndarray:
     return (start + np.arange(length)) % 7
 
 
+@COUNTING
 @pytest.mark.parametrize("length", [1, 4, 9])
 def test_counting_goes_on_from_any_prompt(counts: TransformerAR, length: int):
     prompts = np.stack([counted(start, length) for start in range(7)])
@@ -148,6 +156,7 @@ def test_counting_goes_on_from_any_prompt(counts: TransformerAR, length: int):
     assert_array_equal(made, np.stack([counted(start, length + 3) for start in range(7)]))
 
 
+@COUNTING
 def test_ragged_prompts_give_what_each_gives_alone_and_without_what_is_kept(counts: TransformerAR):
     """One batch of prompts of 1 to 7 tokens; each alone; and each by whole forward passes."""
     lengths = np.arange(1, 8)
@@ -166,17 +175,20 @@ def test_ragged_prompts_give_what_each_gives_alone_and_without_what_is_kept(coun
             assert_array_equal(row[: n + 5], alone[0])
 
 
+@COUNTING
 def test_samples_without_a_prompt_fill_the_context(counts: TransformerAR):
     made = np.asarray(counts.generate(5, top_k=1))
     assert made.shape == (5, 12)
     assert_array_equal((made[:, 1:] - made[:, :-1]) % 7, 1)
 
 
+@COUNTING
 def test_a_sequence_ends_behind_a_stop_token(counts: TransformerAR):
     made = counts.generate(2, prompt=[[1, 2], [3, 4]], max_new_tokens=6, temperature=0, stop_tokens=(5, 0), fill_token=6)
     assert_array_equal(made, [[1, 2, 3, 4, 5, 6, 6, 6], [3, 4, 5, 6, 6, 6, 6, 6]])
 
 
+@pytest.mark.daily("llama", "start_token")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_kept_stands_for_whole_forward_passes(kind: str):
     """Greedy tokens of random models, whose logits lie apart by more than roundings; and of prompts of different lengths."""
@@ -208,10 +220,11 @@ def test_classes_and_dropout():
     config = TransformerARConfig(**SMALL, num_classes=3, dropout=0.5)
     model = TransformerAR(config, rngs=nnx.Rngs(0))
     x = tokens(2, 5)
-    first, again = (model(x, label=np.array([0, 1]))["logits"] for _ in range(2))
+    called = nnx.jit(lambda model, classes: model(x, condition=classes)["logits"])
+    first, again = (called(model, jnp.array([0, 1])) for _ in range(2))
     assert not np.allclose(first, again)
     evaluated = nnx.view(model, deterministic=True)
-    a, b = (evaluated(x, condition=c)["logits"] for c in (0, 1))
+    a, b = (called(evaluated, jnp.array([c, c])) for c in (0, 1))
     assert not np.allclose(a, b)
     assert_allclose(model.log_prob(x, condition=0), evaluated.log_prob(x, condition=0), rtol=1e-6)
     assert model.generate(4, max_new_tokens=2).shape == (4, 2)

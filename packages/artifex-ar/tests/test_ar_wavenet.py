@@ -15,7 +15,7 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from artifex.ar import WaveNet, WaveNetConfig
-from artifex.ar.wavenet import mu_law, mu_law_inverse
+from artifex.ar.companding import mu_law, mu_law_inverse
 from artifex.core.errors import InvalidInputError
 from artifex.core.testing.conformance import lattice
 
@@ -25,6 +25,9 @@ CONFIGS = {
     "three_taps": WaveNetConfig(**NETWORK, levels=8, kernel_size=3, num_classes=3),
     "logistics": WaveNetConfig(**NETWORK, output="logistics", num_mixtures=2, condition_dim=2),
 }
+
+
+DAILY = pytest.mark.daily("three_taps", "logistics")  # the first of them by mu-law, as the one that is left to the night
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -42,6 +45,7 @@ def given(model: WaveNet, n: int = 2) -> dict[str, np.ndarray]:
     return {"condition": np.arange(n) % 3} if model.config.num_classes else {}
 
 
+@DAILY
 def test_a_sample_depends_on_all_of_its_receptive_field_and_on_nothing_else(model: WaveNet):
     """At four signals, since a unit that is cut off may hide something at any one of them."""
     conditions = {name: c[:1] for name, c in given(model).items()}
@@ -52,6 +56,7 @@ def test_a_sample_depends_on_all_of_its_receptive_field_and_on_nothing_else(mode
     assert_array_equal(seen, np.tri(14, k=-1, dtype=bool) & ~np.tri(14, k=-field - 1, dtype=bool))
 
 
+@DAILY
 def test_one_by_one_as_all_at_once(model: WaveNet):
     """The rings stand for a forward pass over the whole signal, at every sample."""
     x, conditions = signals(), given(model)
@@ -69,6 +74,7 @@ def test_probabilities_of_all_signals_add_up_to_one(output: str):
     assert abs(np.exp(np.asarray(model.log_prob(jnp.asarray(points)), np.float64)).sum() - 1) < 1e-5
 
 
+@DAILY
 def test_a_prefix_stays_and_samples_lie_on_levels(model: WaveNet):
     x, conditions = signals(), given(model)
     made = model.generate(2, prefix=x[:, :5], rngs=nnx.Rngs(0), **conditions)
@@ -139,7 +145,7 @@ def test_sampling_refuses_what_does_not_fit():
     model = WaveNet(CONFIGS["mu_law"], rngs=nnx.Rngs(0))
     for call, message in (
         ({"n_samples": 0}, "n_samples is 0"),
-        ({"length": 0}, "length 0"),
+        ({"length": 0}, "length is 0"),
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"prefix": np.zeros((1, 20))}, r"prefix has shape \(1, 20\), expected \(1, at most 14\)"),
     ):

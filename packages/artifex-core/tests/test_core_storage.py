@@ -1,6 +1,7 @@
 """A model on disk: what comes back is what was saved, and a folder that is no model says why."""
 
 import errno
+import json
 import os
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from artifex.core import load_model, save_model, storage
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError, UnknownNameError
+from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError, RunError, UnknownNameError
 from artifex.core.plugins import ModelEntry
 
 
@@ -371,3 +372,20 @@ def test_weights_that_are_not_there_or_cannot_be_read(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"cut")
     with pytest.raises(RunError, match="cannot be read"):
         storage.read_weights(tmp_path)
+
+
+def test_a_folder_in_parts_is_read_as_one_and_says_which_file_is_missing(tmp_path):
+    arrays = {"a": np.arange(3.0, dtype=np.float32), "b": np.ones((2, 2), np.float16)}
+    with pytest.raises(DataError, match=r"neither part.safetensors nor part.safetensors.index.json; save the model there"):
+        storage.read_folder(tmp_path, "part")
+    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    (tmp_path / "part.safetensors.index.json").write_text(json.dumps(index))
+    safetensors.numpy.save_file({"a": arrays["a"]}, tmp_path / "one.safetensors")
+    with pytest.raises(DataError, match=r"lacks two.safetensors, which part.safetensors.index.json lists"):
+        storage.read_folder(tmp_path, "part")
+    safetensors.numpy.save_file({"b": arrays["b"]}, tmp_path / "two.safetensors")
+    found = storage.read_folder(tmp_path, "part")
+    assert found.keys() == arrays.keys()
+    assert all(np.array_equal(found[name], array) and found[name].dtype == array.dtype for name, array in arrays.items())
+    safetensors.numpy.save_file(arrays, tmp_path / "model.safetensors")
+    assert storage.read_folder(tmp_path).keys() == arrays.keys()

@@ -17,7 +17,7 @@ from artifex.core import plugins
 from artifex.core.testing import user_environment
 
 PLUGIN = """
-from artifex.core.plugins import DatasetEntry, ExtensionEntry, ModalityEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import DatasetEntry, ExtensionEntry, MetricEntry, ModalityEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 _PARTS = "artifex_tiny.parts"
@@ -36,6 +36,18 @@ def artifex_datasets():
 @hookimpl
 def artifex_modalities():
     return [ModalityEntry(name="tiny_modality", modality=f"{_PARTS}:TinyModality", config=f"{_PARTS}:TinyModalityConfig")]
+
+
+@hookimpl
+def artifex_metrics():
+    return [
+        MetricEntry(name=name, metric=f"{_PARTS}:{name}", needs=needs, higher_is_better=False, family=family)
+        for name, needs, family in (
+            ("tiny_error", ("model", "references"), "tiny"),
+            ("tiny_radius", ("samples",), "tiny"),
+            ("tiny_broken", ("samples",), "nobody"),
+        )
+    ]
 
 
 @hookimpl

@@ -47,6 +47,19 @@ class Tiny(nnx.Module):
         return {"loss": jnp.mean((outputs["x"] - batch["x"]) ** 2)}
 
 
+def tiny_error(model, references):
+    """The objective of each example."""
+    return jnp.mean((model(references)["x"] - references) ** 2, axis=1)
+
+
+def tiny_radius(samples):
+    return np.linalg.norm(np.asarray(samples), axis=1)
+
+
+def tiny_broken(samples):
+    raise RuntimeError("it never works")
+
+
 @config
 class TinyDataConfig(Config):
     examples: int = 24

@@ -291,8 +291,11 @@ def test_abstract_model_costs_nothing(model: VAE):
         (lambda m: m.reconstruct(jnp.zeros((4, 8))), r"x has shape \(4, 8\)"),
         (lambda m: m.log_prob(jnp.zeros((4, 8))), r"x has shape \(4, 8\)"),
         (lambda m: m.decode(jnp.zeros((4, 8))), r"z has shape \(4, 8\), expected \(batch, 3\)"),
-        (lambda m: m.generate(0), "n_samples is 0; it has to be at least 1"),
-        (lambda m: m.interpolate(jnp.zeros((1, *SHAPE)), jnp.zeros((1, *SHAPE)), 1), "n_steps is 1; it has to be at least 2"),
+        (lambda m: m.generate(0), "n_samples is 0; it has to be an integer of at least 1"),
+        (
+            lambda m: m.interpolate(jnp.zeros((1, *SHAPE)), jnp.zeros((1, *SHAPE)), 1),
+            "n_steps is 1; it has to be an integer of at least 2",
+        ),
         (lambda m: m.interpolate(jnp.zeros((1, *SHAPE)), jnp.zeros((2, *SHAPE))), "every path has two ends"),
         (lambda m: m.log_prob(jnp.zeros((1, *SHAPE)), num_samples=0), "num_samples is 0"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,8 +13,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Int
 
 from artifex.core.errors import InvalidInputError
+from artifex.core.value_ranges import ValueRange
 
-__all__ = ["Classes", "Given", "class_rows", "class_table", "classes_in_turn", "classes_of"]
+__all__ = ["Classes", "Given", "class_ranges", "class_rows", "class_table", "classes_of", "turns"]
 
 Classes = Int[Array, "B"] | np.ndarray | int
 """One class for each example, or one for all."""
@@ -21,7 +23,9 @@ Given = Array | np.ndarray | None
 """Classes of all examples, ``(B,)``, checked; None for a model that is given none."""
 
 
-def classes_of(num_classes: int | None, condition: Classes | None, label: Classes | None, n: int) -> Given:
+def classes_of(
+    num_classes: int | None, condition: Classes | None, label: Classes | None, n: int, *, what: str = "condition"
+) -> Given:
     """The classes of ``n`` examples, ``(n,)``; None for a model that is given none.
 
     Args:
@@ -30,6 +34,7 @@ def classes_of(num_classes: int | None, condition: Classes | None, label: Classe
         label: what data sets call the classes: it serves a model with classes that is given no condition. A model without
             classes is trained on labelled data as on any other.
         n: number of examples.
+        what: the argument that messages ask for.
 
     Raises:
         InvalidInputError: a condition for a model without classes, none for one with classes, or classes that do not fit.
@@ -41,23 +46,24 @@ def classes_of(num_classes: int | None, condition: Classes | None, label: Classe
     given = label if condition is None else condition
     wanted = f"classes below {num_classes}, integers of shape ({n},)"
     if given is None:
-        raise InvalidInputError(f"no condition is given; pass condition=... with {wanted}")
+        raise InvalidInputError(f"no {what} is given; pass {what}=... with {wanted}")
     c = given if isinstance(given, jax.Array) else np.asarray(given)
     if c.shape not in ((), (1,), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
-        raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
+        raise InvalidInputError(f"{what} is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
     values = np.zeros(0) if isinstance(c, Tracer) else np.asarray(c)  # inside a program they are not known: see class_rows
     if values.size and (values.min() < 0 or values.max() >= num_classes):
-        raise InvalidInputError(
-            f"condition holds classes from {values.min()} to {values.max()}, expected 0 to {num_classes - 1}"
-        )
+        raise InvalidInputError(f"{what} holds classes from {values.min()} to {values.max()}, expected 0 to {num_classes - 1}")
     return c if c.shape == (n,) else jnp.broadcast_to(c, (n,)) if isinstance(c, jax.Array) else np.broadcast_to(c, (n,))
 
 
-def classes_in_turn(num_classes: int | None, condition: Classes | None, n: int) -> Given:
-    """What samples are given: the condition; without one, classes in turn, 0, 1, 2, ..."""
-    if condition is None and num_classes is not None:
-        condition = np.arange(n) % num_classes
-    return classes_of(num_classes, condition, None, n)
+def turns(num_classes: int | None, n: int) -> np.ndarray | None:
+    """Classes for samples that were asked of none in particular: 0, 1, 2, ...; None where there are none."""
+    return None if num_classes is None else np.arange(n) % num_classes
+
+
+def class_ranges(num_classes: int | None, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+    """The classes that there are, in the array of a batch that they are read from."""
+    return {} if num_classes is None else {"condition" if "condition" in batch else "label": range(num_classes)}
 
 
 def class_table(num_classes: int | None, features: int, param_dtype: Any, rngs: nnx.Rngs) -> nnx.Param | None:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.checks import check_at_least, check_number
 
 __all__ = ["Sampling", "decode", "min_p", "temperature", "top_k", "top_p"]
 
@@ -82,17 +82,21 @@ class Sampling(NamedTuple):
         return jax.random.categorical(key, logits)
 
     def check(self, k: int | None) -> None:
-        """Raise unless every number is in its range."""
+        """Raise unless every number is in its range.
+
+        Raises:
+            InvalidInputError: one is not.
+        """
         for name, value, low, high in (
             ("temperature", self.temperature, 0, float("inf")),
             ("top_p", self.top_p, 0, 1),
             ("min_p", self.min_p, 0, 1),
         ):
-            if value is not None and not low < value <= high:
+            if value is not None:
                 said = "above 0 (0 draws the likeliest)" if name == "temperature" else "above 0 and at most 1"
-                raise InvalidInputError(f"{name} is {value}; it has to be {said}")
-        if k is not None and k < 1:
-            raise InvalidInputError(f"top_k is {k}; it has to be at least 1")
+                check_number(name, value, said, above=low, most=high)
+        if k is not None:
+            check_at_least(1, top_k=k)
 
 
 def decode(
@@ -117,6 +121,19 @@ def decode(
         stop_tokens: a row ends behind one of these.
         fill_token: what stands behind a row's end.
         key: of the draws.
+
+    Example:
+        >>> made = decode(
+        ...     jax.nn.one_hot(jnp.array([1]), 5),
+        ...     lambda cache, token, i: (cache, jax.nn.one_hot(token + 1, 5)),  # each token is followed by the next number
+        ...     (),
+        ...     lambda logits, key: jnp.argmax(logits, axis=-1),
+        ...     n_tokens=4,
+        ...     stop_tokens=(3,),
+        ...     key=jax.random.key(0),
+        ... )
+        >>> made.tolist()
+        [[1, 2, 3, 0]]
     """
     batch = first.shape[0]
     stops = jnp.asarray(tuple(stop_tokens), jnp.int32)

@@ -17,10 +17,12 @@ from flax import nnx
 
 from artifex.ar.transformer import TransformerAR, TransformerARConfig
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.storage import read_folder
 
 __all__ = ["load_huggingface", "save_huggingface"]
 
-SETTINGS, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+SETTINGS, WEIGHTS = "config.json", "model.safetensors"
+ENDS = "eos_token_id"
 Key = tuple[str, tuple[str, ...], bool]
 """Theirs without its number, ours below a block or the model, and whether the matrix is the other way round."""
 
@@ -73,18 +75,32 @@ def load_huggingface(folder: str | Path, *, rngs: nnx.Rngs) -> TransformerAR:
         rngs: streams that the model keeps.
 
     Raises:
-        DataError: a file is missing.
+        DataError: a file is missing, or ``config.json`` cannot be read.
+        RunError: the weights cannot be read.
         InvalidInputError: the settings have no counterpart here, or weights are missing, of another shape, or left over.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> config = TransformerARConfig(
+        ...     vocab_size=9, context_length=8, num_layers=1, embed_dim=8, num_heads=2, start_token=0
+        ... )
+        >>> with TemporaryDirectory() as folder:
+        ...     model = load_huggingface(save_huggingface(TransformerAR(config, rngs=nnx.Rngs(0)), folder), rngs=nnx.Rngs(0))
+        >>> model.config.vocab_size
+        9
     """
     folder = Path(folder)
     if not (folder / SETTINGS).is_file():
         raise DataError(f"{folder} holds no {SETTINGS}; it is no folder that save_pretrained of transformers wrote")
-    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{folder / SETTINGS} cannot be read: {error}") from error
     kind = settings.get("model_type")
     if kind not in _CONFIGS:
         raise InvalidInputError(f"{folder} holds a model of type {kind!r}; known are {', '.join(_CONFIGS)}")
     config = _CONFIGS[kind](settings)
-    theirs = {_with_prefix(kind, name): value for name, value in _read(folder).items() if not _is_buffer(name)}
+    theirs = {_with_prefix(kind, name): value for name, value in read_folder(folder).items() if not _is_buffer(name)}
     return _filled(TransformerAR(config, rngs=rngs), kind, theirs)
 
 
@@ -112,19 +128,6 @@ def save_huggingface(model: TransformerAR, folder: str | Path) -> Path:
     return folder
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """All weights, of one file or of those that an index lists."""
-    from safetensors.flax import load_file
-
-    if (folder / INDEX).is_file():
-        files = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-    elif (folder / WEIGHTS).is_file():
-        files = [WEIGHTS]
-    else:
-        raise DataError(f"{folder} holds neither {WEIGHTS} nor {INDEX}; save the model with safe_serialization=True")
-    return {name: value for file in files for name, value in load_file(folder / file).items()}
-
-
 def _with_prefix(kind: str, name: str) -> str:
     """Old folders hold the bare model, without the part's name in front."""
     prefix = LAYER[kind].partition(".")[0] + "."
@@ -150,6 +153,7 @@ def _gpt2(settings: Mapping[str, Any]) -> TransformerARConfig:
         dropout=settings.get("resid_pdrop", 0.1),
         tie_embeddings=settings.get("tie_word_embeddings", True),
         start_token=_first(settings.get("bos_token_id", 50256)),
+        metadata=_ends(settings),
     )
 
 
@@ -175,6 +179,7 @@ def _llama(settings: Mapping[str, Any]) -> TransformerARConfig:
         tie_embeddings=settings.get("tie_word_embeddings", False),
         use_bias=False,
         start_token=_first(settings.get("bos_token_id", 1)),
+        metadata=_ends(settings),
     )
 
 
@@ -187,6 +192,11 @@ def _only(settings: Mapping[str, Any], **known: tuple[Any, ...]) -> None:
         if settings.get(name, values[0]) not in values:
             said = " or ".join(map(repr, values))
             raise InvalidInputError(f"config.json has {name} {settings[name]!r}; known here is {said}")
+
+
+def _ends(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The tokens that end a text: no part of the model, and kept for whoever saves or samples it."""
+    return {ENDS: settings[ENDS]} if ENDS in settings else {}
 
 
 def _first(tokens: Any) -> int:
@@ -220,7 +230,7 @@ def _settings(config: TransformerARConfig, kind: str) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
         "tie_word_embeddings": config.tie_embeddings,
         "bos_token_id": config.start_token,
-        "eos_token_id": config.start_token,
+        ENDS: config.metadata.get(ENDS, config.start_token),
     }
     if kind == "gpt2":
         return common | {

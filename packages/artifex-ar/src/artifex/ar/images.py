@@ -19,16 +19,20 @@ from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.conditioning import Classes, Given, classes_in_turn, classes_of
+from artifex.ar.conditioning import Classes, Given, class_ranges, classes_of, turns
+from artifex.core.checks import check_at_least, check_number
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import Interval, ValueRange
 
 __all__ = ["ImageConfig", "ImageModel", "PositiveInt"]
 
@@ -127,22 +131,43 @@ class ImageModel(nnx.Module):
             InvalidInputError: ``x`` is not a batch of images of the model's shape, or the classes do not fit.
         """
         del rngs
+        x = jnp.asarray(x)
+        levels = self.on_levels(x)
         classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
-        return {"parameters": self.training_parameters(self.on_levels(x), classes)}
+        return {"parameters": self.training_parameters(levels, classes)}
 
     def on_levels(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Images in [0, 1] as what the network is given: the nearest level, in [-1, 1].
 
-        The gradient is that of ``2 x - 1``: rounding is passed over.
+        The gradient is that of ``2 x - 1``: rounding is passed over. What is half a level or more outside is NaN, at which
+        training stops: on another scale everything would be the first level or the last.
+
+        Raises:
+            InvalidInputError: ``x`` is not a batch of images of the model's shape.
         """
+        self._check_images(x)
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # bfloat16 would miss levels
+        steps = self.config.levels - 1
+        level = jnp.round(x * steps)
+        level = jnp.where((level >= 0) & (level <= steps), level, jnp.nan)
+        return 2 * (x + jax.lax.stop_gradient(level / steps - x)) - 1
+
+    def _check_images(self, x: Array) -> None:
         shape = self.config.image_shape
         if x.ndim != 4 or x.shape[1:] != shape:
             hint = "; add a batch axis: x[None]" if x.shape == shape else ""
             raise InvalidInputError(f"x has shape {x.shape}, expected (batch, {', '.join(map(str, shape))}){hint}")
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise InvalidInputError(f"x is {x.dtype}, expected floating point in [0, 1]; divide 8-bit images by 255")
-        steps = self.config.levels - 1
-        return 2 * (x + jax.lax.stop_gradient(jnp.round(x * steps) / steps - x)) - 1
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` in [0, 1], and the classes, if the model has any (:class:`artifex.core.protocols.DeclaresValues`)."""
+        interval = Interval(0.0, 1.0, slack=0.499 / (self.config.levels - 1))
+        return {"x": interval, **class_ranges(self.config.num_classes, batch)}
+
+    def conditions_for(self, n_samples: int) -> np.ndarray | None:
+        """What :meth:`generate` takes where it is given none: classes in turns, 0, 1, 2, ...; None where there are none."""
+        return turns(self.config.num_classes, n_samples)
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``mean -log p(x_i | x_{<i})`` over elements, nats; ``bits_per_dimension`` is the same in bits.
@@ -156,7 +181,6 @@ class ImageModel(nnx.Module):
         loss = jnp.mean(jnp.mean(nats, axis=(1, 2, 3)))
         return {"loss": loss, "bits_per_dimension": loss / math.log(2)}
 
-    @compiled_method()
     def log_prob(
         self, x: Float[Array, "B H W C"], *, condition: Classes | None = None, label: Classes | None = None
     ) -> Float[Array, "B"]:
@@ -166,8 +190,16 @@ class ImageModel(nnx.Module):
             x: images in [0, 1].
             condition: classes ``(B,)``, for a model that has some.
             label: another name for the same.
+
+        Raises:
+            InvalidInputError: as of a call.
         """
-        classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
+        x = jnp.asarray(x)
+        self._check_images(x)
+        return self._log_prob(x, classes_of(self.config.num_classes, condition, label, x.shape[0]))
+
+    @compiled_method()
+    def _log_prob(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B"]:
         levels = self.on_levels(x)
         return jnp.sum(self.element_log_prob(levels, self.parameters(levels, classes)), axis=(1, 2, 3))
 
@@ -185,24 +217,36 @@ class ImageModel(nnx.Module):
         Args:
             n_samples: how many.
             condition: classes, one for each image or one for all; by default they take turns.
-            prefix: first rows, which the images begin with.
+            prefix: first rows, which the images begin with, in [0, 1]; what lies between two levels counts as the nearer one.
             temperature: below 1, likelier values become likelier still.
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
             InvalidInputError: a number is out of range, or the classes or the prefix do not fit.
         """
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it has to be at least 1")
-        if not temperature > 0:
-            raise InvalidInputError(f"temperature is {temperature}; it has to be above 0")
+        check_at_least(1, n_samples=n_samples)
+        check_number("temperature", temperature, "above 0, 0.01 say for nearly the likeliest")
+        given = None if prefix is None else self._checked_prefix(prefix, n_samples)
+        condition = self.conditions_for(n_samples) if condition is None else condition
+        classes = classes_of(self.config.num_classes, condition, None, n_samples)
+        return self._generate(n_samples, classes, given, temperature, rngs=rngs)
+
+    def _checked_prefix(self, prefix: Any, n: int) -> Float[Array, "n rows W C"]:
+        """The rows that are given, if they fit."""
+        prefix = jnp.asarray(prefix)
         height, *rest = self.config.image_shape
-        if prefix is not None and (prefix.shape[0] != n_samples or [*prefix.shape[2:]] != rest or prefix.shape[1] > height):
+        fits = prefix.ndim == 4 and prefix.shape[0] == n and [*prefix.shape[2:]] == rest and prefix.shape[1] <= height
+        if not fits or not jnp.issubdtype(prefix.dtype, jnp.floating):
             raise InvalidInputError(
-                f"prefix has shape {prefix.shape}, expected ({n_samples}, rows up to {height}, {', '.join(map(str, rest))})"
+                f"prefix is {prefix.dtype} of shape {prefix.shape}, expected floating point in [0, 1] of shape "
+                f"({n}, rows up to {height}, {', '.join(map(str, rest))})"
             )
-        classes = classes_in_turn(self.config.num_classes, condition, n_samples)
-        return self._generate(n_samples, classes, prefix, temperature, rngs=rngs)
+        if not isinstance(prefix, Tracer) and prefix.size:
+            low, high = float(jnp.min(prefix)), float(jnp.max(prefix))
+            slack = self.value_ranges({})["x"].slack
+            if not (-slack <= low and high <= 1 + slack):
+                raise InvalidInputError(f"prefix holds {low:g} to {high:g}, expected intensities in [0, 1]")
+        return prefix
 
     @compiled_method(static=("n_samples",))
     def _generate(
@@ -213,7 +257,8 @@ class ImageModel(nnx.Module):
         rows = 0
         if prefix is not None:
             rows = prefix.shape[1]
-            given = given.at[:, :rows].set(2 * jnp.asarray(prefix) - 1)
+            whole = jnp.pad(prefix, ((0, 0), (0, height - rows), (0, 0), (0, 0)))
+            given = self.on_levels(whole)
         x, _ = self._raster(given, rows, classes, temperature, draw_key(self, rngs))
         return (x + 1) / 2
 
@@ -221,12 +266,15 @@ class ImageModel(nnx.Module):
     def _parameters_one_by_one(self, x: Float[Array, "B H W C"], classes: Given) -> Float[Array, "B H W C P"]:
         """:meth:`parameters` as drawing computes them: from what is kept, pixel after pixel."""
         x = self.on_levels(x)
-        return self._raster(x, x.shape[1], classes, jnp.ones(()), jax.random.key(0))[1]
+        return self._raster(x, x.shape[1], classes, jnp.ones(()), None)[1]
 
     def _raster(
-        self, given: Float[Array, "n H W C"], rows: int, classes: Given, temperature: float | Array, key: Array
+        self, given: Float[Array, "n H W C"], rows: int, classes: Given, temperature: float | Array, key: Array | None
     ) -> tuple[Float[Array, "n H W C"], Float[Array, "n H W C P"]]:
-        """Images of which the first ``rows`` are given and the rest drawn, and the parameters of each element."""
+        """Images of which the first ``rows`` are given and the rest drawn, and the parameters of each element.
+
+        Without a ``key`` all of it is given, and nothing is drawn.
+        """
         n, height, width, channels = given.shape
 
         def pixel(carry: Any, column: Any) -> tuple[Any, Any]:
@@ -234,20 +282,28 @@ class ImageModel(nnx.Module):
             above, given, is_given, key = column
             kept, features, remembered = self.pixel(kept, left, above)
             x, parameters = jnp.zeros((n, channels), given.dtype), []
-            for c, channel_key in enumerate(jax.random.split(key, channels)):
+            for c in range(channels):
                 parameters.append(self.channel_parameters(features, x, c))
-                drawn = self.draw(parameters[-1], temperature, channel_key).astype(x.dtype)
-                x = x.at[:, c].set(jnp.where(is_given, given[:, c], drawn))
+                element = given[:, c]
+                if key is not None:
+                    drawn = self.draw(parameters[-1], temperature, jax.random.fold_in(key, c))
+                    element = jnp.where(is_given, element, drawn.astype(x.dtype))
+                x = x.at[:, c].set(element)
             return (kept, x), (x, jnp.stack(parameters, axis=1), remembered)
 
         def row(kept: Any, of_row: Any) -> tuple[Any, Any]:
             given, is_given, key = of_row
             kept, above = self.row(kept, classes)
-            columns = (above, given, jnp.broadcast_to(is_given, (width,)), jax.random.split(key, width))
+            columns = (above, given, jnp.broadcast_to(is_given, (width,)), _split(key, width))
             start = (self.start_columns(n), jnp.zeros((n, channels), given.dtype))
             _, (x, parameters, remembered) = jax.lax.scan(pixel, start, columns)
             return self.end_row(kept, x.swapaxes(0, 1), remembered), (x, parameters)
 
-        of_rows = (jnp.moveaxis(given, 0, 2), jnp.arange(height) < rows, jax.random.split(key, height))  # (H, W, n, C)
+        of_rows = (jnp.moveaxis(given, 0, 2), jnp.arange(height) < rows, _split(key, height))  # (H, W, n, C)
         _, (x, parameters) = jax.lax.scan(row, self.start_rows(n), of_rows)
         return jnp.moveaxis(x, 2, 0), jnp.moveaxis(parameters, 2, 0)
+
+
+def _split(key: Array | None, n: int) -> Array | None:
+    """A key for each of ``n``; none of none."""
+    return None if key is None else jax.random.split(key, n)

@@ -79,6 +79,10 @@ def draw_logistics(
         levels: how many values there are.
         key: of the draw.
         temperature: divides the weights' logits, and multiplies the scales.
+
+    Example:
+        >>> float(draw_logistics(jnp.array([0.0, 0.4, -9.0]), 5, jax.random.key(0)))  # a narrow component near the fourth level
+        0.5
     """
     of_component, of_value = jax.random.split(key)
     logits, mean, log_scale = jnp.split(parameters.astype(jnp.promote_types(parameters.dtype, jnp.float32)), 3, axis=-1)

@@ -18,6 +18,9 @@ __all__ = ["cross_entropy", "token_log_prob"]
 def token_log_prob(logits: Float[Array, "... V"], tokens: Int[Array, "..."]) -> Float[Array, "..."]:
     """``log softmax(l)`` at each token, nats, in float32; NaN for a token outside the vocabulary.
 
+    Raises:
+        InvalidInputError: there is not one token for each row of logits.
+
     >>> round(float(token_log_prob(jnp.zeros((1, 4)), jnp.array([2]))[0]), 4)
     -1.3863
     """

@@ -164,10 +164,10 @@ class PixelCNN(ImageModel):
         return self.head(h, x)
 
     def element_log_prob(self, x: Float[Array, "B H W C"], parameters: Float[Array, "B H W C L"]) -> Float[Array, "B H W C"]:
-        """``log softmax(l)`` at the level of each element."""
+        """``log softmax(l)`` at the level of each element; NaN where it is on none."""
         log_probs = jax.nn.log_softmax(parameters.astype(jnp.promote_types(parameters.dtype, jnp.float32)))
         level = jnp.round((x + 1) / 2 * (self.config.levels - 1)).astype(int)
-        return jnp.take_along_axis(log_probs, level[..., None], axis=-1)[..., 0]
+        return jnp.where(jnp.isnan(x), jnp.nan, jnp.take_along_axis(log_probs, level[..., None], axis=-1)[..., 0])
 
     # Drawing: of the downward stream the last rows are kept, of the rightward one the last columns.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -70,39 +70,24 @@ def artifex_losses() -> list[LossEntry]:
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
     metrics = {
-        "perplexity": "Among how many equally likely values a model is as unsure.",
-        "bits_per_element": "Bits that coding a token, a dimension or a sample costs.",
-        "bits_per_byte": "Bits that coding a byte of a text costs.",
+        "perplexity": ("Among how many equally likely values a model is as unsure.", {"tolerance": 0.01}),
+        "bits_per_element": (
+            "Bits that coding a token, a dimension or a sample costs.",
+            {"unit": "bits", "tolerance": 0.005},
+        ),
     }
     return [
         MetricEntry(
             name=name,
-            metric=f"artifex.ar.metrics:{name}",
+            metric=f"artifex.ar.streamed:{name}",
             needs=("log_prob", "references"),
+            takes=("mask",),
             higher_is_better=False,
+            family="ar",
             summary=summary,
+            **rest,
         )
-        for name, summary in metrics.items()
-    ]
-
-
-@hookimpl
-def artifex_datasets() -> list[DatasetEntry]:
-    """The data sets."""
-    home = "artifex.ar.datasets"
-    return [
-        DatasetEntry(
-            name="characters",
-            dataset=f"{home}.characters:Characters",
-            config=f"{home}.characters:CharactersConfig",
-            summary="Bytes of a text, by default the reference of the Python language.",
-        ),
-        DatasetEntry(
-            name="tones",
-            dataset=f"{home}.tones:Tones",
-            config=f"{home}.tones:TonesConfig",
-            summary="Synthesised tones of several pitches.",
-        ),
+        for name, (summary, rest) in metrics.items()
     ]
 
 
@@ -111,7 +96,9 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
+        "smiles-transformer-qm9": "A transformer on the SMILES of QM9.",
         "pixel-cnn-pp-digits": "A PixelCNN++ of the digits given their class.",
+        "transformer-text": "A transformer of the bytes of the reference of the Python language.",
         "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",
     }
     return [

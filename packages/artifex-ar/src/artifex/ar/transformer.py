@@ -23,21 +23,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
-from artifex.ar.attention import Block, Norm, attend_last, linear
-from artifex.ar.conditioning import Classes, Given, class_rows, class_table, classes_in_turn, classes_of
+from artifex.ar.attention import Block, Norm, linear
+from artifex.ar.conditioning import Classes, Given, class_ranges, class_rows, class_table, classes_of, turns
 from artifex.ar.decoding import Sampling, decode
+from artifex.ar.kept import KeptStep
 from artifex.ar.losses import cross_entropy, token_log_prob
-from artifex.ar.stacks import drop_key, scan_layers, stacked, unstacked
+from artifex.ar.packing import runs
+from artifex.ar.prompts import checked_prompt, checked_stops
+from artifex.ar.stacks import drop_key, scan_layers, stacked
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 
 __all__ = ["TransformerAR", "TransformerARConfig"]
 
@@ -214,8 +218,9 @@ class TransformerAR(nnx.Module):
     ) -> Float[Array, "B L V"]:
         """Of each token; ``drops`` where dropout is on, in training."""
         x = self._checked(x)
+        mask, segment = (None if given is None else jnp.asarray(given) for given in (mask, segment))
         classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
-        first, run = _runs(x, mask, segment)
+        first, run = runs(x, mask, segment)
         before = jnp.pad(x if mask is None else jnp.where(mask, x, 0), ((0, 0), (1, 0)))[:, :-1]
         places = jnp.arange(x.shape[1])[None]
         positions = places - jax.lax.cummax(jnp.where(first, places, 0), axis=1)
@@ -251,7 +256,14 @@ class TransformerAR(nnx.Module):
         loss = cross_entropy(outputs["logits"], batch["x"], batch.get("mask"))
         return {"loss": loss, "bits_per_token": loss * (1 / math.log(2))}
 
-    @compiled_method()
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: the vocabulary; and the classes, if the model has any (:class:`artifex.core.protocols.DeclaresValues`)."""
+        return {"x": range(self.config.vocab_size), **class_ranges(self.config.num_classes, batch)}
+
+    def conditions_for(self, n_samples: int) -> np.ndarray | None:
+        """What :meth:`generate` takes where it is given none: classes in turns, 0, 1, 2, ...; None where there are none."""
+        return turns(self.config.num_classes, n_samples)
+
     def log_prob(
         self,
         x: Tokens,
@@ -261,8 +273,18 @@ class TransformerAR(nnx.Module):
         condition: Classes | None = None,
         label: Classes | None = None,
     ) -> Float[Array, "B"]:
-        """``sum_i log p(x_i | x_{<i})``, nats for each row; arguments as of a call."""
-        logits = self._logits_of(x, mask, segment, condition, label, drops=False)
+        """``sum_i log p(x_i | x_{<i})``, nats for each row; arguments as of a call.
+
+        Raises:
+            InvalidInputError: as of a call.
+        """
+        x = self._checked(x)
+        classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
+        return self._log_prob(x, *(None if given is None else jnp.asarray(given) for given in (mask, segment)), classes)
+
+    @compiled_method()
+    def _log_prob(self, x: Tokens, mask: Array | None, segment: Array | None, classes: Given) -> Float[Array, "B"]:
+        logits = self._logits_of(x, mask, segment, classes, None, drops=False)
         if mask is None:
             return jnp.sum(token_log_prob(logits, x), axis=1)
         return jnp.sum(jnp.where(mask, token_log_prob(logits, jnp.where(mask, x, 0)), 0), axis=1)
@@ -296,7 +318,7 @@ class TransformerAR(nnx.Module):
             top_p: only the likeliest that have this probability together.
             min_p: only those at least so many times as likely as the likeliest.
             stop_tokens: a sequence ends behind one of these.
-            fill_token: what stands behind the end of a sequence.
+            fill_token: what stands behind the end of a sequence; -1, say, to tell it from tokens.
             rngs: stream ``sample``; the model's own by default.
 
         Returns:
@@ -305,9 +327,12 @@ class TransformerAR(nnx.Module):
         Raises:
             InvalidInputError: the prompt and the new tokens do not fit into the context, or something else is out of range.
         """
-        tokens, lengths, n = self._checked_prompt(n_samples, prompt, prompt_lengths)
+        vocab_size, least = self.config.vocab_size, 0 if self.start is not None else 1
+        tokens, lengths, n = checked_prompt(n_samples, prompt, prompt_lengths, vocab_size=vocab_size, least=least)
         room = self.config.context_length - tokens.shape[1]
         new = room if max_new_tokens is None else max_new_tokens
+        if max_new_tokens is not None:
+            check_at_least(1, max_new_tokens=max_new_tokens)
         if not 0 < new <= room:
             asked = "" if max_new_tokens is None else f" and {max_new_tokens} new tokens"
             raise InvalidInputError(
@@ -317,8 +342,11 @@ class TransformerAR(nnx.Module):
         greedy = temperature == 0
         sampling = Sampling(None if greedy or temperature == 1 else temperature, top_p, min_p)
         sampling.check(top_k)
-        classes = classes_in_turn(self.config.num_classes, condition, n)
-        fixed = {"greedy": bool(greedy), "k": top_k, "stop_tokens": tuple(stop_tokens), "fill_token": fill_token}
+        condition = self.conditions_for(n) if condition is None else condition
+        classes = classes_of(self.config.num_classes, condition, None, n)
+        stops = checked_stops(stop_tokens, self.config.vocab_size)
+        check_at_least(-(2**31), fill_token=fill_token)
+        fixed = {"greedy": bool(greedy), "k": top_k, "stop_tokens": stops, "fill_token": int(fill_token)}
         return self._generate(tokens, lengths, classes, sampling, n_tokens=new, **fixed, rngs=rngs)
 
     @compiled_method(static=("n_tokens", "greedy", "k", "stop_tokens", "fill_token"))
@@ -339,7 +367,7 @@ class TransformerAR(nnx.Module):
         p = prompt.shape[1]
         starts = self.start is not None or p == 0
         logits, cache, positions = self._prefill(prompt, lengths, classes, n_tokens, starts=starts)
-        step = _Step(self, classes, positions)
+        step = KeptStep(self, classes, positions)
         new = decode(
             logits,
             step,
@@ -416,94 +444,12 @@ class TransformerAR(nnx.Module):
     def _checked(self, x: Tokens) -> Tokens:
         """``x`` if it is a batch of tokens that fits into the context."""
         x, most = jnp.asarray(x), self.config.context_length
-        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer):
+        if x.ndim != 2 or x.shape[1] < 1 or not jnp.issubdtype(x.dtype, jnp.integer):
             hint = "; add a batch axis: x[None]" if x.ndim == 1 else ""
             raise InvalidInputError(f"x is {x.dtype} of shape {x.shape}, expected integer tokens (batch, length){hint}")
         if x.shape[1] > most:
             raise InvalidInputError(f"x has {x.shape[1]} tokens, more than context_length {most}; cut it into windows")
         return x.astype(jnp.int32)
-
-    def _checked_prompt(self, n: int, prompt: Any, lengths: Any) -> tuple[Array, Array | None, int]:
-        """The prompt ``(n, P)``, its lengths, and the number of sequences."""
-        if n < 1:
-            raise InvalidInputError(f"n_samples is {n}; it has to be at least 1")
-        if prompt is None:
-            if lengths is not None:
-                raise InvalidInputError("prompt_lengths are given without a prompt")
-            return jnp.zeros((n, 0), jnp.int32), None, n
-        prompt = prompt if isinstance(prompt, jax.Array) else np.asarray(prompt)
-        prompt = prompt[None] if prompt.ndim == 1 else prompt
-        if prompt.ndim != 2 or prompt.shape[1] < 1 or not jnp.issubdtype(prompt.dtype, jnp.integer):
-            raise InvalidInputError(
-                f"prompt is {prompt.dtype} of shape {prompt.shape}, expected integer tokens ({n}, at least 1); leave it out "
-                "to begin at the start"
-            )
-        n = prompt.shape[0] if n == 1 else n
-        if prompt.shape[0] not in (1, n):
-            raise InvalidInputError(f"prompt has {prompt.shape[0]} rows for {n} samples; give one for each, or one for all")
-        if not isinstance(prompt, Tracer):
-            _check_range("prompt", np.asarray(prompt), 0, self.config.vocab_size - 1, "the vocabulary")
-        prompt = jnp.broadcast_to(jnp.asarray(prompt, jnp.int32), (n, prompt.shape[1]))
-        if lengths is None:
-            return prompt, None, n
-        lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
-        if lengths.shape != (n,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
-            raise InvalidInputError(f"prompt_lengths is {lengths.dtype} of shape {lengths.shape}, expected integers ({n},)")
-        if not isinstance(lengths, Tracer):
-            least = 0 if self.start is not None else 1
-            _check_range("prompt_lengths", np.asarray(lengths), least, prompt.shape[1], "the prompt")
-        return prompt, jnp.asarray(lengths, jnp.int32), n
-
-
-class _Step:
-    """One token through all blocks, from the keys and values of those before it.
-
-    The blocks are taken apart before the loop: inside one, a scan over stacked layers would copy the weights of each at each
-    token, which is most of what a token costs.
-    """
-
-    def __init__(self, model: TransformerAR, classes: Given, positions: Int[Array, "B S"]):
-        self.model, self.classes, self.positions = model, classes, positions
-        self.blocks = list(unstacked(model.blocks, model.config.num_layers))
-
-    def __call__(self, cache: Any, token: Int[Array, "B"], i: Int[Array, ""]) -> tuple[Any, Float[Array, "B V"]]:
-        model, inputs = self.model, self.positions.shape[1]
-        position = self.positions[:, -1:] + 1 + i  # (B, 1)
-        h = model._embedded(token[:, None], position, None, self.classes)
-        place = inputs + i
-        ahead = jnp.arange(cache[0][0].shape[2])[None] <= place
-        began = jnp.pad(self.positions >= 0, ((0, 0), (0, cache[0][0].shape[2] - inputs)), constant_values=True)
-        made = []
-        for block, (keys, values) in zip(self.blocks, cache, strict=True):
-            q, k, v = block.queries_keys_values(h, position)
-            at = (0, 0, place, 0)
-            keys = jax.lax.dynamic_update_slice(keys, jnp.swapaxes(k, 1, 2).astype(keys.dtype), at)
-            values = jax.lax.dynamic_update_slice(values, jnp.swapaxes(v, 1, 2).astype(values.dtype), at)
-            attended = attend_last(q[:, 0], keys, values, ahead & began)
-            h = block.finish(h, attended[:, None], lambda x, _: x)
-            made.append((keys, values))
-        return made, model._logits(h)[:, 0]
-
-
-def _runs(x: Array, mask: Array | None, segment: Array | None) -> tuple[Array, Array | None]:
-    """Where a sequence begins, and the number of the run that each place is of; None where there is only one in each row."""
-    for name, given in (("mask", mask), ("segment", segment)):
-        if given is not None and given.shape != x.shape:
-            raise InvalidInputError(f"{name} has shape {given.shape}, x has {x.shape}; there is one for each token")
-    places = jnp.broadcast_to(jnp.arange(x.shape[1])[None], x.shape)
-    begins = places == 0
-    if mask is None and segment is None:
-        return begins, None
-    for kind in (mask, segment):
-        if kind is not None:
-            kind = jnp.asarray(kind)
-            begins = begins | (kind != jnp.roll(kind, 1, axis=1))
-    return begins, jnp.cumsum(begins, axis=1)
-
-
-def _check_range(name: str, values: np.ndarray, low: int, high: int, of: str) -> None:
-    if values.size and (values.min() < low or values.max() > high):
-        raise InvalidInputError(f"{name} holds {values.min()} to {values.max()}, but {of} goes from {low} to {high}")
 
 
 def _table(n: int, e: int, axes: tuple[str | None, str], param_dtype: Any, rngs: nnx.Rngs) -> nnx.Param:

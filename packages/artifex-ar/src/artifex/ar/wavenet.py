@@ -24,39 +24,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.ar.conditioning import Classes, class_rows, class_table, classes_in_turn, classes_of
+from artifex.ar.companding import mu_law, mu_law_inverse
+from artifex.ar.conditioning import Classes, class_ranges, class_rows, class_table, classes_of, turns
 from artifex.ar.layers import gate, plain_linear
 from artifex.ar.likelihoods import draw_logistics, mixture_of_logistics_log_prob
 from artifex.ar.losses import token_log_prob
+from artifex.ar.rings import Rings
 from artifex.ar.stacks import scan_layers, stacked, unstacked
+from artifex.core.checks import check_at_least, check_number
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import Interval, ValueRange
 
-__all__ = ["WaveNet", "WaveNetConfig", "mu_law", "mu_law_inverse"]
+__all__ = ["WaveNet", "WaveNetConfig"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Conditions = tuple[Any, Any]
 """Classes ``(B,)`` and features ``(B, T, F)``, each None where the model is given none."""
-
-
-def mu_law(x: Float[Array, "..."], mu: float) -> Float[Array, "..."]:
-    """``sign(x) log(1 + mu |x|) / log(1 + mu)``: quiet samples spread out, as ears hear them (arXiv:1609.03499, section 2.2).
-
-    >>> mu_law(jnp.array([-1.0, 0.0, 1.0]), 255).tolist()
-    [-1.0, 0.0, 1.0]
-    """
-    return jnp.sign(x) * jnp.log1p(mu * jnp.abs(x)) / math.log1p(mu)
-
-
-def mu_law_inverse(y: Float[Array, "..."], mu: float) -> Float[Array, "..."]:
-    """``sign(y) ((1 + mu)^|y| - 1) / mu``."""
-    return jnp.sign(y) * jnp.expm1(jnp.abs(y) * math.log1p(mu)) / mu
 
 
 @config
@@ -203,20 +194,41 @@ class WaveNet(nnx.Module):
             InvalidInputError: ``x`` is no batch of signals, or the conditions do not fit.
         """
         del rngs
-        y = self.on_levels(x)
+        y = self.on_levels(jnp.asarray(x))
         return {"parameters": self._parameters(y, self._conditions(condition, label, y.shape[0], y.shape[1]))}
 
     def on_levels(self, x: Float[Array, "B T"]) -> Float[Array, "B T"]:
         """Signals as what is modelled: the nearest level, companded for ``mu_law``, in [-1, 1].
 
-        The gradient is that without rounding.
+        The gradient is that without rounding. What is half a level or more outside is NaN, at which training stops: on another
+        scale everything would be the first level or the last.
+
+        Raises:
+            InvalidInputError: ``x`` is no batch of signals.
         """
+        self._check_signals(x)
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # bfloat16 would miss levels
+        steps = self.config.number_of_levels - 1
+        y = mu_law(x, steps) if self.config.output == "mu_law" else x
+        level = jnp.round((y + 1) / 2 * steps)
+        level = jnp.where((level >= 0) & (level <= steps), level, jnp.nan)
+        return y + jax.lax.stop_gradient(2 * level / steps - 1 - y)
+
+    def _check_signals(self, x: Array) -> None:
         if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.floating):
             hint = "; divide 16-bit samples by 32768" if jnp.issubdtype(x.dtype, jnp.integer) else ""
             raise InvalidInputError(f"x is {x.dtype} of shape {x.shape}, expected signals (batch, samples) in [-1, 1]{hint}")
-        steps = self.config.number_of_levels - 1
-        y = mu_law(x, steps) if self.config.output == "mu_law" else x
-        return y + jax.lax.stop_gradient(2 * jnp.round((y + 1) / 2 * steps) / steps - 1 - y)
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` in [-1, 1], and the classes, if the model has any (:class:`artifex.core.protocols.DeclaresValues`)."""
+        slack = 0.998 / (self.config.number_of_levels - 1) if self.config.output == "logistics" else 1e-4
+        classes = self.config.num_classes
+        of_classes = class_ranges(classes, batch) if self.config.condition_dim is None else {"label": range(classes or 0)}
+        return {"x": Interval(-1.0, 1.0, slack=slack), **(of_classes if classes else {})}
+
+    def conditions_for(self, n_samples: int) -> np.ndarray | None:
+        """What :meth:`generate` takes where it is given none: classes in turns; None where there are none, or features."""
+        return None if self.config.condition_dim is not None else turns(self.config.num_classes, n_samples)
 
     def from_levels(self, y: Float[Array, "B T"]) -> Float[Array, "B T"]:
         """What is modelled as signals."""
@@ -233,11 +245,19 @@ class WaveNet(nnx.Module):
         loss = jnp.mean(jnp.mean(-self._log_probs(y, outputs["parameters"]), axis=1))
         return {"loss": loss, "bits_per_sample": loss / math.log(2)}
 
-    @compiled_method()
     def log_prob(self, x: Float[Array, "B T"], *, condition: Any = None, label: Classes | None = None) -> Float[Array, "B"]:
-        """``log P(x) = sum_t log p(x_t | x_{<t})`` of the levels, nats for each signal, exact; arguments as of a call."""
+        """``log P(x) = sum_t log p(x_t | x_{<t})`` of the levels, nats for each signal, exact; arguments as of a call.
+
+        Raises:
+            InvalidInputError: as of a call.
+        """
+        x = jnp.asarray(x)
+        self._check_signals(x)
+        return self._log_prob(x, self._conditions(condition, label, x.shape[0], x.shape[1]))
+
+    @compiled_method()
+    def _log_prob(self, x: Float[Array, "B T"], conditions: Conditions) -> Float[Array, "B"]:
         y = self.on_levels(x)
-        conditions = self._conditions(condition, label, y.shape[0], y.shape[1])
         return jnp.sum(self._log_probs(y, self._parameters(y, conditions)), axis=1)
 
     def generate(
@@ -266,18 +286,25 @@ class WaveNet(nnx.Module):
             InvalidInputError: a number is out of range, or the conditions or the prefix do not fit.
         """
         length = self.config.length if length is None else length
-        if n_samples < 1 or length < 1:
-            raise InvalidInputError(f"n_samples is {n_samples} and length {length}; both have to be at least 1")
-        if not temperature > 0:
-            raise InvalidInputError(f"temperature is {temperature}; it has to be above 0")
-        if prefix is not None and (prefix.ndim != 2 or prefix.shape[0] != n_samples or prefix.shape[1] > length):
-            raise InvalidInputError(f"prefix has shape {prefix.shape}, expected ({n_samples}, at most {length})")
-        if self.config.condition_dim is None:
-            conditions = classes_in_turn(self.config.num_classes, label if condition is None else condition, n_samples), None
-        else:
-            classes = classes_in_turn(self.config.num_classes, label, n_samples)
-            conditions = self._conditions(condition, classes, n_samples, length)
-        return self._generate(n_samples, length, conditions, prefix, temperature, rngs=rngs)
+        check_at_least(1, n_samples=n_samples, length=length)
+        check_number("temperature", temperature, "above 0, 0.01 say for nearly the likeliest")
+        given = None if prefix is None else self._checked_prefix(prefix, n_samples, length)
+        if label is None and (condition is None or self.config.condition_dim is not None):
+            label = turns(self.config.num_classes, n_samples)
+        conditions = self._conditions(condition, label, n_samples, length)
+        return self._generate(n_samples, length, conditions, given, temperature, rngs=rngs)
+
+    def _checked_prefix(self, prefix: Any, n: int, length: int) -> Float[Array, "n P"]:
+        """What signals begin with, if it fits."""
+        prefix = jnp.asarray(prefix)
+        if prefix.ndim != 2 or prefix.shape[0] != n or prefix.shape[1] > length:
+            raise InvalidInputError(f"prefix has shape {prefix.shape}, expected ({n}, at most {length})")
+        self._check_signals(prefix)
+        if not isinstance(prefix, Tracer) and not bool(jnp.all(jnp.isfinite(self.on_levels(prefix)))):
+            raise InvalidInputError(
+                f"prefix holds {float(jnp.min(prefix)):g} to {float(jnp.max(prefix)):g}, expected samples in [-1, 1]"
+            )
+        return prefix
 
     @compiled_method(static=("n_samples", "length"))
     def _generate(
@@ -300,7 +327,7 @@ class WaveNet(nnx.Module):
     def _parameters_one_by_one(self, x: Float[Array, "B T"], conditions: Conditions) -> Float[Array, "B T P"]:
         """The parameters as drawing computes them: from what is kept, sample after sample."""
         y = self.on_levels(x)
-        return self._one_by_one(y, y.shape[1], conditions, jnp.ones(()), jax.random.key(0))[1]
+        return self._one_by_one(y, y.shape[1], conditions, jnp.ones(()), None)[1]
 
     def _parameters(self, y: Float[Array, "B T"], conditions: Conditions) -> Float[Array, "B T P"]:
         """Of all samples at once, ``y`` on levels in [-1, 1]."""
@@ -327,11 +354,12 @@ class WaveNet(nnx.Module):
         return self.head(nnx.relu(self.hidden(nnx.relu(skips))))
 
     def _log_probs(self, y: Float[Array, "B T"], parameters: Float[Array, "B T P"]) -> Float[Array, "B T"]:
-        """Nats of each sample."""
+        """Nats of each sample; NaN where it is on no level."""
         levels = self.config.number_of_levels
         if self.config.output == "logistics":
             return mixture_of_logistics_log_prob(y, parameters, levels)
-        return token_log_prob(parameters, jnp.round((y + 1) / 2 * (levels - 1)).astype(jnp.int32))
+        level = jnp.where(jnp.isnan(y), -1, jnp.round((y + 1) / 2 * (levels - 1))).astype(jnp.int32)
+        return token_log_prob(parameters, level)
 
     def _draw(self, parameters: Float[Array, "B P"], temperature: float | Array, key: Array) -> Float[Array, "B"]:
         levels = self.config.number_of_levels
@@ -341,14 +369,17 @@ class WaveNet(nnx.Module):
         return 2 * jax.random.categorical(key, logits / temperature) / (levels - 1) - 1
 
     def _one_by_one(
-        self, given: Float[Array, "n T"], known: int, conditions: Conditions, temperature: float | Array, key: Array
+        self, given: Float[Array, "n T"], known: int, conditions: Conditions, temperature: float | Array, key: Array | None
     ) -> tuple[Float[Array, "n T"], Float[Array, "n T P"]]:
-        """Signals of which the first ``known`` samples are given and the rest drawn, and the parameters of each sample."""
+        """Signals of which the first ``known`` samples are given and the rest drawn, and the parameters of each sample.
+
+        Without a ``key`` all of it is given, and nothing is drawn.
+        """
         n, length = given.shape
         classes, features = conditions
         layers = list(unstacked(self.layers, len(self.config.dilations)))
         kernels = self.layers.past.kernel[...]  # (N, (K - 1) C, 2 C)
-        rings = _Rings(self.config)
+        rings = Rings(self.config.dilations, self.config.kernel_size - 1)
 
         def sample(carry: Any, at: Any) -> tuple[Any, Any]:
             kept, before = carry
@@ -361,13 +392,16 @@ class WaveNet(nnx.Module):
                 h, skip = layer.gated(h, of_past.astype(h.dtype), (classes, features))
                 skips = skips + skip
             parameters = self._output(skips)
-            y = jnp.where(t < known, given, self._draw(parameters, temperature, key).astype(given.dtype))
+            y = given
+            if key is not None:
+                y = jnp.where(t < known, given, self._draw(parameters, temperature, key).astype(given.dtype))
             before = jnp.stack([y, jnp.ones_like(y)], axis=-1)
             return (rings.write(kept, t, jnp.stack(inputs)), before), (y, parameters)
 
-        start = (rings.start(n), jnp.zeros((n, 2), given.dtype))
+        dtype = jnp.dtype(self.config.dtype or jnp.promote_types(self.config.param_dtype, jnp.float32))
+        start = (rings.start(n, self.config.residual_channels, dtype), jnp.zeros((n, 2), given.dtype))
         over = None if features is None else jnp.moveaxis(jnp.asarray(features), 1, 0)
-        along = (jnp.arange(length), given.T, jax.random.split(key, length), over)
+        along = (jnp.arange(length), given.T, None if key is None else jax.random.split(key, length), over)
         _, (y, parameters) = jax.lax.scan(sample, start, along)
         return y.T, jnp.moveaxis(parameters, 1, 0)
 
@@ -384,31 +418,4 @@ class WaveNet(nnx.Module):
             raise InvalidInputError(f"condition is {features.dtype} of shape {features.shape}, expected {wanted}")
         if features.ndim == 2:
             features = jnp.broadcast_to(features[:, None], (n, length, width))
-        return classes_of(self.config.num_classes, None, label, n), features
-
-
-class _Rings:
-    """What each layer's input was, as far back as its kernel reaches: a ring for each layer, all in one array."""
-
-    def __init__(self, config: WaveNetConfig):
-        self.config = config
-        sizes = [(config.kernel_size - 1) * d for d in config.dilations]
-        self.total = sum(sizes)
-        self.sizes, self.dilations = jnp.asarray(sizes), jnp.asarray(config.dilations)
-        self.starts = jnp.asarray([sum(sizes[:i]) for i in range(len(sizes))])
-        self.back = jnp.arange(config.kernel_size - 1, 0, -1)  # the earliest first
-
-    def start(self, n: int) -> Float[Array, "total n C"]:
-        """Zeros: nothing was before the first sample."""
-        dtype = jnp.dtype(self.config.dtype or jnp.promote_types(self.config.param_dtype, jnp.float32))
-        return jnp.zeros((self.total, n, self.config.residual_channels), dtype)
-
-    def read(self, kept: Float[Array, "total n C"], t: Array) -> Float[Array, "N n C*(K-1)"]:
-        """Each layer's earlier inputs."""
-        when = (t - self.back[None] * self.dilations[:, None]) % self.sizes[:, None]
-        taken = kept[self.starts[:, None] + when]  # (N, K - 1, n, C)
-        return jnp.moveaxis(taken, 1, 2).reshape(taken.shape[0], taken.shape[2], -1)
-
-    def write(self, kept: Float[Array, "total n C"], t: Array, inputs: Float[Array, "N n C"]) -> Array:
-        """With each layer's input now, in the place of its oldest."""
-        return kept.at[self.starts + t % self.sizes].set(inputs.astype(kept.dtype), unique_indices=True)
+        return classes_of(self.config.num_classes, None, label, n, what="label"), features

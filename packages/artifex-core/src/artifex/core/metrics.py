@@ -9,10 +9,11 @@ Shapes: ``B`` examples of a batch, ``S`` statistics, ``...`` any leading axes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["FeatureExtractor", "MergedMetric", "StreamedMetric"]
+__all__ = ["FeatureExtractor", "MeanOf", "MergedMetric", "StreamedMetric"]
 
 
 @runtime_checkable
@@ -46,6 +47,35 @@ class StreamedMetric(Protocol):
     def finalize(self, total: Any) -> Any:
         """The figure, ``(...)``, of sums ``(..., S)``."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeanOf:
+    """``sum_i f_i / N`` as a :class:`StreamedMetric`: the mean of a function that gives one number for each example.
+
+    ``function`` is given what the metric's entry needs, as arguments of these names.
+
+    Example:
+        >>> import numpy as np
+        >>> error = MeanOf(lambda samples, references: np.abs(samples - references).mean(axis=1))
+        >>> total = error.statistics({"samples": np.ones((4, 2)), "references": np.zeros((4, 2))}).sum(axis=0)
+        >>> float(error.finalize(total))
+        1.0
+    """
+
+    function: Callable[..., Any]
+    """Arrays ``(B, ...)`` in, ``(B,)`` out."""
+
+    def statistics(self, batch: Mapping[str, Any]) -> Any:
+        """``[f_i, 1]``."""
+        import jax.numpy as jnp  # here, because a plugin that names this class imports no jax
+
+        values = jnp.asarray(self.function(**batch))
+        return jnp.stack([values, jnp.ones_like(values)], axis=-1)
+
+    def finalize(self, total: Any) -> Any:
+        """The mean."""
+        return total[..., 0] / total[..., 1]
 
 
 @runtime_checkable

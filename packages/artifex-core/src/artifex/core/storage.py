@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from safetensors.numpy import save
 
 from artifex.core import plugins
 from artifex.core.config import Config, explain
-from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError, UnknownNameError
+from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError, RunError, UnknownNameError
 from artifex.core.factory import model_class
 from artifex.core.yamlio import dump_yaml, load_yaml
 
@@ -31,6 +32,7 @@ __all__ = [
     "flat_weights",
     "load_model",
     "naming_file",
+    "read_folder",
     "read_weights",
     "save_model",
     "set_weights",
@@ -294,6 +296,28 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
             return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise RunError(f"{file} cannot be read: {error}; it may be truncated") from error
+
+
+def read_folder(folder: str | Path, name: str = "model") -> dict[str, np.ndarray]:
+    """The arrays of a folder of Hugging Face's libraries: of ``NAME.safetensors``, or of the files that its index lists.
+
+    Raises:
+        DataError: neither is there, or a file that the index lists is not.
+        RunError: a file cannot be read.
+    """
+    folder = Path(folder)
+    whole, index = folder / f"{name}.safetensors", folder / f"{name}.safetensors.index.json"
+    files = [whole]
+    if index.is_file():
+        listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        files = [folder / file for file in sorted(set(listed))]
+        if missing := [file.name for file in files if not file.is_file()]:
+            raise DataError(f"{folder} lacks {', '.join(missing)}, which {index.name} lists; fetch all of the files")
+    elif not whole.is_file():
+        raise DataError(
+            f"{folder} holds neither {whole.name} nor {index.name}; save the model there with safe_serialization=True"
+        )
+    return {key: array for file in files for key, array in read_weights(file).items()}
 
 
 def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:

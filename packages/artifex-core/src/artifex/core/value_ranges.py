@@ -34,7 +34,7 @@ def check_values(
     """Refuse values outside the ranges that are declared for them.
 
     Args:
-        arrays: with a leading axis of examples.
+        arrays: with a leading axis of examples; places of ``x`` at which an array ``mask`` is False may hold anything.
         ranges: by the arrays' names.
         taker: who declares them, for messages.
         rows: which examples of the data set they are; by default counted from 0.
@@ -52,7 +52,7 @@ or give the model 4 classes
         if values is None or not values.size:
             continue
         if isinstance(allowed, range):
-            _check_whole(key, values, allowed, taker, rows)
+            _check_whole(key, values, allowed, taker, rows, arrays.get("mask"))
         else:
             _check_within(key, values, allowed.low, allowed.high, allowed.slack, arrays.get("mask"), taker, rows)
 
@@ -96,14 +96,21 @@ def _first(bad: np.ndarray, values: np.ndarray, rows: Sequence[int] | None) -> t
     return int(at[0]) if rows is None else rows[int(at[0])], values[at].item()
 
 
-def _check_whole(key: str, values: np.ndarray, allowed: range, taker: str, rows: Sequence[int] | None) -> None:
+def _check_whole(
+    key: str, values: np.ndarray, allowed: range, taker: str, rows: Sequence[int] | None, mask: np.ndarray | None
+) -> None:
     expected = f"{taker} takes whole numbers from {allowed.start} to {allowed.stop - 1}"
     if not np.issubdtype(values.dtype, np.integer):
         raise DataError(f"{key!r} is {values.dtype} of shape {values.shape}, but {expected}: {_as_integers(key, values)}")
-    low, high = int(values.min()), int(values.max())
-    if low >= allowed.start and high < allowed.stop:
+    bad = (values < allowed.start) | (values >= allowed.stop)
+    if not bad.any():
         return
-    row, value = _first((values < allowed.start) | (values >= allowed.stop), values, rows)
+    counted = _counted(key, values, mask)
+    if not (bad & counted).any():
+        return
+    row, value = _first(bad & counted, values, rows)
+    seen = values[np.broadcast_to(counted, values.shape)]
+    low, high = int(seen.min()), int(seen.max())
     raise DataError(f"{key!r} of row {row} holds {value}, but {expected}: {_fix_whole(key, low, high, allowed)}")
 
 

@@ -43,7 +43,8 @@ def checked_condition(condition: Condition | None, backbone: BackboneConfig, n: 
             )
         return None
     wanted = f"class labels below {backbone.num_classes}" if shape == () else "floating-point vectors"
-    wanted = f"{wanted} of shape ({', '.join(['n', *('any' if size is None else str(size) for size in shape)])}), n = {n}"
+    sizes = [str(n), *("any" if size is None else str(size) for size in shape)]
+    wanted = f"{wanted} of shape ({', '.join(sizes)}{',' * (len(sizes) == 1)})"
     if condition is None:
         raise InvalidInputError(f"no condition is given; pass condition=... with {wanted}, or one for all")
     c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
@@ -54,23 +55,37 @@ def checked_condition(condition: Condition | None, backbone: BackboneConfig, n: 
         raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
     if c.ndim and c.shape[0] not in (1, n):
         raise InvalidInputError(f"condition has {c.shape[0]} rows for {n} examples; expected {wanted}, or one for all")
-    _check_classes(c, backbone)
+    c = _known_classes(c, backbone)
     whole = (n, *own)
     if c.shape == whole:
         return c
     return np.broadcast_to(np.asarray(c), whole) if not isinstance(c, Tracer) else jnp.broadcast_to(c, whole)
 
 
-def _check_classes(c: Array | np.ndarray, backbone: BackboneConfig) -> None:
-    """Inside a compiled program the values are not known: there a class that is none becomes NaN in the network."""
-    if backbone.num_classes is not None and not isinstance(c, Tracer) and c.size:
-        low, high = int(np.min(c)), int(np.max(c))
-        if low < 0 or high >= backbone.num_classes:
-            raise InvalidInputError(f"condition holds classes from {low} to {high}, expected 0 to {backbone.num_classes - 1}")
+def _known_classes(c: Array | np.ndarray, backbone: BackboneConfig) -> Array | np.ndarray:
+    """Classes that there are. Inside a compiled program the values are not known: there one that is none becomes -1.
+
+    The network's embedding makes NaN of that, at which training stops; of ``num_classes`` it would make the dropped condition.
+    """
+    if backbone.num_classes is None:
+        return c
+    if isinstance(c, Tracer):
+        return jnp.where((c >= 0) & (c < backbone.num_classes), c, -1)
+    if c.size and (np.min(c) < 0 or np.max(c) >= backbone.num_classes):
+        raise InvalidInputError(
+            f"condition holds classes from {np.min(c)} to {np.max(c)}, expected 0 to {backbone.num_classes - 1}"
+        )
+    return c
 
 
 def drop(condition: Array, which: Bool[Array, "B"], backbone: BackboneConfig) -> Array:
-    """``condition`` with those of ``which`` gone: class ``num_classes``, or vectors of zeros."""
+    """``condition`` with those of ``which`` gone: class ``num_classes``, or vectors of zeros.
+
+    Example:
+        >>> from artifex.diffusion.mlp import MLPBackboneConfig
+        >>> drop(jnp.array([0, 2]), jnp.array([True, False]), MLPBackboneConfig(num_classes=3)).tolist()
+        [3, 2]
+    """
     if backbone.num_classes is not None:
         return jnp.where(which, backbone.num_classes, condition)
     return jnp.where(which.reshape(which.shape[0], *(1,) * (condition.ndim - 1)), 0, condition)

@@ -12,17 +12,22 @@ Shapes: ``B = batch, ... = one example, T = steps of an interpolation``.
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
 from artifex.diffusion import samplers
+from artifex.diffusion.checks import check_config
 from artifex.diffusion.conditions import Condition
-from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig, check_config
+from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
+from artifex.diffusion.processes import check_steps, of_kind
 from artifex.diffusion.sampling import DDIMSamplerConfig, SamplerField, log_levels
 from artifex.diffusion.schedules import NoiseScheduleConfig
 
@@ -39,7 +44,7 @@ class DDIMConfig(DiffusionConfig):
         50
     """
 
-    noise_schedule: NoiseScheduleConfig = NoiseScheduleConfig()
+    noise_schedule: Annotated[NoiseScheduleConfig, of_kind("variance_preserving")] = NoiseScheduleConfig()
     """How the noise grows, and in how many steps."""
     sampler: SamplerField = DDIMSamplerConfig()
     """How samples are drawn: `ddpm`, `ddim`, `euler`, `heun`, `dpm_solver_pp_2m`, `edm`, `probability_flow`, or a dict."""
@@ -61,7 +66,6 @@ class DDIMModel(DensityDiffusion):
         check_config(self, config, DDIMConfig)
         super().__init__(config, rngs=rngs)
 
-    @compiled_method(static=("n_steps", "steps"))
     def interpolate(
         self,
         x0: Float[Array, "B ..."],
@@ -82,11 +86,20 @@ class DDIMModel(DensityDiffusion):
             n_steps: examples on the way, both ends among them.
             condition: of each pair.
             steps: of the probability flow, of order four, there and back.
+
+        Raises:
+            InvalidInputError: the examples do not fit the model or each other, the condition does not fit, or a number is out
+                of range.
         """
-        if n_steps < 2:
-            raise InvalidInputError(f"n_steps is {n_steps!r}; it has to be at least 2")
+        check_at_least(2, n_steps=n_steps)
+        check_steps(steps)
         x0, x1 = self._checked(x0), self._checked(x1)
-        given = self._given(condition, None, x0.shape[0])
+        if x0.shape != x1.shape:
+            raise InvalidInputError(f"x0 has shape {x0.shape} and x1 {x1.shape}; give an end for each beginning")
+        return self._interpolated(x0, x1, self._given(condition, None, x0.shape[0]), n_steps=n_steps, steps=steps)
+
+    @compiled_method(static=("n_steps", "steps"))
+    def _interpolated(self, x0: Array, x1: Array, given: Any, *, n_steps: int, steps: int) -> Float[Array, "B T ..."]:
         levels = log_levels(self.process, steps)
         upwards = type(levels)(*(column[::-1] for column in levels))
         plain = self._denoiser(given, None)

@@ -12,10 +12,14 @@ Shapes: ``B = batch, ... = one example``.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flax import nnx
 
 from artifex.core.config import config
-from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig, check_config
+from artifex.diffusion.checks import check_config
+from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
+from artifex.diffusion.processes import of_kind
 from artifex.diffusion.schedules import NoiseScheduleConfig
 
 __all__ = ["DDPMConfig", "DDPMModel"]
@@ -32,7 +36,7 @@ class DDPMConfig(DiffusionConfig):
         1000
     """
 
-    noise_schedule: NoiseScheduleConfig = NoiseScheduleConfig()
+    noise_schedule: Annotated[NoiseScheduleConfig, of_kind("variance_preserving")] = NoiseScheduleConfig()
     """How the noise grows, and in how many steps."""
 
 

@@ -1,8 +1,8 @@
 r"""Networks of diffusers in ours, key for key: ``UNet2DModel``, ``UNet2DConditionModel``, ``DiTTransformer2DModel``.
 
-A folder of theirs holds ``config.json`` and ``diffusion_pytorch_model.safetensors``. Neither PyTorch nor diffusers has to be
-installed. Their images are channels first, ours channels last. A loaded network is put into a model whose config has its own as
-the backbone:
+A folder of theirs holds ``config.json`` and ``diffusion_pytorch_model.safetensors``, or several files and an index.
+Neither PyTorch nor diffusers has to be installed. Their images are channels first, ours channels last. A loaded network is put
+into a model whose config has its own as the backbone:
 
     network = load_diffusers(folder, rngs=nnx.Rngs(0))
     model = DDPMModel(DDPMConfig(input_shape=network.shape, backbone=network.config), rngs=nnx.Rngs(0))
@@ -22,13 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.storage import read_folder
 from artifex.diffusion.dit import DiT, DiTBackboneConfig
 from artifex.diffusion.unet import AttentionBlock, ContextBlock, UNet, UNetBackboneConfig
 
 __all__ = ["load_diffusers"]
 
-SETTINGS, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+SETTINGS, WHOLE, WEIGHTS = "config.json", "model_index.json", "diffusion_pytorch_model"
 Weights = Iterator[tuple[str, Any]]
 """Names of theirs, and the parameters of ours."""
 FIXED: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -95,13 +96,12 @@ def load_diffusers(
         rngs: for the weights that are replaced at once.
 
     Raises:
+        DataError: a file is missing.
         InvalidInputError: the settings have no counterpart here, or weights are missing, of another shape, or left over.
     """
     if not isinstance(source, Mapping):
-        from safetensors.flax import load_file
-
-        settings = json.loads((Path(source) / SETTINGS).read_text(encoding="utf-8")) if settings is None else settings
-        source = load_file(Path(source) / WEIGHTS)
+        settings = _settings(Path(source)) if settings is None else settings
+        source = read_folder(source, WEIGHTS)
     if settings is None:
         raise InvalidInputError(
             "a state dict does not say all that a network needs; give settings=, what stands in config.json"
@@ -118,6 +118,16 @@ def load_diffusers(
     network, names = build(settings, (height, width, settings["in_channels"]), rngs)
     _fill(names, source)
     return network
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What stands in ``config.json``."""
+    file = folder / SETTINGS
+    if not file.is_file():
+        part = next((name for name in ("unet", "transformer") if (folder / name).is_dir()), "unet")
+        hint = f"; it is a whole pipeline: give its network, {folder / part}" if (folder / WHOLE).is_file() else ""
+        raise DataError(f"{folder} holds no {SETTINGS}, which save_pretrained of diffusers writes{hint}")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _check_settings(kind: str, settings: Mapping[str, Any]) -> None:

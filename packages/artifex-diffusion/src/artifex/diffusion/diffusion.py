@@ -17,8 +17,8 @@ Shapes: ``B = batch, ... = one example, C = width of a condition, n = samples``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Annotated, Any, Literal
 
 import jax
@@ -28,11 +28,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import InvalidInputError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import Interval, ValueRange
+from artifex.diffusion.checks import checked, checked_sampler, checked_scale, checked_times
 from artifex.diffusion.conditions import Condition, checked_condition, drop, taking_turns
 from artifex.diffusion.networks import BackboneField, PositiveInt, create_network
 from artifex.diffusion.parameterizations import (
@@ -41,7 +44,7 @@ from artifex.diffusion.parameterizations import (
     create_parameterization,
     min_snr_weight,
 )
-from artifex.diffusion.processes import ProcessField, create_process
+from artifex.diffusion.processes import ProcessField, check_steps, create_process
 from artifex.diffusion.samplers import Denoiser
 from artifex.diffusion.sampling import DDPMSamplerConfig, SamplerConfig, SamplerField, create_sampler
 from artifex.diffusion.schedules import NoiseScheduleConfig
@@ -90,6 +93,7 @@ class DiffusionConfig(Config):
             )
         if self.guidance_scale not in (None, 1.0) and not self.condition_dropout:
             raise ValueError(_no_guidance(self.guidance_scale))
+        self.sampler.check(create_process(self.noise_schedule))
         silent = create_parameterization(self.parameterization).needs_signal
         if silent and getattr(self.noise_schedule, "zero_terminal_snr", False):
             raise ValueError(
@@ -106,7 +110,7 @@ class DiffusionConfig(Config):
 def _no_guidance(scale: float | None) -> str:
     return (
         f"guidance_scale is {scale}, but the model's conditions are never dropped in training (condition_dropout is 0), so it "
-        "knows no denoiser without one to guide from; train it with condition_dropout: 0.1, or leave guidance_scale out"
+        "knows no denoiser without one to guide from; train it with condition_dropout: 0.1, or set guidance_scale to None"
     )
 
 
@@ -171,6 +175,19 @@ class Diffusion(nnx.Module):
         squared = jnp.square(outputs["prediction"] - outputs["target"])
         return {"loss": jnp.mean(outputs["weight"] * jnp.mean(jax.lax.collapse(squared, 1), axis=1))}
 
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """The classes, in the array that serves as the condition; ``x`` within ``clip_x0``, which samplers keep to.
+
+        See :class:`artifex.core.protocols.DeclaresValues`.
+        """
+        bound, classes = self.config.clip_x0, self.config.backbone.num_classes
+        ranges: dict[str, ValueRange] = {} if bound is None else {"x": Interval(-bound, bound, slack=0.01 * bound)}
+        return ranges if classes is None else {**ranges, "condition" if "condition" in batch else "label": range(classes)}
+
+    def conditions_for(self, n_samples: int) -> np.ndarray | None:
+        """What :meth:`generate` takes where it is given none: classes in turns, 0, 1, 2, ...; None where there are none."""
+        return taking_turns(self.config.backbone, n_samples)
+
     def denoise(
         self, x: Float[Array, "B ..."], t: Float[Array, "B"] | float, *, condition: Condition | None = None
     ) -> Float[Array, "B ..."]:
@@ -180,9 +197,12 @@ class Diffusion(nnx.Module):
             x: ``(B, ...)``, noisy.
             t: times as the process counts them, one for each example or one for all.
             condition: of each example.
+
+        Raises:
+            InvalidInputError: ``x``, ``t`` or the condition does not fit.
         """
-        x = jnp.asarray(x)
-        return self._denoised(x, t, self._given(condition, None, x.shape[0]))
+        x = checked(x, self.config.network_shape)
+        return self._denoised(x, checked_times(t, x.shape[0]), self._given(condition, None, x.shape[0]))
 
     def generate(
         self,
@@ -205,18 +225,18 @@ class Diffusion(nnx.Module):
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
-            InvalidInputError: no number of samples, a condition that does not fit, or guidance for a model whose conditions
-                were never dropped.
+            InvalidInputError: no number of samples, a condition that does not fit, guidance for a model whose conditions were
+                never dropped, or a sampler that asks for levels which the process does not have.
+            InvalidTypeError: the sampler is no sampler's config.
         """
-        check_count(n_samples)
-        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        scale = None if scale == 1 else scale
+        check_at_least(1, n_samples=n_samples)
+        scale = checked_scale(self.config.guidance_scale if guidance_scale is None else guidance_scale)
         if scale is not None and not self.config.condition_dropout:
             raise InvalidInputError(_no_guidance(scale))
         if condition is None:
-            condition = taking_turns(self.config.backbone, n_samples)
+            condition = self.conditions_for(n_samples)
         given = checked_condition(condition, self.config.backbone, n_samples)
-        return self._generate(n_samples, given, scale, sampler=_checked_sampler(sampler) or self.config.sampler, rngs=rngs)
+        return self._generate(n_samples, given, scale, sampler=checked_sampler(self, sampler), rngs=rngs)
 
     def sample(
         self,
@@ -300,47 +320,6 @@ class Diffusion(nnx.Module):
         return checked(x, self.config.input_shape)
 
 
-def checked(x: Array, shape: tuple[int, ...]) -> Array:
-    """A batch of examples of a ``shape``, at least in float32.
-
-    Raises:
-        InvalidInputError: it is none.
-    """
-    x = jnp.asarray(x)
-    if x.shape[1:] != shape or x.ndim != len(shape) + 1:
-        hint = "; add a batch axis: x[None]" if x.shape == shape else ""
-        raise InvalidInputError(f"x has shape {x.shape}, expected (batch, {', '.join(map(str, shape))}){hint}")
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise InvalidInputError(f"x is {x.dtype}, expected floating point: images in [-1, 1], say")
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def check_count(n_samples: Any) -> None:
-    """Refuse what is no number of samples.
-
-    Raises:
-        InvalidInputError: it is no integer, or less than one.
-    """
-    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
-
-
-def check_config(model: Any, given: Any, wanted: type) -> None:
-    """Refuse another model's config.
-
-    Raises:
-        InvalidTypeError: it is one.
-    """
-    if not isinstance(given, wanted):
-        raise InvalidTypeError(f"{type(model).__name__} takes a {wanted.__name__}, got {type(given).__name__}: {given!r}")
-
-
-def _checked_sampler(sampler: Any) -> SamplerConfig | None:
-    if sampler is not None and not isinstance(sampler, SamplerConfig):
-        raise InvalidTypeError(f"sampler takes a sampler's config, DDIMSamplerConfig(steps=50) say, got {sampler!r}")
-    return sampler
-
-
 def _like(x: Array, level: Array) -> Array:
     """``(B,)`` with an axis of one for each of an example's, in the type of ``x``."""
     return level.astype(x.dtype).reshape(level.shape[0], *(1,) * (x.ndim - 1))
@@ -349,7 +328,6 @@ def _like(x: Array, level: Array) -> Array:
 class DensityDiffusion(Diffusion):
     """A diffusion model of the data themselves: it has a score and, through its probability flow, a likelihood."""
 
-    @compiled_method()
     def score(
         self, x: Float[Array, "B ..."], *, t: Float[Array, "B"] | float | None = None, condition: Condition | None = None
     ) -> Float[Array, "B ..."]:
@@ -359,14 +337,19 @@ class DensityDiffusion(Diffusion):
             x: ``(B, ...)``.
             t: times as the process counts them; by default that of the least noise, where the density is nearly the data's.
             condition: of each example.
+
+        Raises:
+            InvalidInputError: ``x``, ``t`` or the condition does not fit.
         """
         x = self._checked(x)
-        least = float(self.process.at_ratio(np.zeros(1)).t[0])
-        times = jnp.broadcast_to(jnp.asarray(least if t is None else t, jnp.float32), (x.shape[0],))
-        alpha, sigma = (_like(x, level) for level in self.process.at(times))
-        return (alpha * self._denoised(x, times, self._given(condition, None, x.shape[0])) - x) / sigma**2
+        t = float(self.process.at_ratio(np.zeros(1)).t[0]) if t is None else t
+        return self._score(x, checked_times(t, x.shape[0]), self._given(condition, None, x.shape[0]))
 
-    @compiled_method(static=("steps", "exact"))
+    @compiled_method()
+    def _score(self, x: Float[Array, "B ..."], times: Float[Array, "B"], given: Any) -> Float[Array, "B ..."]:
+        alpha, sigma = (_like(x, level) for level in self.process.at(times))
+        return (alpha * self._denoised(x, times, given) - x) / sigma**2
+
     def log_prob(
         self,
         x: Float[Array, "B ..."],
@@ -378,6 +361,8 @@ class DensityDiffusion(Diffusion):
     ) -> Float[Array, "B"]:
         """``log p(x)`` of what the probability flow draws, nats (:mod:`artifex.diffusion.likelihood`).
 
+        It is that of the denoiser itself: not bounded by ``clip_x0``, and not guided.
+
         Args:
             x: ``(B, ...)``.
             condition: of each example.
@@ -385,14 +370,26 @@ class DensityDiffusion(Diffusion):
             exact: take the whole trace, which costs a derivative for each element, or estimate it; None for exact up to
                 64 elements.
             rngs: stream ``sample`` of an estimate; the model's own by default.
+
+        Raises:
+            InvalidInputError: ``x`` or the condition does not fit, or there are no steps.
         """
-        from artifex.diffusion.likelihood import AT_ONCE, probability_flow_log_prob
-        from artifex.diffusion.sampling import log_levels
+        from artifex.diffusion.likelihood import AT_ONCE
 
         x = self._checked(x)
         given = self._given(condition, None, x.shape[0])
-        whole = exact if exact is not None else np.prod(self.config.input_shape) <= AT_ONCE
-        key = None if whole else draw_key(self, rngs)
+        whole = math.prod(self.config.input_shape) <= AT_ONCE if exact is None else bool(exact)
+        check_steps(steps)
+        return self._log_prob(x, given, steps=steps, exact=whole, rngs=rngs)
+
+    @compiled_method(static=("steps", "exact"))
+    def _log_prob(
+        self, x: Float[Array, "B ..."], given: Any, *, steps: int, exact: bool, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "B"]:
+        from artifex.diffusion.likelihood import probability_flow_log_prob
+        from artifex.diffusion.sampling import log_levels
+
+        key = None if exact else draw_key(self, rngs)
         return probability_flow_log_prob(
             lambda x, t: self._denoised(x, t, given),
             x,

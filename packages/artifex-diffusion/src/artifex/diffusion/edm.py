@@ -12,12 +12,15 @@ Shapes: ``B = batch, ... = one example``.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flax import nnx
 
 from artifex.core.config import config
-from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig, check_config
+from artifex.diffusion.checks import check_config
+from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
 from artifex.diffusion.parameterizations import ParameterizationField, PreconditioningConfig
-from artifex.diffusion.processes import VarianceExplodingConfig
+from artifex.diffusion.processes import VarianceExplodingConfig, of_kind
 from artifex.diffusion.sampling import HeunSamplerConfig, SamplerField
 
 __all__ = ["EDMConfig", "EDMModel"]
@@ -33,7 +36,7 @@ class EDMConfig(DiffusionConfig):
         80.0
     """
 
-    noise_schedule: VarianceExplodingConfig = VarianceExplodingConfig()
+    noise_schedule: Annotated[VarianceExplodingConfig, of_kind("variance_exploding")] = VarianceExplodingConfig()
     """Which noise, in training and in sampling."""
     parameterization: ParameterizationField = PreconditioningConfig()
     """What the network predicts: `edm` with its `sigma_data`, or another."""

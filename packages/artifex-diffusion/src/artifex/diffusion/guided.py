@@ -22,11 +22,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.diffusion.checks import check_config, checked_sampler
 from artifex.diffusion.conditions import Condition
-from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig, check_config
+from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
 from artifex.diffusion.parameterizations import ParameterizationField, VConfig
 from artifex.diffusion.samplers import Denoiser
 from artifex.diffusion.sampling import DPMSolverSamplerConfig, SamplerConfig, SamplerField
@@ -105,21 +107,19 @@ class GuidedDiffusionModel(DensityDiffusion):
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
-            InvalidInputError: the model's conditions are no classes.
-            InvalidTypeError: the classifier cannot be called.
+            InvalidInputError: the model's conditions are no classes, or the classifier has others.
+            InvalidTypeError: the classifier cannot be called, or the sampler is no sampler's config.
         """
-        from artifex.diffusion.diffusion import check_count
-
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         if self.config.backbone.num_classes is None:
             raise InvalidInputError("a classifier leads to classes, but the model's backbone has no num_classes")
         if not callable(classifier):
             raise InvalidTypeError(f"classifier is called as classifier(x, t), got {type(classifier).__name__}")
         given = self._given(condition, None, n_samples)
-        graph, state = nnx.split(classifier) if isinstance(classifier, nnx.Module) else (classifier, None)
+        graph, state = nnx.split(_evaluating(classifier)) if isinstance(classifier, nnx.Module) else (classifier, None)
         return self._led(
             n_samples, given, nnx.as_pure(state) if state is not None else None, classifier_scale,
-            graph=graph, sampler=sampler or self.config.sampler, rngs=rngs,
+            graph=graph, sampler=checked_sampler(self, sampler), rngs=rngs,
         )  # fmt: skip
 
     @compiled_method(static=("n_samples", "graph", "sampler"))
@@ -145,7 +145,7 @@ class GuidedDiffusionModel(DensityDiffusion):
             alpha, sigma = self.process.at(times)
 
             def log_probability(x: Array) -> Array:
-                rows = jax.nn.log_softmax(classifier(x, times))
+                rows = jax.nn.log_softmax(_checked_logits(classifier(x, times), x.shape[0], self.config.backbone.num_classes))
                 return jnp.sum(jnp.take_along_axis(rows, jnp.asarray(given)[:, None], axis=1))
 
             factor = jnp.where(alpha > LEAST_ALPHA, scale * sigma**2 / jnp.maximum(alpha, LEAST_ALPHA), 0.0)
@@ -153,3 +153,17 @@ class GuidedDiffusionModel(DensityDiffusion):
             return self._clipped(plain(x, t) + factor.reshape(x.shape[0], *(1,) * (x.ndim - 1)) * slope)
 
         return denoise
+
+
+def _evaluating(classifier: nnx.Module) -> nnx.Module:
+    """Without dropout, and with the statistics that batch norm has kept: nothing of it changes along a chain."""
+    return nnx.view(classifier, deterministic=True, use_running_average=True, raise_if_not_found=False)
+
+
+def _checked_logits(logits: Any, n: int, num_classes: int | None) -> Float[Array, "n K"]:
+    if jnp.shape(logits) != (n, num_classes):
+        raise InvalidInputError(
+            f"the classifier gives {jnp.shape(logits)} for {n} examples, expected ({n}, {num_classes}): a logit for each class "
+            "of the model"
+        )
+    return logits

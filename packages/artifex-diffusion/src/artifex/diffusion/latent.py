@@ -13,6 +13,7 @@ Shapes: ``B = batch, ... = one example, *Z = one latent``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,10 +28,12 @@ from artifex.core.config import Config, Registered, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError
 from artifex.core.factory import create_model
 from artifex.core.frozen import freeze
-from artifex.core.protocols import Batch, Decodes, Encodes
+from artifex.core.protocols import Batch, DeclaresValues, Decodes, Encodes
 from artifex.core.storage import WEIGHTS_FILE, read_weights, set_weights
+from artifex.core.value_ranges import ValueRange
+from artifex.diffusion.checks import check_config
 from artifex.diffusion.conditions import Condition
-from artifex.diffusion.diffusion import Diffusion, DiffusionConfig, Shape, check_config
+from artifex.diffusion.diffusion import Diffusion, DiffusionConfig, Shape
 from artifex.diffusion.parameterizations import ParameterizationField, VConfig
 from artifex.diffusion.samplers import Denoiser
 from artifex.diffusion.sampling import DPMSolverSamplerConfig, SamplerConfig, SamplerField
@@ -93,6 +96,12 @@ class LatentDiffusionModel(Diffusion):
                 f"latent_shape is {config.latent_shape}, but the autoencoder's latents of {config.input_shape} "
                 f"have shape {found}"
             )
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """As of any diffusion model, but that ``clip_x0`` bounds latents; ``x`` as the autoencoder has it."""
+        ranges = {name: allowed for name, allowed in super().value_ranges(batch).items() if name != "x"}
+        of_autoencoder = self.autoencoder.value_ranges(batch) if isinstance(self.autoencoder, DeclaresValues) else {}
+        return {**ranges, **{name: allowed for name, allowed in of_autoencoder.items() if name == "x"}}
 
     @property
     def initialized(self) -> bool:
@@ -179,7 +188,8 @@ def _latent_shape(autoencoder: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Of one latent, without computing any."""
     graph, state = nnx.split(autoencoder)
 
-    def encode(state: Any, x: Array) -> Array:
-        return latents_of(nnx.merge(graph, state).encode(x), jax.random.key(0))
+    def encode(state: Any, x: Array, key: Array) -> Array:
+        return latents_of(nnx.merge(graph, state).encode(x), key)
 
-    return jax.eval_shape(encode, nnx.as_pure(state), jax.ShapeDtypeStruct((1, *shape), np.float32)).shape[1:]
+    key = jax.eval_shape(jax.random.key, 0)  # its shape, and no key
+    return jax.eval_shape(encode, nnx.as_pure(state), jax.ShapeDtypeStruct((1, *shape), np.float32), key).shape[1:]

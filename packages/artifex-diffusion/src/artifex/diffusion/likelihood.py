@@ -43,6 +43,13 @@ def probability_flow_log_prob(
 
     Returns:
         ``(B,)``.
+
+    Example:
+        >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
+        >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(81, "log_ratio")
+        >>> standard_normal = probability_flow_log_prob(lambda x, t: x / (1 + t**2), jnp.ones((1, 1)), levels)
+        >>> round(float(standard_normal[0]), 3)  # -1 / 2 - log(2 pi) / 2
+        -1.419
     """
     example = x.shape[1:]
     size = math.prod(example)

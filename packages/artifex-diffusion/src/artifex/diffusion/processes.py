@@ -16,6 +16,7 @@ Shapes: ``B = batch, N = steps of a sampler``.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -41,14 +42,17 @@ __all__ = [
     "VarianceExploding",
     "VarianceExplodingConfig",
     "VariancePreserving",
+    "check_steps",
     "create_process",
     "named",
+    "of_kind",
 ]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Spacing = Literal["uniform", "leading", "linspace", "karras", "log_ratio"]
 """How a sampler's levels lie. ``uniform``: equal steps of ``t`` that begin at its end ("trailing"); ``leading``: that end at
-its beginning; ``linspace``: that hold both; ``karras``: of ``(sigma / alpha)^(1 / rho)``; ``log_ratio``: of its logarithm."""
+its beginning, for variance-preserving schedules alone; ``linspace``: that hold both; ``karras``: of ``(sigma / alpha)^(1 /
+rho)``; ``log_ratio``: of its logarithm."""
 LARGEST_RATIO, LEAST_RATIO = 1e4, 1e-3
 """``sigma / alpha`` between which likelihoods and spacings by ratio lie where a process has no ends of its own."""
 
@@ -99,7 +103,11 @@ class Process(Protocol):
         ...
 
     def levels(self, steps: int, spacing: Spacing | None) -> Levels:
-        """``N = steps`` levels from the noisiest on, the clean end left out; None for the process's own spacing."""
+        """``N = steps`` levels from the noisiest on, the clean end left out; None for the process's own spacing.
+
+        Raises:
+            InvalidInputError: the process has no such levels.
+        """
         ...
 
     def at_ratio(self, ratio: np.ndarray) -> Levels:
@@ -108,7 +116,12 @@ class Process(Protocol):
 
 
 def karras(largest: float, smallest: float, steps: int, rho: float) -> np.ndarray:
-    """``(a^(1/rho) + i / (N - 1) (b^(1/rho) - a^(1/rho)))^rho``: Karras et al. 2022 (arXiv:2206.00364), equation 5."""
+    """``(a^(1/rho) + i / (N - 1) (b^(1/rho) - a^(1/rho)))^rho``: Karras et al. 2022 (arXiv:2206.00364), equation 5.
+
+    Example:
+        >>> karras(80.0, 0.002, 3, 7.0).round(3).tolist()
+        [80.0, 2.515, 0.002]
+    """
     return np.linspace(largest ** (1 / rho), smallest ** (1 / rho), steps) ** rho
 
 
@@ -119,10 +132,24 @@ def by_ratio(process: Process, largest: float, smallest: float, steps: int, spac
     return process.at_ratio(np.geomspace(largest, smallest, steps))
 
 
-def _check_steps(steps: int, most: int | None = None) -> None:
+def check_steps(steps: int, most: int | None = None) -> None:
+    """Raise unless a sampler can go so many steps.
+
+    Raises:
+        InvalidInputError: there are none, or more than a schedule has.
+    """
     if steps < 1 or (most is not None and steps > most):
-        limit = "" if most is None else f" and at most {most}, the schedule's num_timesteps"
+        limit = "" if most is None else f" and at most {most}, the schedule's num_timesteps: take fewer, or a longer schedule"
         raise InvalidInputError(f"the sampler has steps={steps}; it takes at least 1{limit}")
+
+
+def _check_start(spacing: Spacing | None) -> None:
+    """Where noise grows, levels have to begin at the noise that sampling begins with."""
+    if spacing == "leading":
+        raise InvalidInputError(
+            "spacing 'leading' leaves out the noisiest level, but it is noise of that level that sampling begins with; only a "
+            "variance-preserving schedule, whose levels are all equally wide, can do so: use 'uniform' or 'linspace'"
+        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +194,7 @@ class VariancePreserving:
 
     def levels(self, steps: int, spacing: Spacing | None) -> Levels:
         total = self.config.num_timesteps
-        _check_steps(steps, total)
+        check_steps(steps, total)
         if spacing in ("karras", "log_ratio"):
             ratios = np.exp(self._finite)
             return by_ratio(self, float(ratios[-1]), float(ratios[0]), steps, spacing, rho=7.0)
@@ -258,22 +285,16 @@ class VarianceExploding:
         return jnp.exp(self.config.log_mean + self.config.log_std * jax.random.normal(key, shape))
 
     def levels(self, steps: int, spacing: Spacing | None) -> Levels:
-        _check_steps(steps)
+        check_steps(steps)
+        _check_start(spacing)
         low, high = self.config.sigma_min, self.config.sigma_max
         if spacing in (None, "karras", "log_ratio"):
             return by_ratio(self, high, low, steps, spacing or "karras", self.config.rho)
-        return self.at_ratio(_equal_steps(low, high, steps, spacing))
+        return self.at_ratio(np.linspace(high, low, steps, endpoint=spacing == "linspace"))
 
     def at_ratio(self, ratio: np.ndarray) -> Levels:
         sigma = np.clip(ratio, self.config.sigma_min, self.config.sigma_max)
         return Levels(sigma, np.ones_like(sigma), sigma)
-
-
-def _equal_steps(low: float, high: float, steps: int, spacing: Spacing) -> np.ndarray:
-    """From high to low: both ends, or the first of them left out, or the last."""
-    if spacing == "linspace":
-        return np.linspace(high, low, steps)
-    return np.linspace(high, low, steps + 1)[1:] if spacing == "leading" else np.linspace(high, low, steps, endpoint=False)
 
 
 @config
@@ -318,10 +339,12 @@ class StraightPath:
         return jax.random.uniform(key, shape, minval=LEAST_TIME)
 
     def levels(self, steps: int, spacing: Spacing | None) -> Levels:
-        _check_steps(steps)
+        check_steps(steps)
+        _check_start(spacing)
         if spacing in ("karras", "log_ratio"):
             return by_ratio(self, LARGEST_RATIO, LEAST_RATIO, steps, spacing, rho=7.0)
-        t = _equal_steps(0.0 if spacing in (None, "uniform") else LEAST_RATIO, 1.0, steps, spacing or "uniform")
+        both = spacing == "linspace"
+        t = np.linspace(1.0, LEAST_RATIO if both else 0.0, steps, endpoint=both)
         t = self.config.shift * t / (1 + (self.config.shift - 1) * t)
         return Levels(t, 1 - t, t)
 
@@ -333,6 +356,26 @@ class StraightPath:
 def named(value: Any) -> Any:
     """The name alone of a component that has no fields to set."""
     return {"kind": value} if isinstance(value, str) else value
+
+
+def of_kind(kind: str) -> BeforeValidator:
+    """For a field that takes one process alone: it may be told by its name too, as where any may stand.
+
+    Raises:
+        ValueError: another one is named.
+    """
+
+    def unnamed(value: Any) -> Any:
+        value = named(value)
+        if not isinstance(value, Mapping) or "kind" not in value:
+            return value
+        if value["kind"] != kind:
+            raise ValueError(
+                f"this model's process is {kind!r}, not {value['kind']!r}; 'score_sde', 'guided_diffusion' and 'dit' take any"
+            )
+        return {name: given for name, given in value.items() if name != "kind"}
+
+    return BeforeValidator(unnamed)
 
 
 ProcessField = Annotated[ProcessConfig, Registered("noise_schedule"), BeforeValidator(named)]

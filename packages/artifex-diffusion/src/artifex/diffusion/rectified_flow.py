@@ -12,12 +12,15 @@ Shapes: ``B = batch, ... = one example``.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flax import nnx
 
 from artifex.core.config import config
-from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig, check_config
+from artifex.diffusion.checks import check_config
+from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
 from artifex.diffusion.parameterizations import ParameterizationField, VelocityConfig
-from artifex.diffusion.processes import StraightPathConfig
+from artifex.diffusion.processes import StraightPathConfig, of_kind
 from artifex.diffusion.sampling import EulerSamplerConfig, SamplerField
 
 __all__ = ["RectifiedFlowConfig", "RectifiedFlowModel"]
@@ -33,7 +36,7 @@ class RectifiedFlowConfig(DiffusionConfig):
         'uniform'
     """
 
-    noise_schedule: StraightPathConfig = StraightPathConfig()
+    noise_schedule: Annotated[StraightPathConfig, of_kind("straight")] = StraightPathConfig()
     """Which times are trained at, and sampled through."""
     parameterization: ParameterizationField = VelocityConfig()
     """What the network predicts: `velocity`, or another."""

@@ -56,6 +56,13 @@ def ddpm(denoise: Denoiser, x: Noisy, levels: Levels, key: Array, *, variance: s
 
     Returns:
         ``(B, ...)``, at the last level.
+
+    Example:
+        >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
+        >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(5, None).to_the_end()
+        >>> x = ddpm(lambda x, t: jnp.full_like(x, 0.7), jnp.full((1, 1), 80.0), levels, jax.random.key(0))  # one point
+        >>> round(float(x[0, 0]), 4)
+        0.7
     """
     (_, alpha_t, sigma_t), (_, alpha_s, sigma_s) = _pairs(levels)
     keep = alpha_t / alpha_s
@@ -80,7 +87,19 @@ def ddim(denoise: Denoiser, x: Noisy, levels: Levels, key: Array | None = None, 
 
     Returns:
         ``(B, ...)``, at the last level.
+
+    Raises:
+        InvalidInputError: ``eta`` is not zero, and there is no key.
+
+    Example:
+        >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
+        >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(5, None).to_the_end()
+        >>> x = ddim(lambda x, t: jnp.full_like(x, 0.7), jnp.full((1, 1), 80.0), levels)  # data are one point
+        >>> round(float(x[0, 0]), 4)
+        0.7
     """
+    if eta and key is None:
+        raise InvalidInputError(f"eta is {eta}, for which noise is drawn; give a key, or eta=0")
     (_, alpha_t, sigma_t), (_, alpha_s, sigma_s) = _pairs(levels)
     added = np.maximum(sigma_t**2 - (alpha_t / alpha_s) ** 2 * sigma_s**2, 0)
     spread = eta * np.sqrt(added) * sigma_s / sigma_t
@@ -122,6 +141,13 @@ def heun(denoise: Denoiser, x: Noisy, levels: Levels) -> Noisy:
 
     Returns:
         ``(B, ...)``, at the last level.
+
+    Example:
+        >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
+        >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(40, None).to_the_end()
+        >>> x = heun(lambda x, t: x / (1 + t**2), jnp.full((1, 1), 80.0), levels)  # data are standard normal
+        >>> round(float(x[0, 0]), 2)
+        1.0
     """
     return _second_order(denoise, x, levels, levels)
 
@@ -202,6 +228,13 @@ def dpm_solver_pp_2m(denoise: Denoiser, x: Noisy, levels: Levels) -> Noisy:
 
     Returns:
         ``(B, ...)``, at the last level.
+
+    Example:
+        >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
+        >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(5, None).to_the_end()
+        >>> x = dpm_solver_pp_2m(lambda x, t: jnp.full_like(x, 0.7), jnp.full((1, 1), 80.0), levels)  # data are one point
+        >>> round(float(x[0, 0]), 4)
+        0.7
     """
     (_, alpha_t, sigma_t), (_, alpha_s, sigma_s) = _pairs(levels)
     with np.errstate(divide="ignore"):
@@ -233,6 +266,13 @@ def probability_flow(denoise: Denoiser, x: Noisy, levels: Levels) -> Noisy:
 
     Returns:
         ``(B, ...)``, at the last level.
+
+    Example:
+        >>> from artifex.diffusion.processes import VarianceExploding, VarianceExplodingConfig
+        >>> levels = VarianceExploding(VarianceExplodingConfig()).levels(41, "log_ratio")
+        >>> x = probability_flow(lambda x, t: x / (1 + t**2), jnp.full((1, 1), 80.0), levels)  # data are standard normal
+        >>> round(float(x[0, 0]), 3)
+        1.0
     """
 
     def velocity(x: Noisy, level: tuple[Array, Array]) -> Noisy:

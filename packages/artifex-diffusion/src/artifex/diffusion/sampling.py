@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field
 from artifex.core import plugins
 from artifex.core.config import Config, Registered, config
 from artifex.diffusion import samplers
-from artifex.diffusion.processes import Levels, Process, Spacing, named
+from artifex.diffusion.processes import Levels, Process, Spacing, check_steps, named
 from artifex.diffusion.samplers import Denoiser
 
 __all__ = [
@@ -51,6 +51,9 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class SamplerConfig(Config):
     """Base of the configs of samplers; the registered name is the ``kind`` under ``sampler``."""
 
+    def check(self, process: Process) -> None:
+        """Raise ``InvalidInputError`` unless the process has the levels that the sampler goes through."""
+
 
 @runtime_checkable
 class Sampler(Protocol):
@@ -71,6 +74,10 @@ class _SteppedConfig(SamplerConfig):
     """Through which levels; None for the process's own. `uniform`, `leading`, `linspace`: in time. `karras`, `log_ratio`: in
     ``sigma / alpha``."""
 
+    def check(self, process: Process) -> None:
+        """Raise ``InvalidInputError`` unless the process has so many levels, so spaced."""
+        process.levels(self.steps, self.spacing)
+
 
 @config
 class DDPMSamplerConfig(SamplerConfig):
@@ -88,6 +95,14 @@ class DDPMSamplerConfig(SamplerConfig):
     variance: Literal["small", "large"] = "small"
     """Of each step: the least or the most that data may ask for (Ho et al. 2020, section 3.2)."""
 
+    def levels(self, process: Process) -> Levels:
+        """Those that the sampler goes through."""
+        return process.levels(self.steps or getattr(getattr(process, "config", None), "num_timesteps", 1000), self.spacing)
+
+    def check(self, process: Process) -> None:
+        """Raise ``InvalidInputError`` unless the process has so many levels, so spaced."""
+        self.levels(process)
+
 
 @dataclass(frozen=True)
 class DDPMSampler:
@@ -96,8 +111,7 @@ class DDPMSampler:
     config: DDPMSamplerConfig
 
     def __call__(self, denoise: Denoiser, x: Array, process: Process, key: Array) -> Float[Array, "B ..."]:
-        steps = self.config.steps or getattr(getattr(process, "config", None), "num_timesteps", 1000)
-        levels = process.levels(steps, self.config.spacing).to_the_end()
+        levels = self.config.levels(process).to_the_end()
         return samplers.ddpm(denoise, x, levels, key, variance=self.config.variance)
 
 
@@ -238,7 +252,12 @@ class ProbabilityFlowSampler:
 
 
 def log_levels(process: Process, steps: int) -> Levels:
-    """``2 N + 1`` levels in equal steps of ``log(sigma / alpha)`` over the process's whole range."""
+    """``2 N + 1`` levels in equal steps of ``log(sigma / alpha)`` over the process's whole range.
+
+    Raises:
+        InvalidInputError: ``steps`` is less than one.
+    """
+    check_steps(steps)
     with np.errstate(divide="ignore", over="ignore"):
         most, least = process.at_ratio(np.array([np.inf, 0.0])).ratio
     return process.at_ratio(np.geomspace(most, least, 2 * steps + 1))

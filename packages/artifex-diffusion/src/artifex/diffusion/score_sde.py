@@ -18,7 +18,8 @@ from __future__ import annotations
 from flax import nnx
 
 from artifex.core.config import config
-from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig, check_config
+from artifex.diffusion.checks import check_config
+from artifex.diffusion.diffusion import DensityDiffusion, DiffusionConfig
 from artifex.diffusion.processes import ProcessField
 from artifex.diffusion.sampling import DDPMSamplerConfig, SamplerField
 from artifex.diffusion.schedules import NoiseScheduleConfig

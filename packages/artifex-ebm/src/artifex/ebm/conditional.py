@@ -14,6 +14,7 @@ Shapes: ``N n = examples, C = width of the condition, ... = one example``.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -22,14 +23,16 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.value_ranges import ValueRange
 from artifex.ebm.buffer import SampleBuffer
 from artifex.ebm.conditions import Condition, checked_classes, checked_vectors, one_hot
 from artifex.ebm.ebm import EBM, PARTITION_CHAINS, EBMConfig, Given
 from artifex.ebm.energies import EnergyNetworkConfig, PositiveInt, create_energy
-from artifex.ebm.layers import check_at_least
+from artifex.ebm.layers import checked
 from artifex.ebm.mcmc import MCMCConfig
 from artifex.ebm.partition import LogPartition
 from artifex.ebm.samplers.chain import Chains
@@ -153,14 +156,26 @@ class ConditionalEBM(EBM):
         """
         if condition is None and self.config.n_classes is not None:
             condition = label
+        x = checked(x, self.shape)
         return self._outputs(x, self._given(condition, x.shape[0]), draw_key(self, rngs))
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """As of any energy-based model; and the classes, in the array that is taken for the condition."""
+        ranges, classes = super().value_ranges(batch), self.config.n_classes
+        return {**ranges, "condition" if "condition" in batch else "label": range(classes)} if classes else ranges
+
+    def conditions_for(self, n_samples: int) -> np.ndarray | None:
+        """What :meth:`generate` takes where it is given none: classes in turns, 0, 1, 2, ...; None for vectors."""
+        return None if self.config.n_classes is None else np.arange(n_samples) % self.config.n_classes
 
     def energy(self, x: Float[Array, "N ..."], *, condition: Condition | None = None) -> Float[Array, "N"]:
         """``E(x, c)``."""
+        x = checked(x, self.shape)
         return self._energies(x, self._given(condition, x.shape[0]))
 
     def score(self, x: Float[Array, "N ..."], *, condition: Condition | None = None) -> Float[Array, "N ..."]:
         """``-grad_x E(x, c)``."""
+        x = checked(x, self.shape)
         return self._scores(x, self._given(condition, x.shape[0]))
 
     def generate(
@@ -181,8 +196,8 @@ class ConditionalEBM(EBM):
             rngs: stream ``sample``; the model's own by default.
         """
         check_at_least(1, n_samples=n_samples)
-        if condition is None and self.config.n_classes is not None:
-            condition = np.arange(n_samples) % self.config.n_classes
+        if condition is None:
+            condition = self.conditions_for(n_samples)
         return self._generate(n_samples, self._given(condition, n_samples), n_steps=n_steps, rngs=rngs)
 
     def run_chains(
@@ -195,6 +210,7 @@ class ConditionalEBM(EBM):
         rngs: nnx.Rngs | None = None,
     ) -> Chains:
         """Chains that start from ``x``, given the condition: :meth:`artifex.ebm.EBM.run_chains`."""
+        x = checked(x, self.shape)
         return self._chains(x, self._given(condition, x.shape[0]), n_steps=n_steps, trace=trace, rngs=rngs)
 
     def estimate_log_partition(
@@ -208,5 +224,6 @@ class ConditionalEBM(EBM):
         rngs: nnx.Rngs | None = None,
     ) -> LogPartition:
         """``log Z(c)`` of one condition: :meth:`artifex.ebm.EBM.estimate_log_partition`."""
+        check_at_least(2, n_particles=n_particles)
         given = self._given(condition, n_particles)
-        return self._partition(given, method=method, n_particles=n_particles, n_levels=n_levels, mcmc=mcmc, rngs=rngs)
+        return self._estimated(given, method=method, n_particles=n_particles, n_levels=n_levels, mcmc=mcmc, rngs=rngs)

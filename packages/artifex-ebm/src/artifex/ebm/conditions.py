@@ -21,7 +21,7 @@ Condition: TypeAlias = Int[Array, "n"] | Float[Array, "n C"] | np.ndarray | int
 """Class labels, one for each example or one for all; or vectors."""
 
 
-def checked_classes(condition: Condition, n: int, n_classes: int) -> Int[Array, "n"]:
+def checked_classes(condition: Condition, n: int, n_classes: int, what: str = "condition") -> Int[Array, "n"]:
     """Class labels of ``n`` examples.
 
     Raises:
@@ -34,12 +34,12 @@ def checked_classes(condition: Condition, n: int, n_classes: int) -> Int[Array, 
     c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
     if c.shape not in ((), (1,), (n,)) or not jnp.issubdtype(c.dtype, jnp.integer):
         raise InvalidInputError(
-            f"condition is {c.dtype} of shape {c.shape}, expected integer class labels below {n_classes} of shape ({n},), "
+            f"{what} is {c.dtype} of shape {c.shape}, expected integer class labels below {n_classes} of shape ({n},), "
             "or one for all"
         )
     # inside a compiled program the values are not known yet: there, `one_hot` sees to them
     if not isinstance(c, Tracer) and c.size and not np.isin(c, np.arange(n_classes)).all():
-        raise InvalidInputError(f"condition holds classes from {np.min(c)} to {np.max(c)}, expected 0 to {n_classes - 1}")
+        raise InvalidInputError(f"{what} holds classes from {np.min(c)} to {np.max(c)}, expected 0 to {n_classes - 1}")
     return jnp.broadcast_to(jnp.asarray(c, jnp.int32), (n,))
 
 

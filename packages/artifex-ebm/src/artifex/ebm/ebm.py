@@ -22,15 +22,17 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import Losses, Objective
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import Interval, ValueRange
 from artifex.ebm.buffer import SampleBuffer, SampleBufferConfig
 from artifex.ebm.energies import EnergyField, EnergyNetworkConfig, PositiveInt, Renews, create_energy
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 from artifex.ebm.mcmc import MCMCConfig, sample_chains
 from artifex.ebm.objectives import (
     ContrastiveDivergenceConfig,
@@ -40,7 +42,7 @@ from artifex.ebm.objectives import (
     create_objective,
 )
 from artifex.ebm.partition import LogPartition, estimate_from_reference
-from artifex.ebm.references import GaussianReferenceConfig, ReferenceField, create_reference
+from artifex.ebm.references import GaussianReferenceConfig, ReferenceField, UniformReferenceConfig, create_reference
 from artifex.ebm.samplers.chain import Chains, Energy, gradient
 
 PARTITION_CHAINS = MCMCConfig(sampler="hmc", n_steps=1, step_size=0.1, n_leapfrog=5)
@@ -135,7 +137,7 @@ class EBM(nnx.Module):
         self.objective, self.reference = create_objective(config.objective), create_reference(config.reference)
         self.network = self._build_network(rngs)
         learns_z = isinstance(config.objective, NoiseContrastiveConfig)
-        self.log_partition = nnx.Param(jnp.zeros(())) if learns_z else None
+        self.log_partition = nnx.Param(jnp.zeros(()), logical_axes=()) if learns_z else None
         self.buffer = self._build_buffer(rngs)
         self.rngs = rngs.fork()
 
@@ -213,6 +215,23 @@ class EBM(nnx.Module):
     def objectives(self) -> Sequence[Objective]:
         """One: forward pass, loss, and the buffer moved."""
         return (Objective(contrastive_step),)
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` within what chains are kept to, and within a reference that has an end where the objective asks for it.
+
+        See :class:`artifex.core.protocols.DeclaresValues`.
+        """
+        del batch
+        config, spans = self.config, []
+        if config.mcmc.bounds is not None and isinstance(config.objective, ContrastiveDivergenceConfig):
+            spans.append(config.mcmc.bounds)
+        needs_reference = config.tilted or isinstance(config.objective, NoiseContrastiveConfig)
+        if needs_reference and isinstance(config.reference, UniformReferenceConfig):
+            spans.append((config.reference.low, config.reference.high))
+        if not spans:
+            return {}
+        low, high = max(low for low, _ in spans), min(high for _, high in spans)
+        return {"x": Interval(low, high, slack=1e-6 * (high - low))}
 
     def energy(self, x: Float[Array, "N ..."]) -> Float[Array, "N"]:
         """``E(x)``, minus the log density up to a constant, float32.
@@ -306,9 +325,16 @@ class EBM(nnx.Module):
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
-            InvalidInputError: levels are given to sequential Monte Carlo, or the chain is unadjusted Langevin.
+            InvalidInputError: levels are given to sequential Monte Carlo, the chain is unadjusted Langevin, or a number is out
+                of range.
+            InvalidTypeError: ``mcmc`` is no :class:`~artifex.ebm.MCMCConfig`.
         """
-        return self._partition((), method=method, n_particles=n_particles, n_levels=n_levels, mcmc=mcmc, rngs=rngs)
+        return self._estimated((), method=method, n_particles=n_particles, n_levels=n_levels, mcmc=mcmc, rngs=rngs)
+
+    def _estimated(self, given: Given, *, mcmc: Any, **asked: Any) -> LogPartition:
+        if not isinstance(mcmc, MCMCConfig):
+            raise InvalidTypeError(f"mcmc takes an MCMCConfig, MCMCConfig(sampler='hmc') say, got {mcmc!r}")
+        return self._partition(given, mcmc=mcmc, **asked)
 
     @compiled_method(static=("method", "n_particles", "n_levels", "mcmc"))
     def _partition(
@@ -334,7 +360,11 @@ class EBM(nnx.Module):
 
 
 def contrastive_step(model: EBM, batch: Batch, rngs: nnx.Rngs, step: Array) -> Losses:
-    """Forward pass and loss, and the sample buffer moved: what a training step descends."""
+    """Forward pass and loss, and the sample buffer moved: what a training step descends.
+
+    Raises:
+        InvalidInputError: the batch has a condition, and the model takes none.
+    """
     del step
     if "condition" in batch and "condition" not in model.given_names:
         raise InvalidInputError(

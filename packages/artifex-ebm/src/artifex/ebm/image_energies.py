@@ -2,7 +2,8 @@ r"""Energies of images: plain and residual convolutions, without batch norm, wit
 
 Batch norm would make the energy of an image depend on the others of its batch, and chains of data and negatives alike; so do
 Du & Mordatch 2019 (arXiv:1903.08689) and Nijkamp et al. 2019 (arXiv:1904.09770) without. Spectral norm (Miyato et al. 2018,
-arXiv:1802.05957) holds the slope of each layer at one:
+arXiv:1802.05957) holds the largest singular value of each kernel, as a matrix of fan-in by outputs, at one; the slope of the
+convolution itself is then bounded by the square root of the kernel's positions, 3 for 3 by 3:
 
     y = W x / s(W) + b,   s(W) ~ v^T W u,   v = W u / |W u|,   u <- W^T v / |W^T v|      one power iteration a training step
 
@@ -35,7 +36,7 @@ class _ImageEnergyConfig(EnergyConfig):
     activation: str = "silu"
     """Name of the nonlinearity. A smooth one: chains follow the energy's gradient."""
     spectral_norm: bool = False
-    """Hold the slope of every convolution at one."""
+    """Hold the largest singular value of every kernel, as a matrix, at one."""
 
     def __post_init__(self) -> None:
         activation_named(self.activation)  # an unknown name is an error here, not when the model is built

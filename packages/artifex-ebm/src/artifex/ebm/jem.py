@@ -19,15 +19,17 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.objectives import Losses
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.ebm.conditions import Condition, checked_classes, one_hot
 from artifex.ebm.ebm import EBM, EBMConfig, Given
 from artifex.ebm.energies import create_energy
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 
 __all__ = ["JEM", "JEMConfig"]
 
@@ -99,11 +101,12 @@ class JEM(EBM):
             ``loss``; ``cross_entropy``; ``accuracy``; the objective's other scalars, its own loss as ``generative_loss``.
 
         Raises:
-            InvalidInputError: the batch has no ``label``.
+            InvalidInputError: the batch has no ``label``, or it is no class for each example.
         """
         if "label" not in batch:
             raise InvalidInputError(f"the batch has {', '.join(batch)} and no 'label'; JEM learns classes, EBM does without")
-        labels, logits = batch["label"], outputs["logits"]
+        logits = outputs["logits"]
+        labels = checked_classes(batch["label"], logits.shape[0], self.config.n_classes, "label")
         log_prob = jax.nn.log_softmax(logits)
         cross_entropy = -jnp.mean(jnp.sum(log_prob * one_hot(labels, self.config.n_classes), axis=-1))
         scalars: Losses = {
@@ -116,6 +119,10 @@ class JEM(EBM):
         scalars["generative_loss"] = generative["loss"]
         loss = cross_entropy + self.config.generative_weight * generative.pop("loss")
         return {"loss": loss, **generative, **scalars}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """As of any energy-based model; and the classes, as ``label``."""
+        return {**super().value_ranges(batch), "label": range(self.config.n_classes)}
 
     @compiled_method()
     def logits(self, x: Float[Array, "N ..."]) -> Float[Array, "N K"]:

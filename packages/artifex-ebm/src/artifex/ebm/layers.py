@@ -1,4 +1,4 @@
-"""Checks of shapes and numbers that the family's models share."""
+"""The check of shapes that the family's models share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["check_at_least", "checked"]
+__all__ = ["checked"]
 
 
 def checked(x: Array, shape: tuple[int, ...], what: str = "x") -> Array:
@@ -28,10 +28,3 @@ def checked(x: Array, shape: tuple[int, ...], what: str = "x") -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InvalidInputError(f"{what} is {x.dtype}, and an energy is of floating-point numbers; convert it")
     return x
-
-
-def check_at_least(least: int, **given: int) -> None:
-    """Raise unless each number is at least ``least``."""
-    for name, value in given.items():
-        if value < least:
-            raise InvalidInputError(f"{name} is {value}; it has to be at least {least}")

@@ -35,7 +35,12 @@ def contrastive_divergence(energy: Float[Array, "N"], negative_energy: Float[Arr
 
 
 def energy_penalty(energy: Float[Array, "N"], negative_energy: Float[Array, "M"]) -> Float[Array, ""]:
-    """``mean E(x)^2 + mean E(x~)^2``, so that energies do not drift (Du & Mordatch 2019, arXiv:1903.08689, section 3.4)."""
+    """``mean E(x)^2 + mean E(x~)^2``, so that energies do not drift (Du & Mordatch 2019, arXiv:1903.08689, section 3.4).
+
+    Example:
+        >>> float(energy_penalty(jnp.array([1.0, 3.0]), jnp.array([5.0])))
+        30.0
+    """
     return jnp.mean(jnp.square(energy)) + jnp.mean(jnp.square(negative_energy))
 
 
@@ -52,6 +57,11 @@ def denoising_score_matching(
         x: data.
         noise: ``z``.
         noise_scale: ``s``.
+
+    Example:
+        >>> square = lambda x: jnp.sum(x**2, axis=1) / 2  # whose score is that of one point, blurred by 1
+        >>> denoising_score_matching(square, jnp.zeros((1, 2)), jnp.ones((1, 2)), 1.0).tolist()
+        [0.0]
     """
     error = noise_scale * gradient(energy)(x + noise_scale * noise) - noise
     return 0.5 * summed(jnp.square(error))
@@ -67,6 +77,11 @@ def sliced_score_matching(energy: Energy, x: Float[Array, "N ..."], projections:
         energy: ``E`` of a batch.
         x: data.
         projections: ``v``, some for each example.
+
+    Example:
+        >>> square = lambda x: jnp.sum(x**2, axis=1) / 2
+        >>> sliced_score_matching(square, jnp.ones((1, 2)), jnp.ones((1, 1, 2))).tolist()  # |x|^2 / 2 less two curvatures of 1
+        [-1.0]
     """
     slope = gradient(energy)
 

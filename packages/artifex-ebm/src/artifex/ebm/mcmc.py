@@ -16,6 +16,7 @@ from artifex.ebm.samplers.unadjusted import langevin
 __all__ = ["MCMCConfig", "sample_chains"]
 
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 _OWN_FIELDS = {
     "noise_scale": ("langevin",),
@@ -51,7 +52,7 @@ class MCMCConfig(Config):
     """Langevin: anneal, from this temperature to 1 over the first half of the steps; None stays at 1."""
     max_gradient: PositiveFloat | None = None
     """Langevin: elements of the gradient are clipped to this."""
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[Finite, Finite] | None = None
     """Langevin: elements of a state are clipped to this range, that of the data."""
     n_leapfrog: PositiveInt | None = None
     """Hamiltonian Monte Carlo: leapfrog steps of a trajectory; None takes 10."""

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from artifex.core.checks import check_at_least
 from artifex.core.errors import InvalidInputError
 from artifex.ebm.mcmc import MCMCConfig, sample_chains
 from artifex.ebm.samplers.chain import Energy
@@ -28,6 +29,7 @@ from artifex.ebm.samplers.chain import Energy
 __all__ = [
     "LogPartition",
     "annealed_importance_sampling",
+    "check_estimate",
     "effective_number",
     "estimate",
     "estimate_from_reference",
@@ -77,7 +79,23 @@ def annealed_importance_sampling(
         key: of all randomness.
         log_z0: ``log Z_0``.
         n_levels: ``K``.
+
+    Raises:
+        InvalidInputError: there are no levels.
+
+    Example:
+        >>> found = annealed_importance_sampling(
+        ...     lambda x, b: -jnp.sum(x**2, axis=1) / 2 + 3 * b,  # a density that only grows: by exp(3)
+        ...     lambda key, x, b: x,
+        ...     jnp.zeros((4, 1)),
+        ...     jax.random.key(0),
+        ...     log_z0=1.0,
+        ...     n_levels=10,
+        ... )
+        >>> round(float(found.log_z), 4)
+        4.0
     """
+    check_at_least(1, n_levels=n_levels)
     betas = jnp.linspace(0.0, 1.0, n_levels + 1)
 
     def level(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
@@ -108,6 +126,17 @@ def tempered_smc(
         key: of all randomness.
         log_z0: ``log Z_0``.
         least_effective: part of the particles that stay effective from one level to the next.
+
+    Example:
+        >>> found = tempered_smc(
+        ...     lambda x, b: -jnp.sum(x**2, axis=1) / 2 + 3 * b,  # a density that only grows: by exp(3)
+        ...     lambda key, x, b: x,
+        ...     jnp.zeros((4, 1)),
+        ...     jax.random.key(0),
+        ...     log_z0=1.0,
+        ... )
+        >>> round(float(found.log_z), 4), int(found.n_levels)
+        (4.0, 1)
     """
 
     def level(carry: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -138,8 +167,10 @@ def estimate_from_reference(
     """``log Z`` of ``exp(-E)``, on the way ``log f_b = (1 - b) log q - b E`` from a reference ``q``.
 
     Raises:
-        InvalidInputError: levels are given to sequential Monte Carlo, or the chain leaves no ``f_b`` alone.
+        InvalidInputError: levels are given to sequential Monte Carlo, the chain leaves no ``f_b`` alone, or a number is out of
+            range.
     """
+    check_estimate(method, n_particles, n_levels)
     if mcmc.sampler == "langevin":
         raise InvalidInputError(
             "unadjusted Langevin is not exact, and log Z would not be; use mcmc with 'mala', 'hmc' or 'nuts'"
@@ -156,6 +187,21 @@ def estimate_from_reference(
     return estimate(method, log_density, transition, x, key, log_z0=0.0, n_levels=n_levels)
 
 
+def check_estimate(method: str, n_particles: Any, n_levels: Any) -> None:
+    """Raise unless ``log Z`` can be estimated so.
+
+    Raises:
+        InvalidInputError: there is no such method, levels are given to sequential Monte Carlo, or a number is out of range.
+    """
+    if method not in ("ais", "smc"):
+        raise InvalidInputError(f"method is {method!r}; log Z is estimated by 'ais' or 'smc'")
+    check_at_least(2, n_particles=n_particles)  # of which the standard error is told
+    if n_levels is not None:
+        if method == "smc":
+            raise InvalidInputError(f"n_levels is {n_levels}, but sequential Monte Carlo chooses its levels; leave it out")
+        check_at_least(1, n_levels=n_levels)
+
+
 def estimate(
     method: str,
     log_density: LogDensity,
@@ -169,14 +215,11 @@ def estimate(
     """By annealed importance sampling (``ais``, of 1000 levels if not said) or tempered sequential Monte Carlo (``smc``).
 
     Raises:
-        InvalidInputError: there is no such method, or levels are given to sequential Monte Carlo.
+        InvalidInputError: there is no such method, levels are given to sequential Monte Carlo, or a number is out of range.
     """
-    if method not in ("ais", "smc"):
-        raise InvalidInputError(f"method is {method!r}; log Z is estimated by 'ais' or 'smc'")
+    check_estimate(method, x.shape[0], n_levels)
     if method == "ais":
         return annealed_importance_sampling(log_density, transition, x, key, log_z0=log_z0, n_levels=n_levels or 1000)
-    if n_levels is not None:
-        raise InvalidInputError(f"n_levels is {n_levels}, but sequential Monte Carlo chooses its levels; leave it out")
     return tempered_smc(log_density, transition, x, key, log_z0=log_z0)
 
 

@@ -112,9 +112,14 @@ def artifex_metrics() -> list[MetricEntry]:
     return [
         MetricEntry(
             name="energy_gap",
-            metric="artifex.ebm.diagnostics:energy_gap",
+            metric="artifex.ebm.streamed:energy_gap",
             needs=("model", "samples", "references"),
+            takes=("condition",),
             higher_is_better=False,
+            family="ebm",
+            capabilities=("energy",),
+            compares="sets",
+            tolerance=0.05,
             paper="Du & Mordatch 2019, arXiv:1903.08689",
             summary="How much higher the energy of samples is than that of data.",
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,19 +23,21 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import Losses, Objective
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import Interval, ValueRange
 from artifex.ebm import losses
 from artifex.ebm.buffer import SampleBuffer, SampleBufferConfig
 from artifex.ebm.ebm import contrastive_step
 from artifex.ebm.energies import PositiveInt
-from artifex.ebm.layers import check_at_least, checked
+from artifex.ebm.layers import checked
 from artifex.ebm.mcmc import PositiveFloat
-from artifex.ebm.partition import LogPartition, estimate
+from artifex.ebm.partition import LogPartition, check_estimate, estimate
 from artifex.ebm.references import summed
 from artifex.ebm.samplers.block_gibbs import gibbs
 from artifex.ebm.samplers.chain import Chains, gradient
@@ -236,6 +238,14 @@ class RBM(nnx.Module):
         if self.buffer is not None:
             self.buffer.write(outputs["slots"], outputs["negatives"])
 
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x`` in [0, 1] of binary units: ones and zeros, or probabilities of a one.
+
+        See :class:`artifex.core.protocols.DeclaresValues`.
+        """
+        del batch
+        return {"x": Interval(0.0, 1.0, slack=1e-6)} if self.config.visible_units == "binary" else {}
+
     def objectives(self) -> Sequence[Objective]:
         """One: forward pass, loss, and the buffer moved."""
         return (Objective(contrastive_step),)
@@ -312,8 +322,9 @@ class RBM(nnx.Module):
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
-            InvalidInputError: levels are given to sequential Monte Carlo.
+            InvalidInputError: levels are given to sequential Monte Carlo, or a number is out of range.
         """
+        check_estimate(method, n_particles, n_levels)
         start_key, key = jax.random.split(draw_key(self, rngs))
         x = self._flat(self._start(start_key, n_particles))
         binary, visible, hidden = self.config.visible_units == "binary", self.config.n_visible, self.config.n_hidden

@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 def summed(values: Float[Array, "N ..."]) -> Float[Array, "N"]:
     """The sum over all axes but the first, in float32 at least."""
     values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
@@ -48,9 +51,9 @@ class ReferenceConfig(Config):
 class GaussianReferenceConfig(ReferenceConfig):
     """``N(m, s^2 I)``."""
 
-    mean: float = 0.0
+    mean: Finite = 0.0
     """``m``, of every element."""
-    scale: Annotated[float, Field(gt=0)] = 1.0
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """``s``, the standard deviation of every element."""
 
 
@@ -58,9 +61,9 @@ class GaussianReferenceConfig(ReferenceConfig):
 class UniformReferenceConfig(ReferenceConfig):
     """Every element uniform, as fits images."""
 
-    low: float = 0.0
+    low: Finite = 0.0
     """Least value."""
-    high: float = 1.0
+    high: Finite = 1.0
     """Largest value."""
 
     def __post_init__(self) -> None:

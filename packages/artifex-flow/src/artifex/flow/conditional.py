@@ -24,6 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from artifex.core import create_model
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method
 from artifex.core.config import Config, Registered, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -31,7 +32,7 @@ from artifex.core.nn import MLP, activation as activation_named
 from artifex.core.protocols import Batch
 from artifex.flow.bijections.bijection import Transformed
 from artifex.flow.bijections.standardize import Standardize
-from artifex.flow.flow import FlowConfig, PositiveInt, check_count, checked
+from artifex.flow.flow import FlowConfig, PositiveInt, checked
 
 __all__ = ["ConditionEmbeddingConfig", "ConditionalFlow", "ConditionalFlowConfig"]
 
@@ -227,7 +228,7 @@ class ConditionalFlow(nnx.Module):
         self, n_samples: int = 1, *, condition: Float[Array, "N C"] | None = None, rngs: nnx.Rngs | None = None
     ) -> tuple[Float[Array, "N ..."], Float[Array, "N"]]:
         """Samples and their log densities, at the cost of the samples alone."""
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         one_for_all = condition is not None and jnp.shape(condition)[:1] == (1,)
         n_given = 1 if one_for_all else n_samples
         _, condition = self._checked(jnp.zeros((n_given, *self.config.shape)), condition, "z")
@@ -237,7 +238,7 @@ class ConditionalFlow(nnx.Module):
     def _sample_batched(
         self, n_samples: int, *, condition: Float[Array, "M C"], rngs: nnx.Rngs | None = None
     ) -> Float[Array, "M N ..."]:
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         if jnp.ndim(condition) != 2:
             raise InvalidInputError(f"condition: got one of shape {jnp.shape(condition)}, expected (observations, width)")
         _, condition = self._checked(jnp.zeros((len(condition), *self.config.shape)), condition, "z")

@@ -13,14 +13,14 @@ Shapes: ``B = batch, N = draws, C = width of the condition, ... = one example``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
@@ -31,7 +31,7 @@ from artifex.flow.distributions import BaseField, NormalConfig, create_base
 from artifex.flow.losses import maximum_likelihood
 from artifex.flow.metrics import bits_per_dimension
 
-__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "check_count", "checked", "zero_where_overflown"]
+__all__ = ["AnyFlowConfig", "Flow", "FlowConfig", "PositiveInt", "checked", "zero_where_overflown"]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 FAR = 1e12
@@ -166,7 +166,7 @@ class Flow(nnx.Module):
 
     def _drawn(self, n_samples: int, condition: Condition, rngs: nnx.Rngs | None) -> tuple[Array, Array | None]:
         """``z ~ p_base``, and a condition for each."""
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         return self._checked(self.base.sample(draw_key(self, rngs), n_samples), condition, "z")
 
     def _checked(self, x: Array, condition: Condition, what: str) -> tuple[Array, Array | None]:
@@ -178,16 +178,6 @@ def zero_where_overflown(log_prob: Float[Array, "B"], x: Float[Array, "B ..."]) 
     """``-inf`` in the place of what is no number because ``x`` is so far out that it overflowed on its way."""
     far = jnp.any(jnp.abs(x) > FAR, axis=tuple(range(1, x.ndim)))
     return jnp.where(far & jnp.isnan(log_prob), -jnp.inf, log_prob)
-
-
-def check_count(n_samples: Any) -> None:
-    """Refuse what is no number of samples.
-
-    Raises:
-        InvalidInputError: it is no integer, or less than one.
-    """
-    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
 
 
 def checked(x: Array, condition: Condition, shape: tuple[int, ...], width: int | None, what: str) -> tuple[Array, Array | None]:

@@ -30,9 +30,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Num
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
-from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import Interval, ValueRange
 from artifex.flow.bijections import Bijection, Chain, Flatten, Inverse, Rescale, Sigmoid, Split
@@ -200,8 +200,7 @@ class ImageFlow(Flow):
                 less than one.
         """
         x, condition = self._checked_images(x, condition)
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it has to be at least 1")
+        check_at_least(1, n_samples=n_samples)
         if self.dequantization is None:
             return super().log_prob(x, condition=condition)
         return self._log_prob(x, condition=condition, n_samples=n_samples, rngs=rngs)

@@ -162,24 +162,49 @@ def artifex_losses() -> list[LossEntry]:
 @hookimpl
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
-    data, weights = ("model", "references"), ("log_weights",)
     behrmann, burda = "Behrmann et al. 2021, arXiv:2006.09347", "Burda et al. 2015, arXiv:1509.00519"
-    metrics = {
-        "negative_log_likelihood": (data, False, "", "Minus the mean log density of data, nats an example."),
-        "effective_sample_size": (weights, True, "Kish 1965", "How many independent draws weighted ones are worth."),
-        "log_normalizer": (weights, True, burda, "Importance-weighted log normaliser of a target, from below on average."),
-        "inversion_error": (data, False, behrmann, "The worst round trip from data to base and back."),
-    }
     return [
         MetricEntry(
-            name=name,
-            metric=f"artifex.flow.metrics:{name}",
-            needs=needs,
-            higher_is_better=higher,
-            paper=paper,
-            summary=summary,
-        )
-        for name, (needs, higher, paper, summary) in metrics.items()
+            name="negative_log_likelihood",
+            metric="artifex.flow.streamed:negative_log_likelihood",
+            needs=("log_prob",),
+            higher_is_better=False,
+            family="flow",
+            unit="nats",
+            tolerance=0.005,
+            summary="Minus the mean log density of data, nats an example.",
+        ),
+        MetricEntry(
+            name="effective_sample_size",
+            metric="artifex.flow.metrics:effective_sample_size",
+            needs=("log_weights",),
+            higher_is_better=True,
+            family="flow",
+            paper="Kish 1965",
+            summary="How many independent draws weighted ones are worth.",
+        ),
+        MetricEntry(
+            name="log_normalizer",
+            metric="artifex.flow.metrics:log_normalizer",
+            needs=("log_weights",),
+            higher_is_better=True,
+            family="flow",
+            unit="nats",
+            paper=burda,
+            summary="Importance-weighted log normaliser of a target, from below on average.",
+        ),
+        MetricEntry(
+            name="inversion_error",
+            metric="artifex.flow.streamed:inversion_error",
+            needs=("model", "references"),
+            higher_is_better=False,
+            takes=("condition",),
+            family="flow",
+            max_examples=1000,
+            tolerance=1e-4,
+            paper=behrmann,
+            summary="The worst round trip from data to base and back.",
+        ),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -140,17 +142,41 @@ def artifex_losses() -> list[LossEntry]:
 @hookimpl
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
-    clouds, achlioptas = ("samples", "references"), "Achlioptas et al. 2018, arXiv:1707.02392"
-    lopez_paz = "Lopez-Paz & Oquab 2017, arXiv:1610.06545"
+    achlioptas, lopez_paz = "Achlioptas et al. 2018, arXiv:1707.02392", "Lopez-Paz & Oquab 2017, arXiv:1610.06545"
+    of_clouds: dict[str, Any] = {
+        "needs": ("samples", "references"),
+        "compares": "sets",
+        "models": ("point_cloud_flow", "point_cloud_vae", "template_mesh"),
+        "min_examples": 20,
+        "max_examples": 256,
+    }
+    of_molecules: dict[str, Any] = {
+        "needs": ("samples",),
+        "compares": "samples",
+        "models": ("equivariant_diffusion", "equivariant_flow_matching"),
+        "tolerance": 0.005,
+    }
     metrics = {
-        "stable_atoms": ("molecules", ("samples",), True, EDM, "Share of atoms with as many bonds as they should have."),
-        "stable_molecules": ("molecules", ("samples",), True, EDM, "Share of molecules all of whose atoms are stable."),
-        "valid_molecules": ("molecules", ("samples",), True, EDM, "Share of molecules whose bonds RDKit takes (extra)."),
-        "one_nearest_neighbor_accuracy": ("metrics", clouds, False, lopez_paz, "Telling samples from references; 0.5 is best."),
-        "cloud_coverage": ("metrics", clouds, True, achlioptas, "Share of reference clouds that are nearest to some sample."),
+        "stable_atoms": ("streamed", of_molecules, True, EDM, "Share of atoms with as many bonds as they should have."),
+        "stable_molecules": ("streamed", of_molecules, True, EDM, "Share of molecules all of whose atoms are stable."),
+        "valid_molecules": ("molecules", of_molecules, True, EDM, "Share of molecules whose bonds RDKit takes (extra)."),
+        "one_nearest_neighbor_accuracy": (
+            "metrics",
+            of_clouds,
+            False,
+            lopez_paz,
+            "Telling samples from references; 0.5 is best.",
+        ),
+        "cloud_coverage": (
+            "metrics",
+            of_clouds,
+            True,
+            achlioptas,
+            "Share of reference clouds that are nearest to some sample.",
+        ),
         "minimum_matching_distance": (
             "metrics",
-            clouds,
+            of_clouds,
             False,
             achlioptas,
             "Mean distance of a reference to its nearest sample.",
@@ -160,14 +186,13 @@ def artifex_metrics() -> list[MetricEntry]:
         MetricEntry(
             name=name,
             metric=f"{HOME}.{module}:{name}",
-            needs=needs,
             higher_is_better=higher,
-            modality="molecular" if module == "molecules" else "",
-            min_examples=2 if module == "metrics" else 1,
+            family="geometric",
             paper=paper,
             summary=summary,
+            **rest,
         )
-        for name, (module, needs, higher, paper, summary) in metrics.items()
+        for name, (module, rest, higher, paper, summary) in metrics.items()
     ]
 
 
@@ -196,6 +221,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "alpha-carbon-diffusion-theseus": "A diffusion of fragments of proteins, from Debian's theseus-examples.",
+        "backbone-flow-structures": "A flow of backbones, on a folder of structures.",
         "equivariant-diffusion-qm9": "An equivariant diffusion of the molecules of QM9.",
         "point-cloud-flow-solids": "A flow of points on synthetic solids.",
         "point-cloud-vae-solids": "A VAE of points on synthetic solids.",

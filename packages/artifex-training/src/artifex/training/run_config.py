@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from artifex.core import plugins
 from artifex.core.config import Config, Registered, config, explain
 from artifex.core.errors import InvalidInputError, RunError
+from artifex.core.measuring.config import EvaluationConfig
 from artifex.core.mesh import ShardingConfig
 from artifex.core.yamlio import load_yaml
 from artifex.training.callbacks import CheckpointConfig, MetricsFileConfig, ProgressConfig, SampleGridConfig, TensorBoardConfig
@@ -58,6 +59,9 @@ class RunConfig(Config):
     poses as the number that suits the model."""
     extensions: tuple[Annotated[Config, Registered("extension")], ...] = ()
     """What adds to the model's outputs and loss."""
+    evaluation: EvaluationConfig | None = None
+    """Registered metrics: which, over how much, and whether the trainer computes them too; left out, ``artifex evaluate``
+    computes those that apply."""
     callbacks: tuple[Annotated[Config, Registered("callback")], ...] = DEFAULT_CALLBACKS
     """What happens along the way."""
 

@@ -26,13 +26,14 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.value_ranges import ValueRange
 from artifex.vae.decoders import DecoderConfig
 from artifex.vae.encoders import DiagonalGaussian, EncoderConfig, PositiveInt
-from artifex.vae.vae import VAE, Given, VAEConfig, check_at_least, checked
+from artifex.vae.vae import VAE, Given, VAEConfig, checked
 
 __all__ = ["Condition", "ConditionalVAE", "ConditionalVAEConfig"]
 

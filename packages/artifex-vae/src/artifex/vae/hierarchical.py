@@ -26,6 +26,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidTypeError
@@ -42,7 +43,7 @@ from artifex.vae.likelihoods import (
     gaussian_log_prob,
     values_of,
 )
-from artifex.vae.vae import averages, check_at_least, checked
+from artifex.vae.vae import averages, checked
 
 __all__ = ["HierarchicalVAE", "HierarchicalVAEConfig", "gaussian_divergence", "precision_weighted"]
 

@@ -34,6 +34,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -44,7 +45,7 @@ from artifex.vae import losses
 from artifex.vae.encoders import DiagonalGaussian, PositiveInt, halvings, start_at_unit_variance
 from artifex.vae.layers import BLOCKS_PER_LEVEL, AttentionBlock, Downward, GroupedActivation, ResidualBlock, Upward
 from artifex.vae.likelihoods import LaplaceConfig, LikelihoodField, accumulated, create_likelihood, values_of
-from artifex.vae.vae import averages, check_at_least, checked
+from artifex.vae.vae import averages, checked
 
 __all__ = ["KLAutoencoder", "KLAutoencoderConfig", "LatentPrior", "unit_scale"]
 

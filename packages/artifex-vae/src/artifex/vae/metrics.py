@@ -24,6 +24,7 @@ __all__ = [
     "codebook_perplexity",
     "distortion",
     "elbo",
+    "elbo_terms",
     "log_likelihood",
     "mutual_information_gap",
     "rate",
@@ -86,7 +87,7 @@ def elbo(
     model: Any, references: Float[Array, "N ..."], *, condition: Array | None = None, rngs: nnx.Rngs | None = None
 ) -> Float[Array, ""]:
     """``mean_N [log p(x | z) - KL(q(z | x) || p(z))]``, one ``z`` for each example, nats; whatever weights the loss has."""
-    return jnp.mean(losses.elbo(*_elbo_terms(model, references, condition, rngs)))
+    return jnp.mean(losses.elbo(*elbo_terms(model, references, condition, rngs)))
 
 
 def distortion(
@@ -96,14 +97,14 @@ def distortion(
 
     Alemi et al. 2018 (arXiv:1711.00464), equation 4.
     """
-    return -jnp.mean(_elbo_terms(model, references, condition, rngs)[0])
+    return -jnp.mean(elbo_terms(model, references, condition, rngs)[0])
 
 
 def rate(
     model: Any, references: Float[Array, "N ..."], *, condition: Array | None = None, rngs: nnx.Rngs | None = None
 ) -> Float[Array, ""]:
     """``mean_N KL(q(z | x) || p(z))``, nats: what the latent carries. Alemi et al. 2018 (arXiv:1711.00464), equation 5."""
-    return jnp.mean(_elbo_terms(model, references, condition, rngs)[1])
+    return jnp.mean(elbo_terms(model, references, condition, rngs)[1])
 
 
 def log_likelihood(
@@ -145,9 +146,14 @@ def _given(condition: Array | None) -> dict[str, Array]:
     return {} if condition is None else {"condition": condition}
 
 
-def _elbo_terms(
+def elbo_terms(
     model: Any, references: Array, condition: Array | None, rngs: nnx.Rngs | None
 ) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
+    """``log p(x | z)`` and ``KL(q(z | x) || p(z))`` of each example, nats, for one ``z`` each.
+
+    Raises:
+        InvalidInputError: the model is no VAE.
+    """
     if not hasattr(model, "elbo_terms"):
         raise InvalidInputError(f"{type(model).__name__} has no elbo_terms; expected a VAE, whose ELBO has two terms")
     return model.elbo_terms(references, model(references, rngs=rngs, **_given(condition)))

@@ -85,6 +85,15 @@ def artifex_models() -> list[ModelEntry]:
             paper="Rombach et al. 2022, arXiv:2112.10752",
             summary="Autoencoder of images with latents for diffusion: the first stage of latent diffusion.",
         ),
+        ModelEntry(
+            name="joint_vae",
+            model="artifex.vae.joint:JointVAE",
+            config="artifex.vae.joint:JointVAEConfig",
+            family="vae",
+            capabilities=("encode", "decode", "reconstruct"),
+            paper="Wu & Goodman 2018, arXiv:1802.05335; Shi et al. 2019, arXiv:1911.03393",
+            summary="One latent for several kinds of data, any of which may be missing: product or mixture of experts.",
+        ),
     ]
 
 
@@ -125,32 +134,65 @@ def artifex_losses() -> list[LossEntry]:
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
     burda, alemi = "Burda et al. 2015, arXiv:1509.00519", "Alemi et al. 2018, arXiv:1711.00464"
-    data, labelled = ("model", "references"), ("model", "references", "labels")
+    drawn, alemi_units = ("model", "references", "rngs"), {"unit": "nats", "tolerance": 0.1}
+    flat = ("vae", "beta_vae", "beta_tc_vae", "conditional_vae", "iwae")
     metrics = {
-        "elbo": (data, True, "Kingma & Welling 2013, arXiv:1312.6114", "Evidence lower bound, nats an example."),
-        "distortion": (data, False, alemi, "Minus the ELBO's log likelihood, nats an example."),
-        "rate": (data, False, alemi, "The ELBO's divergence, nats an example."),
-        "log_likelihood": (data, True, burda, "Importance-weighted log likelihood, nats an example."),
-        "bits_per_dimension": (("log_prob", "references"), False, "", "Bits that coding an element of the data costs."),
-        "active_units": (data, True, burda, "How many latents say anything about the data."),
+        "elbo": (drawn, True, "Kingma & Welling 2013, arXiv:1312.6114", "Evidence lower bound, nats an example.", alemi_units),
+        "distortion": (drawn, False, alemi, "Minus the ELBO's log likelihood, nats an example.", alemi_units),
+        "rate": (drawn, False, alemi, "The ELBO's divergence, nats an example.", alemi_units),
+        "log_likelihood": (
+            drawn,
+            True,
+            burda,
+            "Importance-weighted log likelihood, nats an example.",
+            {"capabilities": ("log_prob",), "max_examples": 1000, **alemi_units},
+        ),
+        "bits_per_dimension": (
+            ("log_prob", "references"),
+            False,
+            "",
+            "Bits that coding an element of the data costs.",
+            {"capabilities": ("log_prob",), "modality": "image", "unit": "bits", "tolerance": 0.005},
+        ),
+        "active_units": (
+            ("model", "references"),
+            True,
+            burda,
+            "How many latents say anything about the data.",
+            {"models": flat, "min_examples": 2, "tolerance": 1},
+        ),
         "mutual_information_gap": (
-            labelled,
+            ("model", "references", "labels"),
             True,
             "Chen et al. 2018, arXiv:1802.04942",
             "How much better one latent knows a factor than all others.",
+            {"models": flat, "min_examples": 100, "max_examples": 1000, "tolerance": 0.01},
         ),
-        "codebook_perplexity": (data, True, "van den Oord et al. 2017, arXiv:1711.00937", "How many codes are in use."),
+        "codebook_perplexity": (
+            ("model", "references"),
+            True,
+            "van den Oord et al. 2017, arXiv:1711.00937",
+            "How many codes are in use.",
+            {"models": ("vqvae",), "tolerance": 1},
+        ),
     }
+    terms = ("beta_tc_vae", "beta_vae", "conditional_vae", "hierarchical_vae", "iwae", "kl_autoencoder", "vae")
+    also = {name: {"models": terms} for name in ("elbo", "distortion", "rate")}
+    whole = ("mutual_information_gap",)
     return [
         MetricEntry(
             name=name,
-            metric=f"artifex.vae.metrics:{name}",
+            metric=f"artifex.vae.{'metrics' if name in whole else 'streamed'}:{name}",
             needs=needs,
             higher_is_better=higher,
+            takes=("condition",) if "model" in needs else (),
+            family="vae",
             paper=paper,
             summary=summary,
+            **also.get(name, {}),
+            **rest,
         )
-        for name, (needs, higher, paper, summary) in metrics.items()
+        for name, (needs, higher, paper, summary, rest) in metrics.items()
     ]
 
 
@@ -172,6 +214,7 @@ def artifex_presets() -> list[PresetEntry]:
         "conditional-vae-digits": "A VAE of the digits given their class.",
         "hierarchical-vae-digits": "A VAE of three stochastic levels on the digits.",
         "vqvae-digits": "A VQ-VAE on the digits.",
+        "joint-vae-digits": "A VAE of the digits and their words with one latent: either from the other.",
         "vae-fashion-mnist": "A VAE on Fashion-MNIST.",
     }
     return [

@@ -23,6 +23,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -384,9 +385,3 @@ def checked(x: Array, shape: tuple[int, ...], what: str) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InvalidInputError(f"{what} is {x.dtype}, expected floating point in data space; scale it to floats")
     return x
-
-
-def check_at_least(least: int, **given: int) -> None:
-    for name, value in given.items():
-        if value < least:
-            raise InvalidInputError(f"{name} is {value}; it has to be at least {least}")

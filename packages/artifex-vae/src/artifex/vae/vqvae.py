@@ -24,6 +24,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -33,7 +34,7 @@ from artifex.core.value_ranges import ValueRange
 from artifex.vae.codebook import Codebook, codebook_perplexity, straight_through
 from artifex.vae.encoders import PositiveInt, halvings
 from artifex.vae.likelihoods import BernoulliConfig, LikelihoodField, accumulated, create_likelihood, values_of
-from artifex.vae.vae import check_at_least, checked
+from artifex.vae.vae import checked
 
 __all__ = ["VQVAE", "CodePrior", "VQVAEConfig"]
 

@@ -108,3 +108,7 @@ class DensitySamples:
             raise InvalidInputError(f"densities have no split {split!r}; their splits are {', '.join(SPLITS)}")
         key = jax.random.fold_in(jax.random.key(self.config.seed), SPLITS.index(split))
         return {"x": np.asarray(self.density.sample(key, getattr(self.config, f"n_{split}")))}
+
+    def log_prob(self, x: jax.Array) -> jax.Array:
+        """Log density of points ``(N, 2)``, nats, ``(N,)``: no model reaches more on average."""
+        return self.density.log_prob(x)

@@ -28,6 +28,7 @@ from artifex.core.plugins.entries import (
     ModalityEntry,
     ModelEntry,
     PresetEntry,
+    SuiteEntry,
     resolve,
 )
 from artifex.core.plugins.hookspecs import KINDS, hook_name, hookimpl
@@ -54,6 +55,7 @@ __all__ = [
     "PluginWarning",
     "PresetEntry",
     "Registry",
+    "SuiteEntry",
     "entry_key",
     "hook_name",
     "hookimpl",

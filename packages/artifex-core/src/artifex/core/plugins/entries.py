@@ -24,6 +24,7 @@ __all__ = [
     "ModalityEntry",
     "ModelEntry",
     "PresetEntry",
+    "SuiteEntry",
     "resolve",
 ]
 
@@ -116,7 +117,20 @@ class LossEntry(Entry):
     """Authors and year, and where to find it."""
 
 
-Need = Literal["samples", "references", "holdout", "labels", "mask", "condition", "log_prob", "log_weights", "model", "rngs"]
+Need = Literal[
+    "samples",
+    "references",
+    "training",
+    "holdout",
+    "labels",
+    "mask",
+    "condition",
+    "log_prob",
+    "data_log_prob",
+    "log_weights",
+    "model",
+    "rngs",
+]
 Space = Literal["model", "restored", "host"]
 Comparison = Literal["", "pairs", "sets", "samples", "model"]
 
@@ -134,13 +148,20 @@ class MetricEntry(Entry):
     """Target of the function or object. Arguments that ``needs`` does not list have a default."""
     needs: tuple[Need, ...]
     """What it has to be given. ``references`` are data that the model was not trained on, ``holdout`` a second set of such
-    data, ``labels`` and ``condition`` what is known of each reference, ``mask`` where references of unequal length stand."""
+    data, ``training`` those that it was trained on, ``labels`` and ``condition`` what is known of each reference, ``mask``
+    where references of unequal length stand, ``log_prob`` nats of each reference under the model, ``data_log_prob`` under the
+    law that it was drawn from. ``rngs`` are streams of each example's own: a metric that asks for them, and is no function of
+    the whole set, is traced with one example at a time."""
     higher_is_better: bool
     """Which way is better."""
+    takes: tuple[Need, ...] = ()
+    """What it is given too, where there is any; the arguments have a default."""
     modality: str = ""
     """The kind of data it measures; empty where any will do."""
     family: str = ""
     """The family whose models it measures; empty where any will do."""
+    models: tuple[str, ...] = ()
+    """Names of the models that it measures, where not all of the family will do."""
     capabilities: tuple[str, ...] = ()
     """Capability protocols that a model has to follow to be measured (``log_prob``, ``encode`` ...)."""
     space: Space = "model"
@@ -153,6 +174,10 @@ class MetricEntry(Entry):
     ``feature_extractor``. Metrics that name the same one share its work."""
     min_examples: int = 1
     """The fewest examples of which it means anything."""
+    min_extent: int = 0
+    """The least length that an example's axes, the last one aside, have to have: height and width of images."""
+    max_examples: int = 0
+    """The most examples that it is given, the first ones, because it is expensive; 0 for all."""
     unit: str = ""
     """Of its figure: ``nats``, ``dB``; empty where it has none."""
     tolerance: float = 0.0
@@ -163,6 +188,7 @@ class MetricEntry(Entry):
     def __post_init__(self) -> None:
         Entry.__post_init__(self)
         _check_choice(self, "needs", self.needs, Need)
+        _check_choice(self, "takes", self.takes, Need)
         _check_choice(self, "space", (self.space,), Space)
         _check_choice(self, "compares", (self.compares,), Comparison)
         if self.min_examples < 1 or not self.tolerance >= 0:
@@ -170,6 +196,8 @@ class MetricEntry(Entry):
                 f"metric {self.name!r} has min_examples {self.min_examples} and tolerance {self.tolerance}; "
                 "at least 1 and 0 are needed"
             )
+        if self.max_examples and self.max_examples < self.min_examples:
+            raise ValueError(f"metric {self.name!r} needs {self.min_examples} examples and takes {self.max_examples} at most")
         if not self.compares and not {"samples", "references"} <= set(self.needs):
             object.__setattr__(self, "compares", "samples" if "samples" in self.needs else "model")
 
@@ -240,6 +268,14 @@ class PresetEntry(Entry):
 
     file: str
     """Package and file of the run file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteEntry(Entry):
+    """A benchmark suite, named: ``file="artifex.evaluation.suites:digits.yaml"`` is package data."""
+
+    file: str
+    """Package and file of the suite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from artifex.core.plugins.entries import (
     ModalityEntry,
     ModelEntry,
     PresetEntry,
+    SuiteEntry,
 )
 
 hookspec = pluggy.HookspecMarker("artifex")
@@ -37,6 +38,7 @@ KINDS: dict[str, type[Entry]] = {
     "callback": CallbackEntry,
     "component": ComponentEntry,
     "preset": PresetEntry,
+    "suite": SuiteEntry,
     "command": CommandEntry,
 }
 """Kind of entry, as users write it, and its class."""
@@ -98,6 +100,12 @@ def artifex_components() -> Iterable[ComponentEntry]:
 @hookspec
 def artifex_presets() -> Iterable[PresetEntry]:
     """Whole runs, by name."""
+    raise NotImplementedError
+
+
+@hookspec
+def artifex_suites() -> Iterable[SuiteEntry]:
+    """Benchmark suites, by name."""
     raise NotImplementedError
 
 

@@ -6,15 +6,28 @@ Shapes: ``N = chains, T = steps, ... = one state``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["Chains", "Energy", "Kernel", "check_steps", "energy_and_gradient", "gradient", "per_chain", "run_chains"]
+__all__ = [
+    "Chains",
+    "Energy",
+    "Kernel",
+    "check_step_size",
+    "check_steps",
+    "energy_and_gradient",
+    "gradient",
+    "one_for_each",
+    "per_chain",
+    "run_chains",
+]
 
 Energy: TypeAlias = Callable[[Float[Array, "N ..."]], Float[Array, "N"]]
 """``E(x)`` of a batch, each example by itself."""
@@ -64,14 +77,14 @@ def run_chains(
 
 def gradient(energy: Energy) -> Callable[[Float[Array, "N ..."]], Float[Array, "N ..."]]:
     """``grad E(x)`` of each example."""
-    return jax.grad(lambda x: jnp.sum(energy(x)))
+    return jax.grad(lambda x: jnp.sum(one_for_each(energy(x), x)))
 
 
 def energy_and_gradient(energy: Energy) -> Callable[[Array], tuple[Float[Array, "N"], Float[Array, "N ..."]]]:
     """``E(x)`` and ``grad E(x)`` of each example, in one pass."""
 
     def total(x: Array) -> tuple[Array, Array]:
-        energies = energy(x)
+        energies = one_for_each(energy(x), x)
         return jnp.sum(energies), energies
 
     def both(x: Array) -> tuple[Array, Array]:
@@ -86,8 +99,36 @@ def per_chain(values: Float[Array, "N"], like: Float[Array, "N ..."]) -> Float[A
     return values.reshape(values.shape[0], *(1,) * (like.ndim - 1))
 
 
-def check_steps(**given: int) -> None:
-    """Raise unless each of the counts is at least 1."""
+def check_steps(**given: Any) -> None:
+    """Raise unless each of the counts is a whole number of at least 1.
+
+    Raises:
+        InvalidInputError: one is none.
+    """
     for name, value in given.items():
-        if value < 1:
-            raise InvalidInputError(f"{name} is {value}; a chain takes at least one step")
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise InvalidInputError(f"{name} is {value!r}; a chain takes an integer number of steps, at least one step")
+
+
+def check_step_size(step_size: Any) -> None:
+    """Raise unless a step has a length; of one that is traced nothing is known.
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    if not isinstance(step_size, Tracer) and not 0 < step_size < float("inf"):
+        raise InvalidInputError(f"step_size is {step_size!r}; it has to be a number above 0")
+
+
+def one_for_each(energies: Array, x: Array) -> Float[Array, "N"]:
+    """The energies of a batch, if there is one for each example.
+
+    Raises:
+        InvalidInputError: there is not.
+    """
+    if jnp.shape(energies) != x.shape[:1]:
+        raise InvalidInputError(
+            f"the energy of a batch of shape {x.shape} has shape {jnp.shape(energies)}, expected {x.shape[:1]}: one number for "
+            "each example"
+        )
+    return energies

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from artifex.ebm.references import summed
-from artifex.ebm.samplers.chain import Chains, Energy, check_steps, energy_and_gradient, per_chain, run_chains
+from artifex.ebm.samplers.chain import Chains, Energy, check_step_size, check_steps, energy_and_gradient, per_chain, run_chains
 
 __all__ = ["DualAveraging", "adapt_step_size", "hmc", "mala"]
 
@@ -74,6 +74,16 @@ def mala(
         step_size: ``e``; where there is a warm-up, the first.
         n_warmup: steps before, that adapt ``e``.
         trace: keep all states.
+
+    Raises:
+        InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
+
+    Example:
+        >>> chains = mala(
+        ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=50, step_size=0.5
+        ... )
+        >>> 0.8 < float(jnp.var(chains.x)) < 1.25
+        True
     """
     both = energy_and_gradient(energy)
 
@@ -114,6 +124,16 @@ def hmc(
         n_leapfrog: ``L``.
         n_warmup: trajectories before, that adapt ``e``.
         trace: keep all states.
+
+    Raises:
+        InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
+
+    Example:
+        >>> chains = hmc(
+        ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=10, step_size=0.3
+        ... )
+        >>> 0.8 < float(jnp.var(chains.x)) < 1.25
+        True
     """
     check_steps(n_leapfrog=n_leapfrog)
     both = energy_and_gradient(energy)
@@ -161,6 +181,7 @@ def _run(
     target: float,
     trace: bool,
 ) -> Chains:
+    check_step_size(step_size)
     warmup_key, key = jax.random.split(key)
     state, step = adapt_step_size(move, State(x, *both(x)), warmup_key, step_size, n_warmup, target)
 

@@ -19,7 +19,7 @@ from blackjax.adaptation.base import get_filter_adapt_info_fn
 from blackjax.mcmc.metrics import default_metric
 from jaxtyping import Array, Float
 
-from artifex.ebm.samplers.chain import Chains, Energy, run_chains
+from artifex.ebm.samplers.chain import Chains, Energy, check_step_size, one_for_each, run_chains
 
 __all__ = ["nuts"]
 
@@ -44,10 +44,14 @@ def nuts(
         step_size: of a leapfrog step; where there is a warm-up, the first.
         n_warmup: trajectories before, that adapt step size and masses.
         trace: keep all states.
+
+    Raises:
+        InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
     """
+    check_step_size(step_size)
 
     def log_density(one: Array) -> Array:
-        return -energy(one[None])[0]
+        return -one_for_each(energy(one[None]), one[None])[0]
 
     warmup_key, key = jax.random.split(key)
     states, parameters = _adapted(log_density, x, warmup_key, step_size, n_warmup)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from artifex.ebm.samplers.chain import Chains, Energy, gradient, run_chains
+from artifex.ebm.samplers.chain import Chains, Energy, check_step_size, check_steps, gradient, run_chains
 
 __all__ = ["langevin", "temperatures"]
 
@@ -51,6 +51,9 @@ def langevin(
         bounds: every state is clipped to this box.
         trace: keep all states.
 
+    Raises:
+        InvalidInputError: there are no steps, they have no length, or the energy is not one number for each example.
+
     Example:
         >>> chains = langevin(
         ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=200, step_size=0.1
@@ -58,6 +61,8 @@ def langevin(
         >>> 0.8 < float(jnp.var(chains.x)) < 1.3
         True
     """
+    check_steps(n_steps=n_steps)
+    check_step_size(step_size)
     slope = gradient(energy)
     scale = math.sqrt(2 * step_size) if noise_scale is None else noise_scale
     noise_at = scale * jnp.sqrt(temperatures(initial_temperature, n_steps))

@@ -1,50 +1,27 @@
-"""The page: one HTML file that is XML too, with everything in it. No script, no link, nothing to fetch."""
+"""The page of a run: its curves, samples, config and surroundings, on a page of :mod:`artifex.core.report`."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from artifex.core.errors import RunError
+from artifex.core.report import NOT_XML, page, read_json, shown_file, table, text
 from artifex.core.storage import write_atomically
 from artifex.core.yamlio import load_yaml
 from artifex.training.report.history import Series, read_history
 from artifex.training.report.plot import STYLE, line_plot
 
-__all__ = ["REPORT", "SUMMARY", "read_json", "write_report"]
+__all__ = ["REPORT", "SUMMARY", "write_report"]
 
 REPORT, SUMMARY = "report.html", "summary.json"
 SAMPLES = 12
 """Most samples along the way that are shown: the first, the last, and others evenly between."""
-LARGEST = 4 * 2**20
-"""Bytes of a file of samples from which on it is only named."""
-IMAGES = {".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png", ".svg": "svg+xml", ".webp": "webp"}
-TEXTS = {".csv", ".fasta", ".md", ".smi", ".tsv", ".txt"}
-TEXT_LENGTH = 2000
 TOGETHER = {"grad_norm": "gradient norm", "learning_rate": "learning rate", "steps_per_second": "steps per second"}
 """Figures of one kind that share a plot, the last ones of the page."""
-NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-PAGE_STYLE = """
-:root { color-scheme: light dark; }
-body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif; }
-h1, h2 { line-height: 1.2; }
-h2 { margin-top: 2.5rem; }
-table { margin: 1rem 0; border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: 0.15rem 0.9rem 0.15rem 0; text-align: left; border-bottom: 1px solid rgb(128 128 128 / 30%); }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-pre { padding: 0.8rem; overflow-x: auto; background: rgb(128 128 128 / 12%); font-size: 13px; }
-.curves, .samples { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); }
-figure { margin: 0; }
-figure img { max-width: 100%; image-rendering: pixelated; }
-"""
 
 
 def write_report(folder: Path) -> Path:
@@ -61,15 +38,6 @@ def write_report(folder: Path) -> Path:
     return folder / REPORT
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; empty where there is none, or it cannot be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _page(folder: Path, config: str) -> str:
     fields: Any = load_yaml(config)
     history, summary = read_history(folder / "metrics.jsonl"), read_json(folder / SUMMARY)
@@ -78,45 +46,12 @@ def _page(folder: Path, config: str) -> str:
         "Curves": _curves(history),
         "Figures": _figures(history),
         "Samples": _samples(folder / "samples"),
-        "Notes": "".join(f"<p>{_text(note)}</p>" for note in summary.get("notes", ())),
-        "Config": f"<pre>{_text(config)}</pre>",
+        "Notes": "".join(f"<p>{text(note)}</p>" for note in summary.get("notes", ())),
+        "Config": f"<pre>{text(config)}</pre>",
         "Parameters": _parameters(summary.get("parameters", ())),
         "Environment": _environment(read_json(folder / "environment.json")),
     }
-    body = "\n".join(f"<h2>{title}</h2>\n{content}" for title, content in sections.items() if content)
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return f"""<!DOCTYPE html>
-<html xmlns="http://www.w3.org/1999/xhtml" lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="{policy}"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<title>{_text(name)}</title>
-<style>{PAGE_STYLE}{STYLE}</style>
-</head>
-<body>
-<h1>{_text(name)}</h1>
-{_overview(fields, summary)}
-{body}
-</body>
-</html>
-"""
-
-
-def _text(value: object) -> str:
-    """``value`` as text that no browser takes for anything else. What XML has no place for becomes U+FFFD."""
-    return escape(NOT_XML.sub("\ufffd", str(value)))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    titles = "".join(f"<th>{_text(title)}</th>" for title in head)
-    return f"<table>\n<tr>{titles}</tr>\n" + "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows) + "\n</table>"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f'<td class="number">{value:.6g}</td>'
-    return f'<td class="number">{value:,}</td>' if isinstance(value, int) else f"<td>{_text(value)}</td>"
+    return page(name, _overview(fields, summary), sections, style=STYLE)
 
 
 def _overview(fields: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -132,8 +67,8 @@ def _overview(fields: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         "parameters": parameters or None,
         "devices": summary.get("devices"),
     }
-    description = f"<p>{_text(fields['description'])}</p>\n" if fields.get("description") else ""
-    overview = _table(("run", ""), [(key, value) for key, value in rows.items() if value is not None])
+    description = f"<p>{text(fields['description'])}</p>\n" if fields.get("description") else ""
+    overview = table(("run", ""), [(key, value) for key, value in rows.items() if value is not None])
     ran = [
         (
             p["started"],
@@ -144,7 +79,7 @@ def _overview(fields: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
         for p in parts
     ]
-    return description + overview + ("\n" + _table(("started", "from step", "to step", "ended", "how"), ran) if ran else "")
+    return description + overview + ("\n" + table(("started", "from step", "to step", "ended", "how"), ran) if ran else "")
 
 
 def _curves(history: Mapping[str, Series]) -> str:
@@ -179,7 +114,7 @@ def _figures(history: Mapping[str, Series]) -> str:
             low, high = int(np.argmin(values)), int(np.argmax(values))
             extremes = (float(values[low]), int(steps[low]), float(values[high]), int(steps[high]))
             rows.append((name, float(values[-1]), *extremes))
-    return _table(("figure", "last", "lowest", "at step", "highest", "at step"), rows) if rows else ""
+    return table(("figure", "last", "lowest", "at step", "highest", "at step"), rows) if rows else ""
 
 
 def _samples(folder: Path) -> str:
@@ -191,18 +126,8 @@ def _samples(folder: Path) -> str:
 
 
 def _sample(path: Path) -> str:
-    suffix, size = path.suffix.lower(), path.stat().st_size
     caption = _step_of(path)
-    if suffix in IMAGES and size <= LARGEST:
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        content = f'<img src="data:image/{IMAGES[suffix]};base64,{data}" alt="samples at {_text(caption)}"/>'
-    elif suffix in TEXTS:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            text = file.read(TEXT_LENGTH + 1)
-        content = f"<pre>{_text(text[:TEXT_LENGTH])}{' …' if len(text) > TEXT_LENGTH else ''}</pre>"
-    else:
-        content = f"<p>{_text(path.name)}, {size:,} bytes</p>"
-    return f"<figure>{content}<figcaption>{_text(caption)}</figcaption></figure>"
+    return shown_file(path, caption, f"samples at {caption}")
 
 
 def _step_of(path: Path) -> str:
@@ -215,10 +140,10 @@ def _parameters(parameters: Sequence[Mapping[str, Any]]) -> str:
         return ""
     rows = [(p["name"], " × ".join(map(str, p["shape"])) or "scalar", p["dtype"], p["size"]) for p in parameters]
     total = ("total", f"{len(rows)} arrays", "", sum(p["size"] for p in parameters))
-    return _table(("parameter", "shape", "type", "numbers"), [*rows, total])
+    return table(("parameter", "shape", "type", "numbers"), [*rows, total])
 
 
 def _environment(environment: Mapping[str, Any]) -> str:
     versions = environment.get("versions", {})
     rows = [(key, ", ".join(v) if isinstance(v, list) else v) for key, v in environment.items() if key != "versions"]
-    return _table(("environment", ""), [*rows, *versions.items()]) if environment else ""
+    return table(("environment", ""), [*rows, *versions.items()]) if environment else ""

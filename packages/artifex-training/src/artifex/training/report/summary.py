@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from artifex.core.report import read_json
 from artifex.core.storage import write_atomically
 from artifex.training.callbacks.base import Callback, Training, run_folder
-from artifex.training.report.page import SUMMARY, read_json, write_report
+from artifex.training.report.page import SUMMARY, write_report
 
 __all__ = ["RunReport"]
 

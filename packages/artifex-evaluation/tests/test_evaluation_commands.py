@@ -1,0 +1,217 @@
+"""The commands on run folders: figures, exit codes, baselines, comparison, history, JUnit, GitHub, suites."""
+
+import json
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+
+from artifex.core.cli import main
+from artifex.core.storage import save_model
+from artifex.evaluation.store import ResultIndex, latest_result, read_results
+
+
+@pytest.fixture
+def artifex(capsys):
+    """Run a command; returns exit code, output and errors."""
+
+    def run(*arguments):
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_evaluate_a_run(artifex, make_run):
+    run = make_run(shift=0.1)
+    code, out, err = artifex("evaluate", run)
+    assert code == 0, out + err
+    for name in ("loss", "divergence", "energy_distance", "rms", "noisy_nats"):
+        assert re.search(rf"^{name} +\S+ ", out, re.MULTILINE), name
+    assert "n=200" in out  # the test split
+    (result,) = read_results(run)
+    assert result["loss"].signature.data.startswith("density/test:")
+    page = (run / "evaluation.html").read_text()
+    assert "Samples beside data" in page
+    ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
+
+
+def test_the_figures_of_training_are_shown(artifex, make_run):
+    run = make_run()
+    lines = [{"step": 1, "loss": 3.0}, {"step": 2, "eval/loss": 1.25}, {"step": 3, "loss": 2.0}]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = artifex("evaluate", run, "--metrics", "rms")
+    assert code == 0
+    assert "in training, at step 2: eval/loss 1.25" in out
+
+
+def test_evaluation_of_the_run_file_and_options(artifex, make_run):
+    run = make_run(evaluation={"metrics": ["radius", "loss"], "n_samples": 50, "n_references": 40})
+    code, out, _ = artifex("evaluate", run)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["radius", "loss"]
+    assert "n=50" in out
+    assert "n=40" in out
+    code, out, _ = artifex("evaluate", run, "-m", "rms,loss", "--split", "validation", "--n-references", "30", "--why")
+    assert code == 0
+    assert "n=30" in out
+
+
+def test_a_metric_that_fails_is_3_and_the_others_are_kept(artifex, make_run):
+    run = make_run()
+    code, out, _ = artifex("evaluate", run, "--metrics", "rms", "--metrics", "of_many", "--github")
+    assert code == 3
+    assert "rms" in latest_result(run)
+    assert "of_many  failed" in out
+    assert "::error title=of_many of run::" in out
+
+
+def test_a_regression_is_1(artifex, make_run, tmp_path):
+    before, after = make_run("before", 0.0), make_run("after", 0.5)
+    assert artifex("evaluate", before, "-m", "noisy_nats,loss")[0] == 0
+    junit = tmp_path / "junit.xml"
+    code, out, _ = artifex("evaluate", after, "-m", "noisy_nats,loss", "--baseline", before, "--junit", junit, "--github")
+    assert code == 1
+    assert "noisy_nats: " in out
+    assert "regression" in out
+    assert "::error title=noisy_nats::" in out
+    suite = ElementTree.parse(junit).getroot().find("testsuite")
+    assert (suite.get("tests"), suite.get("errors")) == ("2", "0")
+    assert suite.find("testcase[@name='noisy_nats']/failure") is not None
+    code, out, _ = artifex("evaluate", before, "-m", "noisy_nats,loss", "--baseline", before)
+    assert code == 0
+    assert "no change that is more than chance" in out
+
+
+def test_timings_fail_on_the_same_machine_alone(artifex, make_run):
+    """The lines of a baseline say that a sample took next to nothing, four times; here it takes what it takes."""
+    before, after = make_run("before"), make_run("after", evaluation={"n_samples": 1000})
+    assert artifex("evaluate", before, "-m", "radius", "-n", "1000")[0] == 0
+    lines = (before / "evaluations.jsonl").read_text()
+    fields = json.loads(lines)
+    assert fields["seconds_per_sample"] > 0
+    quick = [{**fields, "evaluation": str(i), "seconds_per_sample": 1e-12 + 1e-15 * i} for i in range(5)]
+    (before / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in quick))
+    code, out, _ = artifex("evaluate", after, "-m", "radius", "--baseline", before)
+    assert code == 1
+    assert "slower" in out
+    elsewhere = [{**line, "machine": "another"} for line in quick]
+    (before / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in elsewhere))
+    third = make_run("third", evaluation={"n_samples": 1000})
+    code, out, _ = artifex("evaluate", third, "-m", "radius", "--baseline", before)
+    assert code == 0
+    assert "on another machine: no verdict" in out
+
+
+def test_compare_and_history(artifex, make_run, tmp_path):
+    runs = [make_run(name, shift) for name, shift in (("a", 0.0), ("b", 1.0))]
+    for run in runs:
+        assert artifex("evaluate", run, "-m", "noisy_nats,radius")[0] == 0
+    code, out, _ = artifex("compare", *runs, "-o", tmp_path / "c.html")
+    assert code == 1
+    assert "#1" in out
+    assert "#2" in out
+    assert "mean rank" in out
+    ElementTree.fromstring((tmp_path / "c.html").read_text().removeprefix("<!DOCTYPE html>\n"))
+    code, out, err = artifex("history", "radius", "--runs", tmp_path)
+    assert code == 0, err
+    assert [line.split()[2] for line in out.splitlines()] == ["a", "b"]
+    assert (tmp_path / "history-radius.html").is_file()
+    code, _, err = artifex("history", "psnr", "--runs", tmp_path)
+    assert code == 2
+    assert "noisy_nats, radius" in err
+
+
+def test_different_signatures_are_not_compared(artifex, make_run):
+    runs = [make_run(name) for name in ("a", "b")]
+    artifex("evaluate", runs[0], "-m", "rms")
+    artifex("evaluate", runs[1], "-m", "rms", "--n-references", "50")
+    code, _, err = artifex("compare", *runs)
+    assert code == 2
+    assert "streamed over 200" in err
+    assert "streamed over 50" in err
+
+
+def test_a_model_s_folder_and_data_of_one_s_own(artifex, shifted, tmp_path, points):
+    folder = save_model(shifted(0.2), tmp_path / "model")
+    np.save(tmp_path / "points.npy", points)
+    code, _, err = artifex("evaluate", folder)
+    assert code == 2
+    assert "--data" in err
+    code, out, err = artifex("evaluate", folder, "--data", tmp_path / "points.npy", "-m", "rms")
+    assert code == 0, err
+    assert "n=500" in out
+    (tmp_path / "data.yaml").write_text("dataset: {kind: density, density: two_moons, n_test: 60}\n")
+    code, out, _ = artifex("evaluate", folder, "--data", tmp_path / "data.yaml", "-m", "rms")
+    assert code == 0
+    assert "n=60" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evaluate", "nowhere"], "neither a run's folder nor a model's"),
+        (["compare", "one"], "two runs at least"),
+        (["history", "loss", "--runs", "nowhere"], "no folder nowhere"),
+        (["benchmark", "no-such-suite"], "no-such-suite"),
+        (["benchmark", "missing.yaml"], "no suite file"),
+    ],
+)
+def test_mistakes_are_2(artifex, arguments, said, stranger):
+    code, _, err = artifex(*arguments)
+    assert code == 2
+    assert said in err
+
+
+def test_a_run_without_a_model_and_one_not_evaluated(artifex, make_run, tmp_path):
+    run = make_run()
+    code, _, err = artifex("compare", run, run)
+    assert code == 2
+    assert "has not been evaluated" in err
+    for file in (run / "model").iterdir():
+        file.unlink()
+    code, _, err = artifex("evaluate", run)
+    assert code == 2
+    assert "--resume" in err
+    assert artifex("evaluate", make_run("x"), "--split", "nothing")[0] == 2
+    assert artifex("evaluate", make_run("y", evaluation={"nonsense": 1}))[0] == 2
+
+
+SUITE = {
+    "name": "small",
+    "seed": 1,
+    "tasks": [
+        {"name": name, "dataset": {"kind": "density", "density": name, "n_train": 100, "n_test": 100}, "n_samples": 100}
+        for name in ("rings", "two_moons")
+    ],
+}
+
+
+def test_benchmark(artifex, make_run, tmp_path):
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(SUITE))
+    run = make_run(shift=0.1)
+    folder = tmp_path / "out"
+    code, out, err = artifex("benchmark", tmp_path / "suite.yaml", run, "-o", folder, "-m", "divergence,energy_distance")
+    assert code == 0, err
+    assert "rings divergence" in out
+    assert "two_moons" not in out
+    assert (folder / "comparison.html").is_file()
+    assert ResultIndex(folder).history("divergence")
+    code, out, _ = artifex("benchmark", tmp_path / "suite.yaml", f"two_moons={run}", "-o", folder, "-m", "energy_distance")
+    assert code == 0
+    assert "two_moons energy_distance" in out
+    code, out, _ = artifex("benchmark", tmp_path / "suite.yaml", "-o", folder, "-m", "energy_distance")
+    assert code == 0
+    assert "training data" in out
+    bad = {**SUITE, "tasks": SUITE["tasks"] * 2}
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(bad))
+    code, _, err = artifex("benchmark", tmp_path / "bad.yaml")
+    assert code == 2
+    assert "a name of its own" in err

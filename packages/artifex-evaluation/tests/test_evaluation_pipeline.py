@@ -1,0 +1,151 @@
+"""The pipeline: what it chooses, what it computes, what it says of failures, and a stranger's metric in twenty lines."""
+
+import math
+
+import numpy as np
+import pytest
+
+from artifex.core.errors import DataError, InvalidInputError, UnknownNameError
+from artifex.core.measuring import EvaluationConfig
+from artifex.evaluation import EvaluationPipeline, MetricsRegistry
+from artifex.evaluation.results import check_comparable
+
+VECTORS = {
+    "energy_distance",
+    "maximum_mean_discrepancy",
+    "sample_coverage",
+    "sample_density",
+    "sample_precision",
+    "sample_recall",
+    "sliced_wasserstein",
+}
+OWN = {"noisy_nats", "radius", "rms", "squares_frechet", "squares_kernel", "worst_error"}
+
+
+def test_what_applies_is_chosen_and_nothing_else(shifted, points):
+    result = EvaluationPipeline().evaluate(shifted(), points)
+    assert result.ok, result.failures
+    assert set(result) == VECTORS | OWN | {"loss"}
+    reasons = result.skipped
+    assert "modality 'image'" in reasons["of_images"]
+    assert "below 1000000 examples" in reasons["of_many"]
+    assert "pairs or sets" in reasons["silent"]
+    assert "family 'nobody'" in reasons["broken"]
+    assert "data_log_prob" in reasons["divergence"]
+
+
+def test_figures_are_the_true_ones(shifted, points):
+    """Of a law shifted by (s, s): what each metric is, worked out by hand."""
+    s = 0.5
+    result = EvaluationPipeline(EvaluationConfig(n_samples=400)).evaluate(shifted(s), points)
+    assert result["rms"].value == pytest.approx(s, rel=1e-5)
+    assert result["worst_error"].value == pytest.approx(s, rel=1e-5)
+    error = np.mean((points.astype(np.float64) - s) ** 2)
+    assert result["loss"].value == pytest.approx(error, rel=1e-5)
+    nats = -np.sum((points - s) ** 2, axis=1).mean() / 2 - math.log(2 * math.pi)
+    assert result["noisy_nats"].value == pytest.approx(nats - 0.01, abs=0.02)  # two numbers with a variance of 0.01 more
+    samples = result["radius"]
+    assert samples.n == 400
+    assert samples.value == pytest.approx(1.449, abs=0.15)  # Rice's law: five standard errors of 400 draws
+    assert result["squares_frechet"].value > 2 * s**2 * 0.5
+
+
+def test_intervals_and_per_example_values(shifted, points):
+    result = EvaluationPipeline().evaluate(shifted(0.2), points)
+    for name, metric in result.items():
+        if name in ("rms", "worst_error"):
+            continue  # the same of every example
+        assert metric.low < metric.value < metric.high, name
+    values = result["loss"].per_example
+    np.testing.assert_allclose(values, np.mean((points - 0.2) ** 2, axis=1), rtol=1e-4, atol=1e-5)
+    assert values.mean() == pytest.approx(result["loss"].value, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_does_not(shifted, points):
+    first, second, third = (
+        EvaluationPipeline(EvaluationConfig(metrics=("radius",)), seed=seed).evaluate(shifted(), points)["radius"]
+        for seed in (0, 0, 1)
+    )
+    assert (first.value, first.low, first.high) == (second.value, second.low, second.high)
+    assert first.value != third.value
+
+
+def test_a_stranger_s_metric_gets_everything(shifted, points):
+    """``radius``: a function of two lines and an entry; it is streamed, has interval, signature, comparison."""
+    pipeline = EvaluationPipeline(EvaluationConfig(metrics=("radius",)))
+    one, other = (pipeline.evaluate(shifted(shift), points)["radius"] for shift in (0.0, 1.0))
+    assert one.method == "BCa"
+    assert "stranger-measures 1.5" in str(one.signature)
+    assert one.per_example.shape == (500,)
+    check_comparable(one, other)
+    from artifex.evaluation.regression import compare_results
+    from artifex.evaluation.results import EvaluationResult
+
+    (change,) = compare_results(EvaluationResult("a", {"radius": one}), EvaluationResult("b", {"radius": other}))
+    assert change.regression
+
+
+def test_a_metric_that_fails_keeps_no_other_from_its_figure(shifted, points):
+    result = EvaluationPipeline().evaluate(shifted(), points, metrics=["loss", "of_many", "missing", "rms"])
+    assert list(result) == ["loss", "rms"]
+    assert "below 1000000" in result.failures["of_many"]
+    assert "family 'nobody'" in result.failures["missing"]
+    assert not result.ok
+
+
+def test_other_data_have_other_signatures(shifted, points):
+    pipeline = EvaluationPipeline(EvaluationConfig(metrics=("loss",)))
+    one, other = (pipeline.evaluate(shifted(), data)["loss"] for data in (points, points + 1))
+    with pytest.raises(InvalidInputError, match="differ in data"):
+        check_comparable(one, other)
+
+
+def test_samples_may_be_given(points):
+    """Of the data themselves in the place of samples, which every metric of two sets finds next to perfect."""
+    samples = np.random.default_rng(9).normal(size=(400, 2)).astype(np.float32)
+    result = EvaluationPipeline().evaluate(None, points, samples=samples)
+    assert set(result) == VECTORS
+    assert abs(result["energy_distance"].value) < 0.02
+    assert result["sample_coverage"].value > 0.9
+
+
+def test_a_budget_that_is_spent_begins_nothing(shifted, points):
+    result = EvaluationPipeline().evaluate(shifted(), points, metrics=["loss", "rms"], budget_seconds=1e-9)
+    assert not result.metrics
+    assert "budget" in result.failures["rms"]
+
+
+def test_progress_is_told(shifted, points):
+    told = []
+    EvaluationPipeline(progress=lambda name, part: told.append((name, part))).evaluate(
+        shifted(), points, metrics=["loss", "rms"]
+    )
+    parts = [part for _, part in told]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
+    assert {name for name, _ in told} == {"loss", "rms"}
+
+
+def test_the_registry_finds_and_chooses(stranger):
+    metrics = MetricsRegistry()
+    assert "rms" in metrics
+    assert "of_images" in metrics.names(modality="image")
+    assert "of_images" not in metrics.names(modality="text")
+    assert "rms" not in metrics.names(family="vae")
+    assert len(metrics) == len(list(metrics))
+    assert metrics.distribution("rms") == "stranger-measures"
+    with pytest.raises(UnknownNameError, match="did you mean 'rms'"):
+        metrics.get("rmss")
+
+
+@pytest.mark.parametrize(("data", "error"), [({"y": np.zeros(3)}, "no array 'x'"), (np.zeros((0, 2)), "hold no examples")])
+def test_data_that_are_none(shifted, data, error):
+    with pytest.raises(DataError, match=error):
+        EvaluationPipeline().evaluate(shifted(), data)
+
+
+def test_a_name_that_is_unknown(shifted, points):
+    with pytest.raises(UnknownNameError, match="noisy_nats"):
+        EvaluationPipeline().evaluate(shifted(), points, metrics=["noisy_nat"])
+    with pytest.raises(UnknownNameError):
+        EvaluationPipeline().evaluate(shifted(), points, "no_such_modality")

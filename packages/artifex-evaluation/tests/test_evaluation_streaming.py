@@ -1,0 +1,151 @@
+"""A figure depends on neither batches nor devices, and an evaluation that is killed goes on where it was."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from textwrap import dedent
+
+import jax
+import numpy as np
+import pytest
+
+from artifex.core.errors import DataError
+from artifex.core.measuring import EvaluationConfig
+from artifex.core.testing import user_environment
+from artifex.evaluation import EvaluationPipeline
+from artifex.evaluation.streaming import DiskColumns, data_digest, model_digest
+
+METRICS = ("loss", "rms", "worst_error", "radius", "noisy_nats", "squares_frechet", "squares_kernel", "energy_distance")
+
+
+def figures(model, data, batch_size, mesh=None, folder=None):
+    config = EvaluationConfig(metrics=METRICS, batch_size=batch_size)
+    result = EvaluationPipeline(config, mesh=mesh, folder=folder, seed=1).evaluate(model, data)
+    assert result.ok, result.failures
+    return {name: (r.value, r.low, r.high) for name, r in result.items()}
+
+
+@pytest.fixture(scope="module")
+def expected(stranger):
+    from flax import nnx
+
+    model = stranger.Shifted(stranger.ShiftedConfig(shift=0.3), rngs=nnx.Rngs(0))
+    data = np.random.default_rng(7).normal(size=(500, 2)).astype(np.float32)
+    return model, data, figures(model, data, 500)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_figures_do_not_depend_on_batches(expected, batch_size):
+    model, data, whole = expected
+    data, n = (data, 500) if batch_size > 1 else (data[:60], 60)
+    whole = whole if batch_size > 1 else figures(model, data, n)
+    found = figures(model, data, batch_size)
+    for name in METRICS:
+        np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_figures_do_not_depend_on_devices(expected):
+    model, data, whole = expected
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    found = figures(model, data, 64, mesh)
+    for name in METRICS:
+        np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_what_is_on_disk_is_as_good_as_what_is_in_memory(expected, tmp_path, monkeypatch):
+    model, data, whole = expected
+    counts = tmp_path / "counts"
+    monkeypatch.setenv("STRANGER_COUNTS", str(counts))
+    first = figures(model, data, 64, folder=tmp_path / "columns")
+    done = counts.read_text()
+    again = figures(model, data, 50, folder=tmp_path / "columns")
+    assert again == first
+    assert counts.read_text() == done  # nothing was computed twice
+    for name in METRICS:
+        np.testing.assert_allclose(first[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_another_model_s_columns_are_its_own(shifted, points, tmp_path):
+    config = EvaluationConfig(metrics=("rms", "noisy_nats"))
+    values = [
+        EvaluationPipeline(config, folder=tmp_path).evaluate(shifted(shift), points)["rms"].value for shift in (0.5, 1.5, 0.5)
+    ]
+    assert values == [pytest.approx(0.5, rel=1e-6), pytest.approx(1.5, rel=1e-6), values[0]]
+    assert model_digest(shifted(0.5)) == model_digest(shifted(0.5)) != model_digest(shifted(0.6))
+    assert data_digest(points) != data_digest(points[:-1])
+
+
+def test_a_row_that_was_cut_short_is_dropped(tmp_path):
+    column = DiskColumns(tmp_path).column("rows|x")
+    column.append(np.arange(6.0).reshape(3, 2))
+    (file,) = tmp_path.glob("*.rows")
+    with file.open("ab") as out:
+        out.write(b"12345")
+    again = DiskColumns(tmp_path).column("rows|x")
+    assert len(again) == 3
+    again.append(np.full((1, 2), 9.0))
+    np.testing.assert_array_equal(again.read(2, 4), [[4, 5], [9, 9]])
+
+
+def test_a_damaged_description_is_said(tmp_path):
+    DiskColumns(tmp_path).column("rows").append(np.zeros(3))
+    (file,) = tmp_path.glob("*.json")
+    file.write_text("{")
+    with pytest.raises(DataError, match="delete it"):
+        DiskColumns(tmp_path).column("rows")
+
+
+PROGRAM = """
+import json, sys
+import numpy as np
+from flax import nnx
+from artifex.core import plugins
+from artifex.core.measuring import EvaluationConfig
+from artifex.evaluation import EvaluationPipeline
+import stranger_measures.parts as parts
+
+model = parts.Shifted(parts.ShiftedConfig(shift=0.3), rngs=nnx.Rngs(0))
+data = np.random.default_rng(7).normal(size=(500, 2)).astype(np.float32)
+config = EvaluationConfig(metrics=("rms", "noisy_nats", "squares_frechet", "squares_kernel", "radius"), batch_size=20)
+result = EvaluationPipeline(config, folder=sys.argv[1], seed=1).evaluate(model, data)
+assert result.ok, result.failures
+print(json.dumps({name: [r.value, r.low, r.high] for name, r in result.items()}))
+"""
+
+
+def run(site, folder, counts, sleep):
+    environment = {
+        **user_environment(),
+        "PYTHONPATH": str(site),
+        "STRANGER_COUNTS": str(counts),
+        "STRANGER_SLEEP": str(sleep),
+    }
+    command = [sys.executable, "-c", dedent(PROGRAM), str(folder)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_an_evaluation_that_is_killed_goes_on(site, tmp_path):
+    """SIGKILL amid the features of five metrics: the second process ends with the figures of one that was not interrupted."""
+    folder, counts = tmp_path / "columns", tmp_path / "counts"
+    first = run(site, folder, counts, sleep=0.1)
+    deadline = time.monotonic() + 120
+    while not (counts.is_file() and len(counts.read_text().splitlines()) > 100):
+        assert first.poll() is None, first.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    seen = counts.read_text().splitlines()
+    assert 100 < len(seen) < 1000
+    second = run(site, folder, counts, sleep=0)
+    out, err = second.communicate(timeout=300)
+    assert second.returncode == 0, err
+    times = Counter(counts.read_text().splitlines())
+    at_work = 20  # the batch whose features were not yet kept when it was killed
+    assert sum(times.values()) <= 1000 + at_work
+    whole = run(site, tmp_path / "other", tmp_path / "other_counts", sleep=0)
+    expected, _ = whole.communicate(timeout=300)
+    assert out == expected

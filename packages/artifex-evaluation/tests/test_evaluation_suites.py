@@ -1,0 +1,82 @@
+"""Suites in Python: models measured, compared, ranked; the embedded suites are valid."""
+
+import math
+
+import numpy as np
+import pytest
+
+from artifex.core.densities.dataset import DensitySamples, DensitySamplesConfig
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.evaluation import BenchmarkSuite, ComparisonResult, SuiteConfig
+from artifex.evaluation.results import EvaluationResult, MetricResult, Signature
+from artifex.evaluation.suites import read_suite
+
+TASK = {"name": "rings", "dataset": {"kind": "density", "density": "rings", "n_train": 200, "n_test": 200}}
+
+
+@pytest.fixture
+def suite(stranger):
+    return BenchmarkSuite(SuiteConfig.from_dict({"name": "mine", "tasks": [{**TASK, "metrics": ["divergence", "rms"]}]}))
+
+
+def test_a_model_on_a_task_and_on_a_data_set(suite, shifted):
+    result = suite.run_benchmark(shifted(), "rings")
+    assert result.ok
+    assert result["rings"]["divergence"].value > 0.5  # nats: a normal law is no set of rings
+    assert "rings" in result.table()
+    config = DensitySamplesConfig(density="rings", n_train=50, n_test=50)
+    for data in (config, DensitySamples(config)):
+        other = suite.run_benchmark(shifted(), data, ["rms"])
+        assert list(other["density"]) == ["rms"]
+    with pytest.raises(InvalidInputError, match="no task 'moons'"):
+        suite.run_benchmark(shifted(), "moons")
+    with pytest.raises(DataError, match="no data set"):
+        suite.run_benchmark(shifted(), np.zeros((3, 2)))
+
+
+def test_the_divergence_is_the_true_one(suite, shifted):
+    """KL of the density from a normal law: minus the entropy less the mean log density, worked out from fresh draws."""
+    import jax
+
+    density = DensitySamples(DensitySamplesConfig(density="rings")).density
+    x = np.asarray(density.sample(jax.random.key(5), 20_000), np.float64)
+    truth = -density.entropy() + np.mean(np.sum(x**2, axis=1)) / 2 + math.log(2 * math.pi)
+    found = suite.run_benchmark(shifted(), "rings")["rings"]["divergence"]
+    assert found.value == pytest.approx(truth, abs=6 * (found.high - found.low) / 4)
+    assert found.low < found.value < found.high
+
+
+def test_models_are_compared(suite, shifted):
+    compared = suite.compare_models({"near": shifted(0.1), "far": {"rings": shifted(1.0)}})
+    assert compared.models == ["near", "far"]
+    assert compared.best("rings", "divergence") == "near"
+    assert compared.ranks()["rings", "divergence"] == {"near": 1, "far": 2}
+    assert compared.mean_ranks() == {"near": 1.0, "far": 2.0}
+    assert "mean rank" in compared.table()
+
+
+def figure(value, low, high, higher=False):
+    signature = Signature(metric="m", definition="d", version="1", estimator="e")
+    return MetricResult(name="m", value=value, low=low, high=high, n=3, signature=signature, higher_is_better=higher)
+
+
+def test_models_that_cannot_be_told_apart_share_a_rank():
+    results = {"a": figure(1.0, 0.8, 1.2), "b": figure(1.1, 0.9, 1.3), "c": figure(2.0, 1.9, 2.1)}
+    compared = ComparisonResult({name: {"t": EvaluationResult(name, {"m": f})} for name, f in results.items()})
+    assert compared.ranks()["t", "m"] == {"a": 1, "b": 1, "c": 3}
+
+
+@pytest.mark.parametrize("name", ["densities"])
+def test_embedded_suites(name, stranger):
+    suite = read_suite(name)
+    assert suite.name == name
+    assert len(suite.tasks) == 10
+
+
+def test_a_file_that_is_no_suite(tmp_path):
+    (tmp_path / "s.yaml").write_text("- 1\n")
+    with pytest.raises(DataError, match="holds no suite"):
+        read_suite(tmp_path / "s.yaml")
+    (tmp_path / "s.yaml").write_text("tasks: [{dataset: {kind: density, density: rings}}]\n")
+    with pytest.raises(DataError, match="a task needs a name"):
+        read_suite(tmp_path / "s.yaml")
