@@ -73,7 +73,8 @@ def correlation_similarity(samples: TableLike, references: TableLike) -> float:
 
     Pairs in which a column is constant have no correlation and are left out. NaN where no pair is left.
 
-    >>> correlation_similarity(pd.DataFrame({"a": [0, 1, 2], "b": [0, 1, 2]}), pd.DataFrame({"a": [0, 1, 2], "b": [2, 1, 0]}))
+    >>> rising, falling = pd.DataFrame({"a": [0, 1, 2], "b": [0, 1, 2]}), pd.DataFrame({"a": [0, 1, 2], "b": [2, 1, 0]})
+    >>> round(correlation_similarity(rising, falling), 4)
     0.0
     """
     return _mean_of_pairs(pair_correlation_similarity, NUMBERS, *both(samples, references))

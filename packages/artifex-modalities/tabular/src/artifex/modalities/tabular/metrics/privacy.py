@@ -51,7 +51,7 @@ def nearest_neighbour_ratio(samples: TableLike, training: TableLike) -> np.ndarr
     Raises:
         InvalidInputError: there are fewer than two training rows.
 
-    >>> nearest_neighbour_ratio(pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": [0.0, 3.0]})).tolist()
+    >>> nearest_neighbour_ratio(pd.DataFrame({"a": [1.0]}), pd.DataFrame({"a": [0.0, 3.0]})).round(4).tolist()
     [0.5]
     """
     made, real = _vectors((samples, "samples"), training=training)
