@@ -21,7 +21,12 @@ SCRIPTS = {
     "molecules": {"molecules.png"},
     "proteins": {"proteins.png"},
     "evaluation": {"evaluation.png"},
+    "series": {"series.png"},
     "solids": {"solids.png"},
+    "words": {"words.png"},
+    "tables": {"tables.png"},
+    "sounds": {"sounds.png"},
+    "tokens": {"tokens.png"},
 }
 
 

@@ -6,8 +6,6 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.ar import decoding as decoding, likelihoods as likelihoods, losses as losses, metrics as metrics
-    from artifex.ar.datasets.characters import Characters as Characters, CharactersConfig as CharactersConfig
-    from artifex.ar.datasets.tones import Tones as Tones, TonesConfig as TonesConfig
     from artifex.ar.huggingface import load_huggingface as load_huggingface, save_huggingface as save_huggingface
     from artifex.ar.pixel_cnn import PixelCNN as PixelCNN, PixelCNNConfig as PixelCNNConfig
     from artifex.ar.pixel_cnn_pp import PixelCNNPP as PixelCNNPP, PixelCNNPPConfig as PixelCNNPPConfig
@@ -17,14 +15,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     {
-        "Characters": "artifex.ar.datasets.characters",
-        "CharactersConfig": "artifex.ar.datasets.characters",
         "PixelCNN": "artifex.ar.pixel_cnn",
         "PixelCNNConfig": "artifex.ar.pixel_cnn",
         "PixelCNNPP": "artifex.ar.pixel_cnn_pp",
         "PixelCNNPPConfig": "artifex.ar.pixel_cnn_pp",
-        "Tones": "artifex.ar.datasets.tones",
-        "TonesConfig": "artifex.ar.datasets.tones",
         "TransformerAR": "artifex.ar.transformer",
         "TransformerARConfig": "artifex.ar.transformer",
         "WaveNet": "artifex.ar.wavenet",

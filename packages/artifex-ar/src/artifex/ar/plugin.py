@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifex.core.plugins import DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
+from artifex.core.plugins import LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -75,10 +75,6 @@ def artifex_metrics() -> list[MetricEntry]:
             "Bits that coding a token, a dimension or a sample costs.",
             {"unit": "bits", "tolerance": 0.005},
         ),
-        "bits_per_byte": (
-            "Bits that coding a byte of a text costs.",
-            {"unit": "bits", "tolerance": 0.005, "modality": "text"},
-        ),
     }
     return [
         MetricEntry(
@@ -96,32 +92,13 @@ def artifex_metrics() -> list[MetricEntry]:
 
 
 @hookimpl
-def artifex_datasets() -> list[DatasetEntry]:
-    """The data sets."""
-    home = "artifex.ar.datasets"
-    return [
-        DatasetEntry(
-            name="characters",
-            dataset=f"{home}.characters:Characters",
-            config=f"{home}.characters:CharactersConfig",
-            summary="Bytes of a text, by default the reference of the Python language.",
-        ),
-        DatasetEntry(
-            name="tones",
-            dataset=f"{home}.tones:Tones",
-            config=f"{home}.tones:TonesConfig",
-            summary="Synthesised tones of several pitches.",
-        ),
-    ]
-
-
-@hookimpl
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
         "smiles-transformer-qm9": "A transformer on the SMILES of QM9.",
         "pixel-cnn-pp-digits": "A PixelCNN++ of the digits given their class.",
+        "transformer-text": "A transformer of the bytes of the reference of the Python language.",
         "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",
     }
     return [

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["BitsPerElement", "Perplexity", "bits_per_byte", "bits_per_element", "perplexity"]
+__all__ = ["BitsPerElement", "Perplexity", "bits_per_element", "perplexity"]
 
 
 class _PerElement:
@@ -44,4 +44,4 @@ class BitsPerElement(_PerElement):
         return total[..., 0] / total[..., 1] / math.log(2)
 
 
-perplexity, bits_per_element, bits_per_byte = Perplexity(), BitsPerElement(), BitsPerElement()
+perplexity, bits_per_element = Perplexity(), BitsPerElement()

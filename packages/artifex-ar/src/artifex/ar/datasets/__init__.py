@@ -1,1 +1,0 @@
-"""Data to try sequence models on, from nothing but what is installed."""

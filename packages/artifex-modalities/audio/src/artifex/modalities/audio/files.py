@@ -1,0 +1,77 @@
+"""Signals as sound files: what is read of them, and how samples are written to be listened to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from artifex.core.errors import DataError, InvalidInputError
+
+__all__ = ["read_sound", "save_wav", "sound_info"]
+
+
+def save_wav(path: str | Path, x: Float[np.ndarray, "T"], sample_rate: int) -> Path:
+    """Write one signal in [-1, 1] (clipped; what is not a number becomes 0) as 16-bit WAV. It appears whole or not at all.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InvalidInputError: it is no signal, or the name does not end in ``.wav``.
+    """
+    import soundfile
+
+    path, x = Path(path), np.asarray(x)
+    if x.ndim != 1 or not np.issubdtype(x.dtype, np.floating):
+        raise InvalidInputError(f"a WAV file needs one signal of floats, (samples,); got {x.dtype} of shape {x.shape}")
+    if path.suffix.lower() != ".wav":
+        raise InvalidInputError(f"signals are written as WAV; got the name {path.name!r}, which has to end in '.wav'")
+    levels = np.rint(np.clip(np.nan_to_num(x, nan=0.0), -1, 1) * 32767).astype(np.int16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        soundfile.write(hidden, levels, sample_rate, subtype="PCM_16", format="WAV")
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+    return path
+
+
+def sound_info(path: Path) -> Any:
+    """Frames, sample rate and channels of a sound file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    import soundfile
+
+    try:
+        return soundfile.info(str(path))
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path} cannot be read as sound ({_reason(error)}); mend it, or take it away") from error
+
+
+def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[Float[np.ndarray, "C T"], int]:
+    """Part of a sound file, float32 in [-1, 1], and its sample rate.
+
+    Raises:
+        DataError: it cannot be read, or holds what is not finite.
+    """
+    import soundfile
+
+    try:
+        x, rate = soundfile.read(str(path), frames, start, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path} cannot be read as sound ({_reason(error)}); mend it, or take it away") from error
+    if not np.isfinite(x).all():
+        first = start + int(np.argwhere(~np.isfinite(x).all(axis=1))[0, 0])
+        raise DataError(f"{path}: sample {first} is not a finite number; mend the file, or take it away")
+    return x.T, rate
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__

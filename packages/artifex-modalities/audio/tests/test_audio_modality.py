@@ -1,0 +1,374 @@
+"""Signals on their way to a model and back, models among signals, and data sets of sounds."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import soundfile
+from flax import nnx
+
+from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
+from artifex.core.metrics import MergedMetric, StreamedMetric
+from artifex.core.plugins import registry, resolve
+from artifex.core.plugins.entries import Entry, MetricEntry
+from artifex.core.protocols import ChecksData, HasHostForm, ModalityProtocol, ModelAdapter, Restores
+from artifex.core.testing import user_environment
+from artifex.modalities.audio import (
+    AudioModality,
+    AudioModalityConfig,
+    AudioModelAdapter,
+    AudioRepresentation,
+    SpectrogramConfig,
+    plugin,
+    save_wav,
+)
+from artifex.modalities.audio.datasets import AudioFolder, AudioFolderConfig, SyntheticAudio, SyntheticAudioConfig
+from artifex.modalities.audio.datasets.synthetic import note
+
+T = np.arange(2000) / 8000
+SIGNALS = np.stack([0.5 * np.sin(2 * np.pi * f * T) for f in (220, 440, 1000)]).astype(np.float32)
+
+
+def modality(**fields) -> AudioModality:
+    return AudioModality(AudioModalityConfig(**{"sample_rate": 8000, "length": 2000, **fields}))
+
+
+@pytest.mark.parametrize("kind", AudioRepresentation)
+def test_every_representation_goes_there_and_back(kind: AudioRepresentation) -> None:
+    """Samples and transforms exactly, mu-law to its step; bands and cepstra keep the pitch, which is all that they promise."""
+    made = modality(representation=kind)
+    for protocol in (ModalityProtocol, Restores, HasHostForm, ChecksData):
+        assert isinstance(made, protocol)
+    again = AudioModality(AudioModalityConfig.from_dict(made.config.to_dict()))
+    assert again.config == made.config
+    x = jax.jit(lambda batch: made.prepare(batch, train=False))({"x": SIGNALS})["x"]
+    assert x.shape[1:] == made.shape
+    back = np.asarray(made.restore(x))
+    assert back.shape == SIGNALS.shape
+    if kind in (AudioRepresentation.RAW_WAVEFORM, AudioRepresentation.STFT, AudioRepresentation.MU_LAW):
+        np.testing.assert_allclose(back, SIGNALS, atol=0.02 if kind is AudioRepresentation.MU_LAW else 1e-5)
+        return
+    spectra = np.abs(np.fft.rfft(back * np.hanning(2000), n=8000))  # one hertz a bin
+    np.testing.assert_allclose(spectra.argmax(axis=1), [220, 440, 1000], rtol=0.12)
+    assert np.abs(back).max() < 1.5
+
+
+@pytest.mark.parametrize("form", ["librosa", "torchaudio"])
+def test_eight_devices_prepare_what_one_does(form: str) -> None:
+    made = modality(representation="mel_spectrogram", spectrogram=SpectrogramConfig(form=form, n_mels=32))
+    x = np.random.default_rng(0).uniform(-1, 1, (16, 2000)).astype(np.float32)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread = jax.device_put(x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
+    prepare = jax.jit(lambda x: made.prepare({"x": x}, train=False)["x"])
+    np.testing.assert_allclose(np.asarray(prepare(spread)), np.asarray(prepare(x)), atol=1e-5)  # of logarithms
+    np.testing.assert_allclose(np.asarray(prepare(x[3:4])), np.asarray(prepare(x))[3:4], atol=1e-5)
+
+
+def test_the_documented_call() -> None:
+    assert AudioModality(representation=AudioRepresentation.RAW_WAVEFORM).shape == (16000,)
+    assert AudioModality(rngs=nnx.Rngs(0)).config == AudioModalityConfig()
+    with pytest.raises(InvalidInputError, match="both a config and a representation are given"):
+        AudioModality(AudioModalityConfig(), representation=AudioRepresentation.STFT)
+
+
+def test_signals_are_cut_padded_and_scaled() -> None:
+    whole = (SIGNALS * 32768).astype(np.int16)
+    np.testing.assert_allclose(modality().prepare({"x": whole}, train=True)["x"], SIGNALS, atol=1 / 32768)
+    mask = np.arange(2000)[None] < np.array([2000, 900, 100])[:, None]
+    batch = modality(length=3000).prepare(
+        {"x": np.where(mask, SIGNALS, np.nan), "mask": mask, "label": np.arange(3)}, train=True
+    )
+    np.testing.assert_array_equal(batch["mask"].sum(axis=1), [2000, 900, 100])
+    assert np.isfinite(batch["x"]).all()
+    assert batch["label"].tolist() == [0, 1, 2]
+    shorter = modality(length=500).prepare({"x": SIGNALS}, train=True)["x"]
+    np.testing.assert_array_equal(shorter, SIGNALS[:, :500])
+    framed = modality(representation="mfcc").prepare({"x": SIGNALS, "mask": mask}, train=True)
+    assert framed["mask"].shape == framed["x"].shape[:2] == (3, 16)
+    np.testing.assert_array_equal(framed["mask"].sum(axis=1), [16, 8, 1])
+    host = modality(length=3000).to_host(np.asarray(batch["x"]), np.asarray(batch["mask"]))
+    assert [len(x) for x in host if x is not None] == [2000, 900, 100]
+    assert modality().to_host(np.full((1, 2000), np.nan)) == [None]
+
+
+def test_parts_are_drawn_in_training_alone() -> None:
+    made = modality(length=10, crop="random")
+    ramp = np.tile(np.arange(30, dtype=np.float32) / 30, (200, 1))
+    drawn = np.asarray(made.prepare({"x": ramp}, rngs=nnx.Rngs(0), train=True)["x"]) * 30
+    starts = np.rint(drawn[:, 0]).astype(int)
+    assert set(starts) == set(range(21))  # each with a chance of 1 in 21, of 200
+    np.testing.assert_allclose(drawn, starts[:, None] + np.arange(10), atol=1e-4)
+    np.testing.assert_array_equal(made.prepare({"x": ramp}, train=False)["x"], ramp[:, :10])
+    with pytest.raises(InvalidInputError, match=r"give nnx\.Rngs a stream 'sample'"):
+        made.prepare({"x": ramp}, train=True)
+    mask = np.arange(30)[None] < np.full((200, 1), 15)
+    assert made.prepare({"x": ramp, "mask": mask}, rngs=nnx.Rngs(0), train=True)["mask"].all()
+
+
+def test_samples_are_written_as_sound(tmp_path: Path) -> None:
+    path = modality().save_samples(SIGNALS, tmp_path / "new" / "step_1.5")
+    assert path == tmp_path / "new" / "step_1.5.wav"
+    x, rate = soundfile.read(path)
+    assert rate == 8000
+    assert len(x) == 3 * 2000 + 2 * 2000  # a quarter of a second between
+    np.testing.assert_allclose(x[4000:6000], SIGNALS[1], atol=1 / 32767)
+    assert soundfile.info(path).subtype == "PCM_16"
+    assert list(path.parent.iterdir()) == [path]
+    levels = modality(representation="mu_law")
+    again, _ = soundfile.read(levels.save_samples(np.full((1, 2000), 128), tmp_path / "mu"))
+    assert np.abs(again).max() < 1e-3
+    loud, _ = soundfile.read(save_wav(tmp_path / "loud.wav", np.array([3.0, -3.0, np.nan]), 8000))
+    np.testing.assert_allclose(loud, [1, -1, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({"label": np.zeros(1)}, r"a batch of signals has the key 'x'; got the keys \['label'\]"),
+        ({"x": np.zeros((2, 3, 1))}, r"got float.* of shape \(2, 3, 1\): take one channel"),
+        ({"x": np.zeros((2, 3), np.int32)}, r"got int32 of shape \(2, 3\)"),
+        ({"x": np.zeros((2, 3)), "mask": np.ones((2, 4), bool)}, r"mask has shape \(2, 4\), x \(2, 3\)"),
+        ({"x": np.array([[0.0, 1.5]])}, r"x\[0, 1\] is 1.5, but samples are floats in \[-1, 1\]"),
+        ({"x": np.array([[0.0], [np.nan]])}, r"x\[1, 0\] is nan"),
+    ],
+    ids=["no x", "channels", "integers", "mask", "range", "NaN"],
+)
+def test_stored_values_that_are_no_signals(batch: dict, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        modality().check(batch)
+
+
+def test_check_looks_at_samples_alone() -> None:
+    modality().check({"x": np.array([[0.1, np.nan]]), "mask": np.array([[True, False]])})
+    modality().check({"x": np.array([[32767]], np.int16)})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"levels": 16}, "levels are of 'mu_law', and representation is 'raw_waveform'"),
+        ({"spectrogram": {}}, "a spectrogram is of stft, mel_spectrogram and mfcc"),
+        (
+            {"representation": "stft", "spectrogram": {"n_mels": 9}},
+            "spectrogram.n_mels changes nothing for representation 'stft'",
+        ),
+        ({"representation": "mel_spectrogram", "spectrogram": {"n_mfcc": 9}}, "spectrogram.n_mfcc changes nothing"),
+        ({"representation": "mfcc", "spectrogram": {"n_mels": 9}}, "n_mfcc 20 is more than n_mels 9"),
+        (
+            {"representation": "mfcc", "spectrogram": {"n_fft": 64, "hop_length": 40}},
+            "hop_length 40 is more than half of n_fft 64",
+        ),
+        ({"representation": "wav"}, "'raw_waveform', 'mu_law', 'stft', 'mel_spectrogram' or 'mfcc'"),
+    ],
+)
+def test_configs_that_cannot_be(fields: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AudioModalityConfig(**fields)
+
+
+def test_objects_that_cannot_serve(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTypeError, match="AudioModality takes an AudioModalityConfig, got int"):
+        AudioModality(12)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidTypeError, match=r"AudioModality takes rngs=nnx.Rngs\(seed\), got int"):
+        AudioModality(rngs=0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidInputError, match=r"prepared signals have shape \(batch, 2000\), got \(2, 3\)"):
+        modality().restore(jnp.zeros((2, 3)))
+    with pytest.raises(InvalidTypeError, match="AudioModelAdapter takes an AudioModality, got str"):
+        AudioModelAdapter("audio")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidTypeError, match="adapt_model takes a model with __call__ and generate, got object"):
+        AudioModelAdapter(modality()).adapt_model(object())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidInputError, match=r"which has to end in '.wav'"):
+        save_wav(tmp_path / "a.mp3", np.zeros(3), 8000)
+    with pytest.raises(InvalidInputError, match=r"a WAV file needs one signal of floats"):
+        save_wav(tmp_path / "a.wav", np.zeros((3, 2)), 8000)
+
+
+class Inverting(nnx.Module):
+    """In levels of mu-law: turns signals upside down."""
+
+    def __call__(self, x, *, rngs=None):
+        return {"levels": x}
+
+    def generate(self, n_samples=1, *, level=255, rngs=None):
+        return jnp.full((n_samples, 2000), level)
+
+    def reconstruct(self, x):
+        return 255 - x
+
+    def encode(self, x):
+        return x
+
+    def decode(self, z):
+        return z
+
+    def interpolate(self, x0, x1, n_steps):
+        return jnp.stack([x0] + [x1] * (n_steps - 1), axis=1)
+
+
+def test_a_model_among_signals() -> None:
+    adapter = AudioModelAdapter(modality(representation="mu_law"))
+    assert isinstance(adapter, ModelAdapter)
+    model = adapter.adapt_model(Inverting())
+    np.testing.assert_allclose(model.reconstruct(SIGNALS), -SIGNALS, atol=0.02)
+    np.testing.assert_allclose(model.decode(model.encode(SIGNALS)), SIGNALS, atol=0.02)
+    np.testing.assert_allclose(model.interpolate(SIGNALS[:1], SIGNALS[1:2], 2)[0], SIGNALS[:2], atol=0.02)
+    assert (model.generate(2) == 1).all()
+    assert (model.generate(2, level=0) == -1).all()
+    assert model(SIGNALS)["levels"].dtype == jnp.int32
+    assert not hasattr(model, "log_prob")
+
+
+# Data sets
+
+
+def test_synthetic_sounds_are_what_their_labels_say() -> None:
+    made = SyntheticAudio(SyntheticAudioConfig(n_test=40))
+    arrays = made.arrays("test")
+    assert np.abs(arrays["x"]).max() <= 1
+    power = np.abs(np.fft.rfft(arrays["x"], axis=1)) ** 2
+    low, high = power[:, 40:400].sum(axis=1), power[:, 2000:].sum(axis=1)
+    kinds = {name: arrays["label"] == i for i, name in enumerate(made.classes)}
+    assert (high > 3 * low)[kinds["white_noise"]].all()  # as many times more bins
+    assert (high < low)[kinds["pink_noise"]].all()
+    np.testing.assert_array_equal(made.arrays("test")["x"], arrays["x"])
+    assert (made.arrays("validation")["x"][:40] != arrays["x"]).any()
+    with pytest.raises(
+        InvalidInputError, match="synthetic_audio has no split 'tset'; its splits are train, test, validation; did you"
+    ):
+        made.arrays("tset")
+    with pytest.raises(ValueError, match="name at least one, and none twice"):
+        SyntheticAudioConfig(kinds=("note", "note"))
+
+
+def test_notes_have_their_pitch() -> None:
+    """A loop of 36 samples and half of one: harmonics of 8000 / 36.5 hertz; most of the power is near them."""
+    sound = note(np.random.default_rng(0), 8000, 8000, 220.0)
+    power = np.abs(np.fft.rfft(sound)) ** 2  # one hertz a bin
+    harmonics = np.rint(8000 / 36.5 * np.arange(1, 12)).astype(int)
+    near = sum(power[h - 5 : h + 6].sum() for h in harmonics)
+    assert near > 0.8 * power[50:2500].sum()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for split, name, rate, seconds in [
+        ("train", "a/one.wav", 8000, 0.25),
+        ("train", "b/two.flac", 16000, 0.6),
+        ("Val", "a/x.ogg", 8000, 0.1),
+    ]:
+        path = tmp_path / split / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        x = 0.5 * np.sin(2 * np.pi * 440 * np.arange(int(rate * seconds)) / rate)
+        soundfile.write(path, np.stack([x, x], axis=1) if name == "b/two.flac" else x, rate)
+    return tmp_path
+
+
+def test_folders_are_read_resampled_and_cut(folder: Path) -> None:
+    made = AudioFolder(AudioFolderConfig(folder=folder, sample_rate=8000, length=2000))
+    assert made.splits == ("train", "validation")
+    assert made.classes == ("a", "b")
+    train = made.source("train")
+    assert [int(train[i]["label"]) for i in range(len(train))] == [0, 1, 1, 1]  # 0.6 s are 4800 samples, in parts of 2000
+    np.testing.assert_allclose(train[0]["x"], 0.5 * np.sin(2 * np.pi * 440 * T), atol=1 / 30000)
+    np.testing.assert_allclose(train[1]["x"][200:-200], 0.5 * np.sin(2 * np.pi * 440 * T)[200:-200], atol=1e-3)
+    assert [int(train[i]["mask"].sum()) for i in range(4)] == [2000, 2000, 2000, 800]
+    assert not train[3]["x"][800:].any()
+    assert made.source("validation")[-1]["x"].shape == (2000,)
+    loud = AudioFolder(AudioFolderConfig(folder=folder, sample_rate=8000, length=4800, loudness=-30.0)).source("train")
+    assert np.abs(loud[1]["x"]).max() < 0.1
+
+
+def test_unsplit_files_are_split_by_name(tmp_path: Path) -> None:
+    for i in range(60):
+        soundfile.write(tmp_path / f"{i}.wav", np.zeros(10), 8000)
+    made = AudioFolder(AudioFolderConfig(folder=tmp_path, sample_rate=8000, length=10))
+    sizes = {split: len(made.source(split)) for split in made.splits}
+    assert sum(sizes.values()) == 60
+    assert sizes["train"] > 45
+    assert made.classes == ()
+    assert "label" not in made.source("train")[0]
+
+
+def test_folders_that_do_not_serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    empty = tmp_path_factory.mktemp("empty")
+
+    def source(path: Path = folder, split: str = "train"):
+        return AudioFolder(AudioFolderConfig(folder=path, sample_rate=8000, length=2000)).source(split)
+
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; set 'folder'"):
+        source(empty / "nowhere")
+    with pytest.raises(DataError, match=r"there is no sound below .*; files that are read end in \.wav"):
+        source(empty)
+    with pytest.raises(InvalidInputError, match="has no split 'test'; its splits are train, validation"):
+        source(split="test")
+    (folder / "train" / "a" / "bad.wav").write_bytes(b"RIFF junk")
+    with pytest.raises(DataError, match=r"bad.wav cannot be read as sound \(.*\); mend it, or take it away"):
+        source()
+    soundfile.write(folder / "train" / "a" / "bad.wav", np.zeros(0), 8000)
+    with pytest.raises(DataError, match=r"bad.wav holds no samples"):
+        source()
+    soundfile.write(folder / "train" / "a" / "bad.wav", np.array([0.0, np.nan]), 8000, subtype="FLOAT")
+    with pytest.raises(DataError, match=r"bad.wav: sample 1 is not a finite number"):
+        _ = source()[0]
+    (folder / "train" / "a" / "bad.wav").rename(folder / "train" / "stray.wav")
+    with pytest.raises(DataError, match=r"stray.wav lies beside folders of sounds, which are read as classes"):
+        source()
+    (folder / "train" / "stray.wav").rename(folder / "stray.wav")
+    with pytest.raises(DataError, match=r"stray.wav lies beside the splits train, validation"):
+        source()
+
+
+# Plugin
+
+ENTRIES = [*plugin.artifex_modalities(), *plugin.artifex_datasets(), *plugin.artifex_metrics(), *plugin.artifex_components()]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_target_exists_and_every_config_describes_itself(entry: Entry) -> None:
+    assert entry.summary
+    kind = type(entry).__name__.removesuffix("Entry").lower()
+    assert entry in [found for found, _ in registry().entries(kind)]
+    target = resolve(getattr(entry, kind))
+    if isinstance(entry, MetricEntry):
+        assert isinstance(target, StreamedMetric | MergedMetric)
+        return
+    fields = resolve(entry.config).json_schema().get("properties", {})  # pyright: ignore[reportAttributeAccessIssue]
+    assert all("description" in field or "$ref" in field or "anyOf" in field for field in fields.values())
+
+
+def test_plugin_and_configs_import_no_jax() -> None:
+    code = (
+        "import sys; from artifex.modalities.audio import AudioModalityConfig, datasets as d, plugin as p;"
+        "p.artifex_datasets(); AudioModalityConfig(); d.TonesConfig(); d.AudioFolderConfig(folder='.');"
+        "heavy = {'jax', 'flax', 'scipy', 'soundfile'} & set(sys.modules); sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=user_environment())
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("artifex.modalities.audio", "artifex.generative_models.modalities.audio"),
+        ("artifex.modalities.audio.metrics", "artifex.benchmarks.metrics.audio"),
+    ],
+)
+def test_the_long_path_hands_on_the_same_objects(short: str, long: str) -> None:
+    one, other = importlib.import_module(short), importlib.import_module(long)
+    assert set(one.__all__) == set(other.__all__)
+    for name in one.__all__:
+        assert getattr(one, name) is getattr(other, name)
+
+
+def test_shared_levels_stay_namespaces() -> None:
+    for level in ("artifex", "artifex.modalities", "artifex.generative_models", "artifex.benchmarks.metrics"):
+        spec = importlib.util.find_spec(level)
+        assert spec is not None
+        assert spec.origin is None
