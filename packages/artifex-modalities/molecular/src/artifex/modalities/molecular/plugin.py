@@ -66,7 +66,7 @@ def artifex_metrics() -> list[MetricEntry]:
             ("samples", "training"),
             True,
             moses,
-            "Share of different valid samples that are not among the training data.",
+            "Share of different valid samples that no training molecule equals.",
         ),
         "nearest_similarity": (both, True, moses, "SNN: mean similarity to the nearest reference."),
         "scaffold_similarity": (both, True, moses, "Scaff: cosine between counts of scaffolds."),
