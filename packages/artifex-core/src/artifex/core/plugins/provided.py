@@ -331,6 +331,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         "metric": (
             "molecule_internal_diversity",
             "molecule_nearest_similarity",
+            "molecule_novelty",
             "molecule_qed",
             "molecule_scaffold_similarity",
             "molecule_stable_atoms",

@@ -19,6 +19,7 @@ from artifex.modalities.molecular.elements import ELEMENTS, stable_atoms as stab
 __all__ = [
     "internal_diversity",
     "nearest_similarity",
+    "novelty",
     "qed",
     "scaffold_similarity",
     "stable_atoms",
@@ -98,6 +99,11 @@ def internal_diversity(samples: Sequence[Any]) -> float:
 def nearest_similarity(samples: Sequence[Any], references: Sequence[Any]) -> float:
     """See :func:`.similarity.nearest_similarity`."""
     return similarity.nearest_similarity(samples, references)
+
+
+def novelty(samples: Sequence[Any], training: Sequence[Any]) -> float:
+    """See :func:`.similarity.novelty`."""
+    return similarity.novelty(samples, training)
 
 
 def scaffold_similarity(samples: Sequence[Any], references: Sequence[Any]) -> float:

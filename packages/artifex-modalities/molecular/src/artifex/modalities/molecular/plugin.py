@@ -62,6 +62,12 @@ def artifex_metrics() -> list[MetricEntry]:
         "qed": (("samples",), True, bickerton, "Mean drug-likeness of the valid."),
         "synthetic_accessibility": (("samples",), False, ertl, "Mean SA score of the valid, 1 easy to 10 hard."),
         "internal_diversity": (("samples",), True, moses, "One less the mean similarity of two valid samples."),
+        "novelty": (
+            ("samples", "training"),
+            True,
+            moses,
+            "Share of different valid samples that no training molecule equals.",
+        ),
         "nearest_similarity": (both, True, moses, "SNN: mean similarity to the nearest reference."),
         "scaffold_similarity": (both, True, moses, "Scaff: cosine between counts of scaffolds."),
         "stable_atoms": (("samples",), True, edm, "Share of atoms in space with as many bonds as they should have."),

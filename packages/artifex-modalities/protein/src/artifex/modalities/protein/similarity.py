@@ -135,7 +135,7 @@ def signed_volumes(alpha: Points) -> Float[np.ndarray, "N-3"]:
     >>> turn = np.deg2rad(100) * np.arange(5)
     >>> helix = np.stack([2.3 * np.cos(turn), 2.3 * np.sin(turn), 1.5 * np.arange(5)], axis=1)
     >>> signed_volumes(helix).round(1).tolist(), signed_volumes(helix * [1, 1, -1]).round(1).tolist()
-    ([4.5, 4.5], [-4.5, -4.5])
+    ([7.2, 7.2], [-7.2, -7.2])
     """
     x = np.asarray(alpha, np.float64)
     a, b, c, d = (x[i : max(0, len(x) - 3) + i] for i in range(4))
