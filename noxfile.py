@@ -91,7 +91,8 @@ for version in PYTHONS:  # tests-3.12 and so on: another one
 @nox.session
 def nightly(session: nox.Session) -> None:
     """The slow proofs: trainings to known figures, every preset, every model's conformance. Programs are as users get them."""
-    install(session, *group("tests"))
+    session.install("--no-deps", "qm9pack==1.0.3")  # for its files: its loader alone needs what it asks for
+    install(session, "gemmi>=0.7", "rdkit>=2025.3", *group("tests"))
     whole = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
     session.run("pytest", *workers(session), "-m", "nightly", *session.posargs, env=compilation_cache() | whole)
 
@@ -248,9 +249,14 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("--no-deps", "diffusers==0.42.1")  # what its autoencoder imports is in the next line
     session.install("huggingface-hub==2.4.0", "importlib-metadata", "pillow", "regex", "requests", "httpx")
     session.install("transformers==5.24.0")
+    # Networks and figures of images; their requirements are dated, and what they import is here already.
+    session.install("--no-deps", "torchvision==0.28.0", "pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0")
+    session.install("--no-deps", "lpips==0.1.4", "stlpips-pytorch==0.0.2", "prdc==0.2")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     session.install("librosa==0.11.0")  # the last for Python 3.11
-    install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
+    session.install("--no-deps", "egnn-pytorch==0.2.8", "invariant-point-attention==0.2.2")  # which import einops alone
+    meshes = ("libigl>=2.6", "point-cloud-utils>=0.34", "trimesh>=4.6")
+    install(session, "cloudpickle", "einops", "imageio", "tqdm", *meshes, *group("tests"))
 
 
 @nox.session(python="3.11", venv_backend="virtualenv")

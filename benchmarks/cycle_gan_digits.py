@@ -1,6 +1,6 @@
 """Does a translated digit stay the digit it was? A trained CycleGAN, judged by scikit-learn's classifiers.
 
-    artifex train benchmarks/gan_runs/cycle-gan-digits.yaml --output runs/cycle-gan-digits
+    artifex train cycle-gan-digits --output runs/cycle-gan-digits
     python benchmarks/cycle_gan_digits.py runs/cycle-gan-digits
 
 Needs `artifex-gan`, `artifex-training`, `artifex-modalities-image` and scikit-learn. Seconds.

@@ -2,7 +2,7 @@
 
     python benchmarks/gan_speed.py [--threads 2] [--quick]
 
-Needs `torch`, `artifex-gan` and `artifex-training` (`nox -s bench` sets them up). About five minutes on two cores.
+Needs `torch`, `artifex-gan` and `artifex-training` (`nox -s bench` sets them up). About three minutes on two cores.
 
 The networks are those of PyTorch's own example (examples/dcgan), 64 channels wide; a step moves the discriminator
 on a batch of real and one of generated images, then the generator, both by Adam. PyTorch makes one batch of images a step and
@@ -37,7 +37,7 @@ def main() -> None:
         Contestant("Artifex's trainer", artifex_training, {"devices": 1}),
         Contestant(f"Artifex's trainer, {threads} host devices", artifex_training, {"devices": threads}),
     ]
-    steps, rounds = (1, 1) if arguments.quick else (4, 7)
+    steps, rounds = (1, 1) if arguments.quick else (3, 6)
     timings = measure(rows, steps=steps, rounds=rounds, threads=threads)
     print(f"DCGAN {SIZE} × {SIZE}, batch {BATCH}, {threads} threads, medians of {rounds} rounds of {steps} steps\n")
     print(table(timings, baseline="torch, eager"))

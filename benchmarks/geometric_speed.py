@@ -3,7 +3,7 @@
     python benchmarks/geometric_speed.py [--what egnn buckets] [--rounds 5] [--quick]
 
 `egnn` needs `torch`, `einops` and `egnn-pytorch` (installed with `--no-deps`); `buckets` needs `artifex-geometric` and
-`artifex-training` alone. About five minutes on two quiet cores.
+`artifex-training` alone. About four minutes on two quiet cores.
 
 EGNN: 4 layers of width 64 on 16 sets of 64 points, the sizes of every inner layer those of egnn-pytorch, gradients of all
 parameters. "Compiled" is `torch.compile`. Buckets: an equivariant diffusion (4 layers of 64) on batches of 64 sets of QM9's
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", nargs="+", choices=["egnn", "buckets"], default=["egnn", "buckets"])
     parser.add_argument("--threads", type=int, default=2, help="cores that every row may use")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--quick", action="store_true", help="one step and two rounds: shows that it runs, not how fast")
     arguments = parser.parse_args()
     rows = {
@@ -50,7 +50,7 @@ def main() -> None:
         ],
     }
     for what in arguments.what:
-        steps, rounds = (1, 2) if arguments.quick else ({"egnn": 3, "buckets": 16}[what], arguments.rounds)
+        steps, rounds = (1, 2) if arguments.quick else ({"egnn": 3, "buckets": 12}[what], arguments.rounds)
         timings = measure(rows[what], steps=steps, rounds=rounds, threads=arguments.threads)
         print(f"\n{what}, {arguments.threads} threads, load {os.getloadavg()[0]:.1f}\n")
         print(table(timings, baseline=rows[what][0].label))

@@ -22,6 +22,7 @@ SCRIPTS = {
     "solids": {"solids.png"},
     "sounds": {"sounds.png"},
     "tokens": {"tokens.png"},
+    "words": {"words.png"},
 }
 
 

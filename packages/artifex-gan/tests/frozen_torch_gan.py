@@ -125,7 +125,53 @@ def losses() -> dict[str, np.ndarray]:
     }
 
 
-CASES = {"dcgan": dcgan, "slopes": slopes, "losses": losses}
+class Residual(nn.Module):
+    """A residual block of Johnson et al. 2016 with edges reflected, as CycleGAN has it."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        layers = [(nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=False), normed(width)) for _ in range(2)]
+        self.block = nn.Sequential(*layers[0], nn.ReLU(), *layers[1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.block(x)
+
+
+def normed(width: int) -> torch.nn.Module:
+    """An instance norm with a scale and a bias."""
+    return nn.InstanceNorm2d(width, affine=True)
+
+
+def translators() -> dict[str, np.ndarray]:
+    """A residual generator and a discriminator of patches on images of 10 × 12: weights by number, and what comes of them."""
+    torch.manual_seed(3)
+    w = WIDTH
+    nets = {
+        "generator": nn.Sequential(
+            *(nn.ReflectionPad2d(2), nn.Conv2d(2, w, 5, bias=False), normed(w), nn.ReLU()),
+            *(nn.Conv2d(w, 2 * w, 3, 2, 1, bias=False), normed(2 * w), nn.ReLU()),
+            *(Residual(2 * w), Residual(2 * w)),
+            *(nn.Upsample(scale_factor=2), nn.Conv2d(2 * w, w, 3, 1, 1, bias=False), normed(w), nn.ReLU()),
+            *(nn.ReflectionPad2d(2), nn.Conv2d(w, 3, 5), nn.Tanh()),
+        ),
+        "discriminator": nn.Sequential(
+            *(nn.Conv2d(2, w, 4, 2, 1), nn.LeakyReLU(0.2)),
+            *(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(w, 2 * w, 4, bias=False), normed(2 * w), nn.LeakyReLU(0.2)),
+            *(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(2 * w, 1, 4)),
+        ),
+    }
+    x = torch.rand(BATCH, 2, 10, 12) * 2 - 1
+    made = {"x": x.numpy()}
+    for name, net in nets.items():
+        for parameter in net.parameters():
+            nn.init.normal_(parameter, 0.1, 0.3)
+        made |= {f"{name}/{i:02d}": parameter.detach().numpy() for i, parameter in enumerate(net.parameters())}
+        with torch.no_grad():
+            made[f"{name}_output"] = net(x).numpy()
+    return made
+
+
+CASES = {"dcgan": dcgan, "slopes": slopes, "losses": losses, "translators": translators}
 
 
 def case(name: str) -> dict[str, np.ndarray]:

@@ -103,6 +103,19 @@ def test_both_formats_are_the_same_function_of_transposed_images():
     )
 
 
+def test_augmentation_takes_its_axes_from_whichever_network_knows_them():
+    """A dense discriminator behind a convolutional generator: shifts are of rows and columns, not of channels."""
+    config = GANConfig(
+        generator=ConvGeneratorConfig(latent_dim=3, hidden_dims=(6,), output_shape=(2, 16, 16)),
+        discriminator=DiscriminatorConfig(hidden_dims=(4,)),
+        augment=("translation",),
+    )
+    model = GAN(config, rngs=nnx.Rngs(0))
+    stripes = jnp.broadcast_to(jnp.array([1.0, 2.0])[:, None, None], (8, 2, 16, 16))
+    moved = np.asarray(jax.jit(lambda x: model._augmented(x, nnx.Rngs(0)))(stripes))
+    assert {tuple(np.unique(moved[:, c])) for c in (0, 1)} == {(0.0, 1.0), (0.0, 2.0)}
+
+
 # batch norm
 
 
@@ -237,6 +250,25 @@ def test_the_class_reaches_samples_and_logits_by_projection():
             lambda: DCGANConfig(generator={"latent_dim": 2, "hidden_dims": (8,)}, discriminator={"hidden_dims": (8,)}),
             "nobody knows",
         ),
+        (
+            lambda: ConvGeneratorConfig(latent_dim=2, hidden_dims=(8,), output_shape=(28, 28, 3)),
+            r"would be 28 channels of 28 × 3 pixels.*data_format: channels_last, or the shape \(3, 28, 28\)",
+        ),
+        (lambda: ConvDiscriminatorConfig(hidden_dims=(8,), input_shape=(28, 28, 1)), "would be 28 channels of 28 × 1 pixels"),
+        (
+            lambda: ConvDiscriminatorConfig(hidden_dims=(8,), input_shape=(1, 8, 8), kernel_size=(1, 1)),
+            "a kernel of 1 at stride 2 passes over pixels unseen",
+        ),
+        (lambda: DiscriminatorConfig(hidden_dims=(8,), norm="instance"), "one position nothing is left; use norm 'layer'"),
+        (lambda: GeneratorConfig(latent_dim=2, hidden_dims=(8,), norm="instance"), "generator: an instance norm"),
+        (
+            lambda: ConvDiscriminatorConfig(hidden_dims=(8, 8), input_shape=(1, 4, 4), norm="instance"),
+            "discriminator: an instance norm",
+        ),
+        (
+            lambda: ConvGeneratorConfig(latent_dim=2, hidden_dims=(8, 8), output_shape=(1, 4, 4), norm="instance"),
+            "generator: an instance norm",
+        ),
     ],
 )
 def test_configs_that_cannot_be_built_say_why(make, said):
@@ -254,8 +286,9 @@ def test_batches_that_do_not_fit_are_told_what_would():
         model(jnp.zeros((1, 12, 12)))
     with pytest.raises(InvalidInputError, match="x is uint8"):
         model(jnp.zeros((2, 1, 12, 12), jnp.uint8))
-    with pytest.raises(InvalidInputError, match="n_samples is 0"):
-        model.generate(0)
+    for n in (0, -1, 2.0, "2", True):
+        with pytest.raises(InvalidInputError, match=f"n_samples is {n!r}; it has to be an integer of at least 1"):
+            model.generate(n)
     with pytest.raises(InvalidTypeError, match="DCGAN takes a DCGANConfig, got GANConfig"):
         DCGAN(GANConfig(**DENSE), rngs=nnx.Rngs(0))
     classes = ConditionalGAN(ConditionalGANConfig(**DENSE, n_classes=3), rngs=nnx.Rngs(0))
@@ -263,3 +296,42 @@ def test_batches_that_do_not_fit_are_told_what_would():
         classes.generate(2, condition=np.array([0, 3]))
     with pytest.raises(InvalidInputError, match="no condition is given"):
         classes.discriminator_objective({"x": X}, rngs=nnx.Rngs(0))
+    with pytest.raises(InvalidInputError, match=r"n_samples is 1\.5"):
+        classes.generate(1.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        (np.eye(3)[[0, 1]], r"float64 of shape \(2, 3\), .*; of one-hot rows: .argmax\(-1\)"),
+        (np.array([[0], [1]]), r"int64 of shape \(2, 1\), .*; take its axis off: \[:, 0\]"),
+        (np.array([0.0, 1.0]), r"float64 of shape \(2,\), .*; as integers: .astype\(int\)"),
+        (np.array([True, False]), "bool of shape .*; as integers"),
+        (np.array(["cat", "dog"]), "<U3 of shape"),
+        ([-1, 0], "classes from -1 to 0"),
+        ([0, 1, 2], r"of shape \(3,\), expected"),
+    ],
+)
+def test_labels_that_are_none_are_told_how_they_could_be(labels, hint):
+    model = nnx.eval_shape(lambda: ConditionalGAN(ConditionalGANConfig(**DENSE, n_classes=3), rngs=nnx.Rngs(0)))
+    with pytest.raises(InvalidInputError, match=hint):
+        model.generate(2, condition=labels)
+
+
+def test_kernels_of_one_pixel_and_a_stride_of_one_are_a_model_too():
+    window = {"kernel_size": (1, 1), "stride": (1, 1)}
+    config = DCGANConfig(
+        generator=ConvGeneratorConfig(latent_dim=3, hidden_dims=(6, 4), output_shape=(1, 5, 7), **window),
+        discriminator=ConvDiscriminatorConfig(hidden_dims=(4, 6), **window),
+    )
+    made = DCGAN(config, rngs=nnx.Rngs(0)).generate(2)
+    assert made.shape == (2, 1, 5, 7)
+    assert np.std(np.asarray(made)) > 0
+
+
+def test_in_a_batch_of_one_nothing_lies_apart():
+    """A diversity of 0 there would be a false alarm of collapse."""
+    model = GAN(GANConfig(**DENSE), rngs=nnx.Rngs(0))
+    found = model.discriminator_objective({"x": X[:1]}, rngs=nnx.Rngs(0))["diversity"]
+    assert float(found.weight) == 0
+    assert float(model.discriminator_objective({"x": X}, rngs=nnx.Rngs(0))["diversity"]) > 0

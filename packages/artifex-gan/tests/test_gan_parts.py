@@ -78,6 +78,18 @@ def test_pairs_that_are_none_are_refused():
         penalties.gradient_penalty(quadratic, jnp.ones((2, 3)), jnp.ones((4, 3)), jax.random.key(0))
 
 
+def test_losses_and_penalties_refuse_what_would_broadcast():
+    """Logits (4,) beside (4, 1) would make sixteen pairs of four."""
+    for loss in (losses.relativistic_discriminator, losses.relativistic_generator):
+        with pytest.raises(InvalidInputError, match=r"real has shape \(4,\) and fake \(4, 1\)"):
+            loss(jnp.zeros(4), jnp.zeros((4, 1)))
+    for x in (jnp.zeros(3), jnp.zeros((2, 3), jnp.int32)):
+        with pytest.raises(InvalidInputError, match="a batch of examples, floating point"):
+            penalties.r1(quadratic, x)
+    with pytest.raises(InvalidInputError, match=r"examples of one shape, got \(4, 2\) and \(4, 3\)"):
+        metrics.relative_spread(jnp.ones((4, 2)), jnp.ones((4, 3)))
+
+
 # augmentation
 
 
@@ -108,6 +120,15 @@ def test_cutout_blanks_at_most_a_quarter_and_color_keeps_shapes_and_gradients():
     assert coloured.shape == (4, 8, 8, 3)
     for change in augment.CHANGES.values():
         assert np.any(jax.grad(lambda x, c=change: jnp.sum(c(x, jax.random.key(3)) ** 2))(x[:2]))
+
+
+def test_what_is_no_image_or_no_change_is_refused():
+    with pytest.raises(InvalidInputError, match=r"are \(B, H, W, C\) in floating point, got float32 of shape \(2, 8, 8\)"):
+        augment.augment(jnp.zeros((2, 8, 8)), ("color",), jax.random.key(0))
+    with pytest.raises(InvalidInputError, match="got uint8"):
+        augment.augment(jnp.zeros((2, 8, 8, 1), jnp.uint8), ("color",), jax.random.key(0))
+    with pytest.raises(InvalidInputError, match="no change called 'flip'; there are color, translation, cutout"):
+        augment.augment(jnp.zeros((2, 8, 8, 1)), ("flip",), jax.random.key(0))
 
 
 # metrics

@@ -21,7 +21,9 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.pure import functional
 from artifex.gan import DCGAN, ConvDiscriminatorConfig, ConvGeneratorConfig, DCGANConfig, losses, penalties
 from artifex.gan.gan import evaluated
+from artifex.gan.layers import Block
 from artifex.gan.torch_weights import load_torch_dcgan
+from artifex.gan.translators import PatchDiscriminator, PatchDiscriminatorConfig, ResNetGenerator, ResNetGeneratorConfig
 
 TESTS = Path(__file__).parent
 
@@ -91,6 +93,32 @@ def test_a_dcgan_with_pytorchs_weights_gives_its_images_and_logits(loaded):
     _close(model.discriminator.layers[1].norm.mean[...], after["discriminator/3.running_mean"], 1e-5)
     _close(model.discriminator.layers[1].norm.variance[...], after["discriminator/3.running_var"], 1e-5)
     _close(model.generator.stem_norm.variance[...], after["generator/1.running_var"], 1e-5)
+
+
+def test_networks_of_translation_are_pytorchs_with_reflected_edges_and_instance_norms(arrays):
+    frozen = arrays("translators")
+    kinds = {"dtype": None, "param_dtype": "float32", "rngs": nnx.Rngs(0)}
+    sizes = {"shape_in": (2, 10, 12), "shape_out": (3, 10, 12), "data_format": "channels_first"}
+    generator = ResNetGenerator(ResNetGeneratorConfig(hidden_dims=(4, 8), n_blocks=2, stem_size=5), **sizes, **kinds)
+    discriminator = PatchDiscriminator(PatchDiscriminatorConfig(hidden_dims=(4, 8)), 2, channels_first=True, **kinds)
+    inner = [block for pair in generator.blocks for block in (pair.first, pair.second)]
+    _fill([generator.stem, *generator.down, *inner, *generator.up, generator.head], _below(frozen, "generator"))
+    _fill([*discriminator.layers, Block(discriminator.head, None, None)], _below(frozen, "discriminator"))
+    _close(jax.jit(functional(generator))(frozen["x"]), frozen["generator_output"], 1e-4)
+    _close(jax.jit(functional(discriminator))(frozen["x"]), frozen["discriminator_output"][:, 0], 1e-4)
+
+
+def _fill(blocks, weights):
+    """PyTorch's parameters, in their order, into blocks of a convolution and its norm."""
+    values = iter([weights[key] for key in sorted(weights)])
+    for block in blocks:
+        conv = getattr(block.layer, "conv", block.layer)
+        conv.kernel[...] = next(values).transpose(2, 3, 1, 0)
+        if conv.bias is not None:
+            conv.bias[...] = next(values)
+        if block.norm is not None:
+            block.norm.scale[...], block.norm.bias[...] = next(values), next(values)
+    assert next(values, None) is None
 
 
 def test_weights_of_another_network_are_refused(loaded):

@@ -65,18 +65,18 @@ def test_the_critic_moves_at_every_step_the_generator_at_each_nth_and_only_it_is
 
 @pytest.mark.nightly
 def test_a_wgan_finds_every_one_of_25_modes():
-    """The gate of benchmarks/gan_modes.py at a tenth of its budget: all modes, and a good part of the samples."""
+    """The gate of benchmarks/gan_modes.py at two thirds of its budget."""
     density = GridOfGaussians()
-    x = np.asarray(density.sample(jax.random.key(0), 200_000))
     config = training.TrainerConfig(
-        steps=12_000,
-        batch_size=64,
-        optimizer={"learning_rate": 1e-3, "options": {"b1": 0.5, "b2": 0.99}, "scheduler": {"scheduler_type": "cosine"}},
+        steps=10_000,
+        batch_size=128,
+        optimizer={"learning_rate": 1e-3, "options": {"b1": 0.0, "b2": 0.99}, "scheduler": {"scheduler_type": "cosine"}},
         ema_decay=0.999,
         ema_parameters=("generator",),
     )
-    trainer = training.Trainer(WGAN(wgan((128,) * 3, n_critic=3, gradient_penalty=0.1), rngs=nnx.Rngs(0)), config, seed=0)
-    trainer.fit(x)
-    samples, means = trainer.evaluation_model().generate(2500, rngs=nnx.Rngs(1)), jnp.asarray(density.means(), jnp.float32)
+    trainer = training.Trainer(WGAN(wgan((128,) * 3, n_critic=1, gradient_penalty=0.1), rngs=nnx.Rngs(0)), config, seed=0)
+    trainer.fit(np.asarray(density.sample(jax.random.key(0), 200_000)))
+    samples = trainer.evaluation_model().generate(2500, rngs=nnx.Rngs(1))
+    means = jnp.asarray(density.means(), jnp.float32)
     assert int(metrics.modes_covered(samples, means, density.noise)) == 25
-    assert float(metrics.high_quality_share(samples, means, density.noise)) > 0.3  # measured: 0.41
+    assert float(metrics.high_quality_share(samples, means, density.noise)) > 0.75  # measured: 0.89

@@ -93,7 +93,9 @@ def test_the_cycles_loss_is_what_its_equation_says(cycle):
         for judge, fake in ((model.discriminator.x, to_x(c)), (model.discriminator.condition, to_c(x)))
     ]
     assert_allclose(terms["adversarial"], sum(game), rtol=1e-5)
-    assert_allclose(terms["loss"], sum(game) + 10 * wanted, rtol=1e-5)
+    assert_allclose(terms["loss"], sum(game) + 5 * wanted, rtol=1e-5)
+    # Zhu et al. 2017, section 4, whose squares are not halved
+    assert_allclose(2 * terms["loss"], 2 * sum(game) + 10 * wanted, rtol=1e-5)
 
 
 def test_translations_go_both_ways_and_generate_starts_from_its_condition(cycle):
@@ -142,6 +144,11 @@ def test_what_translation_cannot_do_is_said(cycle, patch):
             model.generate(2, condition=BATCH["condition"])
         with pytest.raises(InvalidInputError, match=r"holds .*x and condition.*; got \['x'\]"):
             model.generator_objective({"x": BATCH["x"]}, rngs=nnx.Rngs(0))
+        for condition in (3, [1.0, 2.0]):
+            with pytest.raises(InvalidInputError, match="which is no batch of images; pass condition="):
+                model.generate(2, condition=condition)
+        with pytest.raises(InvalidInputError, match="n_samples is 0"):
+            model.generate(0)
     with pytest.raises(InvalidInputError, match="to is 'y'"):
         cycle.translate(BATCH["x"], to="y")
 
@@ -153,6 +160,13 @@ def test_what_translation_cannot_do_is_said(cycle, patch):
         (lambda: CycleGANConfig(**SHAPES, identity_weight=1.0), "x has 3 channels and condition 1"),
         (lambda: PatchGANConfig(shape=(3, 7, 9), n_scales=4), "images of 7 × 9 cannot be halved that often"),
         (lambda: CycleGANConfig(shape=(8, 8)), "convolutions take images"),
+        (lambda: CycleGANConfig(**SHAPES, cycle_weight=float("inf")), "finite"),
+        (lambda: CycleGANConfig(shape=(3, 8, 8)), "discriminator: an instance norm .* one position nothing is left"),
+        (lambda: PatchGANConfig(shape=(3, 4, 4)), "generator: an instance norm"),
+        (
+            lambda: PatchGANConfig(**{**SMALL, "discriminator": {"hidden_dims": (4, 8)}}, shape=(3, 4, 4), n_scales=2),
+            "discriminator: an instance norm",
+        ),
     ],
 )
 def test_configs_that_cannot_be_built_say_why(make, said):

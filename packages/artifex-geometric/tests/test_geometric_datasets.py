@@ -84,16 +84,18 @@ HEAD = "XYZ_file,Index,SMILES,InChi,N_atoms,Stoichiometry,Elements,XYZ_Ang\n"
 
 def test_qm9s_files_are_read_as_they_are(tmp_path: Path):
     """Numbers as Mathematica writes them: ``1.``, ``2.*^-6``."""
-    xyz = "[[0.,0.,0.],[0.96,0.,2.*^-6],[-0.24,0.93,0.]]"
-    water = ROW.format(name="a", smiles="O", n=3, elements="\"['O','H','H']\"", xyz=xyz)
     for part in (1, 2, 3):
+        xyz = f"[[0.,0.,0.],[0.9{part},0.,2.*^-6],[-0.24,0.93,0.]]"
+        water = ROW.format(name="a", smiles="O", n=3, elements="\"['O','H','H']\"", xyz=xyz)
         (tmp_path / f"qm9_part{part}.csv").write_text(HEAD + water)
     data = QM9(QM9Config(folder=tmp_path, charges=True, bucket_sizes=()))
     arrays = data.arrays("train")
     assert arrays["x"].shape == (3, 29, 9)
     assert_array_equal(arrays["mask"].sum(axis=1), [3, 3, 3])
     assert_allclose(arrays["x"][0, :3, :3].sum(axis=0), 0, atol=1e-6)
-    assert_allclose(arrays["x"][0, 1, :3] - arrays["x"][0, 0, :3], [0.96, 0, 2e-6], atol=1e-6)
+    order = np.random.RandomState(0).permutation(3)  # that of published splits
+    bonds = arrays["x"][:, 1, :3] - arrays["x"][:, 0, :3]
+    assert_allclose(bonds, [[0.91 + 0.01 * i, 0, 2e-6] for i in order], atol=1e-6)
     assert_array_equal(arrays["x"][0, :3, 3:], [[0, 0, 0, 1, 0, 8], [1, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 1]])
     heavy = QM9(QM9Config(folder=tmp_path, hydrogens=False, bucket_sizes=(9,))).arrays("train")
     assert_array_equal(heavy["mask"].sum(axis=1), [1, 1, 1])
@@ -119,6 +121,65 @@ def test_chains_are_read_and_residues_without_an_atom_left_out(tmp_path: Path):
     assert_array_equal(arrays["residue_type"][0, :2], [7, 17])
     assert_allclose(arrays["x"][0, 1, 0] - arrays["x"][0, 0, 0], [7.6, 0, 0], atol=1e-5)
     alpha = Backbones(config.replace(atoms="alpha")).arrays("train")
-    assert_allclose(alpha["x"], arrays["x"][:, :, 1])
+    assert_array_equal(alpha["mask"].sum(axis=1), [3])  # alanine lacks its O alone
+    assert_allclose(alpha["x"][0, [0, 2]] - alpha["x"][0, :1], arrays["x"][0, :2, 1] - arrays["x"][0, :1, 1], atol=1e-5)
     with pytest.raises(DataError, match="none of them 20 to 256 residues"):
         Backbones(BackbonesConfig(folder=tmp_path)).arrays("train")
+
+
+def chain_file(path: Path, places: list[tuple[str, int, str, float]]) -> None:
+    """A PDB file of bound residues, 1.33 Å from C to N, but where ``x`` jumps: ``(name, number, code, x of N)``.
+
+    The code is the insertion code, or ``B`` before it marks an alternative residue at the same place.
+    """
+    lines = []
+    for i, (residue, number, code, x) in enumerate(places):
+        other, code = (code[0], code[1:]) if len(code) > 1 else (" ", code)
+        for j, name in enumerate(("N", "CA", "C", "O")):
+            lines.append(
+                f"ATOM  {4 * i + j:5d}  {name:<3s}{other}{residue} A{number:4d}{code or ' '}   "
+                f"{x + 0.8 * j:8.3f}{0.1 * j:8.3f}{0.0:8.3f}  1.00  0.00           {name[0]}"
+            )
+    path.write_text("\n".join([*lines, "END", ""]))
+
+
+def test_places_along_a_chain_follow_from_bonds_not_from_numbers(tmp_path: Path):
+    """Insertion codes use a number twice, files skip numbers where nothing is missing, and residues can be alternatives."""
+    pytest.importorskip("gemmi")
+    step = 1.6 + 1.33
+    names = [
+        ("GLY", 5, ""),
+        ("ALA", 5, "A"),
+        ("SER", 9, "A "),
+        ("THR", 9, "B "),
+        ("VAL", 10, ""),
+        ("LEU", 14, ""),
+        ("LYS", 14, "A"),
+    ]
+    at = [0, 1, 2, 2, 3, 7, 10]  # six are at their places; four are missing before LEU, and two, unnumbered, before LYS
+    chain_file(tmp_path / "one.pdb", [(*name, k * step) for name, k in zip(names, at, strict=True)])
+    config = BackbonesConfig(folder=tmp_path, min_residues=1, max_residues=8, held_out=0.0, bucket_step=4)
+    arrays = Backbones(config).arrays("train")
+    assert_array_equal(arrays["mask"][0].sum(), 6)
+    assert_array_equal(arrays["residue_index"][0, :6], [0, 1, 2, 3, 7, 9])
+    assert_array_equal(arrays["residue_type"][0, :6], [7, 0, 15, 19, 10, 11])  # serine, not threonine
+    pieces = Backbones(config.replace(cut=True, max_residues=3)).arrays("train")
+    assert_array_equal(pieces["mask"].sum(axis=1), [2, 2, 1, 1])  # four bound residues in equal halves, then two alone
+    assert_array_equal(pieces["residue_index"][:2, :2], [[0, 1], [0, 1]])
+    assert_allclose(pieces["x"][:2, :2, 1].sum(axis=1), 0, atol=1e-5)
+
+
+def test_alpha_carbons_alone_are_a_chain_and_calcium_is_none(tmp_path: Path):
+    """Files of alpha carbons without the other atoms; a calcium ion's name is CA as well."""
+    pytest.importorskip("gemmi")
+    lines = [atom(i, "CA", "ALA", i, 3.8 * i + 10 * (i > 3), 0.0, 0.0) for i in range(1, 6)]
+    lines += ["HETATM   99 CA    CA A  99      50.000   0.000   0.000  1.00  0.00          CA\n"]
+    (tmp_path / "trace.pdb").write_text("".join(lines) + "END\n")
+    config = BackbonesConfig(
+        folder=tmp_path, atoms="alpha", min_residues=2, max_residues=6, held_out=0.0, bucket_step=6, cut=True
+    )
+    arrays = Backbones(config).arrays("train")
+    assert_array_equal(arrays["mask"].sum(axis=1), [3, 2])
+    assert_allclose(arrays["x"][0, :3, 0], [-3.8, 0, 3.8], atol=1e-3)
+    with pytest.raises(DataError, match="with 0 chains"):
+        Backbones(config.replace(atoms="backbone")).arrays("train")

@@ -28,6 +28,8 @@ from artifex.geometric import (
     EquivariantFlowMatching,
     EquivariantFlowMatchingConfig,
     InvariantPointAttentionConfig,
+    PointCloudFlow,
+    PointCloudFlowConfig,
     PointCloudVAE,
     PointCloudVAEConfig,
     SetTransformerConfig,
@@ -118,6 +120,18 @@ def test_frames_of_frenet_turn_and_do_not_reflect():
         assert_allclose(frames[1, 4], frames[1, 3], atol=1e-12)  # the end of a chain takes its neighbour's
 
 
+def test_a_gap_ends_a_chain_for_its_frames():
+    """Residues that are missing in the middle: on each side the frames of a chain of its own; of two, none."""
+    x = jnp.asarray(RANDOM.normal(size=(1, 12, 3)), jnp.float32)
+    mask = jnp.array([[True] * 4 + [False] + [True] * 4 + [False] + [True] * 2])
+    frames = frenet_rotations(jnp.where(mask[..., None], x, 0), mask)
+    for start, end in ((0, 4), (5, 9)):
+        alone = frenet_rotations(x[:, start:end], jnp.ones((1, end - start), bool))
+        assert_allclose(frames[:, start:end], alone, atol=1e-6)
+        assert np.abs(np.asarray(alone) - np.eye(3)).max() > 0.1
+    assert_allclose(frames[0, 10:], np.tile(np.eye(3), (2, 1, 1)))
+
+
 def test_sets_have_no_order():
     """Points in another order give the same posterior, and vectors in that order."""
     model = shaken(PointCloudVAE(PointCloudVAEConfig(max_points=7, latent_dim=2, encoder=SETS, decoder=SETS), rngs=nnx.Rngs(0)))
@@ -194,6 +208,11 @@ PADDED = {
         BackboneFlow,
         BackboneFlowConfig(max_residues=14, network=NETWORKS["invariant_point_attention"]),
     ),
+    "equivariant_flow_matching": (
+        EquivariantFlowMatching,
+        EquivariantFlowMatchingConfig(max_points=14, network=NETWORKS["egnn"], n_types=2),
+    ),
+    "point_cloud_flow": (PointCloudFlow, PointCloudFlowConfig(max_points=14, network=SETS)),
     "point_cloud_vae": (PointCloudVAE, PointCloudVAEConfig(max_points=14, latent_dim=2, encoder=SETS, decoder=SETS)),
 }
 

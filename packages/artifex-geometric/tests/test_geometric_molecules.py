@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.geometric import molecules
 from artifex.geometric.datasets import QM9, QM9Config
-from artifex.geometric.molecules import QM9_ELEMENTS, bond_orders, stability, stable_atoms, stable_molecules
+from artifex.geometric.molecules import (
+    QM9_ELEMENTS,
+    bond_orders,
+    stability,
+    stable_atoms,
+    stable_molecules,
+    to_rdkit,
+    valid_molecules,
+)
 
 needs_qm9 = pytest.mark.skipif(importlib.util.find_spec("qm9pack") is None, reason="pip install qm9pack")
 
@@ -48,6 +57,8 @@ def test_atoms_outside_the_vocabulary_are_refused():
         bond_orders(np.zeros((1, 2, 3)), np.array([[0, 5]]))
     with pytest.raises(InvalidInputError, match=r"x has shape \(1, 2, 5\)"):
         stability(np.zeros((1, 2, 5)))
+    with pytest.raises(InvalidInputError, match=r"the mask has shape \(1, 3\) and x \(1, 2, 8\)"):
+        stability(np.zeros((1, 2, 8)), np.ones((1, 3), bool))
 
 
 def test_a_folder_without_the_files_is_named(tmp_path):
@@ -55,19 +66,95 @@ def test_a_folder_without_the_files_is_named(tmp_path):
         QM9(QM9Config(folder=tmp_path)).arrays("train")
 
 
-@needs_qm9
-@pytest.mark.nightly
-@pytest.mark.xfail(strict=True, reason="95.28 % of molecules are stable, 0.05 below the bar; why is not known yet")
-def test_qm9s_own_molecules_through_the_table():
-    """All 130 831: 99.42 % of atoms and 95.63 % of molecules are stable, each ± 0.3, by the table of arXiv:2203.17003."""
-    data = QM9(QM9Config(bucket_sizes=()))
-    stable = there = molecules = count = 0
+def order_by_the_table(one: str, other: str, distance: float) -> int:
+    """The bond of two atoms, Å, as arXiv:2203.17003, appendix E, goes about it: single first, then double, then triple."""
+    pair, length = "".join(sorted(one + other, key=QM9_ELEMENTS.index)), 100 * distance
+    if length >= molecules.SINGLE[pair] + 10:
+        return 0
+    if pair not in molecules.DOUBLE or length >= molecules.DOUBLE[pair] + 5:
+        return 1
+    return 3 if pair in molecules.TRIPLE and length < molecules.TRIPLE[pair] + 3 else 2
+
+
+def test_orders_of_every_pair_at_every_length():
+    """Of the 25 pairs of elements, from 0.7 to 1.7 Å; the table has no double bond of hydrogen or fluorine."""
+    lengths = np.arange(0.7005, 1.7, 0.005)
+    positions = np.zeros((len(lengths), 2, 3))
+    positions[:, 1, 2] = lengths
+    seen = set()
+    for i, one in enumerate(QM9_ELEMENTS):
+        for j, other in enumerate(QM9_ELEMENTS):
+            found = bond_orders(positions, np.broadcast_to([i, j], (len(lengths), 2)))
+            wanted = [order_by_the_table(one, other, length) for length in lengths]
+            assert found[:, 0, 1].tolist() == found[:, 1, 0].tolist() == wanted
+            seen |= {(one, other, order) for order in wanted}
+    assert {order for one, other, order in seen if "H" in (one, other) or "F" in (one, other)} == {0, 1}
+    assert ("N", "N", 3) in seen
+    assert ("O", "O", 3) not in seen
+
+
+def test_no_atom_is_no_molecule():
+    """Rows of zeros, as a padded sample may have, are not counted as stable or valid."""
+    both = np.concatenate([METHANE, np.zeros_like(METHANE)])
+    assert stable_molecules(both) == 0.5
+    assert stable_atoms(both) == 1
+    assert stable_molecules(np.where(METHANE > 1e9, METHANE, np.nan * METHANE)) == 0  # nor positions that are no numbers
+
+
+def test_rdkit_takes_the_bonds_or_does_not():
+    pytest.importorskip("rdkit")
+    chem = pytest.importorskip("rdkit.Chem")
+    crowded = METHANE.copy()
+    crowded[0, 5, :3], crowded[0, 5, 3] = (0.0, 0.0, 1.09), 1  # a fifth hydrogen
+    both = np.concatenate([METHANE, crowded, np.zeros_like(METHANE)])
+    made = to_rdkit(both)
+    assert [molecule is None for molecule in made] == [False, True, True]
+    assert chem.MolToSmiles(chem.RemoveHs(made[0])) == "C"
+    assert np.allclose(made[0].GetConformer().GetPositions(), METHANE[0, :5, :3])
+    assert valid_molecules(both) == pytest.approx(1 / 3)
+
+
+@pytest.fixture(scope="module")
+def of_qm9() -> dict[str, np.ndarray]:
+    """Of all 130 831 molecules: atoms, stable atoms, whether it is stable, whether it is valid."""
+    pytest.importorskip("rdkit")
+    data, found = QM9(QM9Config(bucket_sizes=())), []
     for split in data.splits:
         arrays = data.arrays(split)
         for start in range(0, len(arrays["x"]), 5000):
-            good, atoms = stability(arrays["x"][start : start + 5000], arrays["mask"][start : start + 5000])
-            stable, there = stable + good.sum(), there + atoms.sum()
-            molecules, count = molecules + np.all(good | ~atoms, axis=1).sum(), count + len(good)
-    assert count == 130_831
-    assert abs(100 * stable / there - 99.42) < 0.3
-    assert abs(100 * molecules / count - 95.63) < 0.3
+            x, mask = (arrays[key][start : start + 5000] for key in ("x", "mask"))
+            good, atoms = stability(x, mask)
+            valid = [molecule is not None for molecule in to_rdkit(x, mask)]
+            found.append(np.stack([atoms.sum(1), good.sum(1), np.all(good | ~atoms, axis=1), valid]))
+    return dict(zip(("atoms", "good", "stable", "valid"), np.concatenate(found, axis=1), strict=True))
+
+
+@needs_qm9
+@pytest.mark.nightly
+def test_qm9s_own_molecules_through_the_table(of_qm9: dict[str, np.ndarray]):
+    """All 130 831. The bars: 99.42 % of atoms stable, 97.83 % of molecules valid, ± 0.3.
+
+    Of molecules, arXiv:2203.17003 prints 95.2 % stable and 97.7 % valid in its rows of data, over splits of a few ten thousand:
+    0.15 is two standard errors of 13 083 molecules, and half a printed digit.
+    """
+    assert len(of_qm9["atoms"]) == 130_831
+    atoms = 100 * of_qm9["good"].sum() / of_qm9["atoms"].sum()
+    stable, valid = (100 * of_qm9[name].mean() for name in ("stable", "valid"))
+    assert abs(atoms - 99.42) < 0.3
+    assert abs(valid - 97.83) < 0.3
+    assert abs(stable - 95.2) < 0.15
+    assert abs(valid - 97.7) < 0.15
+
+
+@needs_qm9
+@pytest.mark.nightly
+@pytest.mark.xfail(
+    strict=True, reason="95.28 % are; a bar of 95.63 is that of no split, and one standard error of a few thousand"
+)
+def test_qm9s_stable_molecules_are_as_many_as_the_bar_says(of_qm9: dict[str, np.ndarray]):
+    """95.63 % ± 0.3: missed by 0.05.
+
+    With the table, margins and valences of EDM's own program: 95.28 % of all molecules, 95.29, 95.22 and 95.22 % of its splits;
+    93.7, 98.3 and 93.8 % of the three files. The paper prints 95.2.
+    """
+    assert abs(100 * of_qm9["stable"].mean() - 95.63) < 0.3

@@ -75,6 +75,7 @@ def test_a_layer_of_egnn_pytorch(case: Arrays, name: str):
         assert_allclose(np.asarray(points)[there], case["points"][there], atol=1e-5 * np.abs(case["points"]).max())
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.cuda.amp.autocast:FutureWarning")  # which the package still says
 @pytest.mark.parametrize("name", ["attention"])
 def test_attention_of_invariant_point_attention(case: Arrays, name: str):
     w = {key.removeprefix("w."): value for key, value in case.items() if key.startswith("w.")}

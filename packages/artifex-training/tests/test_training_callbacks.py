@@ -662,6 +662,13 @@ def test_a_discriminator_that_has_won_is_said_and_may_end_the_run(tmp_path):
     assert where.stop_reason.startswith("the discriminator has won")
 
 
+def test_without_a_diversity_as_in_batches_of_one_the_discriminator_is_looked_at_still(tmp_path):
+    callback, where = Collapse(CollapseConfig(patience=1)), trainer(tmp_path, step=50)
+    seen = {name: value for name, value in figures(real=1.0, fake=1.0).items() if not name.endswith("diversity")}
+    with pytest.warns(RunWarning, match="the discriminator has won"):
+        callback.on_log(where, seen)
+
+
 def test_the_collapse_callback_says_that_a_model_has_no_such_figures(tmp_path):
     with pytest.raises(InvalidInputError, match="of an adversarial model; this one logs loss: leave the callback out"):
         Collapse(CollapseConfig()).on_log(trainer(tmp_path), {"loss": 1.0})

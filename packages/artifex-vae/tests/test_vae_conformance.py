@@ -15,6 +15,7 @@ from artifex.vae import (
     EncoderConfig,
     HierarchicalVAEConfig,
     IWAEConfig,
+    JointVAEConfig,
     KLAutoencoderConfig,
     VAEConfig,
     VQVAEConfig,
@@ -68,6 +69,17 @@ TestConditionalKinds = pytest.mark.nightly(
             ),
         }
     )
+)
+JOINT = [
+    {"part": name, "encoder": {"input_shape": shape, "hidden_dims": [16]}, "decoder": {"hidden_dims": [16]}}
+    for name, shape in (("image", [4, 8]), ("word", [32]))
+]
+PAIRS = {"x": IMAGES["x"].reshape(8, 64)}
+TestJointVAE = conformance(
+    {
+        "product": (JointVAEConfig.from_dict({"parts": JOINT, "latent_dim": 4}), PAIRS),
+        "mixture": (JointVAEConfig.from_dict({"parts": JOINT, "latent_dim": 4, "experts": "mixture"}), PAIRS),
+    }
 )
 TestVQVAE = conformance(
     {"conv": (VQVAEConfig(input_shape=(8, 8, 1), hidden_dims=(8,), activation="silu", codebook_size=16, code_dim=8), IMAGES)}

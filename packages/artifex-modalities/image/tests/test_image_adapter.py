@@ -137,3 +137,41 @@ def test_streams_kept_outside_do_not_serve_inside_a_compiled_function():
     modality = ImageModality(DITHERED, rngs=nnx.Rngs(0))
     with pytest.raises(Exception, match="trace level"):
         jax.jit(lambda x: modality.prepare({"x": x}, train=True)["x"])(GREY["x"])
+
+
+# --- a modality without a config ---
+
+
+def test_without_a_config_images_keep_their_size():
+    modality = ImageModality()
+    assert modality == ImageModality(config=None)
+    prepared = modality.prepare({"x": STORED, "label": np.arange(3)}, train=True)
+    np.testing.assert_allclose(prepared["x"], STORED / 255, atol=1e-6)
+    assert prepared["label"].tolist() == [0, 1, 2]
+    assert modality.prepare({"x": STORED[..., 0]}, train=False)["x"].shape == (3, 6, 5, 1)
+    np.testing.assert_array_equal(modality.restore(jnp.array([[-1.0, 0.5, 2.0]])), [[0.0, 0.5, 1.0]])
+    modality.check({"x": STORED})
+    with pytest.raises(InvalidInputError, match=r"x\[1\] holds 200"):
+        modality.check({"x": np.array([0.0, 200.0]).reshape(2, 1, 1)})
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "grayscale"), (3, "rgb"), (4, "rgba"), (6, 6)])
+def test_the_modality_of_a_data_set_has_its_sizes(channels, mode, tmp_path):
+    arrays = {"x": np.full((2, 4, 7, channels), 200, np.uint8)}
+    rngs = nnx.Rngs(0)
+    modality = ImageModality(rngs=rngs).for_data(arrays)
+    assert modality.config == ImageModalityConfig(height=4, width=7, channels=mode)
+    assert modality.shape == (4, 7, channels)
+    assert modality.rngs is not None
+    assert modality.for_data({}) is modality
+    assert ImageModality().save_samples(arrays["x"] / 255.0, tmp_path / "grid").is_file()
+
+
+def test_without_a_config_and_data_there_is_no_shape():
+    with pytest.raises(AttributeError, match=r"has no shape of its own; take ImageModality\(\).for_data\(arrays\)"):
+        _ = ImageModality().shape
+    for arrays, found in (({}, "no x"), ({"x": np.zeros((4, 3))}, r"\(4, 3\)")):
+        with pytest.raises(InvalidInputError, match=f"size and channels are taken from 'x'.*got {found}"):
+            ImageModality().for_data(arrays)
+    with pytest.raises(InvalidTypeError, match="ImageModality takes an ImageModalityConfig, got dict"):
+        ImageModality({"height": 3})

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
+from artifex.core.metrics import MergedMetric, StreamedMetric
 from artifex.core.plugins import registry, resolve
-from artifex.core.plugins.entries import DatasetEntry, MetricEntry, ModalityEntry
+from artifex.core.plugins.entries import ComponentEntry, DatasetEntry, Entry, MetricEntry, ModalityEntry
 from artifex.core.testing import user_environment
 from artifex.modalities.image import plugin
 
@@ -25,14 +26,18 @@ def test_everything_is_registered() -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [*plugin.artifex_modalities(), *plugin.artifex_datasets(), *plugin.artifex_metrics()], ids=lambda entry: entry.name
+    "entry",
+    [*plugin.artifex_modalities(), *plugin.artifex_datasets(), *plugin.artifex_metrics(), *plugin.artifex_components()],
+    ids=lambda entry: entry.name,
 )
-def test_every_target_exists_and_every_config_describes_itself(entry: ModalityEntry | DatasetEntry | MetricEntry) -> None:
+def test_every_target_exists_and_every_config_describes_itself(entry: Entry) -> None:
     assert entry.summary
     if isinstance(entry, MetricEntry):
-        assert callable(resolve(entry.metric))
+        target = resolve(entry.metric)
+        assert callable(target) or isinstance(target, StreamedMetric | MergedMetric)
         return
-    assert callable(resolve(entry.modality if isinstance(entry, ModalityEntry) else entry.dataset))
+    target = {ModalityEntry: "modality", DatasetEntry: "dataset", ComponentEntry: "component"}[type(entry)]
+    assert callable(resolve(getattr(entry, target)))
     fields = resolve(entry.config).json_schema()["properties"]
     assert all("description" in field for field in fields.values())
 

@@ -3,9 +3,10 @@ r"""The Fréchet distance of two sets of features, each taken for a Gaussian, fr
 .. math:: d^2 = \lVert \mu_1 - \mu_2 \rVert^2 + \mathrm{tr}\,\Sigma_1 + \mathrm{tr}\,\Sigma_2
           - 2\,\mathrm{tr}\,(\Sigma_1^{1/2} \Sigma_2 \Sigma_1^{1/2})^{1/2}
 
-Dowson & Landau 1982 (doi:10.1016/0047-259X(82)90077-X); as a measure of images Heusel et al. 2017 (arXiv:1706.08500). Means and
-centred second moments are merged as Chan et al. 1983 do (doi:10.1080/00031305.1983.10483115): a sum of raw squares in float32
-loses the distance altogether where features are far from zero. All of it is float64 on the host.
+The last trace is the sum of the singular values of :math:`\Sigma_1^{1/2} \Sigma_2^{1/2}`, real and non-negative by
+construction. Dowson & Landau 1982 (doi:10.1016/0047-259X(82)90077-X); as a measure of images Heusel et al. 2017
+(arXiv:1706.08500). Means and centred second moments are merged as Chan et al. 1983 do (doi:10.1080/00031305.1983.10483115): a
+sum of raw squares in float32 loses the distance altogether where features are far from zero. All of it is float64 on the host.
 
 Shapes: ``N`` examples, ``F`` features.
 """
@@ -25,7 +26,7 @@ __all__ = ["Moments", "frechet_distance", "merged_moments", "moments"]
 class Moments(NamedTuple):
     """Count, mean and centred second moment of features."""
 
-    n: float
+    n: Float[np.ndarray, ""]
     """``N``."""
     mean: Float[np.ndarray, "F"]
     """``sum_i x_i / N``."""
@@ -48,7 +49,7 @@ def moments(features: Float[np.ndarray, "N F"]) -> Moments:
     x = np.asarray(features, np.float64)
     mean = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
     centred = x - mean
-    return Moments(float(len(x)), mean, centred.T @ centred)
+    return Moments(np.float64(len(x)), mean, centred.T @ centred)
 
 
 def merged_moments(one: Moments, other: Moments) -> Moments:
@@ -85,8 +86,12 @@ def frechet_distance(one: Moments, other: Moments) -> float:
     if min(one.n, other.n) < 2:
         raise InvalidInputError(f"there are {int(one.n)} and {int(other.n)} examples; a covariance needs two at least")
     a, b = (m.scatter / (m.n - 1) for m in (one, other))
-    values, vectors = np.linalg.eigh(a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    product = root @ b @ root
-    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0)).sum()
-    return float(np.square(one.mean - other.mean).sum() + np.trace(a) + np.trace(b) - 2 * overlap)
+    overlap = np.linalg.svd(_root(a) @ _root(b), compute_uv=False).sum()
+    return float(max(np.square(one.mean - other.mean).sum() + np.trace(a) + np.trace(b) - 2 * overlap, 0.0))
+
+
+def _root(covariance: Float[np.ndarray, "F F"]) -> Float[np.ndarray, "F F"]:
+    """Symmetric square root. Eigenvalues that are rounding errors are zero, lest their square roots add up."""
+    values, vectors = np.linalg.eigh(covariance)
+    floor = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+    return (vectors * np.sqrt(np.where(values > floor, values, 0.0))) @ vectors.T

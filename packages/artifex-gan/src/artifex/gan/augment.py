@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
+
 __all__ = ["Change", "augment", "color", "cutout", "translation"]
 
 Change = Literal["color", "translation", "cutout"]
@@ -70,9 +72,17 @@ def augment(x: Array, changes: Sequence[Change], key: Array, *, channel_axis: in
         key: of the draws.
         channel_axis: -1 or 1.
 
+    Raises:
+        InvalidInputError: ``x`` is no batch of images, or there is no such change.
+
     >>> augment(jnp.ones((2, 1, 8, 8)), ("translation", "cutout"), jax.random.key(0), channel_axis=1).shape
     (2, 1, 8, 8)
     """
+    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InvalidInputError(f"images to be changed are (B, H, W, C) in floating point, got {x.dtype} of shape {x.shape}")
+    unknown = [change for change in changes if change not in CHANGES]
+    if unknown:
+        raise InvalidInputError(f"there is no change called {unknown[0]!r}; there are {', '.join(CHANGES)}")
     x = jnp.moveaxis(x, channel_axis, -1)
     for i, change in enumerate(changes):
         x = CHANGES[change](x, jax.random.fold_in(key, i))

@@ -26,7 +26,7 @@ from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
 from artifex.gan.discriminators import create_discriminator
-from artifex.gan.gan import AdversarialConfig, AdversarialModel, Given, has_zero
+from artifex.gan.gan import AdversarialConfig, AdversarialModel, Given, check_count, has_zero
 from artifex.gan.generators import create_generator
 from artifex.gan.layers import PositiveInt
 
@@ -93,6 +93,15 @@ def _chosen(embedding: nnx.Param, label: Int[Array, "B"]) -> Float[Array, "B F"]
     return jnp.where(known[:, None], embedding[...][jnp.where(known, label, 0)], jnp.nan)
 
 
+def _hint(labels: Any, n: int) -> str:
+    """How labels that do not fit could."""
+    if labels.shape == (n, 1):
+        return "; take its axis off: [:, 0]"
+    if labels.ndim == 2 and labels.shape[0] == n:
+        return "; of one-hot rows: .argmax(-1)"
+    return "; as integers: .astype(int)" if labels.dtype.kind in "fb" else ""
+
+
 class ConditionalGAN(AdversarialModel):
     """A GAN whose networks are given the class of each example, as ``label`` in a batch.
 
@@ -156,8 +165,7 @@ class ConditionalGAN(AdversarialModel):
             condition: one class for each sample, or one for all. Without one, classes take turns: 0, 1, 2, ...
             rngs: stream ``sample``; the model's own by default.
         """
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it has to be at least 1")
+        check_count(n_samples)
         condition = np.arange(n_samples) % self.config.n_classes if condition is None else condition
         return self._generate(n_samples, self._labels(condition, n_samples), rngs=rngs)
 
@@ -178,7 +186,7 @@ class ConditionalGAN(AdversarialModel):
             raise InvalidInputError(f"no condition is given; pass condition=... with {wanted}; in a batch, label")
         labels = given if isinstance(given, jax.Array) else np.asarray(given)
         if labels.shape not in ((), (1,), (n,)) or not jnp.issubdtype(labels.dtype, jnp.integer):
-            raise InvalidInputError(f"condition is {labels.dtype} of shape {labels.shape}, expected {wanted}")
+            raise InvalidInputError(f"condition is {labels.dtype} of shape {labels.shape}, expected {wanted}{_hint(labels, n)}")
         # inside a compiled program the values are not known
         if not isinstance(labels, Tracer) and labels.size and not np.isin(labels, np.arange(self.config.n_classes)).all():
             raise InvalidInputError(f"condition holds classes from {labels.min()} to {labels.max()}, expected {wanted}")

@@ -27,13 +27,19 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
+from artifex.core.objectives import Losses, WeightedMean
 from artifex.core.protocols import Batch
-from artifex.gan.gan import Weight, checked, evaluated
+from artifex.gan.gan import Weight, check_count, checked, diversity, evaluated
 from artifex.gan.image_pool import ImagePool
 from artifex.gan.layers import DataFormat, PositiveInt, Shape, hwc
 from artifex.gan.losses import LOSSES, LossName, accuracies
-from artifex.gan.metrics import relative_spread
-from artifex.gan.translators import PatchDiscriminator, PatchDiscriminatorConfig, ResNetGenerator, ResNetGeneratorConfig
+from artifex.gan.translators import (
+    PatchDiscriminator,
+    PatchDiscriminatorConfig,
+    ResNetGenerator,
+    ResNetGeneratorConfig,
+    check_levels,
+)
 
 __all__ = ["CycleGAN", "CycleGANConfig"]
 
@@ -64,8 +70,9 @@ class CycleGANConfig(Config):
     """Of either kind of images."""
     loss: LossName = "least_squares"
     """Both sides of both games."""
-    cycle_weight: Annotated[float, Field(gt=0)] = 10.0
-    """Weight of the distance from an image to what comes back, there and back."""
+    cycle_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
+    """Weight of the distance from an image to what comes back, there and back. The paper's is 10, beside squares that it does
+    not halve; ours are (Mao et al.'s equation 9)."""
     identity_weight: Weight = 0.0
     """Weight of the distance from an image to what a translation to its own kind makes of it; the paper's is half of
     `cycle_weight`, where colours are to stay."""
@@ -81,6 +88,7 @@ class CycleGANConfig(Config):
         sizes = [hwc(shape, self.data_format) for shape in (self.shape, condition_shape)]
         if sizes[0][:2] != sizes[1][:2]:
             raise ValueError(f"shape is {self.shape} and condition_shape {condition_shape}; height and width have to be equal")
+        check_levels(self.generator, self.discriminator, sizes[0][:2])
         if self.identity_weight and sizes[0] != sizes[1]:
             raise ValueError(
                 f"identity_weight is {self.identity_weight}, but x has {sizes[0][2]} channels and condition {sizes[1][2]}: "
@@ -194,7 +202,7 @@ class CycleGAN(nnx.Module):
         del rngs
         return self.translate(condition_of(condition, n_samples, self.condition_shape))
 
-    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
+    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> Losses:
         """The losses of both discriminators, added up.
 
         Args:
@@ -203,11 +211,12 @@ class CycleGAN(nnx.Module):
 
         Returns:
             ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares of patches taken for what they are; ``diversity``,
-            how far translations to ``x`` lie apart beside real ones.
+            how far translations to ``x`` lie apart beside real ones, of no weight where the batch is one
+            image.
         """
         rule, images = LOSSES[self.config.loss], self._images(batch)
         found: list[dict[str, Array]] = []
-        spread = jnp.zeros(())
+        spread: Array | WeightedMean = jnp.zeros(())
         for kind, other in (("x", "condition"), ("condition", "x")):
             fake = jax.lax.stop_gradient(getattr(self.generator, kind)(images[other]))
             seen = getattr(self.pool, kind).exchange(fake, draw_key(self, rngs))
@@ -216,7 +225,7 @@ class CycleGAN(nnx.Module):
             right = accuracies(*logits, boundary=rule.boundary)
             found.append({"loss": rule.discriminator(*logits), "real_accuracy": right[0], "fake_accuracy": right[1]})
             if kind == "x":
-                spread = relative_spread(fake, images[kind])
+                spread = diversity(fake, images[kind])
         accuracy = {name: (found[0][name] + found[1][name]) / 2 for name in ("real_accuracy", "fake_accuracy")}
         return {"loss": found[0]["loss"] + found[1]["loss"], **accuracy, "diversity": spread}
 
@@ -260,12 +269,16 @@ class CycleGAN(nnx.Module):
 
 def condition_of(condition: Array | None, n_samples: int, shape: tuple[int, ...]) -> Array:
     """The images that a translation is to start from, as many as it has to make."""
+    check_count(n_samples)
     wanted = f"condition=images of shape ({n_samples}, {', '.join(map(str, shape))})"
     if condition is None:
         raise InvalidInputError(f"a translation starts from images; pass {wanted}")
-    if condition.shape[0] != n_samples:
-        raise InvalidInputError(f"{condition.shape[0]} images are given for {n_samples} samples; pass {wanted}")
-    return jnp.asarray(condition)
+    given = jnp.asarray(condition)
+    if given.ndim < 2:
+        raise InvalidInputError(f"condition has shape {given.shape}, which is no batch of images; pass {wanted}")
+    if given.shape[0] != n_samples:
+        raise InvalidInputError(f"{given.shape[0]} images are given for {n_samples} samples; pass {wanted}")
+    return given
 
 
 def distance(a: Array, b: Array) -> Float[Array, ""]:

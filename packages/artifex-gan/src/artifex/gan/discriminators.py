@@ -26,6 +26,7 @@ from artifex.gan.layers import (
     Norm,
     PositiveInt,
     Shape,
+    check_norm,
     downward,
     hwc,
     linear,
@@ -62,6 +63,10 @@ class DiscriminatorConfig(Config):
 
     def __post_init__(self) -> None:
         nonlinearity(self.activation, self.negative_slope)
+        self._check_norm()
+
+    def _check_norm(self) -> None:
+        check_norm(self.norm, (), "discriminator")
 
     def shape(self) -> tuple[int, ...]:
         """Shape of one example."""
@@ -93,8 +98,11 @@ class ConvDiscriminatorConfig(DiscriminatorConfig):
         DiscriminatorConfig.__post_init__(self)
         if not self.hidden_dims:
             raise ValueError("hidden_dims is empty; a convolutional discriminator needs the channels of a convolution")
+
+    def _check_norm(self) -> None:
         if self.input_shape is not None:
-            self.sizes()
+            for sizes in self.sizes()[2:]:  # the first convolution has none
+                check_norm(self.norm, sizes, "discriminator")
 
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Height and width before the first convolution and after each."""

@@ -16,6 +16,7 @@ Shapes: ``B = batch, L = latent, ... = one example``.
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Annotated, Any, Literal
 
 import jax
@@ -28,7 +29,7 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
-from artifex.core.objectives import Losses, Objective
+from artifex.core.objectives import Losses, Objective, WeightedMean
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
 from artifex.gan import penalties
@@ -67,7 +68,8 @@ class AdversarialConfig(Config):
     penalty_every: PositiveInt = 1
     """Penalties come in at each so-many-th step, with as many times the weight."""
     augment: tuple[Change, ...] = ()
-    """Differentiable changes of all images that the discriminator sees: `color`, `translation`, `cutout`."""
+    """Differentiable changes of all images that the discriminator sees: `color`, `translation`, `cutout`. Images of networks
+    that have no `data_format` are (height, width, channels)."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the networks compute in. None follows the parameters. Losses add up in float32 in any case."""
     param_dtype: ParamDType = "float32"
@@ -93,6 +95,12 @@ class AdversarialConfig(Config):
         norm = "none" if self.is_penalised and discriminator.norm is None else discriminator.norm
         object.__setattr__(self, "generator", generator.replace(output_shape=shape))
         object.__setattr__(self, "discriminator", discriminator.replace(input_shape=shape, norm=norm))
+
+    @property
+    def data_format(self) -> str | None:
+        """Axes of an example, as whichever network has it says; None where neither does."""
+        formats = [getattr(part, "data_format", None) for part in (self.generator, self.discriminator)]
+        return formats[0] or formats[1]
 
     @property
     def is_penalised(self) -> bool:
@@ -187,8 +195,7 @@ class AdversarialModel(nnx.Module):
         return self.generate(n_samples, rngs=rngs)
 
     def _generated(self, n_samples: int, given: Given, key: Array) -> Float[Array, "n_samples ..."]:
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it has to be at least 1")
+        check_count(n_samples)
         return evaluated(self.generator)(self._latents(n_samples, key), *given).astype(jnp.float32)
 
     def objectives(self) -> tuple[Objective, ...]:
@@ -200,7 +207,7 @@ class AdversarialModel(nnx.Module):
         made.append(Objective(_generator_loss, "generator", "generator", every=self.config.n_critic))
         return tuple(made)
 
-    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
+    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> Losses:
         """The discriminator's loss, with the penalties where they come in at every step.
 
         Args:
@@ -209,7 +216,8 @@ class AdversarialModel(nnx.Module):
 
         Returns:
             ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares that were taken for what they are; ``diversity``, how far
-            generated examples lie apart beside real ones (:func:`artifex.gan.metrics.relative_spread`); each penalty.
+            generated examples lie apart beside real ones (:func:`artifex.gan.metrics.relative_spread`), of no weight where the
+            batch is one example; each penalty.
         """
         real, given = self._real(batch["x"]), self._given(batch)
         fake = jax.lax.stop_gradient(self._fakes(real, given, rngs))
@@ -220,7 +228,7 @@ class AdversarialModel(nnx.Module):
         loss = rule.discriminator(*logits)
         found = self._penalties(*seen, given, rngs) if self.config.penalty_every == 1 else {}
         right = accuracies(*logits, boundary=rule.boundary)
-        terms = {"real_accuracy": right[0], "fake_accuracy": right[1], "diversity": relative_spread(fake, real)}
+        terms = {"real_accuracy": right[0], "fake_accuracy": right[1], "diversity": diversity(fake, real)}
         return {"loss": loss + self._weighted(found), **terms, **found}
 
     def penalty_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
@@ -269,12 +277,12 @@ class AdversarialModel(nnx.Module):
         """What the discriminator sees of ``x``."""
         if not self.config.augment:
             return x
-        axis = -1 if getattr(self.config.discriminator, "data_format", "channels_last") == "channels_last" else 1
+        axis = 1 if self.config.data_format == "channels_first" else -1
         return augment(x, self.config.augment, draw_key(self, rngs), channel_axis=axis)
 
     def _real(self, x: Array) -> Float[Array, "B ..."]:
         """``x``, checked, in the type of the parameters."""
-        return checked(x, self.shape, "x", getattr(self.config.discriminator, "data_format", None)).astype(self._dtype())
+        return checked(x, self.shape, "x", self.config.data_format).astype(self._dtype())
 
     def _dtype(self) -> Any:
         """Of the parameters as they are now: a trainer may have cast them."""
@@ -304,6 +312,18 @@ def _generator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> Lo
 def evaluated(module: Any) -> Any:
     """``module`` as it is evaluated: with running averages, without dropout."""
     return nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
+
+
+def check_count(n_samples: int) -> None:
+    """Refuse what is no number of samples."""
+    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
+
+
+def diversity(fake: Array, real: Array) -> Array | WeightedMean:
+    """:func:`artifex.gan.metrics.relative_spread`; a mean of no weight for a batch of one, in which nothing lies apart."""
+    nothing = jnp.zeros(())
+    return relative_spread(fake, real) if fake.shape[0] > 1 else WeightedMean(nothing, nothing)
 
 
 def checked(x: Array, shape: tuple[int, ...], what: str, data_format: str | None = None) -> Array:

@@ -22,6 +22,7 @@ from artifex.gan.layers import (
     Norm,
     PositiveInt,
     Shape,
+    check_norm,
     hwc,
     linear,
     nonlinearity,
@@ -56,6 +57,10 @@ class GeneratorConfig(Config):
     def __post_init__(self) -> None:
         nonlinearity(self.activation, self.negative_slope)
         activation_named(self.output_activation)
+        self._check_norm()
+
+    def _check_norm(self) -> None:
+        check_norm(self.norm, (), "generator")
 
     def shape(self) -> tuple[int, ...]:
         """Shape of one example."""
@@ -90,8 +95,11 @@ class ConvGeneratorConfig(GeneratorConfig):
         GeneratorConfig.__post_init__(self)
         if not self.hidden_dims:
             raise ValueError("hidden_dims is empty; a convolutional generator needs the channels of at least one stage")
+
+    def _check_norm(self) -> None:
         if self.output_shape is not None:
-            self.sizes()
+            for sizes in self.sizes()[:-1]:  # the last stage has none
+                check_norm(self.norm, sizes, "generator")
 
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Height and width before the first stage and after each."""

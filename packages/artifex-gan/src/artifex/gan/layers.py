@@ -8,7 +8,7 @@ Shapes: ``B = batch, H W = height and width, C = channels, F = features``. Image
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -161,8 +161,29 @@ def hwc(shape: tuple[int, ...], data_format: str) -> tuple[int, int, int]:
     """
     if len(shape) != 3:
         raise ValueError(f"convolutions take images, {_layout(data_format)}, but the shape of one example is {shape}")
-    height, width, channels = shape if data_format == "channels_last" else (*shape[1:], shape[0])
-    return height, width, channels
+    if data_format == "channels_last":
+        return shape[0], shape[1], shape[2]
+    if shape[0] == shape[1] > 4 and shape[2] in (1, 3, 4):  # nobody has such strips, and many forget the other field
+        raise ValueError(
+            f"{shape} would be {shape[0]} channels of {shape[1]} × {shape[2]} pixels, as data_format is 'channels_first'; for "
+            f"(height, width, channels) give data_format: channels_last, or the shape ({shape[2]}, {shape[0]}, {shape[1]})"
+        )
+    return shape[1], shape[2], shape[0]
+
+
+def check_norm(norm: str | None, positions: Sequence[int], where: str) -> None:
+    """Refuse an instance norm over one position: it takes off a channel's mean, and nothing is left.
+
+    Raises:
+        ValueError: it is one.
+
+    >>> check_norm("layer", (1, 1), "discriminator")
+    """
+    if norm == "instance" and math.prod(positions) == 1:
+        raise ValueError(
+            f"{where}: an instance norm takes off the mean of each channel over its positions, and where there is one position "
+            "nothing is left; use norm 'layer' or 'none', fewer hidden_dims or larger images"
+        )
 
 
 def _layout(data_format: str) -> str:
@@ -174,11 +195,13 @@ def downward(size: int, times: int, kernel: int, stride: int, padding: str) -> l
     """An axis of ``size``, and what each of ``times`` strided convolutions makes of it.
 
     Raises:
-        ValueError: the kernel does not fit any more, or a stride finds nothing to shrink.
+        ValueError: the kernel does not fit any more, a stride finds nothing to shrink, or the kernel leaves pixels unseen.
 
     >>> downward(28, 3, 4, 2, "SAME"), downward(28, 3, 4, 2, "VALID")
     ([28, 14, 7, 4], [28, 13, 5, 1])
     """
+    if kernel < stride:
+        raise ValueError(f"a kernel of {kernel} at stride {stride} passes over pixels unseen; kernel_size >= stride")
     sizes = [size]
     for i in range(times):
         after = -(-sizes[-1] // stride) if padding == "SAME" else (sizes[-1] - kernel) // stride + 1

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
+
 __all__ = [
     "LOSSES",
     "AdversarialLoss",
@@ -118,11 +120,13 @@ def relativistic_discriminator(real: Logits, fake: Logits) -> Scalar:
     >>> round(float(relativistic_discriminator(jnp.array([3.0]), jnp.array([3.0]))), 4)
     0.6931
     """
+    _check_pairs(real, fake)
     return _mean(jax.nn.softplus(_wide(fake) - _wide(real)))
 
 
 def relativistic_generator(real: Logits, fake: Logits) -> Scalar:
     r""":math:`-E \log \sigma(f - r)` (ibid.)."""
+    _check_pairs(real, fake)
     return _mean(jax.nn.softplus(_wide(real) - _wide(fake)))
 
 
@@ -169,6 +173,11 @@ def accuracies(real: Logits, fake: Logits, boundary: float | None) -> tuple[Scal
 
 def _wide(logits: Logits) -> Logits:
     return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+
+
+def _check_pairs(real: Logits, fake: Logits) -> None:
+    if real.shape != fake.shape:
+        raise InvalidInputError(f"a relativistic loss is of pairs: real has shape {real.shape} and fake {fake.shape}")
 
 
 def _mean(values: Logits) -> Scalar:

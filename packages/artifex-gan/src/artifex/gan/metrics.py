@@ -22,9 +22,14 @@ def relative_spread(samples: Float[Array, "N ..."], references: Float[Array, "R 
     Twice the variance is the mean squared distance of two draws. About 1 for samples as diverse as the references, 0 where all
     are equal.
 
+    Raises:
+        InvalidInputError: samples and references are examples of different shapes.
+
     >>> relative_spread(jnp.array([[0.0], [2.0]]), jnp.array([[0.0], [4.0]])).tolist()
     0.5
     """
+    if samples.shape[1:] != references.shape[1:]:
+        raise InvalidInputError(f"samples and references are examples of one shape, got {samples.shape} and {references.shape}")
     spreads = [jnp.sum(jnp.var(x.astype(jnp.float32), axis=0)) for x in (samples, references)]
     return jnp.sqrt(spreads[0] / jnp.maximum(spreads[1], jnp.finfo(jnp.float32).tiny))
 

@@ -26,13 +26,19 @@ from artifex.core.compilation import compiled_method
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
+from artifex.core.objectives import Losses
 from artifex.core.protocols import Batch
 from artifex.gan.cycle_gan import condition_of, distance
-from artifex.gan.gan import Weight, checked, evaluated
+from artifex.gan.gan import Weight, checked, diversity, evaluated
 from artifex.gan.layers import DataFormat, PositiveInt, Shape, hwc
 from artifex.gan.losses import LOSSES, LossName, accuracies
-from artifex.gan.metrics import relative_spread
-from artifex.gan.translators import PatchDiscriminator, PatchDiscriminatorConfig, ResNetGenerator, ResNetGeneratorConfig
+from artifex.gan.translators import (
+    PatchDiscriminator,
+    PatchDiscriminatorConfig,
+    ResNetGenerator,
+    ResNetGeneratorConfig,
+    check_levels,
+)
 
 __all__ = ["PatchGAN", "PatchGANConfig"]
 
@@ -76,6 +82,7 @@ class PatchGANConfig(Config):
             raise ValueError(
                 f"n_scales is {self.n_scales}, but images of {sizes[0][0]} × {sizes[0][1]} cannot be halved that often"
             )
+        check_levels(self.generator, self.discriminator, sizes[0], self.n_scales)
         object.__setattr__(self, "condition_shape", condition_shape)
 
 
@@ -176,7 +183,7 @@ class PatchGAN(nnx.Module):
     def _translate(self, condition: Array) -> Array:
         return evaluated(self.generator)(condition)
 
-    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
+    def discriminator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> Losses:
         """The losses of all scales' discriminators, added up.
 
         Args:
@@ -185,7 +192,7 @@ class PatchGAN(nnx.Module):
 
         Returns:
             ``loss``; ``real_accuracy`` and ``fake_accuracy``, shares of patches taken for what they are; ``diversity``,
-            how far translations lie apart beside real images.
+            how far translations lie apart beside real images, of no weight where the batch is one pair.
         """
         del rngs
         rule, (x, condition) = LOSSES[self.config.loss], self._images(batch)
@@ -196,7 +203,7 @@ class PatchGAN(nnx.Module):
         names = ("real_accuracy", "fake_accuracy")
         terms = {name: jnp.mean(jnp.stack([r[i] for r in right])) for i, name in enumerate(names)}
         loss = sum((rule.discriminator(*pair) for pair in pairs), jnp.zeros(()))
-        return {"loss": loss, **terms, "diversity": relative_spread(fake, x)}
+        return {"loss": loss, **terms, "diversity": diversity(fake, x)}
 
     def generator_objective(self, batch: Batch, *, rngs: nnx.Rngs) -> dict[str, Float[Array, ""]]:
         """The generator's losses: of the games at all scales, and of the distance.

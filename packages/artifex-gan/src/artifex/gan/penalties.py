@@ -25,11 +25,16 @@ def squared_slopes(score: Score, x: Float[Array, "B ..."]) -> Float[Array, "B"]:
 
     Args:
         score: a pure function: of a module, :func:`artifex.core.functional`.
-        x: ``(B, ...)``.
+        x: ``(B, ...)``, floating point.
+
+    Raises:
+        InvalidInputError: ``x`` has no batch axis, or is not floating point.
 
     >>> squared_slopes(lambda x: 3.0 * x[:, 0], jnp.zeros((2, 4))).tolist()
     [9.0, 9.0]
     """
+    if x.ndim < 2 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InvalidInputError(f"x is {x.dtype} of shape {x.shape}; the slope is taken at a batch of examples, floating point")
     slopes = jax.grad(lambda x: jnp.sum(score(x).astype(jnp.float32)))(x).astype(jnp.float32)
     return jnp.sum(jnp.square(slopes), axis=tuple(range(1, slopes.ndim)))
 

@@ -125,7 +125,12 @@ def artifex_metrics() -> list[MetricEntry]:
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
+        "cycle-gan-digits": "A CycleGAN between white digits on black and black digits on coloured ground.",
         "dcgan-digits": "A DCGAN on scikit-learn's handwritten digits.",
+        "dcgan-fashion-mnist": "A DCGAN on Fashion-MNIST.",
+        "gan-ring": "A dense GAN on eight Gaussians in a circle.",
+        "wgan-fashion-mnist": "A WGAN with a gradient penalty on Fashion-MNIST.",
+        "wgan-grid": "A WGAN with a gradient penalty on 25 Gaussians in a grid.",
     }
     return [
         PresetEntry(name=name, file=f"artifex.gan:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()

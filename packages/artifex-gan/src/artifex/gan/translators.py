@@ -8,13 +8,26 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any
 
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.nn import Conv, UpsampleConv, activation as activation_named
-from artifex.gan.layers import INITIAL, Block, DataFormat, Norm, PositiveInt, Shape, hwc, nonlinearity, norm_layer, takes_bias
+from artifex.gan.layers import (
+    INITIAL,
+    Block,
+    DataFormat,
+    Norm,
+    PositiveInt,
+    Shape,
+    check_norm,
+    hwc,
+    nonlinearity,
+    norm_layer,
+    takes_bias,
+)
 
 __all__ = ["PatchDiscriminator", "PatchDiscriminatorConfig", "ResNetGenerator", "ResNetGeneratorConfig"]
 
@@ -74,11 +87,42 @@ class PatchDiscriminatorConfig(Config):
         nonlinearity(self.activation, self.negative_slope)
 
 
+def check_levels(
+    generator: ResNetGeneratorConfig, discriminator: PatchDiscriminatorConfig, size: tuple[int, int], n_scales: int = 1
+) -> None:
+    """Refuse networks whose instance norms would have one position left of images of ``size``.
+
+    Raises:
+        ValueError: they would.
+
+    >>> check_levels(ResNetGeneratorConfig(hidden_dims=(8, 16)), PatchDiscriminatorConfig(hidden_dims=(8, 16)), (8, 8))
+    """
+    check_norm(generator.norm, _halved(size, len(generator.hidden_dims) - 1), "generator")
+    if len(discriminator.hidden_dims) > 1:  # the first convolution has no norm
+        smallest = (size[0] // 2 ** (n_scales - 1), size[1] // 2 ** (n_scales - 1))
+        check_norm(discriminator.norm, _halved(smallest, len(discriminator.hidden_dims) - 1), "discriminator")
+
+
+def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:
+    return -(-size[0] // 2**times), -(-size[1] // 2**times)
+
+
+class ReflectedConv(nnx.Module):
+    """A convolution of stride 1 on images continued by their mirror images, so that no frame of zeros is seen at the edges."""
+
+    def __init__(self, in_features: int, out_features: int, kernel_size: tuple[int, int] = (3, 3), **kinds: Any):
+        self.pads = ((0, 0), *(((k - 1) // 2, k // 2) for k in kernel_size), (0, 0))
+        self.conv = Conv(in_features, out_features, kernel_size, padding="VALID", **kinds)
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W O"]:
+        return self.conv(jnp.pad(x, self.pads, mode="reflect"))
+
+
 class ResidualBlock(nnx.Module):
     """``y = x + n(W_2 * a(n(W_1 * x)))``."""
 
     def __init__(self, features: int, norm: Norm, activation: Any, **kinds: Any):
-        layers = [Conv(features, features, use_bias=takes_bias(norm), kernel_init=INITIAL, **kinds) for _ in range(2)]
+        layers = [ReflectedConv(features, features, use_bias=takes_bias(norm), kernel_init=INITIAL, **kinds) for _ in range(2)]
         norms = [norm_layer(norm, features, **kinds) for _ in range(2)]
         self.first, self.second = Block(layers[0], norms[0], activation), Block(layers[1], norms[1], None)
 
@@ -89,7 +133,8 @@ class ResidualBlock(nnx.Module):
 class ResNetGenerator(nnx.Module):
     """The generator of Johnson et al. 2016 (arXiv:1603.08155) as Zhu et al. 2017 (arXiv:1703.10593), appendix 7.2, have it.
 
-    Upwards, neighbours are repeated and convolved, which leaves no pattern of squares as a transposed convolution does.
+    Edges are continued by reflection, as there, but for the convolutions that halve or double. Upwards, neighbours are repeated
+    and convolved, which leaves no pattern of squares as a transposed convolution does.
 
     Args:
         config: what to build.
@@ -110,16 +155,16 @@ class ResNetGenerator(nnx.Module):
         activation, norm = nonlinearity(config.activation, config.negative_slope), config.norm
         free = {"use_bias": takes_bias(norm), "kernel_init": INITIAL, **kinds}
         self.channels_first = data_format == "channels_first"
-        self.sizes = tuple((-(-height // 2**i), -(-width // 2**i)) for i in range(len(widths) - 1))[::-1]
+        self.sizes = tuple(_halved((height, width), i) for i in range(len(widths) - 1))[::-1]
 
         def block(layer: Any, features: int) -> Block:
             return Block(layer, norm_layer(norm, features, **kinds), activation)
 
-        self.stem = block(Conv(channels_in, widths[0], stem, **free), widths[0])
+        self.stem = block(ReflectedConv(channels_in, widths[0], stem, **free), widths[0])
         self.down = nnx.List([block(Conv(i, o, strides=2, padding=1, **free), o) for i, o in pairwise(widths)])
         self.blocks = nnx.List([ResidualBlock(widths[-1], norm, activation, **kinds) for _ in range(config.n_blocks)])
         self.up = nnx.List([block(UpsampleConv(i, o, **free), o) for i, o in pairwise(widths[::-1])])
-        head = Conv(widths[0], channels_out, stem, kernel_init=INITIAL, **kinds)
+        head = ReflectedConv(widths[0], channels_out, stem, kernel_init=INITIAL, **kinds)
         self.head = Block(head, None, activation_named(config.output_activation))
 
     def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B ..."]:

@@ -16,7 +16,7 @@ Shapes: ``B`` batch, ``L`` residues; ``x (B, L, 4, 3)``: N, CA, C, O in Å.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
-from artifex.core.compilation import compiled_method, draw_key
+from artifex.core.compilation import draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import Frame, so3_exp, so3_log
@@ -36,14 +36,17 @@ from artifex.geometric.chains import backbone_atoms, backbone_frames
 from artifex.geometric.igso3 import sample_igso3, uniform_rotations
 from artifex.geometric.invariant_point_attention import InvariantPointAttentionConfig, InvariantPointNetwork
 from artifex.geometric.layers import time_features
-from artifex.geometric.sets import centred, centred_noise
-from artifex.geometric.sizes import SizeCounts, check_size_counts, draw_sizes, given_sizes, mask_of
+from artifex.geometric.set_sampler import SetSampler, Walk
+from artifex.geometric.sets import centred, centred_noise, mask_in
+from artifex.geometric.sizes import SizeCounts, check_size_counts
 
 __all__ = ["BackboneFlow", "BackboneFlowConfig"]
 
 ANGSTROM_PER_NM = 10.0
 LAST_TIME = 0.9
 """Time from which on errors weigh no more than there."""
+UNKNOWN = -1
+"""A type that has no column."""
 TIME_FEATURES = 16
 TIME_UNITS = 100.0
 """What times between 0 and 1 are multiplied by before their sines and cosines."""
@@ -59,6 +62,8 @@ class BackboneFlowConfig(Config):
     """What predicts where a residue ends; lengths are in nm."""
     n_residue_types: Annotated[int, Field(ge=0)] = 0
     """Types of residues that a batch's `residue_type` numbers; 0 where the model is not told."""
+    hidden_types: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the backbones whose types the model is not shown in training: samples are drawn without types."""
     size_counts: SizeCounts = ()
     """How often backbones of 1, 2, ... residues occur; lengths of samples are drawn from it. Empty: all have `max_residues`."""
     steps: Annotated[int, Field(ge=1)] = 100
@@ -74,7 +79,7 @@ class BackboneFlowConfig(Config):
         check_size_counts(self.size_counts, self.max_residues)
 
 
-class BackboneFlow(nnx.Module):
+class BackboneFlow(SetSampler):
     """A flow of backbones.
 
     Args:
@@ -138,6 +143,9 @@ class BackboneFlow(nnx.Module):
         turn = so3_log(jnp.swapaxes(first, -1, -2) @ frames.rotation)
         rotations = first @ so3_exp(t[:, None, None] * turn)
         remaining = (1 - t)[:, None, None] * turn  # log(R_t^T R_1): the rest of the geodesic
+        if residue_type is not None:
+            shown = ~jax.random.bernoulli(jax.random.fold_in(key, 3), self.config.hidden_types, (x.shape[0], 1))
+            residue_type = jnp.where(shown, residue_type, UNKNOWN)
         given = {"residue_index": residue_index, "chain": chain, "residue_type": residue_type}
         moved, turned = self.predicted(Frame(rotations, points), t, mask, **given)
         return {
@@ -156,7 +164,7 @@ class BackboneFlow(nnx.Module):
         Returns:
             ``loss``; ``translation`` and ``rotation``, its parts.
         """
-        mask = jnp.ones(batch["x"].shape[:2], bool) if "mask" not in batch else batch["mask"]
+        mask = mask_in(batch)
         left = (1 - jnp.minimum(outputs["time"].astype(jnp.float32), LAST_TIME))[:, None]
         parts = {
             name: jnp.sum(jnp.square(outputs[f"{name}_error"].astype(jnp.float32)), axis=-1) / jnp.square(left)
@@ -189,7 +197,7 @@ class BackboneFlow(nnx.Module):
         time = time_features(TIME_UNITS * t.astype(points.dtype), TIME_FEATURES)[:, None]
         features = jnp.broadcast_to(time, (*mask.shape, TIME_FEATURES))
         if self.config.n_residue_types:
-            unknown = jnp.full(mask.shape, -1) if residue_type is None else residue_type
+            unknown = jnp.full(mask.shape, UNKNOWN) if residue_type is None else residue_type
             types = jax.nn.one_hot(unknown, self.config.n_residue_types, dtype=features.dtype)
             features = jnp.concatenate([features, types], axis=-1)
         elif residue_type is not None:
@@ -198,18 +206,16 @@ class BackboneFlow(nnx.Module):
         moved, turned = self.network(points, features, mask, rotations, residue_index=residue_index, chain=chain)
         return centred(moved, mask), turned.astype(points.dtype)
 
-    @compiled_method(static=("n_samples", "steps"))
-    def _drawn(
-        self, sizes: Array | None, n_samples: int, steps: int, *, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples L 4 3"], Bool[Array, "n_samples L"]]:
-        config, key = self.config, draw_key(self, rngs)
-        if sizes is None:
-            sizes = draw_sizes(jax.random.fold_in(key, 0), config.size_counts, config.max_residues, n_samples)
-        mask = mask_of(sizes, config.max_residues)
-        dtype = jnp.promote_types(jnp.dtype(config.param_dtype), jnp.float32)
-        points = centred_noise(jax.random.fold_in(key, 1), mask, 0, dtype)
-        rotations = uniform_rotations(jax.random.fold_in(key, 2), mask.shape).astype(dtype)
-        return self.carried(Frame(rotations, points), mask, steps), mask
+    def walk(self) -> Walk:
+        """Of as many steps as the config says."""
+        return Walk(self.config.max_residues, self.config.size_counts, self.config.steps)
+
+    def from_noise(self, key: Array, mask: Bool[Array, "B L"], steps: int) -> Float[Array, "B L 4 3"]:
+        """Backbones that frames of noise are :meth:`carried` to."""
+        of_points, of_rotations = jax.random.split(key)
+        points = centred_noise(of_points, mask, 0, self._noise_dtype)
+        rotations = uniform_rotations(of_rotations, mask.shape).astype(points.dtype)
+        return self.carried(Frame(rotations, points), mask, steps)
 
     def carried(self, frames: Frame, mask: Bool[Array, "B L"], steps: int) -> Float[Array, "B L 4 3"]:
         """The backbones, Å, that frames of noise become.
@@ -229,32 +235,6 @@ class BackboneFlow(nnx.Module):
 
         end, _ = jax.lax.scan(step, frames, jnp.arange(steps))
         return backbone_atoms(Frame(end.rotation, ANGSTROM_PER_NM * end.translation), mask)
-
-    def sample_sets(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples L 4 3"], Bool[Array, "n_samples L"]]:
-        """Backbones and their masks.
-
-        Args:
-            n_samples: how many.
-            sizes: residues of each, one number or one a sample; drawn from the config's histogram by default.
-            steps: from noise to data; the config's by default.
-            rngs: stream ``sample``; the model's own by default.
-
-        Raises:
-            InvalidInputError: ``sizes`` or ``steps`` are out of range.
-        """
-        steps = self.config.steps if steps is None else steps
-        if n_samples < 1 or steps < 1:
-            raise InvalidInputError(f"n_samples and steps are 1 or more, got {n_samples} and {steps}")
-        given = None if sizes is None else given_sizes(sizes, n_samples, self.config.max_residues)
-        return self._drawn(given, n_samples, steps, rngs=rngs)
-
-    def generate(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "n_samples L 4 3"]:
-        """The backbones of :meth:`sample_sets`, zeros in padded rows."""
-        return self.sample_sets(n_samples, sizes=sizes, steps=steps, rngs=rngs)[0]
 
     def _prior(self, key: Array, mask: Array) -> Array:
         return sample_igso3(key, self.config.prior_sigma, (mask.shape[0], mask.shape[1]))

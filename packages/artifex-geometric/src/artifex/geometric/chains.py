@@ -30,21 +30,23 @@ N_AT = (N_CA * float(np.cos(N_CA_C)), N_CA * float(np.sin(N_CA_C)), 0.0)
 def frenet_rotations(x: Float[Array, "B L 3"], mask: Bool[Array, "B L"]) -> Float[Array, "B L 3 3"]:
     """The frame of each point as a rotation, its columns ``t``, ``n``, ``b``; at the ends of a chain that of the neighbour.
 
-    Where three points lie on a line, some frame with the tangent. Padded places have the identity; there have to be points in
-    the first ``n`` places.
+    Where three points lie on a line, some frame with the tangent. Padded places, and points of chains shorter than three, have
+    the identity. A place without a point within a chain ends it: what follows is another.
     """
-    last = jnp.sum(mask, axis=1, keepdims=True) - 1  # (B, 1)
-    step = direction(jnp.roll(x, -1, axis=1) - x)
-    inner = jnp.arange(x.shape[1])[None]
-    at = jnp.clip(inner, 1, jnp.maximum(last - 1, 1))  # the ends take their neighbour's
-    at = jnp.minimum(at, x.shape[1] - 1)
-    ahead = jnp.take_along_axis(step, at[..., None], axis=1)
-    behind = jnp.take_along_axis(step, jnp.maximum(at - 1, 0)[..., None], axis=1)
+    ahead = direction(jnp.roll(x, -1, axis=1) - x)
+    behind = jnp.roll(ahead, 1, axis=1)
+    none = jnp.zeros_like(mask[:, :1])
+    has_next = mask & jnp.concatenate([mask[:, 1:], none], axis=1)
+    has_last = jnp.concatenate([none, has_next[:, :-1]], axis=1)
+    inner = has_next & has_last & (jnp.sum(jnp.square(ahead), axis=-1) > 0.5)
     binormal = _perpendicular(jnp.cross(behind, ahead), ahead)
-    normal = jnp.cross(binormal, ahead)
-    rotation = jnp.stack([ahead, normal, binormal], axis=-1)
-    known = mask & (last >= 2) & (jnp.sum(jnp.square(ahead), axis=-1) > 0.5)
-    return jnp.where(known[..., None, None], rotation, jnp.eye(3, dtype=x.dtype)[None, None])
+    rotation = jnp.stack([ahead, jnp.cross(binormal, ahead), binormal], axis=-1)
+    after, before = (has_next & jnp.roll(inner, -1, axis=1), has_last & jnp.roll(inner, 1, axis=1))
+    place = jnp.arange(x.shape[1])[None]
+    at = jnp.where(inner, place, jnp.where(after, place + 1, jnp.where(before, place - 1, place)))
+    known = inner | after | before
+    taken = jnp.take_along_axis(rotation, at[..., None, None], axis=1)
+    return jnp.where(known[..., None, None], taken, jnp.eye(3, dtype=x.dtype)[None, None])
 
 
 def _perpendicular(wanted: Array, axis: Array) -> Array:

@@ -35,8 +35,9 @@ from artifex.geometric.egnn import EGNNConfig
 from artifex.geometric.networks import NetworkField, check_equivariant, create_network
 from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled
 from artifex.geometric.schedules import ScheduleName, noise_schedule, transitions
-from artifex.geometric.sets import centred, centred_noise, checked_set, sum_over_points
-from artifex.geometric.sizes import draw_sizes, given_sizes, log_size_probability, mask_of
+from artifex.geometric.set_sampler import SetSampler, Walk
+from artifex.geometric.sets import centred, centred_noise, checked_set, mask_in, sum_over_points
+from artifex.geometric.sizes import log_size_probability
 
 __all__ = ["EquivariantDiffusion", "EquivariantDiffusionConfig", "ancestral"]
 
@@ -68,7 +69,7 @@ class EquivariantDiffusionConfig(PointSetConfig):
         check_equivariant(self.network, "EquivariantDiffusion")
 
 
-class EquivariantDiffusion(nnx.Module):
+class EquivariantDiffusion(SetSampler):
     """A diffusion model of sets of points.
 
     Args:
@@ -135,7 +136,7 @@ class EquivariantDiffusion(nnx.Module):
             ``loss``; ``coordinates`` and ``features``, the parts of the columns.
         """
         error = jnp.square(outputs["predicted_noise"].astype(jnp.float32) - outputs["noise"].astype(jnp.float32))
-        mask = _mask_in(batch)
+        mask = mask_in(batch)
         parts = {"loss": error, "coordinates": error[..., :3], "features": error[..., 3:]}
         return {name: weighted_mean(jnp.mean(part, -1), mask) for name, part in parts.items() if part.shape[-1]}
 
@@ -152,50 +153,18 @@ class EquivariantDiffusion(nnx.Module):
         vectors, made = self.network(z[..., :3], features, mask)
         return jnp.concatenate([centred(vectors, mask), made.astype(vectors.dtype)], axis=-1)
 
-    @compiled_method(static=("n_samples", "steps"))
-    def _drawn(
-        self, sizes: Array | None, n_samples: int, steps: int, *, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples N C"], Bool[Array, "n_samples N"]]:
-        config, key = self.config, draw_key(self, rngs)
-        if sizes is None:
-            sizes = draw_sizes(jax.random.fold_in(key, 0), config.size_counts, config.max_points, n_samples)
-        mask = mask_of(sizes, config.max_points)
-        dtype = jnp.dtype(config.param_dtype)
-        dtype = jnp.promote_types(dtype, jnp.float32)
+    def walk(self) -> Walk:
+        """Of as many steps as the diffusion has times, unless a caller asks for fewer."""
+        config = self.config
+        return Walk(config.max_points, config.size_counts, config.timesteps, most_steps=config.timesteps)
+
+    def from_noise(self, key: Array, mask: Bool[Array, "B N"], steps: int) -> Float[Array, "B N C"]:
+        """Sets by :func:`ancestral` sampling."""
 
         def noise(i: Any) -> Array:
-            return centred_noise(jax.random.fold_in(key, i + 1), mask, config.n_features, dtype)
+            return centred_noise(jax.random.fold_in(key, i), mask, self.config.n_features, self._noise_dtype)
 
-        return ancestral(self, mask, noise, steps), mask
-
-    def sample_sets(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples N C"], Bool[Array, "n_samples N"]]:
-        """Sets and their masks, by ancestral sampling.
-
-        Args:
-            n_samples: how many.
-            sizes: points of each, one number or one a sample; drawn from the config's histogram by default.
-            steps: steps of the sampler; the config's `timesteps` by default. Fewer are quicker and coarser.
-            rngs: stream ``sample``; the model's own by default.
-
-        Raises:
-            InvalidInputError: ``sizes`` or ``steps`` are out of range.
-        """
-        steps = self.config.timesteps if steps is None else steps
-        if n_samples < 1 or not 1 <= steps <= self.config.timesteps:
-            raise InvalidInputError(
-                f"n_samples is 1 or more and steps 1 to the model's timesteps, {self.config.timesteps}; "
-                f"got {n_samples}, {steps}"
-            )
-        given = None if sizes is None else given_sizes(sizes, n_samples, self.config.max_points)
-        return self._drawn(given, n_samples, steps, rngs=rngs)
-
-    def generate(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "n_samples N C"]:
-        """The sets of :meth:`sample_sets`, zeros in padded rows."""
-        return self.sample_sets(n_samples, sizes=sizes, steps=steps, rngs=rngs)[0]
+        return ancestral(self, mask, noise, steps)
 
     @compiled_method(static=("num_times",))
     def log_prob(
@@ -216,7 +185,12 @@ class EquivariantDiffusion(nnx.Module):
             mask: true where there is a point.
             num_times: random times at which the bound's terms are looked at for each set; more make less noise.
             rngs: stream ``sample``; the model's own by default.
+
+        Raises:
+            InvalidInputError: ``x`` is no batch of such sets, or ``num_times`` is less than 1.
         """
+        if num_times < 1:
+            raise InvalidInputError(f"num_times is {num_times}; the bound is estimated from 1 or more random times")
         z, mask = self._scaled(x, mask)
         sizes, key = jnp.sum(mask, axis=1), draw_key(self, rngs)
         config = self.config
@@ -337,7 +311,3 @@ def _log_mass(distance: Array, spread: Any) -> Array:
     upper, lower = jnp.where(flipped, -lower, upper), jnp.where(flipped, -upper, lower)
     a, b = jax.scipy.stats.norm.logcdf(upper), jax.scipy.stats.norm.logcdf(lower)
     return a + jnp.log1p(-jnp.exp(jnp.minimum(b - a, -1e-7)))
-
-
-def _mask_in(batch: Batch) -> Array:
-    return jnp.ones(batch["x"].shape[:2], bool) if "mask" not in batch else batch["mask"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from pydantic import Field
 
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import InvalidTypeError
 from artifex.core.geometry import kabsch
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
@@ -36,8 +36,9 @@ from artifex.geometric.egnn import EGNNConfig
 from artifex.geometric.flow_paths import Solver, integrated, integrated_with_divergence
 from artifex.geometric.networks import NetworkField, check_equivariant, create_network
 from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled
-from artifex.geometric.sets import centred, centred_noise, checked_set, sum_over_points
-from artifex.geometric.sizes import draw_sizes, given_sizes, log_size_probability, mask_of
+from artifex.geometric.set_sampler import SetSampler, Walk
+from artifex.geometric.sets import centred, centred_noise, checked_set, mask_in, sum_over_points
+from artifex.geometric.sizes import log_size_probability
 
 __all__ = ["EquivariantFlowMatching", "EquivariantFlowMatchingConfig"]
 
@@ -62,7 +63,7 @@ class EquivariantFlowMatchingConfig(PointSetConfig):
         check_equivariant(self.network, "EquivariantFlowMatching")
 
 
-class EquivariantFlowMatching(nnx.Module):
+class EquivariantFlowMatching(SetSampler):
     """A flow of sets of points.
 
     Args:
@@ -126,7 +127,7 @@ class EquivariantFlowMatching(nnx.Module):
             ``loss``; ``coordinates`` and ``features``, the parts of the columns.
         """
         error = jnp.square(outputs["predicted_velocity"].astype(jnp.float32) - outputs["velocity"].astype(jnp.float32))
-        mask = jnp.ones(batch["x"].shape[:2], bool) if "mask" not in batch else batch["mask"]
+        mask = mask_in(batch)
         parts = {"loss": error, "coordinates": error[..., :3], "features": error[..., 3:]}
         return {name: weighted_mean(jnp.mean(part, -1), mask) for name, part in parts.items() if part.shape[-1]}
 
@@ -142,17 +143,13 @@ class EquivariantFlowMatching(nnx.Module):
         vectors, made = self.network(z[..., :3], jnp.concatenate([z[..., 3:], time], axis=-1), mask)
         return jnp.concatenate([centred(vectors, mask), made.astype(vectors.dtype)], axis=-1)
 
-    @compiled_method(static=("n_samples", "steps"))
-    def _drawn(
-        self, sizes: Array | None, n_samples: int, steps: int, *, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples N C"], Bool[Array, "n_samples N"]]:
-        config, key = self.config, draw_key(self, rngs)
-        if sizes is None:
-            sizes = draw_sizes(jax.random.fold_in(key, 0), config.size_counts, config.max_points, n_samples)
-        mask = mask_of(sizes, config.max_points)
-        dtype = jnp.promote_types(jnp.dtype(config.param_dtype), jnp.float32)
-        noise = centred_noise(jax.random.fold_in(key, 1), mask, config.n_features, dtype)
-        return self.carried(noise, mask, steps), mask
+    def walk(self) -> Walk:
+        """Of as many steps as the config says."""
+        return Walk(self.config.max_points, self.config.size_counts, self.config.steps)
+
+    def from_noise(self, key: Array, mask: Bool[Array, "B N"], steps: int) -> Float[Array, "B N C"]:
+        """Sets that noise is :meth:`carried` to."""
+        return self.carried(centred_noise(key, mask, self.config.n_features, self._noise_dtype), mask, steps)
 
     def carried(self, noise: Float[Array, "B N C"], mask: Bool[Array, "B N"], steps: int) -> Float[Array, "B N C"]:
         """The sets that noise becomes, as data have them.
@@ -164,32 +161,6 @@ class EquivariantFlowMatching(nnx.Module):
         """
         end = integrated(lambda z, t: self.velocity(z, t, mask), noise, steps, self.config.solver)
         return decoded(self.config, end, mask)
-
-    def sample_sets(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples N C"], Bool[Array, "n_samples N"]]:
-        """Sets and their masks.
-
-        Args:
-            n_samples: how many.
-            sizes: points of each, one number or one a sample; drawn from the config's histogram by default.
-            steps: from noise to data; the config's by default.
-            rngs: stream ``sample``; the model's own by default.
-
-        Raises:
-            InvalidInputError: ``sizes`` or ``steps`` are out of range.
-        """
-        steps = self.config.steps if steps is None else steps
-        if n_samples < 1 or steps < 1:
-            raise InvalidInputError(f"n_samples and steps are 1 or more, got {n_samples} and {steps}")
-        given = None if sizes is None else given_sizes(sizes, n_samples, self.config.max_points)
-        return self._drawn(given, n_samples, steps, rngs=rngs)
-
-    def generate(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "n_samples N C"]:
-        """The sets of :meth:`sample_sets`, zeros in padded rows."""
-        return self.sample_sets(n_samples, sizes=sizes, steps=steps, rngs=rngs)[0]
 
     @compiled_method(static=("steps",))
     def log_prob(

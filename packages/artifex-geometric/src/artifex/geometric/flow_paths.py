@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
+
 __all__ = ["Solver", "Velocity", "integrated", "integrated_with_divergence"]
 
 Solver = Literal["euler", "heun"]
@@ -24,10 +26,14 @@ Velocity = Callable[[Float[Array, "B ..."], Float[Array, "B"]], Float[Array, "B 
 def integrated(velocity: Velocity, x: Float[Array, "B ..."], steps: int, solver: Solver = "heun") -> Float[Array, "B ..."]:
     """``x(1)`` of ``dx/dt = v(x, t)`` from ``x(0)``, by ``steps`` steps of Euler's method or of Heun's.
 
+    Raises:
+        InvalidInputError: there is no step.
+
     >>> x = integrated(lambda x, t: x, jnp.ones((1, 1)), 100)
     >>> abs(float(x[0, 0]) - 2.71828) < 1e-3
     True
     """
+    _check(steps)
 
     def step(x: Array, i: Array) -> tuple[Array, None]:
         t, dt = i / steps, 1 / steps
@@ -54,7 +60,11 @@ def integrated_with_divergence(
         x: data.
         noise: ``e``, of mean zero and covariance one on the space that the flow lives on.
         steps: how many.
+
+    Raises:
+        InvalidInputError: there is no step.
     """
+    _check(steps)
 
     def rates(x: Array, t: Array) -> tuple[Array, Array]:
         rate, pushed = jax.jvp(lambda x: velocity(x, t), (x,), (noise,))
@@ -69,3 +79,8 @@ def integrated_with_divergence(
 
     start = x, jnp.zeros(x.shape[:1], jnp.float32)
     return jax.lax.scan(step, start, jnp.arange(steps))[0]
+
+
+def _check(steps: int) -> None:
+    if steps < 1:
+        raise InvalidInputError(f"steps is {steps}; a path is walked in 1 or more")

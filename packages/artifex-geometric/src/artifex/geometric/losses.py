@@ -123,5 +123,5 @@ def _at_least_float32(a: Array) -> jnp.dtype:
 def binary_cross_entropy(logits: Float[Array, "B ..."], targets: Float[Array, "B ..."]) -> Float[Array, "B"]:
     """``-sum t log p + (1 - t) log(1 - p)`` of each example, nats, ``p`` the logistic function of the logits."""
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    each = jax.nn.softplus(logits) - targets * logits
+    each = jax.nn.softplus(logits) - targets.astype(logits.dtype) * logits
     return jnp.sum(each, axis=tuple(range(1, np.ndim(logits))))

@@ -26,6 +26,7 @@ from artifex.geometric.losses import chamfer_distance
 
 __all__ = [
     "CloudDistance",
+    "accuracy_of_nearest",
     "cloud_coverage",
     "cloud_distances",
     "earth_movers_distance",
@@ -63,10 +64,17 @@ def cloud_distances(x: Clouds, y: Clouds, distance: CloudDistance = "chamfer") -
         distance: which.
 
     Raises:
-        InvalidInputError: they are no batches of clouds.
+        InvalidInputError: they are no batches of clouds, or a coordinate is no finite number.
     """
     if np.ndim(x) != 3 or np.ndim(y) != 3 or np.shape(x)[2] != 3 or np.shape(y)[2] != 3:
         raise InvalidInputError(f"clouds are (M, N, 3), got shapes {np.shape(x)} and {np.shape(y)}")
+    for clouds in (x, y):
+        wrong = np.flatnonzero(~np.isfinite(np.asarray(clouds)).all(axis=(1, 2)))
+        if len(wrong):
+            raise InvalidInputError(
+                f"cloud {wrong[0]} of {len(clouds)} has coordinates that are no finite numbers, and so no nearest cloud; leave "
+                "such clouds out"
+            )
     if distance == "earth_mover":
         return np.array([[earth_movers_distance(a, b) for b in y] for a in x])
     return np.stack([np.asarray(_chamfer_from(jnp.asarray(a), jnp.asarray(y))) for a in x])
@@ -94,7 +102,18 @@ def one_nearest_neighbor_accuracy(samples: Clouds, references: Clouds, distance:
         raise InvalidInputError(f"there are {len(samples)} samples and {len(references)} references; compare equally many")
     between = cloud_distances(samples, references, distance)
     within = [cloud_distances(clouds, clouds, distance) for clouds in (samples, references)]
-    table = np.block([[within[0], between], [between.T, within[1]]])
+    return accuracy_of_nearest(within[0], between, within[1])
+
+
+def accuracy_of_nearest(
+    samples: Float[np.ndarray, "M M"], between: Float[np.ndarray, "M K"], references: Float[np.ndarray, "K K"]
+) -> float:
+    """How often the nearest other of samples and references is of the same kind, from their distances, whatever they measure.
+
+    >>> accuracy_of_nearest(np.zeros((2, 2)), np.full((2, 2), 9.0), np.zeros((2, 2)))
+    1.0
+    """
+    table = np.block([[samples, between], [between.T, references]])
     np.fill_diagonal(table, np.inf)
     kind = np.arange(len(table)) < len(samples)
     return float(np.mean(kind[table.argmin(axis=1)] == kind))

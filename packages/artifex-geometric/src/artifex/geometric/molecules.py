@@ -2,19 +2,30 @@ r"""Whether generated atoms make molecules: bonds told from distances, and atoms
 
 The table of bond lengths and margins is that of Hoogeboom et al. 2022 (arXiv:2203.17003, appendix E): typical lengths of
 single, double and triple bonds in pm; two atoms are bound by the highest order whose length, with its margin, they come
-within. An atom is stable if the orders of its bonds add up to its valence, a molecule if all of its atoms are.
+within. An atom is stable if the orders of its bonds add up to its valence, a molecule if all of its atoms are; a molecule is
+valid if RDKit takes these bonds (:func:`to_rdkit`).
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
 
-__all__ = ["ATOMIC_NUMBERS", "QM9_ELEMENTS", "bond_orders", "stability", "stable_atoms", "stable_molecules"]
+__all__ = [
+    "ATOMIC_NUMBERS",
+    "QM9_ELEMENTS",
+    "bond_orders",
+    "stability",
+    "stable_atoms",
+    "stable_molecules",
+    "to_rdkit",
+    "valid_molecules",
+]
 
 QM9_ELEMENTS = ("H", "C", "N", "O", "F")
 """The elements of QM9, in the order of their columns."""
@@ -83,6 +94,12 @@ def stability(
     Raises:
         InvalidInputError: the columns are not those of QM9.
     """
+    there, elements, orders = _bonds(x, mask)
+    return there & (orders.sum(axis=-1) == VALENCES[elements]), there
+
+
+def _bonds(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which places hold an atom, which element it is, and the orders of bonds."""
     x = np.asarray(x)
     if x.ndim != 3 or x.shape[-1] < 3 + len(QM9_ELEMENTS):
         raise InvalidInputError(
@@ -90,9 +107,10 @@ def stability(
         )
     types = x[..., 3 : 3 + len(QM9_ELEMENTS)]
     there = np.any(types > 0, axis=-1) if mask is None else np.asarray(mask, bool)
+    if there.shape != x.shape[:2]:
+        raise InvalidInputError(f"the mask has shape {there.shape} and x {x.shape}; a mask says of each row if it is an atom")
     elements = np.argmax(types, axis=-1)
-    bonds = bond_orders(x[..., :3], elements, there).sum(axis=-1)
-    return there & (bonds == VALENCES[elements]), there
+    return there, elements, bond_orders(x[..., :3], elements, there)
 
 
 def stable_atoms(samples: Float[np.ndarray, "B N C"]) -> float:
@@ -104,4 +122,53 @@ def stable_atoms(samples: Float[np.ndarray, "B N C"]) -> float:
 def stable_molecules(samples: Float[np.ndarray, "B N C"]) -> float:
     """The share of molecules all of whose atoms are stable."""
     stable, there = stability(samples)
-    return float(np.mean(np.all(stable | ~there, axis=-1)))
+    return float(np.mean(np.all(stable | ~there, axis=-1) & np.any(there, axis=-1)))
+
+
+def to_rdkit(x: Float[np.ndarray, "B N C"], mask: Bool[np.ndarray, "B N"] | None = None) -> list[Any]:
+    """``rdkit.Chem.Mol`` of each molecule, with the bonds of the table and its atoms' positions; None where RDKit takes none.
+
+    What is refused is an atom with more bonds than it can have, or rings that cannot be kekulised: ``SanitizeMol`` fails, as
+    arXiv:2203.17003, section 5, has validity.
+
+    Args:
+        x: packed molecules as in :func:`stability`.
+        mask: true where there is an atom; where one of the five is set by default.
+
+    Raises:
+        DataError: RDKit is not installed.
+        InvalidInputError: the columns are not those of QM9.
+    """
+    try:
+        from rdkit import Chem, rdBase  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise DataError(
+            "whether molecules are valid is up to RDKit, which is not installed: pip install 'artifex-geometric[molecules]'"
+        ) from error
+    there, elements, orders = _bonds(x, mask)
+    with rdBase.BlockLogs():
+        return [
+            _sanitized(Chem, np.asarray(x)[row, atoms, :3], elements[row, atoms], orders[row][np.ix_(atoms, atoms)])
+            for row, atoms in enumerate(np.flatnonzero(each) for each in there)
+        ]
+
+
+def _sanitized(chem: Any, positions: np.ndarray, elements: np.ndarray, orders: np.ndarray) -> Any:
+    kinds = (None, chem.BondType.SINGLE, chem.BondType.DOUBLE, chem.BondType.TRIPLE)
+    molecule, conformer = chem.RWMol(), chem.Conformer(len(elements))
+    conformer.SetPositions(np.ascontiguousarray(positions, np.float64))
+    for element in elements:
+        molecule.AddAtom(chem.Atom(QM9_ELEMENTS[element]))
+    for i, j in zip(*np.nonzero(np.triu(orders)), strict=True):
+        molecule.AddBond(int(i), int(j), kinds[orders[i, j]])
+    try:
+        chem.SanitizeMol(molecule)
+    except ValueError:
+        return None
+    molecule.AddConformer(conformer)
+    return molecule.GetMol() if len(elements) else None
+
+
+def valid_molecules(samples: Float[np.ndarray, "B N C"]) -> float:
+    """The share of molecules whose bonds RDKit takes (:func:`to_rdkit`)."""
+    return float(np.mean([molecule is not None for molecule in to_rdkit(samples)]))

@@ -159,6 +159,7 @@ def artifex_metrics() -> list[MetricEntry]:
     metrics = {
         "stable_atoms": ("streamed", of_molecules, True, EDM, "Share of atoms with as many bonds as they should have."),
         "stable_molecules": ("streamed", of_molecules, True, EDM, "Share of molecules all of whose atoms are stable."),
+        "valid_molecules": ("molecules", of_molecules, True, EDM, "Share of molecules whose bonds RDKit takes (extra)."),
         "one_nearest_neighbor_accuracy": (
             "metrics",
             of_clouds,
@@ -219,9 +220,12 @@ def artifex_datasets() -> list[DatasetEntry]:
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
+        "alpha-carbon-diffusion-theseus": "A diffusion of fragments of proteins, from Debian's theseus-examples.",
         "equivariant-diffusion-qm9": "An equivariant diffusion of the molecules of QM9.",
+        "point-cloud-flow-solids": "A flow of points on synthetic solids.",
         "point-cloud-vae-solids": "A VAE of points on synthetic solids.",
         "template-mesh-solids": "Meshes with a sphere's faces, fitted to points on synthetic solids.",
+        "voxel-gan-solids": "A GAN of the voxels of synthetic solids.",
         "voxel-vae-solids": "A VAE of the voxels of synthetic solids.",
     }
     return [PresetEntry(name=name, file=f"{HOME}:presets/{name}.yaml", summary=summary) for name, summary in summaries.items()]

@@ -23,16 +23,17 @@ from pydantic import Field
 
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.geometric.flow_paths import Solver, integrated, integrated_with_divergence
 from artifex.geometric.layers import time_features
 from artifex.geometric.networks import NetworkField, create_network
+from artifex.geometric.set_sampler import SetSampler, Walk
 from artifex.geometric.set_transformer import SetTransformerConfig
-from artifex.geometric.sets import checked_set, sum_over_points
-from artifex.geometric.sizes import SizeCounts, check_size_counts, draw_sizes, given_sizes, log_size_probability, mask_of
+from artifex.geometric.sets import checked_set, mask_in, sum_over_points
+from artifex.geometric.sizes import SizeCounts, check_size_counts, log_size_probability
 
 __all__ = ["PointCloudFlow", "PointCloudFlowConfig"]
 
@@ -64,7 +65,7 @@ class PointCloudFlowConfig(Config):
         check_size_counts(self.size_counts, self.max_points)
 
 
-class PointCloudFlow(nnx.Module):
+class PointCloudFlow(SetSampler):
     """A flow of point clouds.
 
     Args:
@@ -120,7 +121,7 @@ class PointCloudFlow(nnx.Module):
             ``loss``.
         """
         error = jnp.square(outputs["predicted_velocity"].astype(jnp.float32) - outputs["velocity"].astype(jnp.float32))
-        mask = jnp.ones(batch["x"].shape[:2], bool) if "mask" not in batch else batch["mask"]
+        mask = mask_in(batch)
         return {"loss": weighted_mean(jnp.mean(error, axis=-1), mask)}
 
     def velocity(self, z: Float[Array, "B N 3"], t: Float[Array, "B"], mask: Bool[Array, "B N"]) -> Float[Array, "B N 3"]:
@@ -134,43 +135,14 @@ class PointCloudFlow(nnx.Module):
         time = time_features(TIME_UNITS * t.astype(z.dtype), TIME_FEATURES)[:, None]
         return self.network(z, jnp.where(mask[..., None], time, 0), mask)[0]
 
-    @compiled_method(static=("n_samples", "steps"))
-    def _drawn(
-        self, sizes: Array | None, n_samples: int, steps: int, *, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples N 3"], Bool[Array, "n_samples N"]]:
-        config, key = self.config, draw_key(self, rngs)
-        if sizes is None:
-            sizes = draw_sizes(jax.random.fold_in(key, 0), config.size_counts, config.max_points, n_samples)
-        mask = mask_of(sizes, config.max_points)
-        dtype = jnp.promote_types(jnp.dtype(config.param_dtype), jnp.float32)
-        noise = _noise(jax.random.fold_in(key, 1), mask, dtype)
-        return config.scale * integrated(lambda z, t: self.velocity(z, t, mask), noise, steps, config.solver), mask
+    def walk(self) -> Walk:
+        """Of as many steps as the config says."""
+        return Walk(self.config.max_points, self.config.size_counts, self.config.steps)
 
-    def sample_sets(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> tuple[Float[Array, "n_samples N 3"], Bool[Array, "n_samples N"]]:
-        """Clouds and their masks.
-
-        Args:
-            n_samples: how many.
-            sizes: points of each, one number or one a sample; drawn from the config's histogram by default.
-            steps: from noise to data; the config's by default.
-            rngs: stream ``sample``; the model's own by default.
-
-        Raises:
-            InvalidInputError: ``sizes`` or ``steps`` are out of range.
-        """
-        steps = self.config.steps if steps is None else steps
-        if n_samples < 1 or steps < 1:
-            raise InvalidInputError(f"n_samples and steps are 1 or more, got {n_samples} and {steps}")
-        given = None if sizes is None else given_sizes(sizes, n_samples, self.config.max_points)
-        return self._drawn(given, n_samples, steps, rngs=rngs)
-
-    def generate(
-        self, n_samples: int = 1, *, sizes: Any = None, steps: int | None = None, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "n_samples N 3"]:
-        """The clouds of :meth:`sample_sets`, zeros in padded rows."""
-        return self.sample_sets(n_samples, sizes=sizes, steps=steps, rngs=rngs)[0]
+    def from_noise(self, key: Array, mask: Bool[Array, "B N"], steps: int) -> Float[Array, "B N 3"]:
+        """Clouds at the end of the differential equation."""
+        noise = _noise(key, mask, self._noise_dtype)
+        return self.config.scale * integrated(lambda z, t: self.velocity(z, t, mask), noise, steps, self.config.solver)
 
     @compiled_method(static=("steps",))
     def log_prob(

@@ -17,8 +17,9 @@ from jaxtyping import Array, Bool, Float
 
 from artifex.core.errors import InvalidInputError
 from artifex.core.geometry import masked_mean
+from artifex.core.protocols import Batch
 
-__all__ = ["centred", "centred_noise", "checked_set", "sum_over_points"]
+__all__ = ["centred", "centred_noise", "checked_set", "mask_in", "sum_over_points"]
 
 
 def checked_set(
@@ -75,6 +76,11 @@ def centred_noise(
     noise = jax.random.normal(key, (*mask.shape, 3 + features), dtype or jnp.float32)
     noise = jnp.where(mask[..., None], noise, 0)
     return jnp.concatenate([centred(noise[..., :3], mask), noise[..., 3:]], axis=-1)
+
+
+def mask_in(batch: Batch) -> Bool[Array, "B N"]:
+    """The batch's ``mask``; true everywhere where it has none."""
+    return jnp.ones(batch["x"].shape[:2], bool) if "mask" not in batch else jnp.asarray(batch["mask"]).astype(bool)
 
 
 def sum_over_points(values: Float[Array, "B N *C"], mask: Bool[Array, "B N"]) -> Float[Array, "B"]:

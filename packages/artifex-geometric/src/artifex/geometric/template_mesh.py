@@ -19,12 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.geometry import masked_mean
 from artifex.core.nn import MLP, ParamDType
 from artifex.core.protocols import Batch
 from artifex.geometric import losses
@@ -85,7 +86,7 @@ class TemplateMeshConfig(Config):
     hidden_dims: tuple[PositiveInt, ...] = (128, 128)
     """Widths of the decoder, from a latent to the vertices' moves."""
     chamfer_weight: Weight = 1.0
-    """Of the chamfer distance from vertices to points: data are points on surfaces, as many as vertices, in any order."""
+    """Of the chamfer distance from vertices to points: data are points on surfaces, as many as there are, in any order."""
     vertex_weight: Weight = 0.0
     """Of the mean squared distance to the vertex of the same number: data are vertices in the template's order."""
     edge_weight: Weight = 0.02
@@ -139,17 +140,20 @@ class TemplateMesh(nnx.Module):
         """The triangles of every mesh, ``(T, 3)``."""
         return np.asarray(self.config.template.faces)
 
-    def __call__(self, x: Float[Array, "B V 3"], *, rngs: nnx.Rngs | None = None) -> dict[str, Array]:
+    def __call__(
+        self, x: Float[Array, "B N 3"], *, mask: Bool[Array, "B N"] | None = None, rngs: nnx.Rngs | None = None
+    ) -> dict[str, Array]:
         """Encode, draw one latent for each example, decode.
 
         Args:
             x: points on surfaces, or vertices in the template's order.
+            mask: true where there is a point; everywhere by default.
             rngs: stream ``sample`` draws latents; the model's own by default.
 
         Returns:
             ``reconstruction`` ``(B, V, 3)``, vertices; ``z``, ``mean`` and ``log_variance`` ``(B, L)``.
         """
-        posterior = self.encode(x)
+        posterior = self.encode(x, mask=mask)
         z = posterior.sample(draw_key(self, rngs))
         made = self.decode(z)
         return {"reconstruction": made, "z": z, "mean": posterior.mean, "log_variance": posterior.log_variance}
@@ -158,18 +162,19 @@ class TemplateMesh(nnx.Module):
         """The weighted sum at the head of this module, a mean over examples.
 
         Args:
-            batch: holds ``x``.
+            batch: holds ``x``, and ``mask`` where there are fewer points than rows.
             outputs: what the model made of it.
 
         Returns:
             ``loss`` and its terms, unweighted, those of weight 0 left out.
         """
         config, vertices = self.config, outputs["reconstruction"].astype(jnp.float32)
+        x, there = checked_set(batch["x"], batch.get("mask"), 3)
         mesh = mesh_topology(config.template.faces, self.n_vertices)
         laplacian = losses.uniform_laplacian if config.laplacian == "uniform" else losses.cotangent_laplacian
         terms = {
-            "chamfer": (config.chamfer_weight, lambda: losses.chamfer_distance(vertices, batch["x"])),
-            "vertex": (config.vertex_weight, lambda: jnp.mean(jnp.sum(jnp.square(vertices - batch["x"]), -1), -1)),
+            "chamfer": (config.chamfer_weight, lambda: losses.chamfer_distance(vertices, x, y_mask=there)),
+            "vertex": (config.vertex_weight, lambda: masked_mean(jnp.sum(jnp.square(vertices - x), axis=-1), there, 1)),
             "edge": (config.edge_weight, lambda: losses.edge_loss(vertices, mesh)),
             "laplacian": (config.laplacian_weight, lambda: losses.laplacian_loss(laplacian(vertices, mesh))),
             "normal": (config.normal_weight, lambda: losses.normal_consistency_loss(vertices, mesh)),
@@ -179,18 +184,19 @@ class TemplateMesh(nnx.Module):
         total = sum((terms[name][0] * value for name, value in made.items()), jnp.zeros([], jnp.float32))
         return {"loss": total, **made}
 
-    def encode(self, x: Float[Array, "B V 3"]) -> DiagonalNormal:
+    def encode(self, x: Float[Array, "B N 3"], *, mask: Bool[Array, "B N"] | None = None) -> DiagonalNormal:
         """``q(z | x)``.
 
         Raises:
-            InvalidInputError: ``x`` has not as many points as the template has vertices.
+            InvalidInputError: ``x`` is no batch of points, or has to have as many as there are vertices and has not.
         """
-        x, mask = checked_set(x, None, 3)
-        if x.shape[1] != self.n_vertices:
+        x, mask = checked_set(x, mask, 3)
+        if self.config.vertex_weight and x.shape[1] != self.n_vertices:
             raise InvalidInputError(
-                f"x has {x.shape[1]} points and the template {self.n_vertices} vertices; sample as many points as vertices"
+                f"x has {x.shape[1]} points and the template {self.n_vertices} vertices, which vertex_weight compares "
+                "one by one; give as many, or set vertex_weight to 0"
             )
-        return posterior_of(self.encoder(x, mask))
+        return posterior_of(self.encoder(x.astype(jnp.promote_types(x.dtype, jnp.float32)), mask))
 
     def decode(self, z: Float[Array, "B L"]) -> Float[Array, "B V 3"]:
         """The vertices of latents.
@@ -204,9 +210,9 @@ class TemplateMesh(nnx.Module):
         return jnp.asarray(self.config.template.vertices, moves.dtype)[None] + moves
 
     @compiled_method()
-    def reconstruct(self, x: Float[Array, "B V 3"]) -> Float[Array, "B V 3"]:
+    def reconstruct(self, x: Float[Array, "B N 3"], *, mask: Bool[Array, "B N"] | None = None) -> Float[Array, "B V 3"]:
         """The vertices of the posteriors' means."""
-        return self.decode(self.encode(x).mean)
+        return self.decode(self.encode(x, mask=mask).mean)
 
     @compiled_method(static=("n_samples",))
     def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples V 3"]:

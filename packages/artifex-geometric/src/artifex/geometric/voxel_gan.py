@@ -135,4 +135,4 @@ class VoxelGAN(nnx.Module):
             raise InvalidInputError(
                 f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, self.config.shape))})"
             )
-        return x
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -124,7 +124,7 @@ class VoxelVAE(nnx.Module):
             raise InvalidInputError(
                 f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, self.config.shape))})"
             )
-        return posterior_of(self.encoder(x))
+        return posterior_of(self.encoder(x.astype(jnp.promote_types(x.dtype, jnp.float32))))
 
     def decode(self, z: Float[Array, "B L"]) -> Float[Array, "B D H W C"]:
         """The probability that each voxel is filled.

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
         HierarchicalVAEConfig as HierarchicalVAEConfig,
     )
     from artifex.vae.iwae import IWAE as IWAE, IWAEConfig as IWAEConfig
+    from artifex.vae.joint import (
+        JointPartConfig as JointPartConfig,
+        JointVAE as JointVAE,
+        JointVAEConfig as JointVAEConfig,
+    )
     from artifex.vae.kl_autoencoder import KLAutoencoder as KLAutoencoder, KLAutoencoderConfig as KLAutoencoderConfig
     from artifex.vae.likelihoods import (
         Bernoulli as Bernoulli,
@@ -71,6 +76,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "HierarchicalVAE": "artifex.vae.hierarchical",
         "HierarchicalVAEConfig": "artifex.vae.hierarchical",
         "IWAE": "artifex.vae.iwae",
+        "JointPartConfig": "artifex.vae.joint",
+        "JointVAE": "artifex.vae.joint",
+        "JointVAEConfig": "artifex.vae.joint",
         "IWAEConfig": "artifex.vae.iwae",
         "KLAutoencoder": "artifex.vae.kl_autoencoder",
         "KLAutoencoderConfig": "artifex.vae.kl_autoencoder",

@@ -85,6 +85,15 @@ def artifex_models() -> list[ModelEntry]:
             paper="Rombach et al. 2022, arXiv:2112.10752",
             summary="Autoencoder of images with latents for diffusion: the first stage of latent diffusion.",
         ),
+        ModelEntry(
+            name="joint_vae",
+            model="artifex.vae.joint:JointVAE",
+            config="artifex.vae.joint:JointVAEConfig",
+            family="vae",
+            capabilities=("encode", "decode", "reconstruct"),
+            paper="Wu & Goodman 2018, arXiv:1802.05335; Shi et al. 2019, arXiv:1911.03393",
+            summary="One latent for several kinds of data, any of which may be missing: product or mixture of experts.",
+        ),
     ]
 
 
@@ -205,6 +214,7 @@ def artifex_presets() -> list[PresetEntry]:
         "conditional-vae-digits": "A VAE of the digits given their class.",
         "hierarchical-vae-digits": "A VAE of three stochastic levels on the digits.",
         "vqvae-digits": "A VQ-VAE on the digits.",
+        "joint-vae-digits": "A VAE of the digits and their words with one latent: either from the other.",
         "vae-fashion-mnist": "A VAE on Fashion-MNIST.",
     }
     return [

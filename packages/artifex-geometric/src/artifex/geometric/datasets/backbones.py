@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,10 +21,14 @@ RESIDUES = (
     "LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL",
 )  # fmt: skip
 """The types that ``residue_type`` numbers; 20 is any other."""
-ATOMS = ("N", "CA", "C", "O")
+ATOMS = {"backbone": ("N", "CA", "C", "O"), "alpha": ("CA",)}
+"""Atoms that a residue has to have."""
 SUFFIXES = (".pdb", ".ent", ".cif", ".pdb.gz", ".ent.gz", ".cif.gz")
 SPLITS = ("train", "test", "validation")
+LONGEST_BOND = {"backbone": 2.0, "alpha": 4.5}
+"""Å from C to the next residue's N, 1.33 where they are bound; or between alpha carbons, 2.9 or 3.8."""
 Count = Annotated[int, Field(ge=1)]
+Atoms = Literal["backbone", "alpha"]
 
 
 @config
@@ -32,12 +37,15 @@ class BackbonesConfig(Config):
 
     folder: Path
     """Where the files lie, folders below it included."""
-    atoms: Literal["backbone", "alpha"] = "backbone"
-    """N, CA, C and O of each residue, `(M, L, 4, 3)`, or CA alone, `(M, L, 3)`."""
+    atoms: Atoms = "backbone"
+    """N, CA, C and O of each residue, `(M, L, 4, 3)`, or CA alone, `(M, L, 3)`, of files that have no others too."""
     max_residues: Count = 256
-    """Longer chains are left out."""
+    """Longer chains are left out, or cut."""
     min_residues: Count = 20
     """Shorter chains are left out."""
+    cut: bool = False
+    """Cut chains wherever residues are missing, and what is longer into equal pieces of up to `max_residues`: fragments
+    without gaps. All of a chain are in one split."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     """Share of the chains in each of `test` and `validation`."""
     bucket_step: Count = 32
@@ -46,16 +54,21 @@ class BackbonesConfig(Config):
 
 class _Chain(NamedTuple):
     positions: np.ndarray
-    numbers: np.ndarray
+    index: np.ndarray
     types: np.ndarray
+
+    def part(self, start: int, end: int) -> _Chain:
+        """Residues ``start`` to ``end``, counted from 0 again."""
+        index = self.index[start:end]
+        return _Chain(self.positions[start:end], index - index[:1], self.types[start:end])
 
 
 class Backbones:
     """``x`` in Å from the alpha carbons' centre; ``mask``, ``residue_index`` and ``residue_type`` ``(M, L)``; ``bucket``.
 
-    One chain of each file's first model is an example. Residues that lack one of the four atoms are left out;
-    ``residue_index``, as the file numbers residues from the chain's first, shows where. Of alternative places of an atom the
-    first is taken.
+    Each chain of a file's first model is an example, or with ``cut`` each fragment of one. Residues that lack one of the
+    atoms are left out; ``residue_index`` shows where: bound residues are one apart, others at least two, and as many as the
+    file numbers. Of alternative residues at one place, and of alternative places of an atom, the first is taken.
 
     Raises:
         DataError: there is no such folder, gemmi is not installed, or no chain is left.
@@ -79,30 +92,31 @@ class Backbones:
         if split not in self.splits:
             raise InvalidInputError(f"backbones have no split {split!r}; their splits are {', '.join(self.splits)}")
         config = self.config
-        chains = _chains_in(config.folder.expanduser(), config.min_residues, config.max_residues)
+        chains = _chains_in(config.folder.expanduser(), config.min_residues, config.max_residues, config.cut, config.atoms)
         order = np.random.default_rng(0).permutation(len(chains))
         held = round(config.held_out * len(chains))
         ends = {"test": order[:held], "validation": order[held : 2 * held], "train": order[2 * held :]}
-        return self._packed([chains[i] for i in ends[split]])
+        return self._packed([part for i in ends[split] for part in chains[i]])
 
     def _packed(self, chains: list[_Chain]) -> dict[str, np.ndarray]:
-        shape, lengths = (len(chains), self.config.max_residues), np.array([len(c.numbers) for c in chains], np.int64)
-        x, mask = np.zeros((*shape, 4, 3), np.float32), np.arange(shape[1])[None] < lengths[:, None]
+        names = ATOMS[self.config.atoms]
+        shape, lengths = (len(chains), self.config.max_residues), np.array([len(c.index) for c in chains], np.int64)
+        x, mask = np.zeros((*shape, len(names), 3), np.float32), np.arange(shape[1])[None] < lengths[:, None]
         index, types = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         for row, chain in enumerate(chains):
-            n = len(chain.numbers)
-            x[row, :n] = chain.positions - chain.positions[:, 1].mean(axis=0)
-            index[row, :n], types[row, :n] = chain.numbers - chain.numbers[0], chain.types
+            n = len(chain.index)
+            x[row, :n] = chain.positions - chain.positions[:, names.index("CA")].mean(axis=0)
+            index[row, :n], types[row, :n] = chain.index, chain.types
         edges = np.arange(0, self.config.max_residues + self.config.bucket_step, self.config.bucket_step)[1:]
         bucket = np.minimum(bucket_of(lengths, edges.tolist()), self.config.max_residues)
         if self.config.atoms == "alpha":
-            return {"x": x[:, :, 1], "mask": mask, "bucket": bucket}
+            return {"x": x[:, :, 0], "mask": mask, "bucket": bucket}
         return {"x": x, "mask": mask, "residue_index": index, "residue_type": types, "bucket": bucket}
 
 
 @cache
-def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
-    """The chains of all files, in the order of their names."""
+def _chains_in(folder: Path, least: int, most: int, cut: bool, atoms: Atoms) -> tuple[tuple[_Chain, ...], ...]:
+    """The chains of all files, in the order of their names, each as the parts that are used."""
     try:
         import gemmi  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -112,8 +126,9 @@ def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; set data.dataset.folder to one with PDB or mmCIF files")
     files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES))
-    chains = [chain for file in files for chain in _read(gemmi, file)]
-    kept = tuple(chain for chain in chains if least <= len(chain.numbers) <= most)
+    chains = [chain for file in files for chain in _read(gemmi, file, atoms)]
+    parts = [[part for part in (_fragments(c, most) if cut else [c]) if least <= len(part.index) <= most] for c in chains]
+    kept = tuple(tuple(each) for each in parts if each)
     if not kept:
         raise DataError(
             f"{folder} has {len(files)} files of structures with {len(chains)} chains, none of them {least} to {most} residues "
@@ -122,7 +137,19 @@ def _chains_in(folder: Path, least: int, most: int) -> tuple[_Chain, ...]:
     return kept
 
 
-def _read(gemmi: Any, file: Path) -> list[_Chain]:
+def _fragments(chain: _Chain, most: int) -> list[_Chain]:
+    """Stretches of bound residues, each in equal pieces of up to ``most``."""
+    gaps = np.flatnonzero(np.diff(chain.index) > 1) + 1
+    ends = [0, *gaps.tolist(), len(chain.index)]
+    found = []
+    for start, end in pairwise(ends):
+        pieces = -(-(end - start) // most)
+        cuts = np.linspace(start, end, pieces + 1).round().astype(int).tolist()
+        found += [chain.part(a, b) for a, b in pairwise(cuts)]
+    return found
+
+
+def _read(gemmi: Any, file: Path, atoms: Atoms) -> list[_Chain]:
     try:
         if ".cif" in file.name.lower():
             structure = gemmi.read_structure(str(file))
@@ -130,18 +157,27 @@ def _read(gemmi: Any, file: Path) -> list[_Chain]:
             structure = gemmi.read_pdb(str(file), max_line_length=72)
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{file} cannot be read: {error}; take it out of the folder") from error
-    return [made for chain in (structure[0] if len(structure) else ()) if (made := _backbone(chain)) is not None]
+    found = [_backbone(chain, gemmi.Element, atoms) for chain in (structure[0] if len(structure) else ())]
+    return [chain for chain in found if chain is not None]
 
 
-def _backbone(chain: Any) -> _Chain | None:
-    """Of the residues that have the four atoms."""
+def _backbone(chain: Any, element: Any, atoms: Atoms) -> _Chain | None:
+    """Of the residues that have the atoms."""
     found = []
-    for residue in chain:
-        atoms = [residue.find_atom(name, "*") for name in ATOMS]
-        if all(atoms):
+    for residue in chain.first_conformer():
+        there = [residue.find_atom(name, "*", element(name[0])) for name in ATOMS[atoms]]  # a calcium is a CA too
+        if all(there):
             kind = RESIDUES.index(residue.name) if residue.name in RESIDUES else len(RESIDUES)
-            found.append(([atom.pos.tolist() for atom in atoms], residue.seqid.num, kind))
+            found.append(([atom.pos.tolist() for atom in there], residue.seqid.num, kind))
     if not found:
         return None
-    positions, numbers, types = zip(*found, strict=True)
-    return _Chain(np.array(positions), np.array(numbers), np.array(types))
+    positions, numbers, types = (np.array(column) for column in zip(*found, strict=True))
+    return _Chain(positions, _index(positions, numbers, LONGEST_BOND[atoms]), types)
+
+
+def _index(positions: np.ndarray, numbers: np.ndarray, longest: float) -> np.ndarray:
+    """Places along a chain: files skip numbers where nothing is missing, and use one twice with insertion codes."""
+    ends = positions[:-1, -2] if positions.shape[1] > 1 else positions[:-1, 0]  # C, or CA
+    bound = np.linalg.norm(positions[1:, 0] - ends, axis=-1) < longest
+    steps = np.where(bound, 1, np.maximum(2, np.diff(numbers)))
+    return np.concatenate([[0], np.cumsum(steps)])

@@ -13,8 +13,8 @@ from artifex.core.errors import InvalidInputError, RunWarning
 from artifex.training.callbacks.base import Callback, Training
 from artifex.training.step import GRAD_NORM
 
-LOOKED_AT = ("diversity", "real_accuracy", "fake_accuracy")
-"""Last parts of the figures' names, as adversarial models log them."""
+DIVERSITY, REAL, FAKE = LOOKED_AT = ("diversity", "real_accuracy", "fake_accuracy")
+"""Last parts of the figures' names, as adversarial models log them; no diversity where a batch is one example."""
 
 
 @config
@@ -48,12 +48,12 @@ class Collapse(Callback):
 
     def on_log(self, trainer: Training, metrics: Mapping[str, float]) -> None:
         found = {name.rsplit("/", 1)[-1]: value for name, value in metrics.items() if name.rsplit("/", 1)[-1] in LOOKED_AT}
-        if len(found) < len(LOOKED_AT):
+        if REAL not in found or FAKE not in found:
             raise InvalidInputError(
                 f"the collapse callback looks at {', '.join(LOOKED_AT)} of an adversarial model; this one logs "
                 f"{', '.join(sorted(metrics)) or 'nothing'}: leave the callback out"
             )
-        diversity, real, fake = (found[name] for name in LOOKED_AT)
+        diversity, real, fake = found.get(DIVERSITY, 1.0), found[REAL], found[FAKE]
         if self._goes_on("alike", diversity < self.config.diversity):
             self._warn(
                 trainer,

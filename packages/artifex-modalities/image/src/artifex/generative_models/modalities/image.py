@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 from artifex.core import _lazy
 
 if TYPE_CHECKING:
-    from artifex.modalities.image import datasets as datasets, metrics as metrics, transforms as transforms
+    from artifex.modalities.image import (
+        datasets as datasets,
+        features as features,
+        metrics as metrics,
+        transforms as transforms,
+    )
     from artifex.modalities.image.adapter import ImageModel as ImageModel, ImageModelAdapter as ImageModelAdapter
     from artifex.modalities.image.config import (
         ImageAugmentConfig as ImageAugmentConfig,
@@ -13,10 +18,23 @@ if TYPE_CHECKING:
         ImageStandardizeConfig as ImageStandardizeConfig,
     )
     from artifex.modalities.image.grid import image_grid as image_grid, save_image as save_image
-    from artifex.modalities.image.metrics import psnr as psnr, ssim as ssim
+    from artifex.modalities.image.metrics import (
+        LPIPS as LPIPS,
+        Figure as Figure,
+        FrechetInceptionDistance as FrechetInceptionDistance,
+        InceptionScore as InceptionScore,
+        KernelInceptionDistance as KernelInceptionDistance,
+        psnr as psnr,
+        ssim as ssim,
+    )
     from artifex.modalities.image.modality import ImageModality as ImageModality
 
 _NAMES = (
+    "Figure",
+    "FrechetInceptionDistance",
+    "InceptionScore",
+    "KernelInceptionDistance",
+    "LPIPS",
     "ImageAugmentConfig",
     "ImageModality",
     "ImageModel",
@@ -24,6 +42,7 @@ _NAMES = (
     "ImageModalityConfig",
     "ImageStandardizeConfig",
     "datasets",
+    "features",
     "image_grid",
     "metrics",
     "psnr",

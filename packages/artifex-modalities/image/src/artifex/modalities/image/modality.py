@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Num
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.image import transforms
-from artifex.modalities.image.config import COLOUR_CHANNELS, ImageAugmentConfig, ImageModalityConfig
+from artifex.modalities.image.config import COLOUR_CHANNELS, Channels, ImageAugmentConfig, ImageModalityConfig
 from artifex.modalities.image.grid import image_grid, save_image
 from artifex.modalities.image.stored import check_unit_range
 
@@ -34,7 +34,8 @@ class ImageModality:
     Equal configs make equal, equally hashed modalities, so that one can be a static argument of a jitted function.
 
     Args:
-        config: the form of the images.
+        config: the form of the images. Left out, they keep size and channels: each method goes by the arrays that it is given,
+            and :meth:`for_data` gives the modality of a data set, which has a ``shape``, as training needs.
         rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given none, outside
             compiled functions. Left out, a config that makes random draws needs ``rngs`` at each call.
 
@@ -45,11 +46,11 @@ class ImageModality:
         (2, 8, 8, 1)
     """
 
-    config: ImageModalityConfig
+    config: ImageModalityConfig | None = None
     rngs: nnx.Rngs | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.config, ImageModalityConfig):
+        if self.config is not None and not isinstance(self.config, ImageModalityConfig):
             raise InvalidTypeError(
                 f"ImageModality takes an ImageModalityConfig, got {type(self.config).__name__}; write "
                 "ImageModality(ImageModalityConfig(height=..., width=...))"
@@ -62,8 +63,45 @@ class ImageModality:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one prepared image: ``(height, width, channels)``, or that of a vector where it is flattened."""
+        """Shape of one prepared image: ``(height, width, channels)``, or that of a vector where it is flattened.
+
+        Raises:
+            AttributeError: there is no config, and no data that it could be taken from.
+        """
+        if self.config is None:
+            raise AttributeError(
+                "an ImageModality without a config has no shape of its own; take ImageModality().for_data(arrays), or give it "
+                "ImageModalityConfig(height=..., width=...)"
+            )
         return (math.prod(self.config.shape),) if self.config.flatten else self.config.shape
+
+    def for_data(self, arrays: Mapping[str, Any]) -> ImageModality:
+        """The modality itself; or, where it has no config, that of images like ``arrays["x"]``, at their size.
+
+        Raises:
+            InvalidInputError: ``x`` is missing, or its shape or dtype are no images'.
+
+        >>> ImageModality().for_data({"x": np.zeros((5, 8, 6, 3), np.uint8)}).shape
+        (8, 6, 3)
+        """
+        if self.config is not None:
+            return self
+        shape = np.shape(arrays["x"]) if "x" in arrays else None
+        if shape is None or len(shape) not in (3, 4) or 0 in shape[1:]:
+            raise InvalidInputError(
+                "without a config, size and channels are taken from 'x' of shape (batch, height, width, channels) or (batch, "
+                f"height, width); got {'no x' if shape is None else shape}"
+            )
+        channels = shape[3] if len(shape) == 4 else 1
+        modes: dict[int, Channels] = {n: mode for mode, n in COLOUR_CHANNELS.items()}  # type: ignore[misc]
+        config = ImageModalityConfig(height=shape[1], width=shape[2], channels=modes.get(channels, channels))
+        return ImageModality(config, rngs=self.rngs)
+
+    @property
+    def _form(self) -> ImageModalityConfig:
+        """The config, where it is known that there is one."""
+        assert self.config is not None
+        return self.config
 
     def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs | None = None, train: bool) -> dict[str, Array]:
         """Stored images to model input; jitted with the step.
@@ -83,10 +121,12 @@ class ImageModality:
             InvalidInputError: ``x`` is missing, or its shape or dtype does not fit; or the config makes random draws and there
                 is no stream for them.
         """
+        if self.config is None:
+            return self.for_data(batch).prepare(batch, rngs=rngs, train=train)
         rngs = self.rngs if rngs is None else rngs
         prepared = {"x": self._prepared(self._checked(batch), rngs, train)}
         if np.ndim(batch.get("condition", 0)) == 4:
-            if train and self.config.augment is not None:
+            if train and self._form.augment is not None:
                 raise InvalidInputError(
                     "augment changes x and leaves a condition of images where it is, so that they part; leave augment out"
                 )
@@ -95,7 +135,7 @@ class ImageModality:
 
     def _prepared(self, x: Array, rngs: nnx.Rngs | None, train: bool) -> Array:
         """Stored images ``(B, h, w, c)`` as model input."""
-        config, x = self.config, transforms.to_unit(x)
+        config, x = self._form, transforms.to_unit(x)
         if isinstance(config.channels, str):
             x = transforms.convert_colour(x, config.n_channels)
         x = transforms.resize(x, config.height, config.width, config.resize)
@@ -123,11 +163,13 @@ class ImageModality:
         Traceback (most recent call last):
         artifex.core.errors.InvalidInputError: x[500] holds 200, but floating-point images lie in [0, 1]: ...
         """
-        self._check_form(arrays)
+        self.for_data(arrays)._check_form(arrays)
         check_unit_range(np.asarray(arrays["x"]), "x", first_row)
 
     def restore(self, x: Num[Array, "..."]) -> Float[Array, "... height width channels"]:
         """Model space back to intensities in [0, 1] (clipped): undoes flattening, standardisation, scale and dequantisation."""
+        if self.config is None:
+            return jnp.clip(jnp.asarray(x, jnp.float32), 0.0, 1.0)
         config, n_axes = self.config, len(self.shape)
         if x.shape[-n_axes:] != self.shape:
             raise InvalidInputError(f"images of shape (..., {', '.join(map(str, self.shape))}) are needed, got {x.shape}")
@@ -147,6 +189,8 @@ class ImageModality:
         is not a number is drawn black. Images below 64 pixels are enlarged by a whole factor.
         """
         samples = np.asarray(samples)
+        if self.config is None:
+            return self.for_data({"x": samples}).save_samples(samples, stem)
         if samples.shape[1:] != self.shape or len(samples) == 0:
             raise InvalidInputError(
                 f"samples of shape (N, {', '.join(map(str, self.shape))}) with N >= 1 are needed, got {samples.shape}"
@@ -162,7 +206,7 @@ class ImageModality:
 
     @property
     def _is_drawn_in_colour(self) -> bool:
-        return isinstance(self.config.channels, str) or self.config.channels in (1, 3)
+        return isinstance(self._form.channels, str) or self._form.channels in (1, 3)
 
     def _checked(self, batch: Mapping[str, Any]) -> Array:
         """``batch["x"]`` as ``(B, h, w, c)``, or an error that says what it should have been."""
@@ -181,7 +225,7 @@ class ImageModality:
                 "of the two"
             )
         shape = (*x.shape, 1) if x.ndim == 3 else x.shape
-        channels = self.config.channels
+        channels = self._form.channels
         wanted = set(COLOUR_CHANNELS.values()) if isinstance(channels, str) else {channels}
         if len(shape) != 4 or shape[-1] not in wanted or 0 in shape[1:]:
             counts = " or ".join(map(str, sorted(wanted)))
@@ -199,7 +243,7 @@ class ImageModality:
             x = transforms.random_crop(_key(rngs), x, augment.crop_padding)
         if augment.shift:
             x = transforms.random_shift(_key(rngs), x, augment.shift)
-        colours = 3 if self.config.channels == "rgba" else x.shape[-1]
+        colours = 3 if self._form.channels == "rgba" else x.shape[-1]
         colour, alpha = x[..., :colours], x[..., colours:]
         if augment.brightness:
             colour = transforms.random_brightness(_key(rngs), colour, augment.brightness)
@@ -208,7 +252,7 @@ class ImageModality:
         return jnp.concatenate([colour, alpha], axis=-1)
 
     def _discretised(self, x: Array, rngs: nnx.Rngs | None) -> Array:
-        config = self.config
+        config = self._form
         if config.dequantize_levels is not None:
             return transforms.dequantize(_key(rngs), x, config.dequantize_levels)
         if config.binarize == "stochastic":

@@ -1,0 +1,156 @@
+"""Input that people have: other types of numbers, sets of one point, clouds of any size, and what cannot be used, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from numpy.testing import assert_allclose
+
+from artifex.core.errors import InvalidInputError
+from artifex.geometric import (
+    BackboneFlow,
+    BackboneFlowConfig,
+    EGNNConfig,
+    EquivariantDiffusion,
+    EquivariantDiffusionConfig,
+    EquivariantFlowMatching,
+    EquivariantFlowMatchingConfig,
+    InvariantPointAttentionConfig,
+    PointCloudVAE,
+    PointCloudVAEConfig,
+    SetTransformerConfig,
+    TemplateMesh,
+    TemplateMeshConfig,
+    VoxelVAE,
+    VoxelVAEConfig,
+)
+from artifex.geometric.metrics import cloud_coverage, minimum_matching_distance, one_nearest_neighbor_accuracy
+
+RANDOM = np.random.default_rng(0)
+EGNN = EGNNConfig(features=4, layers=1)
+SETS = SetTransformerConfig(features=8, layers=1, heads=2)
+CHAIN = InvariantPointAttentionConfig(features=4, layers=1, heads=1, scalars=2, query_points=1, value_points=1, pair_features=2)
+
+
+def loss_of(model: Any, batch: dict[str, Any]) -> float:
+    inputs = {key: value for key, value in batch.items() if key != "x"}
+    found = model.loss_fn(batch, model(batch["x"], **inputs, rngs=nnx.Rngs(3)))["loss"]
+    return float(getattr(found, "value", found))
+
+
+@pytest.fixture(scope="module")
+def diffusion() -> EquivariantDiffusion:
+    config = EquivariantDiffusionConfig(max_points=4, n_types=2, network=EGNN, timesteps=4, size_counts=(1, 1, 1, 1))
+    return EquivariantDiffusion(config, rngs=nnx.Rngs(0))
+
+
+@pytest.fixture(scope="module")
+def flow() -> EquivariantFlowMatching:
+    return EquivariantFlowMatching(EquivariantFlowMatchingConfig(max_points=4, network=EGNN, steps=2), rngs=nnx.Rngs(0))
+
+
+def test_a_set_of_one_point_has_a_likelihood(diffusion: EquivariantDiffusion):
+    """A lone atom has no direction, no size and no dimension: it is as probable wherever it is."""
+    x = jnp.array([[[0.0, 0, 0, 1, 0]], [[9.0, 9, 9, 1, 0]]])
+    found = diffusion.log_prob(x, num_times=4, rngs=nnx.Rngs(0))
+    assert np.isfinite(found).all()
+    moved = diffusion.log_prob(x + jnp.array([5.0, 0, 0, 0, 0])[None, None], num_times=4, rngs=nnx.Rngs(0))
+    assert_allclose(moved, found, atol=1e-5)
+    assert np.isfinite(loss_of(diffusion, {"x": x}))
+    made, mask = diffusion.sample_sets(3, sizes=1, rngs=nnx.Rngs(0))
+    assert int(mask.sum()) == 3
+    assert_allclose(made[:, 0, :3], 0, atol=1e-6)
+
+
+def test_a_flow_of_one_and_of_two_points_has_gradients():
+    """Two points lie on a line: any rotation about it aligns them."""
+    config = EquivariantFlowMatchingConfig(max_points=2, network=EGNN, steps=2)
+    graph, params, rest = nnx.split(EquivariantFlowMatching(config, rngs=nnx.Rngs(0)), nnx.Param, ...)
+    x, mask = jnp.asarray(RANDOM.normal(size=(2, 2, 3)), jnp.float32), jnp.array([[True, False], [True, True]])
+
+    @jax.jit
+    @jax.grad
+    def slope(params: Any) -> Any:
+        model = nnx.merge(graph, params, rest)
+        return model.loss_fn({"x": x, "mask": mask}, model(x, mask=mask, rngs=nnx.Rngs(0)))["loss"].value
+
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope(params)))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float64, np.float16, bool])
+def test_numbers_of_other_types_are_numbers(dtype: Any):
+    """Whole and half numbers, and the bits that voxels are kept as, give what float32 gives."""
+    clouds, voxels = RANDOM.integers(0, 2, (2, 6, 3)), RANDOM.integers(0, 2, (2, 4, 4, 4, 1))
+    small = {"latent_dim": 2, "encoder": SETS}
+    models = {
+        "vae": (PointCloudVAE(PointCloudVAEConfig(max_points=6, decoder=SETS, **small), rngs=nnx.Rngs(0)), clouds),
+        "mesh": (
+            TemplateMesh(TemplateMeshConfig(template={"icosphere": 0}, hidden_dims=(4,), **small), rngs=nnx.Rngs(0)),
+            clouds,
+        ),
+        "voxels": (VoxelVAE(VoxelVAEConfig(shape=(4, 4, 4, 1), channels=(8,), latent_dim=2), rngs=nnx.Rngs(0)), voxels),
+    }
+    for name, (model, x) in models.items():
+        assert_allclose(
+            loss_of(model, {"x": jnp.asarray(x.astype(dtype))}),
+            loss_of(model, {"x": jnp.asarray(x, jnp.float32)}),
+            rtol=1e-5,
+            err_msg=name,
+        )
+
+
+def test_a_mesh_is_fitted_to_any_number_of_points_and_padding_is_none():
+    config = TemplateMeshConfig(template={"icosphere": 0}, latent_dim=2, encoder=SETS, hidden_dims=(4,))
+    model = TemplateMesh(config, rngs=nnx.Rngs(0))
+    x = RANDOM.normal(size=(2, 30, 3)).astype(np.float32)
+    longer = np.concatenate([x, np.full((2, 7, 3), np.nan, np.float32)], axis=1)
+    mask = np.arange(37)[None] < np.full((2, 1), 30)
+    wanted = loss_of(model, {"x": jnp.asarray(x)})
+    assert_allclose(loss_of(model, {"x": jnp.asarray(longer), "mask": jnp.asarray(mask)}), wanted, rtol=1e-6)
+    assert model.reconstruct(jnp.asarray(x)).shape == (2, 12, 3)
+    matched = TemplateMesh(config.replace(vertex_weight=1.0), rngs=nnx.Rngs(0))
+    with pytest.raises(InvalidInputError, match="x has 30 points and the template 12 vertices"):
+        matched.encode(jnp.asarray(x))
+
+
+def test_a_backbone_flow_learns_to_do_without_types():
+    """Samples are drawn without types: with every type hidden the loss does not depend on them, with none hidden it does."""
+    x = jnp.asarray(3 * RANDOM.normal(size=(2, 4, 4, 3)), jnp.float32)
+    types = [jnp.full((2, 4), i, jnp.int32) for i in (0, 1)]
+    for hidden, same in ((1.0, True), (0.0, False)):
+        model = BackboneFlow(
+            BackboneFlowConfig(max_residues=4, network=CHAIN, n_residue_types=2, hidden_types=hidden), rngs=nnx.Rngs(0)
+        )
+        state = nnx.state(model, nnx.Param)
+        nnx.update(model, jax.tree.map(lambda p: p + 0.1 * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), state))
+        losses = [loss_of(model, {"x": x, "residue_type": given}) for given in types]
+        assert (losses[0] == losses[1]) == same
+
+
+def test_numbers_of_steps_and_times_are_one_or_more(diffusion: EquivariantDiffusion, flow: EquivariantFlowMatching):
+    x = jnp.zeros((1, 4, 5)).at[..., 3].set(1)
+    with pytest.raises(InvalidInputError, match="num_times is 0"):
+        diffusion.log_prob(x, num_times=0)
+    with pytest.raises(InvalidInputError, match="steps is 5; it is 1 to the model's timesteps, 4"):
+        diffusion.generate(1, steps=5)
+    with pytest.raises(InvalidInputError, match="steps is 0"):
+        flow.log_prob(x[..., :3], steps=0)
+    with pytest.raises(InvalidInputError, match="steps is 0"):
+        flow.generate(1, steps=0)
+    with pytest.raises(InvalidInputError, match="n_samples is 0"):
+        flow.generate(0)
+
+
+@pytest.mark.parametrize("measure", [one_nearest_neighbor_accuracy, cloud_coverage, minimum_matching_distance])
+@pytest.mark.parametrize("distance", ["chamfer", "earth_mover"])
+def test_clouds_of_a_run_that_diverged_are_named(measure: Any, distance: Any):
+    clouds = RANDOM.normal(size=(4, 5, 3))
+    broken = clouds.copy()
+    broken[2, 1, 0] = np.nan
+    with pytest.raises(InvalidInputError, match="cloud 2 of 4 has coordinates that are no finite numbers"):
+        measure(broken, clouds, distance)

@@ -1,0 +1,97 @@
+"""Folders side by side, one for each part: files of one name belong together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.modalities.multimodal.datasets.files import READERS, read_file, stacked
+
+__all__ = ["FolderPartConfig", "PairedFolders", "PairedFoldersConfig"]
+
+
+@config
+class FolderPartConfig(Config):
+    """Where the files of one part are."""
+
+    stored: Annotated[str, Field(min_length=1)]
+    """Key of its arrays: `x` for one of the parts."""
+    folder: str
+    """Its folder, inside that of the data set."""
+
+
+@config
+class PairedFoldersConfig(Config):
+    """A folder with one folder for each split, and in it one for each part: `train/images/7.png`, `train/words/7.txt`."""
+
+    folder: str
+    """Of the data set."""
+    parts: Annotated[tuple[FolderPartConfig, ...], Field(min_length=2)]
+    """The parts."""
+    complete: bool = False
+    """Leave out examples that lack a part; else they are kept, and what they lack is told by `KEY.present`."""
+
+
+class PairedFolders:
+    """Examples by the names of their files, without their endings; sorted.
+
+    Files that begin with a dot are passed over; any other file whose ending is unknown is an error.
+
+    Raises:
+        DataError: a folder is missing, or holds two files of one name.
+    """
+
+    def __init__(self, config: PairedFoldersConfig) -> None:
+        self.config = config
+        self.root = Path(config.folder).expanduser()
+        if not self.root.is_dir():
+            raise DataError(f"there is no folder {self.root}; set 'folder' to that of the data set")
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``train`` first, then ``test``, then other folders by name."""
+        found = {path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+        first = [name for name in ("train", "test") if name in found]
+        if not found:
+            raise DataError(f"{self.root} has no folder for a split, such as 'train'")
+        return (*first, *sorted(found - set(first)))
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """Every part of one split, as :func:`artifex.modalities.multimodal.datasets.files.stacked` makes them.
+
+        Raises:
+            InvalidInputError: there is no such split.
+            DataError: a file cannot be read or does not fit the others; or no example is left.
+        """
+        if split not in self.splits:
+            raise InvalidInputError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
+        files = {part.stored: self._files(self.root / split / part.folder) for part in self.config.parts}
+        names = sorted(set().union(*files.values()))
+        if self.config.complete:
+            names = [name for name in names if all(name in found for found in files.values())]
+        if not names:
+            raise DataError(f"{self.root / split} has no example" + (" that has every part" if self.config.complete else ""))
+        made: dict[str, np.ndarray] = {}
+        for key, found in files.items():
+            made |= stacked(key, [read_file(found[name]) if name in found else None for name in names])
+        return made
+
+    def _files(self, folder: Path) -> dict[str, Path]:
+        """Files by their names without ending."""
+        if not folder.is_dir():
+            raise DataError(f"there is no folder {folder}; each split has one for each part")
+        found: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith(".") or path.is_dir():
+                continue
+            if path.suffix.lower() not in READERS:
+                raise DataError(f"{path} ends in {path.suffix!r}; files end in {', '.join(READERS)}")
+            if path.stem in found:
+                raise DataError(f"{found[path.stem]} and {path} have one name, and only one can be the part of an example")
+            found[path.stem] = path
+        return found

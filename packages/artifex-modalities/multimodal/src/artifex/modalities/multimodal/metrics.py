@@ -1,0 +1,209 @@
+r"""How well two kinds of data find each other, and how well they agree.
+
+    recall@k     how often the right one is among the k nearest; where several are equally near, the chance that it is
+    rank         1 + nearer ones + half of those equally near
+    alignment    mean |f(x) - g(y)|^a over pairs                            Wang & Isola 2020, arXiv:2005.10242, equation 3
+    uniformity   log mean_{i < j} exp(-t |f(x_i) - f(x_j)|^2)               equation 4
+    consistency  how often the parts of an example are of one class, each classed by the nearest of the references' same parts
+
+Shapes: ``N = pairs, row i of both belongs together, F = features, M = parts``. Features are scaled to unit length first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from artifex.core.errors import InvalidInputError
+
+__all__ = [
+    "ALIGNMENT",
+    "Alignment",
+    "cross_modal_consistency",
+    "median_rank",
+    "ranks",
+    "recall_at_5",
+    "recall_at_k",
+    "uniformity",
+]
+
+TIE = 1e-9
+"""Cosines that differ by less are equal: rounding decides nothing."""
+
+
+def _unit(features: Num[np.ndarray, "N F"], name: str) -> Float[np.ndarray, "N F"]:
+    x = np.asarray(features, np.float64)
+    if x.ndim != 2 or 0 in x.shape or not np.isfinite(x).all():
+        raise InvalidInputError(f"{name} are finite features (examples, features), at least one of each; got shape {x.shape}")
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    if not lengths.all():
+        raise InvalidInputError(f"{name}[{int(np.argmin(lengths))}] is zero, and has no direction")
+    return x / lengths
+
+
+def _pairs(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _unit(samples, "samples"), _unit(references, "references")
+    if x.shape != y.shape:
+        raise InvalidInputError(f"samples and references are pairs of one shape (pairs, features); got {x.shape} and {y.shape}")
+    return x, y
+
+
+def _nearer_and_tied(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """For each sample: how many references are nearer than its own, and how many others are equally near."""
+    x, y = _pairs(samples, references)
+    own = np.einsum("nf,nf->n", x, y)
+    nearer, tied = np.zeros(len(x), int), np.zeros(len(x), int)
+    for start in range(0, len(x), 1024):
+        difference = x[start : start + 1024] @ y.T - own[start : start + 1024, None]
+        nearer[start : start + 1024] = (difference > TIE).sum(axis=1)
+        tied[start : start + 1024] = (np.abs(difference) <= TIE).sum(axis=1) - 1
+    return nearer, tied
+
+
+def ranks(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
+    """Rank of each sample's own reference among all, by cosine: the mean rank over the orders of those equally near.
+
+    Raises:
+        InvalidInputError: they are no pairs of finite features, or one is zero.
+
+    >>> ranks(np.ones((3, 2)), np.ones((3, 2))).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    nearer, tied = _nearer_and_tied(samples, references)
+    return 1.0 + nearer + 0.5 * tied
+
+
+def recall_at_k(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"], *, k: int = 1) -> Float[np.ndarray, "N"]:
+    """Probability, for each sample, that its own reference is among the ``k`` nearest when ties are broken by chance.
+
+    Raises:
+        InvalidInputError: as :func:`ranks`; or ``k`` is not positive.
+
+    >>> recall_at_k(np.ones((4, 2)), np.ones((4, 2))).mean().item()  # all alike: chance
+    0.25
+    """
+    if k < 1:
+        raise InvalidInputError(f"k is {k}; it has to be at least 1")
+    nearer, tied = _nearer_and_tied(samples, references)
+    return np.clip((k - nearer) / (tied + 1), 0.0, 1.0)
+
+
+def recall_at_5(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
+    """:func:`recall_at_k` with ``k = 5``."""
+    return recall_at_k(samples, references, k=5)
+
+
+def median_rank(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> float:
+    """Median of :func:`ranks`."""
+    return float(np.median(ranks(samples, references)))
+
+
+class Alignment:
+    """Mean squared distance of pairs of unit length; a :class:`~artifex.core.metrics.StreamedMetric`.
+
+    >>> metric = Alignment()
+    >>> total = metric.statistics({"samples": np.eye(2), "references": np.array([[1.0, 0], [0, -3.0]])}).sum(axis=0)
+    >>> float(metric.finalize(total))
+    2.0
+    """
+
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
+        """Squared distance of each pair, and one."""
+        x, y = _pairs(batch["samples"], batch["references"])
+        squares = np.square(x - y).sum(axis=1)
+        return np.stack([squares, np.ones_like(squares)], axis=-1)
+
+    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Any:
+        """The mean."""
+        total = np.asarray(total, np.float64)
+        return total[..., 0] / total[..., 1]
+
+
+ALIGNMENT = Alignment()
+
+
+def uniformity(samples: Num[np.ndarray, "N F"], *, t: float = 2.0) -> float:
+    """``log mean_{i < j} exp(-t |x_i - x_j|^2)`` of features of unit length: the lower, the more evenly they fill the sphere.
+
+    Raises:
+        InvalidInputError: fewer than two, or one that is zero.
+
+    >>> round(uniformity(np.array([[1.0, 0.0], [-2.0, 0.0]])), 6)
+    -8.0
+    """
+    x = _unit(samples, "samples")
+    if len(x) < 2:
+        raise InvalidInputError("uniformity needs two samples at least, got 1")
+    total = 0.0
+    for start in range(0, len(x), 1024):
+        rows = x[start : start + 1024]
+        kernel = np.exp(-t * np.maximum(2.0 - 2.0 * rows @ x.T, 0.0))
+        total += float(kernel.sum() - kernel[np.arange(len(rows)), np.arange(start, start + len(rows))].sum())
+    return float(np.log(total / (len(x) * (len(x) - 1))))
+
+
+def cross_modal_consistency(
+    samples: Sequence[Mapping[str, Any] | None], references: Sequence[Mapping[str, Any] | None], labels: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "N"]:
+    """Share of each sample's pairs of parts that are of one class, each part classed by its nearest reference.
+
+    Args:
+        samples: examples as dicts of their parts: numbers or arrays of one shape, or texts. An example with fewer than two
+            parts agrees with nothing: 0.
+        references: examples of known class.
+        labels: the class of each reference.
+
+    Raises:
+        InvalidInputError: labels and references differ in number, or no reference has a part that a sample has.
+
+    >>> known = [{"image": np.zeros(2), "word": "zero"}, {"image": np.ones(2), "word": "one"}]
+    >>> made = [{"image": np.full(2, 0.9), "word": "ona"}, {"image": np.full(2, 0.9), "word": "zer"}]
+    >>> cross_modal_consistency(made, known, np.array([0, 1])).tolist()
+    [1.0, 0.0]
+    """
+    if len(labels) != len(references):
+        raise InvalidInputError(f"there are {len(references)} references and {len(labels)} labels; each reference has one")
+    classes: list[dict[str, int]] = [{} for _ in samples]
+    for part in sorted({name for sample in samples for name in sample or {}}):
+        known = [
+            (reference[part], label)
+            for reference, label in zip(references, labels, strict=True)
+            if reference and part in reference
+        ]
+        if not known:
+            raise InvalidInputError(f"no reference has the part {part!r}, which samples have")
+        rows = [i for i, sample in enumerate(samples) if sample and part in sample]
+        x, y = _vectors([samples[i][part] for i in rows], [value for value, _ in known])  # type: ignore[index]
+        distances = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
+        for i, nearest in zip(rows, distances.argmin(axis=1), strict=True):
+            classes[i][part] = int(known[nearest][1])
+    return np.array([_agreement(list(found.values())) for found in classes])
+
+
+def _agreement(classes: list[int]) -> float:
+    pairs = list(combinations(classes, 2))
+    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+
+
+def _vectors(samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64 vectors of one length: texts by their characters at each place."""
+    if isinstance(references[0], str):
+        length = max(map(len, [*samples, *references]))
+        alphabet = sorted(set("".join([*samples, *references]))) or [" "]
+        index = {letter: i for i, letter in enumerate(alphabet)}
+
+        def one_hot(text: str) -> np.ndarray:
+            made = np.zeros((length, len(alphabet)))
+            made[np.arange(len(text)), [index[letter] for letter in text]] = 1
+            return made.ravel()
+
+        return np.stack([one_hot(text) for text in samples]), np.stack([one_hot(text) for text in references])
+    x, y = (np.stack([np.asarray(value, np.float64).ravel() for value in values]) for values in (samples, references))
+    if x.shape[1] != y.shape[1]:
+        raise InvalidInputError(f"a part has {x.shape[1]} elements in samples and {y.shape[1]} in references")
+    centre = y.mean(axis=0)
+    return x - centre, y - centre

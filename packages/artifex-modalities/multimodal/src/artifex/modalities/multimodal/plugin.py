@@ -1,0 +1,132 @@
+"""What this distribution registers. Data only: nothing here imports jax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModalityEntry, hookimpl
+
+ARTIFEX_API = (1, 1)
+
+_HERE = "artifex.modalities.multimodal"
+
+
+@hookimpl
+def artifex_modalities() -> list[ModalityEntry]:
+    """``multimodal``, and two small kinds of data for its parts."""
+    kinds = {
+        "multimodal": (
+            "modality:MultiModalModality",
+            "MultiModalModality",
+            "Several modalities in one example; parts may be missing.",
+        ),
+        "letters": ("simple:Letters", "Letters", "Short words as one-hot letters."),
+        "waves": ("simple:Waves", "Waves", "Short waveforms in [-1, 1]; samples as WAV."),
+    }
+    return [
+        ModalityEntry(name=name, modality=f"{_HERE}.{target}", config=f"{_HERE}.config:{config}Config", summary=summary)
+        for name, (target, config, summary) in kinds.items()
+    ]
+
+
+@hookimpl
+def artifex_datasets() -> list[DatasetEntry]:
+    """Data sets of several kinds of data."""
+    kinds = {
+        "digit_words": ("digit_words:DigitWords", "Digits, their words and their tones; no download."),
+        "paired_folders": ("paired_folders:PairedFolders", "A folder for each part; files of one name belong together."),
+        "json_lines_pairs": ("json_lines:JsonLinesPairs", "JSON lines of the paths of files that belong together."),
+    }
+    return [
+        DatasetEntry(
+            name=name,
+            dataset=f"{_HERE}.datasets.{target}",
+            config=f"{_HERE}.datasets.{target}Config",
+            modality="multimodal",
+            summary=summary,
+        )
+        for name, (target, summary) in kinds.items()
+    ]
+
+
+@hookimpl
+def artifex_components() -> list[ComponentEntry]:
+    """Ways to fuse parts."""
+    kinds = {
+        "concatenation": ("Concatenation", "Linear map of all parts; learned vectors where one is missing."),
+        "attention": ("Attention", "A learned summary attends to the parts."),
+        "gated": ("Gated", "Gated multimodal unit."),
+        "hierarchical": ("Hierarchical", "Gated units within groups of parts, then among the groups."),
+    }
+    return [
+        ComponentEntry(
+            slot="fusion",
+            name=name,
+            component=f"{_HERE}.fusion:{cls}Fusion",
+            config=f"{_HERE}.fusion:{cls}FusionConfig",
+            summary=summary,
+        )
+        for name, (cls, summary) in kinds.items()
+    ]
+
+
+@hookimpl
+def artifex_losses() -> list[LossEntry]:
+    """The loss of encoders into one space."""
+    return [
+        LossEntry(
+            name="parts_contrastive",
+            loss=f"{_HERE}.encoders:contrastive_loss",
+            family="multimodal",
+            paper="Radford et al. 2021, arXiv:2103.00020",
+            summary="Each part has to find its example's other parts in the batch.",
+        )
+    ]
+
+
+def _of_embeddings(name: str, target: str, summary: str, *, higher: bool, **fields: Any) -> MetricEntry:
+    """Row i of samples belongs to row i of references. Of what other models draw it is computed where it is asked for."""
+    return MetricEntry(
+        name=name,
+        metric=f"{_HERE}.metrics:{target}",
+        **{"needs": ("samples", "references"), **fields},
+        higher_is_better=higher,
+        modality="multimodal",
+        family="multimodal",
+        summary=summary,
+    )
+
+
+@hookimpl
+def artifex_metrics() -> list[MetricEntry]:
+    """Retrieval and agreement."""
+    wang = "Wang & Isola 2020, arXiv:2005.10242"
+    near = {"higher": True, "tolerance": 0.01}
+    return [
+        _of_embeddings("recall_at_1", "recall_at_k", "How often the nearest is the right one.", **near),
+        _of_embeddings("recall_at_5", "recall_at_5", "How often the right one is among the five nearest.", **near),
+        _of_embeddings("median_rank", "median_rank", "Median rank of the right one.", higher=False, tolerance=0.5),
+        _of_embeddings(
+            "alignment", "ALIGNMENT", "Mean squared distance of pairs on the unit sphere.", higher=False, paper=wang
+        ),
+        _of_embeddings(
+            "uniformity",
+            "uniformity",
+            "How evenly embeddings fill the unit sphere.",
+            higher=False,
+            needs=("samples",),
+            paper=wang,
+            min_examples=2,
+        ),
+        MetricEntry(
+            name="cross_modal_consistency",
+            metric=f"{_HERE}.metrics:cross_modal_consistency",
+            needs=("samples", "references", "labels"),
+            higher_is_better=True,
+            modality="multimodal",
+            space="host",
+            compares="sets",
+            tolerance=0.01,
+            summary="How often the parts of a sample are of one class.",
+        ),
+    ]

@@ -1,0 +1,133 @@
+"""Retrieval against sorting by chance, alignment and uniformity against SciPy, consistency against scikit-learn."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.spatial.distance import pdist
+from sklearn.metrics import top_k_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import normalize
+
+from artifex.core.errors import InvalidInputError
+from artifex.core.metrics import StreamedMetric
+from artifex.modalities.multimodal.metrics import (
+    ALIGNMENT,
+    cross_modal_consistency,
+    median_rank,
+    ranks,
+    recall_at_5,
+    recall_at_k,
+    uniformity,
+)
+
+
+def pairs(seed: int, n: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 4))
+    return x, x + rng.normal(size=(n, 4))
+
+
+def test_recall_is_scikit_learns_in_a_thousand_cases() -> None:
+    for seed in range(1000):
+        x, y = pairs(seed, 8)
+        scores = normalize(x) @ normalize(y).T
+        k = 1 + seed % 5
+        assert recall_at_k(x, y, k=k).mean() == pytest.approx(top_k_accuracy_score(np.arange(8), scores, k=k), abs=1e-12)
+        order = np.argsort(-scores, axis=1)
+        expected = [list(row).index(i) + 1 for i, row in enumerate(order)]
+        assert ranks(x, y).tolist() == expected
+        assert median_rank(x, y) == np.median(expected)
+
+
+def test_ties_are_counted_as_chance_would() -> None:
+    """By every order of references that are equally near."""
+    y = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1], [0.6, 0.8]])
+    x = np.array([[1.0, 0], [0, 1], [1, 0], [0.6, 0.8], [0.6, 0.8]])
+    scores = normalize(x) @ normalize(y).T
+    for i in range(5):
+        seen, hits = [], []
+        for order in permutations(range(5)):
+            ranked = sorted(order, key=lambda j: (-round(scores[i, j], 9), order.index(j)))
+            seen.append(ranked.index(i) + 1)
+            hits.append(ranked.index(i) < 2)
+        assert ranks(x, y)[i] == pytest.approx(np.mean(seen))
+        assert recall_at_k(x, y, k=2)[i] == pytest.approx(np.mean(hits))
+    assert recall_at_5(x, y).tolist() == [1.0] * 5
+
+
+def test_features_that_are_all_alike_are_found_by_chance_alone() -> None:
+    x = np.ones((1500, 3)) / 3  # more than one block of rows, and rounding
+    assert recall_at_k(x, x, k=15).mean() == pytest.approx(0.01)
+    assert median_rank(x, x) == 750.5
+
+
+def test_alignment_and_uniformity_are_those_of_their_paper() -> None:
+    for seed in range(200):
+        x, y = pairs(seed)
+        total = ALIGNMENT.statistics({"samples": x, "references": y})
+        expected = np.mean(np.linalg.norm(normalize(x) - normalize(y), axis=1) ** 2)
+        assert_allclose(ALIGNMENT.finalize(total.sum(0)), expected, rtol=1e-9)
+        parts = [ALIGNMENT.statistics({"samples": x[i : i + 7], "references": y[i : i + 7]}).sum(0) for i in range(0, 20, 7)]
+        assert_allclose(ALIGNMENT.finalize(sum(parts)), expected, rtol=1e-9)
+        assert_allclose(uniformity(x), np.log(np.mean(np.exp(-2 * pdist(normalize(x), "sqeuclidean")))), rtol=1e-9)
+        assert_allclose(uniformity(x, t=0.5), np.log(np.mean(np.exp(-0.5 * pdist(normalize(x), "sqeuclidean")))), rtol=1e-9)
+    assert isinstance(ALIGNMENT, StreamedMetric)
+
+
+def test_uniformity_in_blocks() -> None:
+    x = np.random.default_rng(0).normal(size=(1100, 5))
+    assert_allclose(uniformity(x), np.log(np.mean(np.exp(-2 * pdist(normalize(x), "sqeuclidean")))), rtol=1e-9)
+
+
+def test_consistency_is_that_of_nearest_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=40)
+    known = [{"a": rng.normal(size=(2, 2)) + c, "b": rng.normal(size=3) - c, "c": rng.normal(size=1) + 9 * c} for c in labels]
+    made = [
+        {"a": rng.normal(size=(2, 2)) + c, "b": rng.normal(size=3) - c, "c": rng.normal(size=1) + 9 * c} for c in labels[:25]
+    ]
+    classes = {}
+    for part in "abc":
+        x, y = ([np.ravel(example[part]) for example in examples] for examples in (known, made))
+        classes[part] = KNeighborsClassifier(1).fit(x, labels).predict(y)
+    expected = np.mean([classes[p] == classes[q] for p, q in ("ab", "ac", "bc")], axis=0)
+    assert_allclose(cross_modal_consistency(made, known, labels), expected)
+
+
+def test_consistency_of_texts_and_of_what_is_missing() -> None:
+    known = [{"x": np.zeros(2), "word": "zero"}, {"x": np.ones(2), "word": "one"}, {"x": np.zeros(2)}, None]
+    labels = np.array([0, 1, 0, 1])
+    made = [
+        {"x": np.ones(2), "word": "one"},
+        {"x": np.ones(2), "word": "zer"},
+        {"word": "one"},
+        None,
+        {"x": np.ones(2), "word": ""},
+    ]
+    assert cross_modal_consistency(made, known, labels).tolist()[:4] == [1.0, 0.0, 0.0, 0.0]
+    with pytest.raises(InvalidInputError, match="no reference has the part 'tone'"):
+        cross_modal_consistency([{"tone": np.ones(2)}], known, labels)
+    with pytest.raises(InvalidInputError, match="there are 4 references and 3 labels"):
+        cross_modal_consistency(made, known, labels[:3])
+    with pytest.raises(InvalidInputError, match="a part has 3 elements in samples and 2 in references"):
+        cross_modal_consistency([{"x": np.ones(3)}], known, labels)
+
+
+def test_bad_features() -> None:
+    x, y = pairs(0)
+    with pytest.raises(InvalidInputError, match=r"pairs of one shape \(pairs, features\); got \(20, 4\) and \(19, 4\)"):
+        ranks(x, y[:-1])
+    with pytest.raises(InvalidInputError, match=r"references\[3\] is zero, and has no direction"):
+        ranks(x, np.where(np.arange(20)[:, None] == 3, 0.0, y))
+    with pytest.raises(InvalidInputError, match=r"at least one of each; got shape \(0, 4\)"):
+        uniformity(x[:0])
+    with pytest.raises(InvalidInputError, match="uniformity needs two samples at least, got 1"):
+        uniformity(x[:1])
+    with pytest.raises(InvalidInputError, match="k is 0; it has to be at least 1"):
+        recall_at_k(x, y, k=0)
+    with pytest.raises(InvalidInputError, match="samples are finite features"):
+        ranks(np.full_like(x, np.nan), y)
