@@ -24,6 +24,7 @@ SHARED_LEVELS = (
     "artifex/benchmarks/metrics",
     "artifex/data",
     "artifex/generative_models",
+    "artifex/generative_models/extensions",
     "artifex/generative_models/modalities",
     "artifex/generative_models/models",
     "artifex/modalities",
@@ -253,10 +254,11 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("--no-deps", "torchvision==0.28.0", "pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0")
     session.install("--no-deps", "lpips==0.1.4", "stlpips-pytorch==0.0.2", "prdc==0.2")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
-    session.install("librosa==0.11.0")  # the last for Python 3.11
     session.install("--no-deps", "egnn-pytorch==0.2.8", "invariant-point-attention==0.2.2")  # which import einops alone
     meshes = ("libigl>=2.6", "point-cloud-utils>=0.34", "trimesh>=4.6")
     install(session, "cloudpickle", "einops", "imageio", "tqdm", *meshes, *group("tests"))
+    session.install("librosa==0.11.0")  # the last for Python 3.11
+    install(session, "cloudpickle", "imageio", "tqdm", *group("tests"))
 
 
 @nox.session(python="3.11", venv_backend="virtualenv")
@@ -264,6 +266,17 @@ def reference(session: nox.Session) -> None:
     """Live comparisons with PyTorch libraries."""
     install_with_pytorch(session)
     session.run("pytest", "-m", "reference", *session.posargs, env=compilation_cache())
+
+
+@nox.session
+def oracles(session: nox.Session) -> None:
+    """Live comparisons of metrics with libraries whose pins fight ours: SDMetrics and tslearn, beside pandas 2."""
+    own = ("artifex-core", "artifex-modalities-tabular", "artifex-modalities-timeseries")
+    editable = [part for name in own for part in ("-e", str(DISTRIBUTIONS[name].relative_to(ROOT)))]
+    oracle = ("pandas<3", "sdmetrics==0.32.0", "tslearn==0.10.0", "dtaidistance==2.5.1", "statsmodels", "pyarrow")
+    session.install("pytest>=9", "scipy", *oracle, *editable)  # without constraints.txt, which has pandas 3
+    tests = [str(DISTRIBUTIONS[name].relative_to(ROOT) / "tests") for name in own[1:]]
+    session.run("pytest", "-m", "reference", *(session.posargs or tests), env=compilation_cache())
 
 
 @nox.session(python="3.11", venv_backend="virtualenv")

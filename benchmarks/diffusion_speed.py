@@ -33,7 +33,9 @@ def main() -> None:
     arguments = parser.parse_args()
     for what in arguments.what:
         rows = ROWS[what]
-        timings = measure(rows, steps=2 if what == "train" else DDIM_STEPS, rounds=1 if arguments.quick else arguments.rounds, threads=THREADS)
+        timings = measure(
+            rows, steps=2 if what == "train" else DDIM_STEPS, rounds=1 if arguments.quick else arguments.rounds, threads=THREADS
+        )
         print(f"\n{what}\n\n{table(timings, baseline=rows[-1].label)}", flush=True)
 
 

@@ -33,7 +33,9 @@ def index_source() -> str:
     if broken := [str(failure) for failure in registry.failures if failure.plugin.distribution.startswith("artifex-")]:
         sys.exit("\n".join(broken))
     folders = distributions()
-    return "\n".join([HEAD, *_provides(registry, sorted(folders)), "", *_config_home(folders), ""])
+    return "\n".join(
+        [HEAD, *_provides(registry, sorted(folders)), "", *_config_home(folders), "", *_modality_home(registry), ""]
+    )
 
 
 def distributions() -> dict[str, Path]:
@@ -73,6 +75,18 @@ def _config_home(folders: dict[str, Path]) -> Iterator[str]:
     yield from (f'    "{name}": ("{module}", "{distribution}"),' for name, (module, distribution) in sorted(homes.items()))
     yield "}"
     yield '"""Module and distribution of each config class."""'
+
+
+def _modality_home(registry: plugins.Registry) -> Iterator[str]:
+    targets = sorted(
+        (entry.modality.rpartition(":")[2], entry.modality.rpartition(":")[0], plugin.distribution)
+        for entry, plugin in registry.entries("modality")
+        if plugin.distribution.startswith("artifex-")
+    )
+    yield "MODALITY_HOME: dict[str, tuple[str, str]] = {"
+    yield from (f'    "{name}": ("{module}", "{distribution}"),' for name, module, distribution in targets)
+    yield "}"
+    yield '"""Module and distribution of each modality\'s class."""'
 
 
 def configs_in(folder: Path) -> Iterator[tuple[str, str]]:

@@ -18,11 +18,15 @@ SCRIPTS = {
     "diffusion": {"diffusion.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "molecules": {"molecules.png"},
+    "proteins": {"proteins.png"},
     "evaluation": {"evaluation.png"},
+    "series": {"series.png"},
     "solids": {"solids.png"},
+    "words": {"words.png"},
+    "tables": {"tables.png"},
     "sounds": {"sounds.png"},
     "tokens": {"tokens.png"},
-    "words": {"words.png"},
 }
 
 

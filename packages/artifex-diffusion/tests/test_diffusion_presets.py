@@ -13,6 +13,8 @@ from artifex.core.errors import DataError
 
 pytest.importorskip("artifex.training")  # the distribution stands without them; its presets need both
 pytest.importorskip("artifex.modalities.image")
+pytest.importorskip("artifex.modalities.tabular")
+pytest.importorskip("artifex.modalities.timeseries")
 
 PRESETS = {
     entry.name: entry for entry, plugin in plugins.registry().entries("preset") if plugin.distribution == "artifex-diffusion"

@@ -31,7 +31,7 @@ def test_its_head_gives_command_run_time_and_expected_figure(name: str) -> None:
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["traced", "compiled"])
 @pytest.mark.parametrize("name", PRESETS)
-def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bool) -> None:
+def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bool, tmp_path: Path) -> None:
     """What ``artifex train NAME --dry-run`` does, with small batches; every day as far as shapes tell."""
     from artifex.training.dry_run import dry_run
     from artifex.training.run_config import read_run_config
@@ -42,10 +42,20 @@ def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bo
     if "theseus" in name and not (THESEUS.is_dir() and importlib.util.find_spec("gemmi")):
         pytest.skip("needs Debian's theseus-examples and gemmi; test_geometric_datasets.py reads files like them")
     config = read_run_config(name, SMALLER[: 1 if "theseus" in name else None])
+    config = read_run_config(name, structures_in(tmp_path) if name == "backbone-flow-structures" else SMALLER)
     assert config.name == name
     run = build_run(config)  # which traces a whole step
     if compiled:
         assert math.isfinite(dry_run(run).losses["loss"])
+
+
+def structures_in(folder: Path) -> list[str]:
+    """Settings of a run on made chains of 64 residues and more, written to files."""
+    proteins = pytest.importorskip("artifex.modalities.protein")
+    chains = proteins.datasets.ProteinFoldsConfig(n_train=16, n_held_out=1, min_seq_length=64, max_seq_length=80)
+    for i, protein in enumerate(proteins.datasets.ProteinFolds(chains).split("train")):
+        proteins.write_proteins(protein, folder / f"chain_{i}.pdb")
+    return ["training.batch_size=8", f"data.dataset.data_dir={folder}"]
 
 
 def test_qm9s_preset_is_a_run_file() -> None:

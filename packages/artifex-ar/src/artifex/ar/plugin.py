@@ -96,6 +96,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "pixel-cnn-digits": "A PixelCNN of the digits given their class.",
+        "smiles-transformer-qm9": "A transformer on the SMILES of QM9.",
         "pixel-cnn-pp-digits": "A PixelCNN++ of the digits given their class.",
         "transformer-text": "A transformer of the bytes of the reference of the Python language.",
         "wavenet-tones": "A WaveNet of synthesised tones given their pitch.",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
 from flax import nnx
 
 if TYPE_CHECKING:
+    from artifex.core.config import Config
     from artifex.core.objectives import Losses, Objective
     from artifex.core.value_ranges import ValueRange
 
@@ -34,6 +35,7 @@ __all__ = [
     "DeclaresValues",
     "Decodes",
     "Encodes",
+    "FitsData",
     "GenerativeModelProtocol",
     "HasEnergy",
     "HasHostForm",
@@ -261,6 +263,29 @@ class ModalityProtocol(Protocol):
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write samples (model space, ``(N, ...)``) for people to look at; returns the file, ``stem`` with the right suffix."""
+        ...
+
+
+@runtime_checkable
+class FitsData(Protocol):
+    """A modality that has to know the training data before it can prepare any: their scales, ranges, categories.
+
+    What it learns stands in its config, which a run keeps, so that the run's folder alone restores it.
+    """
+
+    @property
+    def config(self) -> Config:
+        """All that the modality is, what it has learnt included."""
+        ...
+
+    def fitted(self, dataset: Any, split: str) -> Self:
+        """A modality that has learnt from this split of the data set, and from no other; on the host, before the first step.
+
+        One that has learnt already stays as it is.
+
+        Raises:
+            DataError: it has learnt from data of another form than the data set has now.
+        """
         ...
 
 

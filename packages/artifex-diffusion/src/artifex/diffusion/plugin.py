@@ -129,6 +129,8 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "ddpm-digits": "A DDPM on scikit-learn's handwritten digits.",
+        "edm-mixed-table": "EDM on a made table with a column of every kind.",
+        "edm-sines": "EDM on sines of random frequency and phase.",
         "edm-two-moons": "EDM on two moons.",
         "guided-fashion-mnist": "Class-conditional diffusion with guidance on Fashion-MNIST.",
         "latent-fashion-mnist": "Latent diffusion on Fashion-MNIST, over a trained VAE.",

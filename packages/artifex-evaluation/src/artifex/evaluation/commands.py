@@ -69,6 +69,7 @@ def evaluate(
         of.modality,
         metrics=_names(metrics),
         holdout=of.holdout,
+        training=of.train,
         density=of.density,
         name=found.name,
         data_name=of.name,
@@ -90,7 +91,7 @@ def _report(folder: Path, found: Subject, pipeline: Any, result: EvaluationResul
     from artifex.evaluation.report import write_evaluation
 
     of = found.dataset
-    material = pipeline.material(found.model, of.data, of.modality, holdout=of.holdout, density=of.density)
+    material = pipeline.material(found.model, of.data, of.modality, holdout=of.holdout, training=of.train, density=of.density)
     train = None if of.train is None else pipeline.material(None, of.train, of.modality)
     return write_evaluation(folder, result, material, train=train, changes=changes)
 

@@ -84,6 +84,7 @@ class EvaluationPipeline:
         *,
         metrics: Sequence[str] = (),
         holdout: Any = None,
+        training: Any = None,
         density: Any = None,
         samples: np.ndarray | None = None,
         name: str = "",
@@ -98,6 +99,7 @@ class EvaluationPipeline:
             modality: prepares them: a modality, its config, or its registered name for data that are prepared already.
             metrics: names of those to compute; by default the config's, else all that apply.
             holdout: a second set of such data.
+            training: what the model was trained on, for metrics of what it gives away.
             density: the law that the data were drawn from, an object with ``log_prob``.
             samples: in model space, instead of drawing them.
             name: of what is measured, for people.
@@ -112,7 +114,7 @@ class EvaluationPipeline:
             DataError: there are no references.
         """
         started = time.perf_counter()
-        material = self.material(model, data, modality, holdout=holdout, density=density, samples=samples)
+        material = self.material(model, data, modality, holdout=holdout, training=training, density=density, samples=samples)
         entries, skipped = self.chosen(material, metrics)
         result = EvaluationResult(name or type(model).__name__, {}, skipped=skipped)
         digest = f"{data_name}:{data_digest(data)}" if data_name else data_digest(data)
@@ -135,6 +137,7 @@ class EvaluationPipeline:
         modality: Any = None,
         *,
         holdout: Any = None,
+        training: Any = None,
         density: Any = None,
         samples: np.ndarray | None = None,
     ) -> Material:
@@ -144,12 +147,14 @@ class EvaluationPipeline:
         drawn = f"seed {self.seed}, {config.n_samples} of {config.n_references}"
         of_data = data_digest(data, f"{getattr(made, 'config', '')}{self.seed}")
         subject = model_digest(model) if samples is None else data_digest(samples)
+        beside = "".join(data_digest(other) for other in (holdout, training) if other is not None)
         return Material(
             model,
             data,
             key=evaluation_key(self.seed),
             modality=made,
             holdout=holdout,
+            training=training,
             samples=samples,
             density=density,
             n_samples=config.n_samples,
@@ -158,7 +163,7 @@ class EvaluationPipeline:
             modality_name=modality_name,
             mesh=self.mesh,
             columns=self._columns,
-            identities={"model": f"{subject} {drawn}", "data": of_data + ("" if holdout is None else data_digest(holdout))},
+            identities={"model": f"{subject} {drawn}", "data": of_data + beside},
         )
 
     def chosen(self, material: Material, metrics: Sequence[str] = ()) -> tuple[list[MetricEntry], dict[str, str]]:

@@ -130,7 +130,8 @@ class BackboneFlow(SetSampler):
             rngs: stream ``sample``; the model's own by default.
 
         Returns:
-            ``translation_error`` ``(B, L, 3)``, nm, and ``rotation_error`` ``(B, L, 3)``, radians; ``time`` ``(B,)``.
+            ``translation_error`` ``(B, L, 3)``, nm, and ``rotation_error`` ``(B, L, 3)``, radians; ``time`` ``(B,)``; and
+            ``x_hat`` ``(B, L, 4, 3)``, the backbone that is predicted, Å, for extensions that look at it.
         """
         x, mask = self._checked(x, mask)
         key = draw_key(self, rngs)
@@ -148,7 +149,9 @@ class BackboneFlow(SetSampler):
             residue_type = jnp.where(shown, residue_type, UNKNOWN)
         given = {"residue_index": residue_index, "chain": chain, "residue_type": residue_type}
         moved, turned = self.predicted(Frame(rotations, points), t, mask, **given)
+        predicted = Frame(rotations @ so3_exp(turned), ANGSTROM_PER_NM * (points + moved))
         return {
+            "x_hat": backbone_atoms(predicted, mask),
             "translation_error": jnp.where(mask[..., None], ends - points - moved, 0),
             "rotation_error": jnp.where(mask[..., None], remaining - turned, 0),
             "time": t,

@@ -221,6 +221,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "alpha-carbon-diffusion-theseus": "A diffusion of fragments of proteins, from Debian's theseus-examples.",
+        "backbone-flow-structures": "A flow of backbones, on a folder of structures.",
         "equivariant-diffusion-qm9": "An equivariant diffusion of the molecules of QM9.",
         "point-cloud-flow-solids": "A flow of points on synthetic solids.",
         "point-cloud-vae-solids": "A VAE of points on synthetic solids.",

@@ -23,7 +23,7 @@ from artifex.core.factory import create_model
 from artifex.core.lora import merge_lora
 from artifex.core.mesh import ShardingConfig, devices_for
 from artifex.core.objectives import value_of
-from artifex.core.protocols import ArrayDataset, KnowsDensity, ModalityProtocol, NamesClasses, SourceDataset
+from artifex.core.protocols import ArrayDataset, FitsData, KnowsDensity, ModalityProtocol, NamesClasses, SourceDataset
 from artifex.core.sharding import create_sharded
 from artifex.core.storage import load_model, save_model, set_weights, write_atomically
 from artifex.training.callbacks import Callback, EarlyStopConfig
@@ -264,7 +264,8 @@ def _has_model(folder: Path) -> bool:
 def build_run(config: RunConfig) -> Run:
     """Load the data, choose the devices, make the model and the trainer, and try one batch's shapes through the loss.
 
-    Relative paths of data are taken from the current folder, and kept as absolute ones in the run's config.
+    Relative paths of data are taken from the current folder, and kept as absolute ones in the run's config; so is what the
+    modality learns from the training data.
     """
     config = with_absolute_paths(config)
     dataset = _build("dataset", config.data.dataset)
@@ -276,6 +277,9 @@ def build_run(config: RunConfig) -> Run:
     if evaluation_split is not None:
         _check_alike(dataset, train, evaluation, evaluation_split)
     modality = _build_modality(config.data.modality)
+    if isinstance(modality, FitsData):
+        modality = modality.fitted(dataset, train_split)
+        config = config.replace(data=config.data.replace(modality=modality.config))
     extensions = [_build("extension", c) for c in config.extensions]
     sharding, notes = _choose_mesh(config, train, modality, extensions)
     model = _make_model(config, sharding)

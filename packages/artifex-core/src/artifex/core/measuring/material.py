@@ -48,6 +48,7 @@ VECTOR = 128
 KNOWN = {"labels": "label", "mask": "mask", "condition": "condition"}
 """What metrics call an array that stands beside ``x``."""
 SAMPLES, REFERENCES, HOLDOUT, RECONSTRUCTIONS = "samples", "references", "holdout", "reconstructions"
+TRAINING = "training"
 
 
 def evaluation_key(seed: int) -> jax.Array:
@@ -64,6 +65,7 @@ class Material:
         modality: prepares them, and leads samples back.
         key: of all draws.
         holdout: a second set of references.
+        training: what the model was trained on, all of which is taken.
         samples: given instead of drawn, in model space.
         density: the law that the references were drawn from, where it is known.
         n_samples: how many are drawn; by default as many as there are references, 2048 at most.
@@ -83,6 +85,7 @@ class Material:
         key: jax.Array,
         modality: Any = None,
         holdout: Any = None,
+        training: Any = None,
         samples: np.ndarray | None = None,
         density: Any = None,
         n_samples: int | None = None,
@@ -103,6 +106,8 @@ class Material:
         self._sets = {REFERENCES: Prepared(data, modality, keys["prepare"], n_references)}
         if holdout is not None:
             self._sets[HOLDOUT] = Prepared(holdout, modality, keys["prepare"], n_references)
+        if training is not None:
+            self._sets[TRAINING] = Prepared(training, modality, keys["prepare"], None)
         self.n_references = len(self._sets[REFERENCES])
         drawn = min(self.n_references, MOST_SAMPLES) if n_samples is None else n_samples
         self.n_samples = drawn if samples is None else len(samples)
@@ -159,6 +164,7 @@ class Material:
             "log_prob": "log_prob" in capabilities,
             "data_log_prob": isinstance(self._density, KnowsDensity),
             HOLDOUT: HOLDOUT in self._sets,
+            TRAINING: TRAINING in self._sets,
             SAMPLES: self._given is not None or callable(getattr(self.model, "generate", None)),
         }
         return there | {name for name, holds in conditions.items() if holds}
@@ -198,14 +204,15 @@ class Material:
 
     def size_of(self, name: str) -> int:
         """Rows of what metrics call ``name``."""
-        return {SAMPLES: self.n_samples, HOLDOUT: len(self._sets.get(HOLDOUT, ()))}.get(name, self.n_references)
+        others = {other: len(self._sets.get(other, ())) for other in (HOLDOUT, TRAINING)}
+        return {SAMPLES: self.n_samples, **others}.get(name, self.n_references)
 
     def batch(self, entry: MetricEntry, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
         """What a metric calls ``names``, for some rows, in the space that its entry names."""
         made: dict[str, Any] = {}
         for name in names:
             source = RECONSTRUCTIONS if name == SAMPLES and entry.compares == "pairs" else name
-            if source in (SAMPLES, REFERENCES, HOLDOUT, RECONSTRUCTIONS):
+            if source in (SAMPLES, REFERENCES, HOLDOUT, TRAINING, RECONSTRUCTIONS):
                 made[name] = self.examples(source, entry, start, stop)
             elif source in KNOWN:
                 key = self._condition if source == "condition" else KNOWN[source]
@@ -260,7 +267,7 @@ class Material:
         return jax.jit(self.modality.restore)
 
     def model_space(self, source: str, start: int, stop: int) -> np.ndarray:
-        """``samples``, ``references``, ``holdout`` or ``reconstructions`` as the model has them."""
+        """``samples``, ``references``, ``holdout``, ``training`` or ``reconstructions`` as the model has them."""
         if source in self._sets:
             return self._sets[source].rows(start, stop)["x"]
         if source == RECONSTRUCTIONS:

@@ -120,6 +120,7 @@ class LossEntry(Entry):
 Need = Literal[
     "samples",
     "references",
+    "training",
     "holdout",
     "labels",
     "mask",
@@ -147,10 +148,10 @@ class MetricEntry(Entry):
     """Target of the function or object. Arguments that ``needs`` does not list have a default."""
     needs: tuple[Need, ...]
     """What it has to be given. ``references`` are data that the model was not trained on, ``holdout`` a second set of such
-    data, ``labels`` and ``condition`` what is known of each reference, ``mask`` where references of unequal length stand,
-    ``log_prob`` nats of each reference under the model, ``data_log_prob`` under the law that it was drawn from. ``rngs`` are
-    streams of each example's own: a metric that asks for them, and is no function of the whole set, is traced with one example
-    at a time."""
+    data, ``training`` those that it was trained on, ``labels`` and ``condition`` what is known of each reference, ``mask``
+    where references of unequal length stand, ``log_prob`` nats of each reference under the model, ``data_log_prob`` under the
+    law that it was drawn from. ``rngs`` are streams of each example's own: a metric that asks for them, and is no function of
+    the whole set, is traced with one example at a time."""
     higher_is_better: bool
     """Which way is better."""
     takes: tuple[Need, ...] = ()

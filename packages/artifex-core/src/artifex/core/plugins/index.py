@@ -6,9 +6,9 @@ Only names of ours stand here, never a third party's. What is registered and whi
 
 from __future__ import annotations
 
-from artifex.core.plugins.provided import CONFIG_HOME, PROVIDES
+from artifex.core.plugins.provided import CONFIG_HOME, MODALITY_HOME, PROVIDES
 
-__all__ = ["BUILT_IN_COMMANDS", "COMMANDS", "CONFIG_HOME", "CONFIG_MODULES", "DISTRIBUTION_OF"]
+__all__ = ["BUILT_IN_COMMANDS", "COMMANDS", "CONFIG_HOME", "CONFIG_MODULES", "DISTRIBUTION_OF", "MODALITY_HOME"]
 
 DISTRIBUTION_OF: dict[tuple[str, str], str] = {
     (kind, name): distribution for distribution, kinds in PROVIDES.items() for kind, names in kinds.items() for name in names

@@ -14,7 +14,7 @@ from artifex.core.config import Config
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.measuring.config import EvaluationConfig
 from artifex.core.plugins.entries import resolve
-from artifex.core.protocols import ArrayDataset, KnowsDensity, SourceDataset
+from artifex.core.protocols import ArrayDataset, FitsData, KnowsDensity, SourceDataset
 from artifex.evaluation.pipeline import EvaluationPipeline, Progress
 from artifex.evaluation.results import EvaluationResult
 from artifex.evaluation.suites.comparison import ComparisonResult
@@ -95,7 +95,7 @@ class BenchmarkSuite:
     def measure_training_data(self, task: str, metrics: Sequence[str] | None = None) -> BenchmarkResult:
         """What the training data get in the place of samples: what a model that has learnt everything would."""
         config, dataset = self._task(task)
-        modality = _made("modality", config.modality)
+        modality = _modality(config, dataset)
         train = _split(dataset, dataset.splits[0], config.name)
         stored = train if isinstance(train, Mapping) else {"x": np.stack([np.asarray(row["x"]) for row in train])}
         most = config.n_samples or 2048
@@ -161,9 +161,10 @@ class BenchmarkSuite:
         result = self._pipeline(task).evaluate(
             model,
             _split(dataset, task.split, task.name),
-            modality if modality is not None else _made("modality", task.modality),
+            modality if modality is not None else _modality(task, dataset),
             metrics=self._asked(task, metrics, samples is None),
             holdout=None if other is None else _split(dataset, other, task.name),
+            training=_split(dataset, "train", task.name) if "train" in dataset.splits and task.split != "train" else None,
             density=dataset if isinstance(dataset, KnowsDensity) else None,
             samples=samples,
             name=name,
@@ -184,6 +185,12 @@ def _made(kind: str, config: Config | None) -> Any:
         return None
     entry = plugins.registry().entry_of_config(kind, type(config))
     return resolve(getattr(entry, kind))(config)
+
+
+def _modality(task: TaskConfig, dataset: Any) -> Any:
+    """The task's modality, which has learnt from the training split where it has to."""
+    made = _made("modality", task.modality)
+    return made.fitted(dataset, dataset.splits[0]) if isinstance(made, FitsData) else made
 
 
 def _split(dataset: Any, split: str, task: str) -> Any:

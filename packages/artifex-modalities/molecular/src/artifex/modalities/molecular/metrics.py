@@ -1,0 +1,105 @@
+"""What is registered: how many samples are molecules, how different and how likely ones.
+
+All work on RDKit molecules (space ``host``), ``None`` where a sample is none. Shares and means stream; what compares sets is a
+pure function of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from artifex.modalities.molecular import properties, similarity
+from artifex.modalities.molecular.elements import ELEMENTS, stable_atoms as stable
+
+__all__ = [
+    "internal_diversity",
+    "nearest_similarity",
+    "qed",
+    "scaffold_similarity",
+    "stable_atoms",
+    "stable_molecules",
+    "synthetic_accessibility",
+    "uniqueness",
+    "validity",
+]
+
+
+@dataclass(frozen=True)
+class MoleculeMean:
+    """A sum over a sum, of all samples together; follows ``StreamedMetric``."""
+
+    counts: Callable[[Any], tuple[float, float]]
+    """What one molecule adds to either."""
+    missing: tuple[float, float]
+    """The same of a sample that is none."""
+
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
+        """What is counted, and among how many."""
+        return np.array([self.missing if m is None else self.counts(m) for m in batch["samples"]], float).reshape(-1, 2)
+
+    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
+        """NaN where there is nothing to count."""
+        total = np.asarray(total, np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return total[..., 0] / total[..., 1]
+
+
+def _elements(molecule: Any) -> np.ndarray | None:
+    symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
+    return np.array([ELEMENTS.index(s) for s in symbols]) if set(symbols) <= set(ELEMENTS) else None
+
+
+def _stable(molecule: Any) -> np.ndarray:
+    """Of molecules in space; one without positions, or of other elements, has no stable atom."""
+    elements = _elements(molecule)
+    if elements is None or not molecule.GetNumConformers():
+        return np.zeros(molecule.GetNumAtoms(), bool)
+    return stable(molecule.GetConformer().GetPositions(), elements)
+
+
+def _is_valid(molecule: Any) -> tuple[float, float]:
+    """Molecules that distances made are not sanitised yet."""
+    from artifex.modalities.molecular.constraints import valence_violations
+
+    return float(not valence_violations(molecule) and molecule.GetNumAtoms() > 0), 1.0
+
+
+def _stable_atoms(molecule: Any) -> tuple[float, float]:
+    found = _stable(molecule)
+    return float(found.sum()), float(len(found))
+
+
+def _stable_molecule(molecule: Any) -> tuple[float, float]:
+    return float(_stable(molecule).all()), 1.0
+
+
+validity = MoleculeMean(_is_valid, (0.0, 1.0))
+qed = MoleculeMean(lambda molecule: (properties.qed(molecule), 1.0), (0.0, 0.0))
+synthetic_accessibility = MoleculeMean(lambda m: (properties.synthetic_accessibility(m), 1.0), (0.0, 0.0))
+stable_atoms = MoleculeMean(_stable_atoms, (0.0, 0.0))
+stable_molecules = MoleculeMean(_stable_molecule, (0.0, 1.0))
+
+
+def uniqueness(samples: Sequence[Any]) -> float:
+    """Of all valid samples; see :func:`.similarity.uniqueness`."""
+    return similarity.uniqueness(samples)
+
+
+def internal_diversity(samples: Sequence[Any]) -> float:
+    """See :func:`.similarity.internal_diversity`."""
+    return similarity.internal_diversity(samples)
+
+
+def nearest_similarity(samples: Sequence[Any], references: Sequence[Any]) -> float:
+    """See :func:`.similarity.nearest_similarity`."""
+    return similarity.nearest_similarity(samples, references)
+
+
+def scaffold_similarity(samples: Sequence[Any], references: Sequence[Any]) -> float:
+    """See :func:`.similarity.scaffold_similarity`."""
+    return similarity.scaffold_similarity(samples, references)

@@ -1,0 +1,154 @@
+"""Metrics beside RDKit's own functions, plain loops and MOSES' code; edges; the same figure however a batch is cut."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from rdkit import Chem, DataStructs
+from rdkit.Chem.QED import qed as of_rdkit
+
+from artifex.core import plugins
+from artifex.core.errors import InvalidInputError
+from artifex.core.metrics import StreamedMetric
+from artifex.core.plugins import resolve
+from artifex.modalities.molecular import canonical_smiles, conformer, metrics, parse_smiles, properties, similarity
+from artifex.modalities.molecular.arrays import molecule_of_row, packed_positions
+from artifex.modalities.molecular.datasets import CommonMolecules, CommonMoleculesConfig
+
+FROZEN = Path(__file__).parent / "frozen" / "moses_figures.npz"
+COMMON = CommonMolecules(CommonMoleculesConfig(held_out=0.0, max_length=120)).molecules("train")
+REGISTERED = {
+    entry.name: entry for entry, plugin in plugins.registry().entries("metric") if plugin.distribution.endswith("-molecular")
+}
+
+
+@pytest.fixture(scope="module")
+def moses() -> dict:
+    with np.load(FROZEN) as frozen:
+        found = dict(frozen)
+    for key in ("samples", "references"):
+        found[f"{key}_read"] = [parse_smiles(str(text)) for text in found[key]]
+    return found
+
+
+def test_figures_are_those_of_moses(moses):
+    """Frozen: tests/frozen/make_moses_figures.py; MOSES adds float32 similarities up."""
+    samples, references = moses["samples_read"], moses["references_read"]
+    assert_allclose(similarity.nearest_similarity(samples, references), moses["nearest_similarity"], atol=1e-6)
+    assert_allclose(similarity.internal_diversity(samples), moses["internal_diversity"], atol=1e-6)
+    assert_allclose(similarity.internal_diversity(samples, power=2), moses["internal_diversity_2"], atol=1e-6)
+    assert_allclose(similarity.scaffold_similarity(samples, references), moses["scaffold_similarity"], atol=1e-6)
+    assert_allclose(similarity.uniqueness(samples, first=100), moses["unique_at_100"], atol=1e-6)
+    assert_allclose(np.mean([properties.qed(m) for m in samples]), moses["qed"], atol=1e-6)
+    assert_allclose(
+        np.mean([properties.synthetic_accessibility(m) for m in samples]), moses["synthetic_accessibility"], atol=1e-6
+    )
+
+
+@pytest.mark.reference
+def test_moses_agrees_live(moses):
+    pytest.importorskip("moses")
+    pytest.importorskip("torch")
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("make_moses_figures", FROZEN.with_name("make_moses_figures.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    live = module.figures([str(s) for s in moses["samples"]], [str(s) for s in moses["references"]])
+    for name, value in live.items():
+        assert_allclose(value, moses[name], atol=1e-6)
+
+
+def test_similarities_are_rdkits_in_1000_random_cases():
+    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+    generator = GetMorganGenerator(radius=2, fpSize=1024)
+    bits = [generator.GetFingerprint(m) for m in COMMON]
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        own, others = (rng.integers(len(COMMON), size=rng.integers(1, 6)) for _ in range(2))
+        table = np.array([[DataStructs.TanimotoSimilarity(bits[i], bits[j]) for j in others] for i in own])
+        chosen = [COMMON[i] for i in own], [COMMON[j] for j in others]
+        assert_allclose(similarity.nearest_similarity(*chosen), table.max(axis=1).mean(), atol=1e-6)
+        square = np.array([[DataStructs.TanimotoSimilarity(bits[i], bits[j]) for j in own] for i in own])
+        assert_allclose(similarity.internal_diversity(chosen[0]), 1 - square.mean(), atol=1e-6)
+        texts = Counter(canonical_smiles(m) for m in chosen[0])
+        assert_allclose(similarity.uniqueness(chosen[0]), len(texts) / len(own))
+
+
+def test_qed_is_rdkits():
+    assert [properties.qed(m) for m in COMMON[:50]] == [of_rdkit(m) for m in COMMON[:50]]
+
+
+def test_novelty_compares_canonical_forms():
+    training = [parse_smiles("OCC"), parse_smiles("C1=CC=CC=C1")]
+    samples = [parse_smiles(s) for s in ("CCO", "c1ccccc1", "CCC", "CCC", "CCN")] + [None]
+    assert similarity.novelty(samples, training) == 0.5  # of four different ones, two
+    assert np.isnan(similarity.novelty([None], training))
+    assert similarity.novelty(samples, []) == 1.0
+
+
+def test_uniqueness_of_the_first_valid():
+    samples = [None, *(parse_smiles(s) for s in ("C", "C", "CC", "CCC"))]
+    assert similarity.uniqueness(samples, first=2) == 0.5
+    assert similarity.uniqueness(samples) == 0.75
+    assert np.isnan(similarity.uniqueness([None]))
+    with pytest.raises(InvalidInputError, match="the first 9 is asked for, 4 molecules are valid"):
+        similarity.uniqueness(samples, first=9)
+
+
+def test_edges_of_sets():
+    one = [parse_smiles("CCO")]
+    assert similarity.internal_diversity(one) == 0.0
+    assert similarity.nearest_similarity(one, one) == 1.0
+    assert np.isnan(similarity.nearest_similarity([], one))
+    assert np.isnan(similarity.internal_diversity([None]))
+    assert np.isnan(similarity.scaffold_similarity(one, one))  # ethanol has no ring
+    naphthalene = [parse_smiles("c1ccc2ccccc2c1")]
+    assert_allclose(similarity.scaffold_similarity(naphthalene * 3, naphthalene), 1.0)
+
+
+def test_validity_counts_none_and_what_cannot_be():
+    samples = [parse_smiles("CCO"), None, Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False), Chem.MolFromSmiles("")]
+    rows = metrics.validity.statistics({"samples": samples})
+    assert metrics.validity.finalize(rows.sum(axis=0)) == 0.25
+
+
+def test_stability_of_molecules_in_space():
+    methane, water = (conformer(parse_smiles(s), seed=1).molecule for s in ("C", "O"))
+    arrays = packed_positions([methane, water], 6)
+    molecules = [molecule_of_row(row, mask) for row, mask in zip(arrays["x"], arrays["mask"], strict=True)]
+    broken = arrays["x"][0].copy()
+    broken[1, :3] += 3.0  # a hydrogen flies off
+    samples = [*molecules, molecule_of_row(broken), None]
+    atoms, whole = metrics.stable_atoms, metrics.stable_molecules
+    assert_allclose(atoms.finalize(atoms.statistics({"samples": samples}).sum(axis=0)), (5 + 3 + 3) / 13)
+    assert_allclose(whole.finalize(whole.statistics({"samples": samples}).sum(axis=0)), 2 / 4)
+
+
+def batch_of(entry) -> dict:
+    samples = [m if i % 5 else None for i, m in enumerate(COMMON[-64:])]
+    return {key: {"samples": samples, "references": COMMON[-130:-70]}[key] for key in entry.needs}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_figures_do_not_depend_on_batches_or_order(name: str):
+    entry = REGISTERED[name]
+    metric, batch = resolve(entry.metric), batch_of(entry)
+    if not isinstance(metric, StreamedMetric):
+        figure = metric(**batch)
+        assert np.isfinite(figure)
+        assert_allclose(metric(**{key: value[::-1] for key, value in batch.items()}), figure, rtol=1e-9)
+        return
+    whole = metric.finalize(metric.statistics(batch).sum(axis=0))
+    assert np.isfinite(whole)
+    for size in (1, 7, 64):
+        total = 0
+        for start in range(0, 64, size):
+            total = total + metric.statistics({k: v[start : start + size] for k, v in batch.items()}).sum(axis=0)
+        assert_allclose(metric.finalize(total), whole, rtol=1e-6)
+    assert np.isnan(metric.finalize(np.zeros(2)))

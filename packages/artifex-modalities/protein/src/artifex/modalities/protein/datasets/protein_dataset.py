@@ -1,0 +1,186 @@
+"""Structures from a folder of PDB and mmCIF files."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from artifex.core.config import Config, config
+from artifex.core.errors import DataError, InvalidInputError, RunWarning
+from artifex.modalities.protein.arrays import complete, packed
+from artifex.modalities.protein.config import AtomSet
+from artifex.modalities.protein.protein import Protein
+from artifex.modalities.protein.reading import SUFFIXES, Naming, joined, read_proteins
+
+__all__ = ["ProteinDataset", "ProteinDatasetConfig", "Skipped"]
+
+SPLITS = ("train", "test", "validation")
+Count = Annotated[int, Field(ge=1)]
+
+
+@config
+class ProteinDatasetConfig(Config):
+    """Which structures, and in what form."""
+
+    data_dir: Path | None = None
+    """Where the files lie, folders below it included."""
+    max_seq_length: Count = 256
+    """Residues that examples are padded to."""
+    min_seq_length: Count = 3
+    """Shorter chains are left out."""
+    longer: Literal["skip", "cut"] = "skip"
+    """Longer chains are left out, or cut to their first residues."""
+    atoms: AtomSet = "backbone"
+    """Alpha carbons `(M, L, 3)`, N, CA, C and O `(M, L, 4, 3)`, or all atoms `(M, L, 37, 3)`."""
+    example: Literal["chain", "file"] = "chain"
+    """Each chain is an example, or all chains of a file together are."""
+    naming: Naming = "auth"
+    """Whose names chains and residues keep."""
+    residue_types: bool = True
+    """Give `residue_type` to the model. Models that are not told the sequence need it left out."""
+    held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    """Share of the examples in each of `test` and `validation`."""
+    bucket_step: Count | None = 32
+    """Batches hold examples whose lengths, rounded up, are the same multiple of this; nothing: all are padded alike."""
+
+
+class Skipped(NamedTuple):
+    """What was left out, and why."""
+
+    file: Path
+    reason: str
+
+
+class ProteinDataset:
+    """Structures in memory: ``x`` in Å from the alpha carbons' mean; ``mask``, ``residue_index``, ``chain``, ``residue_type``.
+
+    ``residue_index`` jumps where the chain is broken. Residues that lack one of the backbone's atoms are left out, which shows
+    there too. Examples are told apart by file, and go to the splits by a checksum of their file's name, so that a file that is
+    added moves no other.
+
+    What cannot be used is skipped; :attr:`skipped` has each file with the reason, and a warning says how many.
+
+    Args:
+        config: which, and in what form.
+        data_dir: the folder, if the config does not name it.
+
+    Raises:
+        InvalidInputError: neither names a folder.
+
+    Example:
+        >>> ProteinDataset(ProteinDatasetConfig(), data_dir="nowhere").proteins
+        Traceback (most recent call last):
+        artifex.core.errors.DataError: there is no folder nowhere; give ProteinDataset the one that holds PDB or mmCIF files
+    """
+
+    def __init__(self, config: ProteinDatasetConfig | None = None, data_dir: str | Path | None = None) -> None:
+        config = ProteinDatasetConfig() if config is None else config
+        if data_dir is None and config.data_dir is None:
+            raise InvalidInputError("no folder is named: set data_dir to the one that holds PDB or mmCIF files")
+        self.config = config if data_dir is None else config.replace(data_dir=Path(data_dir))
+
+    def __len__(self) -> int:
+        return len(self.proteins)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """One example, of all splits in the order of file names."""
+        return {key: value[0] for key, value in self._packed([self.proteins[index]]).items()}
+
+    @property
+    def proteins(self) -> tuple[Protein, ...]:
+        """All examples, in the order of file names."""
+        return self._read[0]
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files and chains that were left out."""
+        return self._read[1]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``train``, and ``test`` and ``validation`` where there are enough files to hold some out."""
+        return tuple(split for split in SPLITS if len(self._places[split]))
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """One split.
+
+        Raises:
+            InvalidInputError: there is no such split.
+            DataError: there is no such folder, or nothing in it can be used.
+        """
+        if split not in self.splits:
+            raise InvalidInputError(f"this data set has no split {split!r}; it has {', '.join(self.splits)}")
+        return self._packed([self.proteins[i] for i in self._places[split]])
+
+    def split(self, split: str) -> list[Protein]:
+        """One split as proteins; arguments as of :meth:`arrays`."""
+        return [self.proteins[i] for i in self._places[split]]
+
+    def _packed(self, proteins: list[Protein]) -> dict[str, np.ndarray]:
+        config = self.config
+        arrays = packed(proteins, config.atoms, config.max_seq_length)
+        if not config.residue_types:
+            del arrays["residue_type"]
+        if config.bucket_step is not None:
+            lengths = arrays["mask"].sum(axis=1)
+            rounded = -(-lengths // config.bucket_step) * config.bucket_step
+            arrays["bucket"] = np.minimum(rounded, config.max_seq_length).astype(np.int32)
+        return arrays
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Which examples each split has: the files in the order of their checksums, test and validation first."""
+        files = sorted({str(p.source) for p in self.proteins}, key=lambda f: hashlib.sha256(Path(f).name.encode()).digest())
+        held = round(self.config.held_out * len(files))
+        of_file = {f: "test" if i < held else "validation" if i < 2 * held else "train" for i, f in enumerate(files)}
+        places: dict[str, list[int]] = {split: [] for split in SPLITS}
+        for i, protein in enumerate(self.proteins):
+            places[of_file[str(protein.source)]].append(i)
+        return places
+
+    @cached_property
+    def _read(self) -> tuple[tuple[Protein, ...], tuple[Skipped, ...]]:
+        folder = Path(self.config.data_dir or "").expanduser()
+        if not folder.is_dir():
+            raise DataError(f"there is no folder {folder}; give ProteinDataset the one that holds PDB or mmCIF files")
+        files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES))
+        if not files:
+            raise DataError(f"{folder} holds no structures; files are expected to end in {', '.join(SUFFIXES)}")
+        found: list[Protein] = []
+        skipped: list[Skipped] = []
+        for file in files:
+            try:
+                chains = read_proteins(file, naming=self.config.naming)
+            except DataError as error:
+                skipped.append(Skipped(file, str(error)))
+                continue
+            for protein in chains if self.config.example == "chain" else [joined(chains)]:
+                kept = self._usable(protein)
+                found.append(kept) if isinstance(kept, Protein) else skipped.append(Skipped(file, kept))
+        if not found:
+            raise DataError(f"none of the {len(files)} files in {folder} can be used; the first: {skipped[0].reason}")
+        if skipped:
+            warnings.warn(
+                f"{len(skipped)} files or chains in {folder} were left out; the first: {skipped[0].reason}",
+                RunWarning,
+                stacklevel=3,
+            )
+        return tuple(found), tuple(skipped)
+
+    def _usable(self, protein: Protein) -> Protein | str:
+        """The example that this chain makes, or why it makes none."""
+        config, whole = self.config, complete(protein, self.config.atoms)
+        which = f"{protein.source}, chain {' '.join(protein.chain_names)}"
+        if len(whole) < config.min_seq_length:
+            return f"{which}: {len(whole)} of {len(protein)} residues are complete, min_seq_length is {config.min_seq_length}"
+        if len(whole) > config.max_seq_length:
+            if config.longer == "skip":
+                return f"{which}: {len(whole)} residues, max_seq_length is {config.max_seq_length}"
+            whole = whole.select(np.arange(config.max_seq_length))
+        return whole

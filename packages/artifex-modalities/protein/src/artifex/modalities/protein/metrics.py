@@ -1,0 +1,174 @@
+"""What is registered: how alike samples are to their references, and how sound samples are.
+
+All work on proteins as the field has them (space ``host``) and stream: a figure is a mean over examples, or a share of all
+bonds, that does not depend on batches. Where a sample is no structure (``None``), it counts as the worst there is: 0 of
+everything that is better when higher; distances and energies have no worst, and leave it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from artifex.core.errors import InvalidInputError
+from artifex.modalities.protein import energies, similarity
+from artifex.modalities.protein.constraints import PADDED, measure
+from artifex.modalities.protein.protein import Protein
+from artifex.modalities.protein.residues import BACKBONE
+from artifex.modalities.protein.soundness import coarse_ramachandran_region, heavy_atom_clashes
+
+__all__ = [
+    "angle_energy",
+    "bond_energy",
+    "chirality_agreement",
+    "clash_score",
+    "coarse_ramachandran",
+    "gdt_ts",
+    "lddt",
+    "lennard_jones_energy",
+    "rmsd",
+    "sound_angles",
+    "sound_bonds",
+    "tm_score",
+]
+
+SIGMAS = 4.0
+"""Standard deviations within which a bond or an angle is sound."""
+GLY = 7
+
+
+@dataclass(frozen=True)
+class PairMetric:
+    """The mean over pairs of a figure of two proteins with the same residues; follows ``StreamedMetric``."""
+
+    figure: Callable[[Protein, Protein], float]
+    worst: float
+    """Of a sample that is no structure; NaN leaves it out."""
+
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
+        """The figure and a weight of 1; zeros where there is no figure."""
+        samples, references = list(batch["samples"]), list(batch["references"])
+        if len(samples) != len(references):
+            raise InvalidInputError(f"{len(samples)} samples and {len(references)} references make no pairs")
+        rows = np.zeros((len(samples), 2))
+        for row, (sample, reference) in enumerate(zip(samples, references, strict=True)):
+            if reference is None:
+                raise InvalidInputError(f"reference {row} of the batch is no structure; leave it out")
+            value = self.worst if sample is None else self.figure(sample, reference)
+            rows[row] = (value, 1) if np.isfinite(value) else (0, 0)
+        return rows
+
+    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
+        """NaN where no pair has a figure."""
+        return _ratio(total)
+
+
+@dataclass(frozen=True)
+class ShareMetric:
+    """Of all samples together, a sum over a sum; follows ``StreamedMetric``."""
+
+    counts: Callable[[Protein], tuple[float, float]]
+    """What is counted of one sample, and among how many."""
+    missing: tuple[float, float]
+    """The same of a sample that is no structure."""
+
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
+        """What is counted, and among how many."""
+        return np.array([self.missing if p is None else self.counts(p) for p in batch["samples"]], float).reshape(-1, 2)
+
+    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
+        """NaN where there is nothing to count."""
+        return _ratio(total)
+
+
+def _ratio(total: Any) -> Any:
+    total = np.asarray(total, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return total[..., 0] / total[..., 1]
+
+
+def _alpha(sample: Protein, reference: Protein) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha carbons of the residues of which both have one."""
+    _check_alike(sample, reference)
+    both = sample.has("CA") & reference.has("CA")
+    return sample.atom("CA")[both], reference.atom("CA")[both]
+
+
+def _check_alike(sample: Protein, reference: Protein) -> None:
+    if len(sample) != len(reference):
+        raise InvalidInputError(
+            f"a sample of {len(sample)} residues is compared with a reference of {len(reference)}, residue by residue; "
+            "pair structures of equal length"
+        )
+
+
+def _lddt(sample: Protein, reference: Protein) -> float:
+    """Of the atoms that both have."""
+    _check_alike(sample, reference)
+    rows, columns = np.nonzero(sample.atom_mask & reference.atom_mask)
+    return similarity.lddt(sample.positions[rows, columns], reference.positions[rows, columns], residues=rows)
+
+
+def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein], float]:
+    def of_pair(sample: Protein, reference: Protein) -> float:
+        x, y = _alpha(sample, reference)
+        return figure(x, y) if len(x) else float("nan")
+
+    return of_pair
+
+
+rmsd = PairMetric(_of_alpha(similarity.rmsd), float("nan"))
+tm_score = PairMetric(_of_alpha(similarity.tm_score), 0.0)
+gdt_ts = PairMetric(_of_alpha(similarity.gdt_ts), 0.0)
+lddt = PairMetric(_lddt, 0.0)
+chirality_agreement = PairMetric(_of_alpha(similarity.chirality_agreement), 0.0)
+
+
+def _sound(kind: str) -> Callable[[Protein], tuple[float, float]]:
+    def counts(protein: Protein) -> tuple[float, float]:
+        found = getattr(measure(protein), kind)
+        off = np.abs(found.value - found.ideal) / found.sigma
+        return float(np.sum(found.there & (off <= SIGMAS))), float(np.sum(found.there))
+
+    return counts
+
+
+def _ramachandran(protein: Protein) -> tuple[float, float]:
+    """Of residues with both angles; glycine may go anywhere."""
+    phi, psi, _, has_previous, has_next = measure(protein).dihedrals
+    counted = has_previous & has_next & (protein.residue_type != GLY)
+    regions = coarse_ramachandran_region(phi[counted], psi[counted])
+    return float(sum(region != "outlier" for region in regions)), float(len(regions))
+
+
+def _clashes(protein: Protein) -> tuple[float, float]:
+    return float(len(heavy_atom_clashes(protein))), protein.atom_mask.sum() / 1000
+
+
+def _energy(energy: Callable[..., Any]) -> Callable[[Protein], tuple[float, float]]:
+    compiled = jax.jit(energy)
+
+    def total(protein: Protein) -> tuple[float, float]:
+        n = len(protein)
+        rows = -(-n // PADDED) * PADDED
+        x, there, linked = np.zeros((rows, 4, 3), np.float32), np.zeros(rows, bool), np.zeros(rows, bool)
+        there[:n] = protein.has(*BACKBONE)
+        linked[:n] = protein.linked & there[:n] & np.roll(there[:n], -1)
+        x[:n] = protein.positions[:, :4]
+        return float(compiled(x, there, linked)), float(there.sum())
+
+    return total
+
+
+sound_bonds = ShareMetric(_sound("bonds"), (0.0, 1.0))
+sound_angles = ShareMetric(_sound("angles"), (0.0, 1.0))
+coarse_ramachandran = ShareMetric(_ramachandran, (0.0, 1.0))
+clash_score = ShareMetric(_clashes, (0.0, 0.0))
+bond_energy = ShareMetric(_energy(energies.bond_energy), (0.0, 0.0))
+angle_energy = ShareMetric(_energy(energies.angle_energy), (0.0, 0.0))
+lennard_jones_energy = ShareMetric(_energy(energies.lennard_jones_energy), (0.0, 0.0))

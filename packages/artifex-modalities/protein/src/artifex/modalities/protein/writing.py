@@ -1,0 +1,68 @@
+"""Proteins as PDB and mmCIF files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+import numpy as np
+
+from artifex.core.errors import InvalidInputError
+from artifex.modalities.protein.protein import Protein
+from artifex.modalities.protein.residues import ATOMS, RESIDUES
+
+__all__ = ["write_proteins"]
+
+
+def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> Path:
+    """Write one protein, or several as models 1, 2, ... of one file: PDB, or mmCIF where ``path`` ends in ``.cif``.
+
+    Residues are numbered by their place along the chain from 1, so that a break shows as a gap; unknown ones are written as
+    alanine, which viewers draw, if they have atoms of the backbone alone, else as UNK.
+
+    Raises:
+        InvalidInputError: there is no protein, or one holds a coordinate that is not finite.
+    """
+    import gemmi
+
+    proteins = [proteins] if isinstance(proteins, Protein) else list(proteins)
+    if not proteins:
+        raise InvalidInputError("there is no protein to write")
+    structure, path = gemmi.Structure(), Path(path)
+    for number, protein in enumerate(proteins, 1):
+        if not np.isfinite(protein.positions).all():
+            raise InvalidInputError(f"protein {number} holds coordinates that are not finite; leave it out")
+        structure.add_model(_model(gemmi, protein, number))
+    structure.name = path.stem
+    structure.setup_entities()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".cif":
+        structure.make_mmcif_document().write_file(str(path))
+    else:
+        path.write_text(structure.make_minimal_pdb())
+    return path
+
+
+def _model(gemmi: Any, protein: Protein, number: int) -> Any:
+    model = gemmi.Model(number)
+    for i in np.unique(protein.chain):
+        chain = gemmi.Chain(ascii_uppercase[int(i) % len(ascii_uppercase)])
+        for row in np.flatnonzero(protein.chain == i):
+            chain.add_residue(_residue(gemmi, protein, int(row)))
+        model.add_chain(chain)
+    return model
+
+
+def _residue(gemmi: Any, protein: Protein, row: int) -> Any:
+    residue, kind, there = gemmi.Residue(), int(protein.residue_type[row]), protein.atom_mask[row]
+    residue.name = RESIDUES[kind] if kind < len(RESIDUES) else "UNK" if there[4:].any() else "ALA"
+    residue.seqid = gemmi.SeqId(int(protein.residue_index[row]) + 1, " ")
+    residue.entity_type = gemmi.EntityType.Polymer
+    for column in np.flatnonzero(there):
+        atom = gemmi.Atom()
+        atom.name, atom.element = ATOMS[column], gemmi.Element(ATOMS[column][0])
+        atom.pos = gemmi.Position(*(float(v) for v in protein.positions[row, column]))
+        residue.add_atom(atom)
+    return residue

@@ -1,0 +1,286 @@
+"""Metrics beside biotite, tmtools, plain loops and OpenMM; edges; and the same figure however a batch is cut."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from artifex.core import plugins
+from artifex.core.errors import InvalidInputError
+from artifex.core.metrics import StreamedMetric
+from artifex.core.plugins import resolve
+from artifex.modalities.protein import Protein, energies, gdt_ts, lddt, metrics, rmsd, similarity, tm_score
+from artifex.modalities.protein.datasets import ProteinFolds, ProteinFoldsConfig
+from artifex.modalities.protein.soundness import OVERLAP, RADII, coarse_ramachandran_region, heavy_atom_clashes
+from artifex.modalities.protein.superposition import superimpose
+
+FROZEN = Path(__file__).parent / "frozen" / "openmm_energies.npz"
+CASES = 1000
+REGISTERED = {
+    entry.name: entry for entry, plugin in plugins.registry().entries("metric") if plugin.distribution.endswith("-protein")
+}
+PAIRS = [entry for entry in REGISTERED.values() if entry.compares == "pairs"]
+LONE = [entry for entry in REGISTERED.values() if entry.compares == "samples"]
+
+
+def folds(n: int, seed: int = 0) -> list[Protein]:
+    return ProteinFolds(ProteinFoldsConfig(n_train=n, n_held_out=1, seed=seed)).split("train")
+
+
+def random_pairs(count: int):
+    """Chains of 3 to 60 points, and noisy, turned, shifted copies of them."""
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        n = int(rng.integers(3, 60))
+        y = np.cumsum(rng.standard_normal((n, 3)) * 2.2, axis=0) + rng.uniform(-50, 50, 3)
+        turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+        turn *= np.sign(np.linalg.det(turn))
+        x = (y + rng.exponential(1.0) * rng.standard_normal((n, 3))) @ turn.T + rng.uniform(-50, 50, 3)
+        yield x, y
+
+
+def test_rmsd_is_biotites():
+    import biotite.structure as struc
+
+    for x, y in random_pairs(CASES):
+        fitted, _ = struc.superimpose(y, x)
+        assert_allclose(rmsd(x, y), struc.rmsd(y, fitted), rtol=1e-6, atol=2e-5)  # biotite turns in float32
+        assert_allclose(rmsd(x, y, superimposed=False), struc.rmsd(y, x), rtol=1e-6)
+
+
+def test_rmsd_is_scipys():
+    """In float64, to 1e-6: SciPy's alignment of vectors."""
+    from scipy.spatial.transform import Rotation
+
+    for x, y in random_pairs(CASES):
+        _, distance = Rotation.align_vectors(y - y.mean(axis=0), x - x.mean(axis=0))
+        assert_allclose(rmsd(x, y), distance / np.sqrt(len(x)), atol=1e-6)
+
+
+def test_lddt_is_biotites():
+    import biotite.structure as struc
+
+    for x, y in random_pairs(CASES):
+        atoms = struc.AtomArray(len(y))
+        atoms.coord = y.astype(np.float32)
+        atoms.res_id = np.arange(len(y)) // 2
+        x32, y32 = x.astype(np.float32), y.astype(np.float32)
+        wanted = float(struc.lddt(atoms, x32))
+        own = lddt(x32, y32, residues=atoms.res_id)
+        if abs(own - wanted) > 1e-6:  # a distance that float32 and float64 see on either side of a threshold
+            assert_allclose(own, wanted, atol=2.0 / max(1, len(y)))
+            assert near_a_threshold(x32, y32)
+
+
+def near_a_threshold(x: np.ndarray, y: np.ndarray) -> bool:
+    own, true = (np.linalg.norm(a.astype(float)[:, None] - a.astype(float)[None], axis=-1) for a in (x, y))
+    off = np.abs(own - true)
+    gaps = [np.abs(off - c).min() for c in similarity.LDDT_CUTOFFS] + [np.abs(true - 15.0).min()]
+    return min(gaps) < 1e-4
+
+
+def test_tm_score_as_placed_is_biotites():
+    import biotite.structure as struc
+
+    for x, y in random_pairs(CASES):
+        index = np.arange(len(y))
+        atoms = struc.AtomArray(len(y))
+        atoms.coord, atoms.res_name[:], atoms.atom_name[:], atoms.res_id = y, "ALA", "CA", index + 1
+        moved = atoms.copy()
+        moved.coord = x
+        x, y = moved.coord.astype(float), atoms.coord.astype(float)  # biotite keeps float32
+        for length in (len(y), 25, 200):
+            wanted = struc.tm_score(atoms, moved, index, index, reference_length=length)
+            assert_allclose(tm_score(x, y, length=length, superimposed=False), wanted, atol=1e-6)
+        fitted = superimpose(x, y)
+        assert tm_score(x, y) >= tm_score(fitted, y, superimposed=False) - 1e-9
+
+
+def test_tm_score_is_at_least_tmtools_less_a_hundredth():
+    tmtools = pytest.importorskip("tmtools")
+    rng, paired = np.random.default_rng(1), 0
+    for protein in folds(40):
+        y = protein.atom("CA")
+        for noise in (0.3, 1.0, 2.0):
+            x = y + noise * rng.standard_normal(y.shape)
+            found = tmtools.tm_align(x, y, "A" * len(x), "A" * len(y))
+            placed = x @ found.u.T + found.t  # tmtools' superposition
+            own = tm_score(x, y)
+            assert own >= tm_score(placed, y, superimposed=False) - 0.01
+            if "-" not in found.seqxA + found.seqyA:  # where it also pairs residue with residue
+                assert own >= found.tm_norm_chain2 - 0.01
+                paired += 1
+    assert paired > 60
+
+
+def test_gdt_ts_of_what_can_be_counted_by_hand():
+    y = np.stack([np.arange(4) * 3.8, np.zeros(4), np.zeros(4)], axis=1)
+    x = y + np.array([[0, 0.5, 0], [0, 1.5, 0], [0, 3.0, 0], [0, 20.0, 0]])
+    assert gdt_ts(x, y, superimposed=False) == np.mean([1 / 4, 2 / 4, 3 / 4, 3 / 4])
+    for a, b in random_pairs(50):
+        fitted = superimpose(a, b)
+        assert gdt_ts(a, b) >= gdt_ts(fitted, b, superimposed=False) - 1e-12
+
+
+@pytest.mark.parametrize("figure", [rmsd, tm_score, gdt_ts, lddt, similarity.chirality_agreement])
+def test_edges(figure):
+    y = folds(1)[0].atom("CA")
+    best = 0.0 if figure is rmsd else 1.0
+    assert_allclose(figure(y, y), best, atol=1e-9)
+    one = figure(y[:1] + 5.0, y[:1])
+    assert np.isnan(one) if figure in (lddt, similarity.chirality_agreement) else one == best
+    same = np.zeros((5, 3))  # all in one place
+    assert_allclose(figure(same, same), best, atol=1e-9)
+    for bad in (np.zeros((0, 3)), np.zeros((4, 2)), y[:-1]):
+        with pytest.raises(InvalidInputError, match="two structures with the same atoms"):
+            figure(bad, y if bad.shape[1:] == (3,) and len(bad) else bad)
+    broken = y.copy()
+    broken[2, 0] = np.nan  # on which tmtools never returns
+    with pytest.raises(InvalidInputError, match="a coordinate is not finite"):
+        figure(broken, y)
+
+
+def test_a_mirror_image_keeps_its_lddt_and_loses_its_hand():
+    y = folds(1)[0].atom("CA")
+    mirrored = y * [1, 1, -1]
+    assert lddt(mirrored, y) == 1.0
+    assert similarity.chirality_agreement(mirrored, y) == 0.0
+    assert tm_score(mirrored, y) < 0.9
+
+
+def test_a_score_needs_a_length():
+    with pytest.raises(InvalidInputError, match="length is 0"):
+        tm_score(np.ones((3, 3)), np.ones((3, 3)), length=0)
+
+
+def test_clashes_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(2)
+    protein = folds(1)[0]
+    crowded = Protein.from_positions(protein.positions[:, :4] * 0.8 + 0.1 * rng.standard_normal((len(protein), 4, 3)))
+    names = ("N", "CA", "C", "O")
+    bonds_in = {"N": 2, "CA": 1, "C": 0, "O": 1}
+    bonds_out = {"N": 0, "CA": 1, "C": 2, "O": 3}
+    wanted = set()
+    for i, j in itertools.combinations(range(len(protein)), 2):
+        for a, b in itertools.product(range(4), range(4)):
+            apart = np.linalg.norm(crowded.positions[i, a] - crowded.positions[j, b])
+            bonded = j == i + 1 and bonds_in[names[a]] + 1 + bonds_out[names[b]] <= 3
+            if apart <= RADII[names[a][0]] + RADII[names[b][0]] - OVERLAP and not bonded:
+                wanted.add((i, names[a], j, names[b]))
+    found = heavy_atom_clashes(crowded)
+    assert {clash[:4] for clash in found} == wanted
+    assert len(wanted) > 10
+
+
+def test_disulfide_bridges_are_no_clashes():
+    x, mask = np.zeros((2, 37, 3)), np.zeros((2, 37), bool)
+    x[1, 10] = [2.05, 0, 0]
+    mask[:, 10] = True
+    bridge = Protein.from_positions(x, atom_mask=mask, residue_index=np.array([0, 40]))
+    assert heavy_atom_clashes(bridge) == []
+    x[1, 10] = [2.8, 0, 0]
+    assert len(heavy_atom_clashes(Protein.from_positions(x, atom_mask=mask, residue_index=np.array([0, 40])))) == 1
+
+
+def test_coarse_regions_have_edges_that_belong_to_them():
+    assert coarse_ramachandran_region(np.array([]), np.array([])) == []
+    assert coarse_ramachandran_region(np.deg2rad([-160.0, 180.0]), np.deg2rad([-90.0, 180.0])) == ["alpha", "beta"]
+
+
+def energy_cases():
+    rng = np.random.default_rng(5)
+    for protein in folds(4, seed=9):
+        yield protein.positions[:12, :4] + 0.05 * rng.standard_normal((12, 4, 3))
+
+
+def own_energies(x: np.ndarray) -> list[float]:
+    mask, linked = np.ones(len(x), bool), np.arange(len(x)) < len(x) - 1
+    x = x.astype(np.float32)
+    return [float(f(x, mask, linked)) for f in (energies.bond_energy, energies.angle_energy, energies.lennard_jones_energy)]
+
+
+def test_energies_are_openmms():
+    """Frozen: tests/frozen/make_openmm_energies.py."""
+    with np.load(FROZEN) as frozen:
+        for x, wanted in zip(frozen["x"], frozen["energies"], strict=True):
+            assert_allclose(own_energies(x), wanted, rtol=2e-4)  # float32: squares of differences of nearly equal numbers
+
+
+def test_energies_do_not_cross_breaks_and_ignore_padding():
+    x = next(iter(energy_cases())).astype(np.float32)
+    mask, linked = np.ones(12, bool), np.arange(12) < 11
+    far = x.copy()
+    far[6:] += 200.0
+    linked[5] = False
+    halves = [own_energies(part) for part in (x[:6], x[6:])]
+    for i, energy in enumerate((energies.bond_energy, energies.angle_energy, energies.lennard_jones_energy)):
+        assert_allclose(energy(far, mask, linked), halves[0][i] + halves[1][i], rtol=1e-3)
+        padded = np.concatenate([x, np.full((4, 4, 3), np.nan, np.float32)])
+        there, bound = np.arange(16) < 12, np.arange(16) < 11
+        assert_allclose(energy(padded, there, bound), own_energies(x)[i], rtol=1e-5)
+
+
+@pytest.mark.reference
+def test_openmm_agrees_live():
+    pytest.importorskip("openmm")
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("make_openmm_energies", FROZEN.with_name("make_openmm_energies.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for x in energy_cases():
+        assert_allclose(own_energies(x), module.energies(x), rtol=2e-4)
+
+
+def batch_of(entry, n: int = 20) -> dict:
+    rng = np.random.default_rng(7)
+    references = folds(n, seed=4)
+    samples = [
+        Protein.from_positions(p.positions[:, :4] + 0.3 * rng.standard_normal((len(p), 4, 3))) if i % 5 else None
+        for i, p in enumerate(references)
+    ]
+    return {key: {"samples": samples, "references": references}[key] for key in entry.needs}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_figures_do_not_depend_on_batches(name: str):
+    entry = REGISTERED[name]
+    metric, batch = resolve(entry.metric), batch_of(entry)
+    assert isinstance(metric, StreamedMetric)
+    whole = metric.finalize(metric.statistics(batch).sum(axis=0))
+    for size in (1, 7, 64):
+        total = 0
+        for start in range(0, 20, size):
+            total = total + metric.statistics({k: v[start : start + size] for k, v in batch.items()}).sum(axis=0)
+        assert_allclose(metric.finalize(total), whole, rtol=1e-6)
+    counts = np.random.default_rng(0).multinomial(20, np.full(20, 1 / 20), size=3)
+    resampled = metric.finalize(counts @ metric.statistics(batch))  # the bootstrap of an engine
+    assert resampled.shape == (3,)
+    assert np.isfinite(resampled).all()
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in PAIRS])
+def test_a_sample_that_is_no_structure_is_the_worst_there_is(name: str):
+    entry = REGISTERED[name]
+    metric, references = resolve(entry.metric), folds(2)
+    rows = metric.statistics({"samples": [None, references[1]], "references": references})
+    assert rows[0, 0] == 0
+    assert rows[0, 1] == (name != "protein_rmsd")
+    with pytest.raises(InvalidInputError, match="is compared with a reference of"):
+        metric.statistics({"samples": [references[0].select(range(5))], "references": references[:1]})
+    with pytest.raises(InvalidInputError, match="2 samples and 1 references make no pairs"):
+        metric.statistics({"samples": references, "references": references[:1]})
+    with pytest.raises(InvalidInputError, match="reference 0 of the batch is no structure"):
+        metric.statistics({"samples": references[:1], "references": [None]})
+    assert np.isnan(metric.finalize(np.zeros(2)))
+
+
+def test_ideal_chains_are_sound():
+    batch = {"samples": folds(8)}
+    for name, wanted in (("sound_bonds", 1.0), ("sound_angles", 1.0)):
+        metric = getattr(metrics, name)
+        assert metric.finalize(metric.statistics(batch).sum(axis=0)) == wanted

@@ -1,0 +1,137 @@
+"""What every data set of tables has: its columns, learnt from the training rows, and its splits as tables and as arrays."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from artifex.core.errors import DataError, RunWarning
+from artifex.modalities.tabular.config import ColumnKind, Level, TableColumnConfig
+from artifex.modalities.tabular.datasets.splits import ordered, require_split
+from artifex.modalities.tabular.frames import encode, infer_columns
+
+__all__ = ["FrameTable", "TableDataset", "Unseen", "shuffled_splits"]
+
+Unseen = Literal["refuse", "drop"]
+
+
+class TableDataset(ABC):
+    """Tables of each split: ``arrays(split)`` has ``x`` float32 ``(N, C)``, as :func:`~artifex.modalities.tabular.encode`."""
+
+    kinds: Mapping[str, ColumnKind]
+    orders: Mapping[str, Sequence[Level]]
+    unseen: Unseen
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What to call it in messages."""
+
+    @cached_property
+    @abstractmethod
+    def frames(self) -> Mapping[str, pd.DataFrame]:
+        """The table of each split."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """``train`` first, then ``test``, then the others."""
+        return ordered(self.frames)
+
+    @cached_property
+    def columns(self) -> tuple[TableColumnConfig, ...]:
+        """What the columns are, from the training rows alone."""
+        return infer_columns(self.frames["train"], self.kinds, self.orders, where=f"{self.name}, split 'train'")
+
+    def table(self, split: str) -> pd.DataFrame:
+        """The rows of one split, as they are. Raises :class:`InvalidInputError` for a split that does not exist."""
+        require_split(split, self.splits, self.name)
+        frame = self.frames[split]
+        return frame if split == "train" or self.unseen == "refuse" else self._seen(frame, split)
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """``x`` of one split.
+
+        Raises:
+            InvalidInputError: no such split.
+            DataError: a row holds a level or a gap that no training row has, and ``unseen`` refuses it.
+        """
+        return {"x": encode(self.table(split), self.columns, where=f"{self.name}, split {split!r}")}
+
+    def _seen(self, frame: pd.DataFrame, split: str) -> pd.DataFrame:
+        """Rows whose levels and gaps are known from the training rows; how many are not is told."""
+        known = np.ones(len(frame), bool)
+        for column in self.columns:
+            values = frame[column.column]
+            if not column.missing:
+                known &= values.notna().to_numpy()
+            if column.levels:
+                levels = {(type(level), level) for level in column.levels}
+                known &= (
+                    np.array([(type(value), value) in levels for value in values.tolist()], bool) | values.isna().to_numpy()
+                )
+        if not known.all():
+            message = f"{self.name}: {int(np.sum(~known))} of {len(frame)} rows of split {split!r} are unlike any training row"
+            warnings.warn(f"{message}; they are left out", RunWarning, stacklevel=3)
+        return frame.loc[known]
+
+
+class FrameTable(TableDataset):
+    """Tables in memory, one for each split: for a notebook, or a trainer that is used directly.
+
+    >>> table = FrameTable({"train": pd.DataFrame({"age": [31, 44]})})
+    >>> table.splits, table.arrays("train")["x"].tolist()
+    (('train',), [[0.0], [1.0]])
+    """
+
+    def __init__(
+        self,
+        frames: Mapping[str, pd.DataFrame],
+        *,
+        kinds: Mapping[str, ColumnKind] | None = None,
+        orders: Mapping[str, Sequence[Level]] | None = None,
+        unseen: Unseen = "refuse",
+    ) -> None:
+        if "train" not in frames:
+            raise DataError(
+                f"tables need the split 'train', from whose rows the columns are learnt; got {', '.join(frames) or 'none'}"
+            )
+        self._frames, self.unseen = dict(frames), unseen
+        self.kinds, self.orders = kinds or {}, orders or {}
+
+    @property
+    def name(self) -> str:
+        """``the table``."""
+        return "the table"
+
+    @cached_property
+    def frames(self) -> Mapping[str, pd.DataFrame]:
+        """The table of each split."""
+        return self._frames
+
+
+def shuffled_splits(frame: pd.DataFrame, test: float, validation: float, seed: int, where: str) -> dict[str, pd.DataFrame]:
+    """Rows in shuffled order as ``train`` and, of the given shares, ``test`` and ``validation``.
+
+    Raises:
+        DataError: there are too few rows for each split to have one.
+
+    >>> {name: len(part) for name, part in shuffled_splits(pd.DataFrame({"a": range(10)}), 0.2, 0.1, 0, "it").items()}
+    {'train': 7, 'test': 2, 'validation': 1}
+    """
+    order = np.random.default_rng(seed).permutation(len(frame))
+    sizes = {name: round(share * len(frame)) for name, share in (("test", test), ("validation", validation)) if share > 0}
+    left = len(frame) - sum(sizes.values())
+    if left < 1 or 0 in sizes.values():
+        raise DataError(
+            f"{where} has {len(frame)} rows, too few for the splits train, {', '.join(sizes)}; give other fractions"
+        )
+    parts, at = {"train": frame.iloc[order[:left]]}, left
+    for name, size in sizes.items():
+        parts[name], at = frame.iloc[order[at : at + size]], at + size
+    return {name: part.reset_index(drop=True) for name, part in parts.items()}

@@ -1,0 +1,126 @@
+"""Privacy, usefulness and what is wrong on its face: against brute force, SciPy and scikit-learn, and what the figures have
+to say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.metrics import roc_auc_score
+
+from artifex.core.errors import InvalidInputError
+from artifex.modalities.tabular import metrics
+from artifex.modalities.tabular.datasets import MixedTable, MixedTableConfig
+from artifex.modalities.tabular.metrics.privacy import roc_auc
+
+
+@pytest.fixture(scope="module")
+def data() -> MixedTable:
+    return MixedTable(MixedTableConfig(n_train=1500, n_test=1500, n_validation=1500))
+
+
+def test_copies_of_the_training_rows_are_found_out_and_fresh_draws_are_not(data: MixedTable) -> None:
+    train, holdout, fresh = (data.table(split) for split in ("train", "test", "validation"))
+    assert metrics.membership_auc(train, train, holdout) >= 0.95
+    assert abs(metrics.membership_auc(fresh, train, holdout) - 0.5) <= 0.03
+    half = pd.concat([train[:750], fresh[:750]], ignore_index=True)
+    assert 0.65 < metrics.membership_auc(half, train, holdout) < 0.85
+
+
+def test_distances_are_those_of_brute_force() -> None:
+    """Twenty random tables, distances by hand: standard deviations, and 1 between two levels."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        made, real = (
+            pd.DataFrame({"a": rng.normal(size=n), "b": rng.integers(0, 9, n), "c": rng.choice(list("uvw"), n)})
+            for n in (30, 40)
+        )
+        parts = []
+        for name in "ab":
+            one, other = (side[name].to_numpy(float)[:, None] / real[name].std(ddof=0) for side in (made, real))
+            parts.append(cdist(one, other) ** 2)
+        parts.append((made["c"].to_numpy()[:, None] != real["c"].to_numpy()[None, :]).astype(float))
+        expected = np.sort(np.sqrt(sum(parts)), axis=1)
+        np.testing.assert_allclose(metrics.distance_to_closest_record(made, real), expected[:, 0], atol=1e-12)
+        np.testing.assert_allclose(metrics.nearest_neighbour_ratio(made, real), expected[:, 0] / expected[:, 1], atol=1e-12)
+
+
+def test_the_area_under_the_curve_is_scikit_learns() -> None:
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        p, n = (np.round(rng.normal(size=rng.integers(1, 30)), int(rng.integers(0, 3))) for _ in range(2))
+        labels = np.repeat([1, 0], [len(p), len(n)])
+        assert roc_auc(p, n) == pytest.approx(roc_auc_score(labels, np.concatenate([p, n])), abs=1e-12)
+
+
+def test_gaps_dates_and_single_rows_have_distances() -> None:
+    days = pd.to_datetime(["2020-01-01", None, "2020-03-01"])
+    table = pd.DataFrame({"a": [1.0, np.nan, 3.0], "b": ["x", None, "y"], "c": days})
+    np.testing.assert_array_equal(metrics.distance_to_closest_record(table, table), 0)
+    assert metrics.distance_to_closest_record(table[:1], table[1:2])[0] > 1
+    constant = pd.DataFrame({"a": [5.0, 5.0]})
+    np.testing.assert_array_equal(metrics.nearest_neighbour_ratio(constant, constant), 1)
+    nothing = pd.DataFrame({"a": [np.nan]})
+    np.testing.assert_array_equal(metrics.distance_to_closest_record(nothing, nothing), 0)
+    with pytest.raises(InvalidInputError, match="two training rows"):
+        metrics.nearest_neighbour_ratio(constant, constant[:1])
+
+
+def test_the_smallest_group_is_counted() -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        table = pd.DataFrame({"a": rng.choice(list("xy"), 30), "b": rng.choice(["u", None], 30), "c": rng.normal(size=30)})
+        groups: dict = {}
+        for row in zip(table["a"], table["b"].isna(), strict=True):
+            groups[row] = groups.get(row, 0) + 1
+        assert metrics.k_anonymity(table, identifiers=["a", "b"]) == min(groups.values())
+    assert metrics.k_anonymity(pd.DataFrame({"a": [1.0, 2.0]})) == 2
+    with pytest.raises(InvalidInputError, match="no column 'z'"):
+        metrics.k_anonymity(table, identifiers=["z"])
+
+
+def test_usefulness_is_that_of_a_forest_trained_by_hand(data: MixedTable) -> None:
+    from sklearn.ensemble import RandomForestRegressor
+
+    train, test = (data.table(split)[["age", "spending", "savings"]] for split in ("train", "test"))
+    made = train.sample(400, random_state=0)
+    found = metrics.utility(made, train, test, seed=3)
+    assert (found.target, found.score) == ("savings", "R2")
+    for table, figure in ((made, found.synthetic), (train, found.real)):
+        # the columns of the inputs stand in another order than there, with flags of gaps that are none: of no use to a tree
+        x, x_test = (
+            np.concatenate([np.stack([side[c], 0 * side[c]], 1) for c in ("age", "spending")], 1) for side in (table, test)
+        )
+        forest = RandomForestRegressor(100, random_state=3).fit(x, table["savings"])
+        assert figure == pytest.approx(forest.score(x_test, test["savings"]))
+
+
+def test_usefulness_falls_when_columns_come_apart(data: MixedTable) -> None:
+    names = ["age", "education", "income", "region", "spending", "member"]
+    train, test = (data.table(split)[names] for split in ("train", "test"))
+    good = metrics.utility(train[:700], train[700:], test)
+    assert good.score == "balanced accuracy"
+    assert abs(good.synthetic - good.real) < 0.05
+    shuffled = train.assign(member=train["member"].sample(frac=1, random_state=0).to_numpy())
+    bad = metrics.utility(shuffled, train, test)
+    assert bad.synthetic < 0.55 < bad.real - 0.05
+    assert metrics.train_real_test_real(shuffled, train, test) == bad.real
+    with pytest.raises(InvalidInputError, match="no column 'z' to predict"):
+        metrics.utility(train, train, test, target="z")
+    with pytest.raises(InvalidInputError, match="only column"):
+        metrics.utility(train[["age"]], train[["age"]], test[["age"]])
+    with pytest.raises(InvalidInputError, match="samples has no value of the column 'income'"):
+        metrics.utility(train.assign(income=np.nan), train, test, target="income")
+
+
+def test_what_is_wrong_on_its_face() -> None:
+    real = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.nan], "b": ["x", "y", "y", None]})
+    made = pd.DataFrame({"a": [1.0, 1.0, 9.0, np.nan], "b": ["x", "x", "z", None]})
+    assert metrics.completeness(made) == 6 / 8
+    assert metrics.duplicates(made) == 1 / 4
+    assert metrics.training_copies(made, real) == 3 / 4  # a row of gaps is one too
+    assert metrics.in_range(made, real) == 4 / 6
+    assert metrics.missing_similarity(made.fillna({"a": 0.0}), real) == 1 - 0.25 / 2
+    assert np.isnan(metrics.in_range(made[3:], real))
+    assert metrics.completeness(made[3:]) == 0.0

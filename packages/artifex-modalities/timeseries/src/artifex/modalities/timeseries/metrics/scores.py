@@ -1,0 +1,191 @@
+"""Whether a network can tell samples from real series, and whether one that learnt from samples can forecast real ones.
+
+J. Yoon, D. Jarrett, M. van der Schaar 2019, "Time-series generative adversarial networks" (NeurIPS), section 5.2. Their
+networks are recurrent; here both are causal convolutions, trained from several seeds at once, so figures are comparable with
+each other and not with the paper's.
+
+Shapes: ``N`` series, ``L`` steps, ``C`` channels, ``H`` width, ``S`` seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from artifex.core.errors import InvalidInputError
+from artifex.modalities.timeseries.metrics.dependence import pair
+from artifex.modalities.timeseries.series import filled, lengths_of
+
+__all__ = ["Score", "discriminative", "discriminative_score", "predictive", "predictive_score"]
+
+WIDTH, TAPS, STEPS, BATCH, RATE = 32, 5, 400, 64, 3e-3
+TEST_SHARE = 0.25
+Params = dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score of several networks that differ in their seeds."""
+
+    mean: float
+    """Mean of the seeds."""
+    std: float
+    """Standard deviation of the seeds."""
+
+
+def discriminative(samples: Any, references: Any, *, n_seeds: int = 3, seed: int = 0) -> Score:
+    """``|accuracy - 1/2|`` of a network that tells samples from real series, on a quarter that it was not trained on.
+
+    0: they cannot be told apart; 1/2: always. The same number of each is used.
+
+    Args:
+        samples: series.
+        references: real ones.
+        n_seeds: networks, each with its own start, order and split.
+        seed: of all of them.
+
+    Raises:
+        InvalidInputError: there are fewer than eight of either.
+    """
+    x, y = _pair(samples, references)
+    n = min(len(x), len(y))
+    if n < 8:
+        raise InvalidInputError(f"a discriminative score needs eight series of each kind or more, got {len(x)} and {len(y)}")
+    found = []
+    for key in jax.random.split(jax.random.key(seed), n_seeds):
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+        chosen = [side[rng.permutation(len(side))[:n]] for side in (x, y)]
+        cut = round(n * TEST_SHARE)
+        train = _arrays(np.concatenate([side[cut:] for side in chosen]), np.repeat([0.0, 1.0], n - cut))
+        test = _arrays(np.concatenate([side[:cut] for side in chosen]), np.repeat([0.0, 1.0], cut))
+        params = _train(train, key, loss=_telling)
+        logits = _pooled(params, test["x"], test["mask"])
+        found.append(abs(float(jnp.mean((logits > 0) == (test["y"] > 0))) - 0.5))
+    return Score(float(np.mean(found)), float(np.std(found)))
+
+
+def predictive(samples: Any, references: Any, *, n_seeds: int = 3, seed: int = 0) -> Score:
+    """Mean absolute error of forecasts of real series one step ahead by a network that learnt from samples.
+
+    In standard deviations of the real series.
+
+    Args:
+        samples: series to learn from; real ones give the figure to compare with.
+        references: real series to forecast.
+        n_seeds: networks, each with its own start and order.
+        seed: of all of them.
+
+    Raises:
+        InvalidInputError: series have fewer than two steps.
+    """
+    x, y = _pair(samples, references)
+    if x.shape[1] < 2 or y.shape[1] < 2:
+        raise InvalidInputError("a predictive score needs series of two steps or more: it forecasts the next one")
+    train, test = (_arrays(side, np.zeros(len(side))) for side in (x, y))
+    keys = jax.random.split(jax.random.key(seed), n_seeds)
+    found = [float(_forecast_error(_train(train, key, loss=_forecast_error), test)) for key in keys]
+    return Score(float(np.mean(found)), float(np.std(found)))
+
+
+def discriminative_score(samples: Any, references: Any) -> float:
+    """Mean over three seeds of :func:`discriminative`."""
+    return discriminative(samples, references).mean
+
+
+def predictive_score(samples: Any, references: Any) -> float:
+    """Mean over three seeds of :func:`predictive`."""
+    return predictive(samples, references).mean
+
+
+def _pair(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both standardised by the real series, gaps filled, NaN after the end."""
+    x, y = pair(samples, references)
+    centre, scale = np.nanmean(y, axis=(0, 1)), np.nanstd(y, axis=(0, 1))
+    scale = np.where(scale > 0, scale, 1.0)
+    return (filled(x) - centre) / scale, (filled(y) - centre) / scale
+
+
+def _arrays(x: np.ndarray, y: np.ndarray) -> dict[str, Array]:
+    mask = np.arange(x.shape[1]) < lengths_of(x)[:, None]
+    return {
+        "x": jnp.asarray(np.where(mask[..., None], x, 0.0), jnp.float32),
+        "mask": jnp.asarray(mask, jnp.float32),
+        "y": jnp.asarray(y, jnp.float32),
+    }
+
+
+def _initial(key: Array, channels: int, out: int) -> Params:
+    """He's initialisation (arXiv:1502.01852)."""
+    one, two, three = jax.random.split(key, 3)
+    return {
+        "first": jax.random.normal(one, (TAPS, channels, WIDTH)) * np.sqrt(2 / (TAPS * channels)),
+        "first_bias": jnp.zeros(WIDTH),
+        "second": jax.random.normal(two, (TAPS, WIDTH, WIDTH)) * np.sqrt(2 / (TAPS * WIDTH)),
+        "second_bias": jnp.zeros(WIDTH),
+        "head": jax.random.normal(three, (WIDTH, out)) * np.sqrt(1 / WIDTH),
+        "head_bias": jnp.zeros(out),
+    }
+
+
+def _features(params: Params, x: Float[Array, "N L C"]) -> Float[Array, "N L H"]:
+    """Two causal convolutions: the output at a step knows that step and those before it."""
+    for layer in ("first", "second"):
+        kernel, length = params[layer], x.shape[1]
+        early = jnp.pad(x, ((0, 0), (TAPS - 1, 0), (0, 0)))
+        taps = jnp.concatenate([early[:, k : k + length] for k in range(TAPS)], axis=-1)
+        x = jax.nn.relu(taps @ kernel.reshape(-1, kernel.shape[-1]) + params[f"{layer}_bias"][None, None])
+    return x
+
+
+def _pooled(params: Params, x: Float[Array, "N L C"], mask: Float[Array, "N L"]) -> Float[Array, "N"]:
+    """One logit a series, from the mean over its steps."""
+    weight = mask / jnp.sum(mask, axis=1, keepdims=True)
+    pooled = jnp.sum(_features(params, x) * weight[:, :, None], axis=1)
+    return (pooled @ params["head"] + params["head_bias"][None])[:, 0]
+
+
+def _telling(params: Params, batch: dict[str, Array]) -> Array:
+    """Cross-entropy."""
+    logits = _pooled(params, batch["x"], batch["mask"])
+    return jnp.mean(jax.nn.softplus(logits) - batch["y"] * logits)
+
+
+def _forecast_error(params: Params, batch: dict[str, Array]) -> Array:
+    """Mean absolute error one step ahead: what is forecast is the change."""
+    x, counted = batch["x"], batch["mask"][:, 1:, None]
+    ahead = x[:, :-1] + (_features(params, x) @ params["head"] + params["head_bias"][None, None])[:, :-1]
+    return jnp.sum(jnp.abs(ahead - x[:, 1:]) * counted) / (jnp.sum(counted) * x.shape[2])
+
+
+@partial(jax.jit, static_argnames="loss")
+def _train(data: dict[str, Array], key: Array, *, loss: Callable[[Params, dict[str, Array]], Array]) -> Params:
+    """Adam (arXiv:1412.6980) over all its steps in one scan."""
+    start, order = jax.random.split(key)
+    channels = data["x"].shape[2]
+    params = _initial(start, channels, 1 if loss is _telling else channels)
+
+    def step(state: tuple[Params, Params, Params], now: tuple[Array, Array]) -> tuple[tuple[Params, Params, Params], None]:
+        params, mean, square = state
+        t, draw = now
+        rows = jax.random.randint(draw, (min(BATCH, len(data["x"])),), 0, len(data["x"]))
+        slope = jax.grad(loss)(params, {name: values[rows] for name, values in data.items()})
+        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, slope)
+        square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, square, slope)
+        rate = RATE * (1 - t / STEPS)
+
+        def moved(p: Array, m: Array, v: Array) -> Array:
+            return p - rate * m / (1 - 0.9 ** (t + 1)) / (jnp.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8)
+
+        return (jax.tree.map(moved, params, mean, square), mean, square), None
+
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    times = jnp.arange(STEPS, dtype=jnp.float32), jax.random.split(order, STEPS)
+    (params, _, _), _ = jax.lax.scan(step, (params, zeros, zeros), times)
+    return params

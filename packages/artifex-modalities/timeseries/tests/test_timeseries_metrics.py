@@ -1,0 +1,249 @@
+"""Metrics of series: DTW against dtaidistance and tslearn, the rest against SciPy, statsmodels and loops written out."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from dtaidistance import dtw as oracle, dtw_ndim
+from scipy.signal import periodogram
+
+from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.modalities.timeseries import metrics
+from artifex.modalities.timeseries.metrics.components import decompose
+
+
+def random_series(rng: np.random.Generator, n: int, channels: int, ties: bool) -> list[np.ndarray]:
+    made = [rng.normal(size=(int(rng.integers(1, 30)), channels)) for _ in range(n)]
+    return [np.round(one) for one in made] if ties else made
+
+
+@pytest.mark.parametrize("band", [None, 0, 3])
+def test_dtw_of_a_thousand_random_pairs_is_dtaidistances(band: int | None) -> None:
+    """Unequal lengths from one step on, ties, constants; 1e-5 of the distance is what float32 sums of 58 squares keep."""
+    rng = np.random.default_rng(0)
+    x, y = random_series(rng, 1000, 1, ties=False), random_series(rng, 1000, 1, ties=False)
+    x[:200], y[:200] = ([np.round(one) for one in side[:200]] for side in (x, y))
+    x[200:220] = [np.ones_like(one) for one in x[200:220]]
+    window = {} if band is None else {"window": band + 1}
+    expected = [oracle.distance(a[:, 0], b[:, 0], **window) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y, band=band), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_dtw_of_several_channels_is_dtaidistances() -> None:
+    rng = np.random.default_rng(1)
+    x, y = random_series(rng, 200, 3, ties=False), random_series(rng, 200, 3, ties=True)
+    expected = [dtw_ndim.distance(a, b) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("band", [None, 2])
+def test_dtw_is_tslearns(band: int | None) -> None:
+    tslearn = pytest.importorskip("tslearn.metrics")
+    rng = np.random.default_rng(2)
+    x, y = random_series(rng, 1000, 2, ties=False), random_series(rng, 1000, 2, ties=False)
+    band_of = {} if band is None else {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": band}
+    expected = [tslearn.dtw(a, b, **band_of) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y, band=band), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_dtw_does_not_depend_on_batches_or_padding() -> None:
+    rng = np.random.default_rng(3)
+    x, y = random_series(rng, 70, 1, ties=False), random_series(rng, 70, 1, ties=False)
+    whole = metrics.dtw(x, y)
+    for size in (1, 7, 64):
+        parts = [metrics.dtw(x[i : i + size], y[i : i + size]) for i in range(0, 70 if size > 1 else 7, size)]
+        np.testing.assert_allclose(np.concatenate(parts), whole[: 70 if size > 1 else 7], rtol=1e-6)
+    np.testing.assert_allclose(metrics.dtw_to_nearest(x[:5], y), [metrics.dtw([one] * 70, y).min() for one in x[:5]], rtol=1e-6)
+
+
+def test_autocorrelation_is_what_a_loop_gives_and_of_one_process_the_known_one() -> None:
+    from artifex.modalities.timeseries.datasets.made import arma
+
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(int(rng.integers(1, 5)), int(rng.integers(3, 20)), 2))
+        z = (x - x.mean((0, 1))) / x.std((0, 1))
+        expected = np.zeros((3, 2))
+        for k, c in np.ndindex(3, 2):
+            products = [z[n, t, c] * z[n, t + k, c] for n in range(len(z)) for t in range(z.shape[1] - k)]
+            expected[k, c] = np.mean(products)
+        np.testing.assert_allclose(metrics.autocorrelation(x, 3), expected, atol=1e-12)
+    from statsmodels.tsa.arima_process import ArmaProcess
+
+    known = ArmaProcess([1, -0.75, 0.25], [1, 0.65]).acf(5)
+    series = arma(np.random.default_rng(0), 4000, 50, 1)
+    # of 4000 series of 50 steps, dependent over about five: 5 standard errors of 1 / sqrt(40 000)
+    np.testing.assert_allclose(metrics.autocorrelation(series, 5)[:, 0], known, atol=0.025)
+
+
+def test_differences_of_autocorrelation_and_between_channels() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 30, 3)), np.cumsum(rng.normal(size=(25, 30, 3)), axis=1)
+    one, other = (metrics.autocorrelation(side, 30) for side in (x, y))
+    expected = np.mean([np.sqrt(np.sum((one[:, c] - other[:, c]) ** 2)) for c in range(3)])
+    assert metrics.autocorrelation_difference(x, y) == pytest.approx(expected)
+    flat = [np.corrcoef(side.reshape(-1, 3), rowvar=False) for side in (x, y)]
+    np.testing.assert_allclose(metrics.cross_correlation(x), flat[0], atol=1e-12)
+    assert metrics.cross_correlation_difference(x, y) == pytest.approx(np.abs(flat[0] - flat[1])[np.triu_indices(3, 1)].mean())
+    assert np.isnan(metrics.cross_correlation_difference(x[..., :1], y[..., :1]))
+
+
+def test_the_spectrum_is_scipys() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(4, 33))
+        x = rng.normal(size=(5, n, 1)) + 10
+        power = periodogram(x[..., 0], detrend="constant", axis=1)[1]
+        np.testing.assert_allclose(metrics.power_spectrum(x)[:, 0], (power / power.sum(1, keepdims=True)).mean(0), atol=1e-10)
+    x, y = np.random.default_rng(0).normal(size=(2, 50, 16, 1))
+    p, q = (metrics.power_spectrum(side)[:, 0] for side in (x, y))
+    hellinger = np.sqrt(np.sum((np.sqrt(p) - np.sqrt(q)) ** 2) / 2)
+    assert metrics.power_spectrum_distance(x, y) == pytest.approx(hellinger)
+
+
+def test_marginal_differences_are_those_of_histograms() -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(30, 4, 2)), rng.gamma(2.0, size=(40, 4, 2))
+        found = []
+        for t in range(4):
+            for c in range(2):
+                real, edges = np.histogram(y[:, t, c], 50, density=True)
+                width = edges[1] - edges[0]
+                bins = itertools.pairwise(edges)
+                made = [np.mean((x[:, t, c] >= a) & (x[:, t, c] < b)) / width for a, b in bins]
+                found.append(np.mean(np.abs(np.array(made) - real)))
+        assert metrics.marginal_distribution_difference(x, y) == pytest.approx(np.mean(found))
+
+
+def test_trend_and_season_are_those_of_statsmodels() -> None:
+    from statsmodels.tsa.seasonal import seasonal_decompose
+
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        period = int(rng.integers(2, 9))
+        x = rng.normal(size=int(rng.integers(2 * period + 1, 60))) + np.sin(2 * np.pi * np.arange(1) / period)
+        expected = seasonal_decompose(x, period=period)
+        trend, season, rest = decompose(x, period)
+        np.testing.assert_allclose(trend, expected.trend, atol=1e-10)
+        np.testing.assert_allclose(season, expected.seasonal, atol=1e-10)
+        np.testing.assert_allclose(rest, expected.resid, atol=1e-10)
+
+
+def test_strengths_are_what_they_mean() -> None:
+    t, rng = np.arange(96), np.random.default_rng(0)
+    wave, line, noise = np.sin(2 * np.pi * t / 12), t / 10, rng.normal(size=(50, 96))
+    strong = metrics.strengths((wave + line)[None], 12)[0, 0]
+    assert (strong > 0.99).all()
+    assert (metrics.strengths(noise, 12).mean((0, 1)) < 0.4).all()
+    seasonal = wave + 0.3 * noise
+    assert metrics.seasonality_preservation(seasonal[:25], seasonal[25:]) > 0.95
+    assert metrics.seasonality_preservation(noise[:25], seasonal[25:]) < 0.6
+    assert metrics.trend_preservation(line + noise[:25], line + noise[25:], period=12) > 0.95
+    assert metrics.dominant_period(seasonal) == 12
+    with pytest.raises(InvalidInputError, match="a period is at least 2 and at most half of the 96 steps, got 49"):
+        metrics.strengths(noise, 49)
+    with pytest.raises(InvalidInputError, match="series of 3 steps have no period"):
+        metrics.dominant_period(noise[:, :3])
+
+
+def sines_twice(n: int) -> tuple[np.ndarray, np.ndarray]:
+    from artifex.modalities.timeseries.datasets import MadeSeries, MadeSeriesConfig
+
+    data = MadeSeries(MadeSeriesConfig(process="sines", n_train=n, n_test=n))
+    return data.arrays("train")["x"], data.arrays("test")["x"]
+
+
+def test_scores_tell_what_can_be_told() -> None:
+    x, y = sines_twice(120)
+    noise = np.random.default_rng(0).normal(size=x.shape)
+    one = metrics.discriminative(noise, y, n_seeds=1)
+    assert one.mean > 0.4
+    assert one.std == 0
+    assert metrics.discriminative(noise, y, n_seeds=1) == one
+    assert metrics.predictive(x, y, n_seeds=1).mean < 0.3 < metrics.predictive(noise, y, n_seeds=1).mean
+    with pytest.raises(InvalidInputError, match="eight series of each kind or more, got 3 and 120"):
+        metrics.discriminative_score(x[:3], y)
+    with pytest.raises(InvalidInputError, match="two steps or more"):
+        metrics.predictive_score(x[:, :1], y)
+
+
+@pytest.mark.nightly
+def test_scores_of_the_same_process_are_near_their_best_and_differ_by_seed() -> None:
+    x, y = sines_twice(1000)
+    assert metrics.discriminative_score(x, y) < 0.08  # of 500 series that were held out: three standard errors of an accuracy
+    assert metrics.predictive_score(x, y) < 0.15
+    one, other = (metrics.discriminative(x, y, n_seeds=2, seed=seed) for seed in (0, 1))
+    assert one != other
+    assert one.std > 0
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "autocorrelation_difference",
+        "power_spectrum_distance",
+        "trend_preservation",
+        "seasonality_preservation",
+        "dtw_to_nearest",
+    ],
+)
+def test_what_lies_after_the_end_of_a_series_makes_no_difference(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(n, 2)) for n in (12, 16, 20)]
+    padded = np.full((3, 40, 2), np.nan)
+    for row, one in zip(padded, series, strict=True):
+        row[: len(one)] = one
+    given = {"max_lag": 10} if metric == "autocorrelation_difference" else {"period": 4} if "preservation" in metric else {}
+    references = rng.normal(size=(4, 20, 2))
+    one, other = (getattr(metrics, metric)(side, references, **given) for side in (series, padded))
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_constants_and_gaps_have_figures_or_none() -> None:
+    x = np.random.default_rng(0).normal(size=(10, 12, 2))
+    flat = np.ones_like(x)
+    assert np.isnan(metrics.autocorrelation_difference(flat, x))
+    assert np.isnan(metrics.cross_correlation_difference(flat, x))
+    assert np.isfinite(metrics.power_spectrum_distance(flat, x))
+    assert np.isfinite(metrics.marginal_distribution_difference(flat, flat))
+    assert np.isnan(metrics.trend_preservation(flat, x, period=3))
+    gaps = x.copy()
+    gaps[:, 3:5, 0] = np.nan
+    wild = 3 * np.random.default_rng(1).normal(size=x.shape).cumsum(axis=1)
+    for metric in (
+        metrics.autocorrelation_difference,
+        metrics.cross_correlation_difference,
+        metrics.power_spectrum_distance,
+        metrics.marginal_distribution_difference,
+    ):
+        assert 0 <= metric(gaps, x) < metric(wild, x)
+
+
+def test_wrong_input_is_told() -> None:
+    x = np.zeros((3, 5, 2))
+    with pytest.raises(InvalidInputError, match="got 3 of 2 and 2 of 2"):
+        metrics.dtw(x, x[:2])
+    with pytest.raises(InvalidInputError, match="got 3 of 2 and 3 of 1"):
+        metrics.dtw(x, x[..., :1])
+    with pytest.raises(InvalidInputError, match="band is a number of steps, 0 or more"):
+        metrics.dtw(x, x, band=-1)
+    holes = x.copy()
+    holes[1, 2] = np.nan
+    with pytest.raises(InvalidInputError, match=r"references\[1\] has gaps"):
+        metrics.dtw(x, holes)
+    with pytest.raises(InvalidInputError, match="samples have 2 channels and references 1"):
+        metrics.power_spectrum_distance(x, x[..., :1])
+    with pytest.raises(InvalidInputError, match="samples have 5 steps and references 4"):
+        metrics.marginal_distribution_difference(x, x[:, :4])
+    with pytest.raises(InvalidInputError, match="max_lag is from 1 to the 5 steps"):
+        metrics.autocorrelation(x, 6)
+    with pytest.raises(InvalidInputError, match="samples needs at least one series"):
+        metrics.dtw([None], x)
+    with pytest.raises(InvalidInputError, match="series of 1 and of 2 channels"):
+        metrics.dtw([x[0], x[0, :, :1]], x[:2])
+    with pytest.raises(InvalidTypeError, match="samples is a float"):
+        metrics.dtw(3.0, x)
