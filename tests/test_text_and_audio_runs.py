@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from artifex.core.testing import user_environment
+from artifex.evaluation.suites import read_suite
 from artifex.modalities.audio import AudioModality
 from artifex.modalities.audio.datasets import Tones
 from artifex.training import load_run, read_run_config
@@ -67,3 +68,11 @@ def test_the_wavenets_data_are_what_they_were() -> None:
     assert prepared.keys() == stored.keys()
     for key, values in stored.items():
         np.testing.assert_array_equal(prepared[key], values)
+
+
+@pytest.mark.parametrize(("suite", "preset"), [("python-reference", "transformer-text"), ("tones", "wavenet-tones")])
+def test_suites_measure_what_the_presets_train_on(suite: str, preset: str) -> None:
+    (task,) = read_suite(suite).tasks
+    data = read_run_config(preset).data
+    assert task.modality == data.modality
+    assert task.dataset.replace(**({"overlap": 2} if preset == "transformer-text" else {})) == data.dataset
