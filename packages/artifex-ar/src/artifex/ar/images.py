@@ -243,7 +243,7 @@ class ImageModel(nnx.Module):
             )
         if not isinstance(prefix, Tracer) and prefix.size:
             low, high = float(jnp.min(prefix)), float(jnp.max(prefix))
-            slack = self.value_ranges({})["x"].slack
+            slack = getattr(self.value_ranges({})["x"], "slack", 0.0)  # an interval's
             if not (-slack <= low and high <= 1 + slack):
                 raise InvalidInputError(f"prefix holds {low:g} to {high:g}, expected intensities in [0, 1]")
         return prefix

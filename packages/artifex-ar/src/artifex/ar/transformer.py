@@ -280,7 +280,8 @@ class TransformerAR(nnx.Module):
         """
         x = self._checked(x)
         classes = classes_of(self.config.num_classes, condition, label, x.shape[0])
-        return self._log_prob(x, *(None if given is None else jnp.asarray(given) for given in (mask, segment)), classes)
+        mask, segment = (None if given is None else jnp.asarray(given) for given in (mask, segment))
+        return self._log_prob(x, mask, segment, classes)
 
     @compiled_method()
     def _log_prob(self, x: Tokens, mask: Array | None, segment: Array | None, classes: Given) -> Float[Array, "B"]:

@@ -40,6 +40,8 @@ def check_number(name: str, value: Any, said: str, *, above: float = 0.0, most: 
     """
     if isinstance(value, Tracer):
         return
-    number = not isinstance(value, bool) and (isinstance(value, Real) or (hasattr(value, "dtype") and jnp.shape(value) == ()))
-    if not number or not above < value <= most:
+    number: Any = not isinstance(value, bool) and (
+        isinstance(value, Real) or (hasattr(value, "dtype") and jnp.shape(value) == ())
+    )
+    if not number or not above < float(value) <= most:
         raise InvalidInputError(f"{name} is {value!r}; it has to be {said}")

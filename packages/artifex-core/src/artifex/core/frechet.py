@@ -26,7 +26,7 @@ __all__ = ["Moments", "frechet_distance", "merged_moments", "moments"]
 class Moments(NamedTuple):
     """Count, mean and centred second moment of features."""
 
-    n: Float[np.ndarray, ""]
+    n: float | np.floating
     """``N``."""
     mean: Float[np.ndarray, "F"]
     """``sum_i x_i / N``."""

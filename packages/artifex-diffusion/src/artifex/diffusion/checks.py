@@ -80,6 +80,6 @@ def checked_scale(scale: Any) -> Any:
     if scale is None or isinstance(scale, Tracer):
         return scale
     number = isinstance(scale, Real) or (hasattr(scale, "dtype") and jnp.shape(scale) == ())
-    if isinstance(scale, bool) or not number or not 0 <= scale < np.inf:
+    if isinstance(scale, bool) or not number or not 0 <= float(scale) < np.inf:
         raise InvalidInputError(f"guidance_scale is {scale!r}; it has to be a number of at least 0: 1 for no guidance, 2 say")
     return None if scale == 1 else scale

@@ -130,6 +130,7 @@ def artifex_metrics() -> list[MetricEntry]:
 def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
+        "ebm-digits": "A convolutional energy of the digits, by persistent contrastive divergence.",
         "ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence.",
         "ebm-eight-gaussians": "An energy-based model on eight Gaussians, by persistent contrastive divergence.",
         "jem-digits": "A classifier of the digits that is a density too.",

@@ -151,7 +151,7 @@ class ResNetGenerator(nnx.Module):
         *size_out, channels_out = hwc(shape_out, data_format)
         if [height, width] != size_out:
             raise ValueError(f"images of {height} × {width} cannot be translated to {size_out[0]} × {size_out[1]}; sizes stay")
-        widths, stem = config.hidden_dims, (config.stem_size,) * 2
+        widths, stem = config.hidden_dims, (config.stem_size, config.stem_size)
         activation, norm = nonlinearity(config.activation, config.negative_slope), config.norm
         free = {"use_bias": takes_bias(norm), "kernel_init": INITIAL, **kinds}
         self.channels_first = data_format == "channels_first"

@@ -28,6 +28,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -45,7 +46,7 @@ from artifex.vae.likelihoods import (
     gaussian_log_prob,
     values_of,
 )
-from artifex.vae.vae import check_at_least, checked
+from artifex.vae.vae import checked
 
 __all__ = ["JointPartConfig", "JointVAE", "JointVAEConfig", "mixture_log_prob", "product_of_experts"]
 
@@ -309,8 +310,8 @@ class JointVAE(nnx.Module):
             likelihoods = jnp.sum(jnp.where(subsets, each, 0.0), axis=-1)
             alone = jnp.where(jnp.sum(present, axis=-1, keepdims=True) > 1, jnp.any(subsets[:, 1:], axis=-1), False)
             counted = jnp.concatenate([jnp.ones_like(alone[:, :1]), alone], axis=1)
-            sums = [jnp.sum(jnp.where(counted, a, 0.0), axis=1) for a in (likelihoods, divergences)]
-            loss = losses.beta_objective(*sums, self.config.kl_weight)
+            of_likelihoods, of_divergences = (jnp.sum(jnp.where(counted, a, 0.0), axis=1) for a in (likelihoods, divergences))
+            loss = losses.beta_objective(of_likelihoods, of_divergences, self.config.kl_weight)
             likelihood, kl = likelihoods[:, 0], divergences[:, 0]
         return {
             "loss": loss,

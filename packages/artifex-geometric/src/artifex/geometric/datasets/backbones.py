@@ -54,7 +54,7 @@ class BackbonesConfig(Config):
 
 class _Chain(NamedTuple):
     positions: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]
     types: np.ndarray
 
     def part(self, start: int, end: int) -> _Chain:

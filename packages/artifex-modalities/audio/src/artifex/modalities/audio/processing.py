@@ -40,7 +40,7 @@ def resample(x: Float[np.ndarray, "... T"], old_rate: int, new_rate: int) -> Flo
     up, down = new_rate // common, old_rate // common
     most = max(up, down)
     window: Any = ("kaiser", STOP_BAND)
-    taps = signal.firwin(2 * CROSSINGS * most + 1, 0.95 / most, window=window)
+    taps: Any = signal.firwin(2 * CROSSINGS * most + 1, 0.95 / most, window=window)
     return signal.resample_poly(x, up, down, axis=-1, window=taps).astype(x.dtype)
 
 

@@ -58,7 +58,8 @@ class MultiModalModel:
     def __init__(self, model: Any, adapter: MultiModalModelAdapter) -> None:
         if not isinstance(model, protocols.GenerativeModelProtocol):
             raise InvalidTypeError(f"adapt_model takes a model with __call__ and generate, got {type(model).__name__}")
-        self.model, self.adapter = model, adapter
+        self.model: Any = model
+        self.adapter = adapter
         capabilities = {
             "decode": (protocols.Decodes, self._decode),
             "encode": (protocols.Encodes, self._encode),

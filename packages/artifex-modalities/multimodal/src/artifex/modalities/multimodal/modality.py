@@ -207,7 +207,7 @@ class MultiModalModality:
         return jnp.concatenate([part.reshape(x.shape[0], math.prod(part.shape[1:])) for part in parts], axis=1)
 
     def _restored(self, name: str, part: Array) -> Array:
-        modality = self.parts[name]
+        modality: Any = self.parts[name]
         return modality.restore(part) if isinstance(modality, Restores) and part.shape[1:] == modality.shape else part
 
     def to_host(self, x: np.ndarray, mask: np.ndarray | None = None) -> list[dict[str, Any]]:
@@ -232,7 +232,7 @@ class MultiModalModality:
         return examples
 
     def _rows_of_mask(self, masks: Mapping[str, np.ndarray] | None, name: str) -> np.ndarray | None:
-        return None if masks is None else masks[name].reshape(*masks[name].shape[:2], -1).any(axis=-1)
+        return None if masks is None else np.asarray(masks[name].reshape(*masks[name].shape[:2], -1).any(axis=-1))
 
     def _categories(self, name: str) -> int | None:
         return next(part.categories for part in self.config.parts if part.part == name)

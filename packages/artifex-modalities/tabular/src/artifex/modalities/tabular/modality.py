@@ -37,8 +37,9 @@ class TabularModality:
 
     Args:
         config: the form of the vectors; by default standardised numbers. Its columns are learnt by :meth:`fitted` or
-        :meth:`fit`. rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given
-            none, outside compiled functions.
+            :meth:`fit`.
+        rngs: random streams, of which the modality keeps a fork: it serves whenever :meth:`prepare` is given none, outside
+            compiled functions.
 
     Example:
         >>> table = pd.DataFrame({"age": [20, 30, 40], "town": ["Bern", "Chur", "Bern"]})

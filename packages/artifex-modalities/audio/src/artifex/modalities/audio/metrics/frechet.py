@@ -108,3 +108,4 @@ def _moments(features: Any) -> Moments:
 
 
 FRECHET_DISTANCE = FrechetAudioDistance()
+"""As it is registered."""

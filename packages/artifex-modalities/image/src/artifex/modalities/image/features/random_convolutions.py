@@ -41,7 +41,12 @@ def random_convolution_features(x: Float[Array, "B h w c"], kernels: list[np.nda
         if level and min(x.shape[1:3]) >= 4:
             x = _halved(x)
         x = jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=jax.lax.Precision.HIGHEST
+            x,
+            jnp.asarray(kernel),
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=jax.lax.Precision.HIGHEST,
         )
         x = jax.nn.relu(x)
         parts += [jnp.mean(quarter, axis=(1, 2)) for quarter in _quarters(x)]

@@ -26,7 +26,7 @@ def split_files(path: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
 
     Raises:
         DataError: there is nothing at ``path``, no such file below it, two files or folders of one split, or files beside
-        splits.
+            splits.
     """
     path = path.expanduser()
     if path.is_file():

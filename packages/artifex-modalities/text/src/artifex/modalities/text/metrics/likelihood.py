@@ -80,4 +80,7 @@ class BitsPerByte:
             return total[..., 0] / total[..., 1]
 
 
-PERPLEXITY, BITS_PER_BYTE = Perplexity(), BitsPerByte()
+PERPLEXITY = Perplexity()
+"""As it is registered."""
+BITS_PER_BYTE = BitsPerByte()
+"""As it is registered."""

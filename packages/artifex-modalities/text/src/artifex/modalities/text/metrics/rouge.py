@@ -116,4 +116,11 @@ def _f_measure(hits: int, mine: int, theirs: int) -> float:
     return 2 * precision * recall / (precision + recall) if hits else 0.0
 
 
-ROUGE1, ROUGE2, ROUGE_L, ROUGE_LSUM = (Rouge(form=form) for form in ("1", "2", "l", "lsum"))
+ROUGE1 = Rouge(form="1")
+"""Shared words."""
+ROUGE2 = Rouge(form="2")
+"""Shared pairs of words."""
+ROUGE_L = Rouge(form="l")
+"""The longest common subsequence."""
+ROUGE_LSUM = Rouge(form="lsum")
+"""The same, line by line."""
