@@ -290,7 +290,7 @@ def test_any_iterable_will_do(fake_point, fake_module):
 
 
 def test_a_metric_has_to_need_what_there_is():
-    with pytest.raises(ValueError, match=r"metric 'fid': needs takes samples, references, holdout, labels, .*; got sample$"):
+    with pytest.raises(ValueError, match=r"metric 'fid': needs takes samples, references, .*, labels, .*; got sample$"):
         MetricEntry(name="fid", metric="x:f", needs=("sample",), higher_is_better=False)
     with pytest.raises(TypeError, match=r"higher_is_better takes a bool"):
         MetricEntry(name="fid", metric="x:f", needs=("samples",), higher_is_better="no")

@@ -114,7 +114,8 @@ def test_compare_and_history(artifex, make_run, tmp_path):
     runs = [make_run(name, shift) for name, shift in (("a", 0.0), ("b", 1.0))]
     for run in runs:
         assert artifex("evaluate", run, "-m", "noisy_nats,radius")[0] == 0
-    code, out, _ = artifex("compare", *runs, "-o", tmp_path / "c.html")
+    code, out, err = artifex("compare", *runs, "-o", tmp_path / "c.html")
+    assert "report: " in err, err
     assert code == 1
     assert "#1" in out
     assert "#2" in out

@@ -101,6 +101,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "reference/uniform",
         ),
         "preset": (
+            "ebm-digits",
             "ebm-eight-gaussians",
             "ebm-two-moons",
             "jem-digits",

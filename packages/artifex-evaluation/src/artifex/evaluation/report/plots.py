@@ -15,6 +15,8 @@ from artifex.evaluation.results import MetricResult
 
 __all__ = ["compared", "distribution", "over_time", "scatter"]
 
+LABEL = 40
+"""Most characters of a model's name beside a plot, the last ones: a longer one would leave no room for the plot."""
 COLOURS = ("#0072b2", "#d55e00", "#007a5a", "#a8447f", "#8a6d00", "#444444")
 """Okabe & Ito 2008 with the pale ones darkened."""
 
@@ -39,7 +41,7 @@ def compared(title: str, figures: Mapping[str, MetricResult]) -> bytes:
         reach = [[max(0.0, result.value - result.low)], [max(0.0, result.high - result.value)]]
         known = math.isfinite(result.low)
         axes.errorbar(result.value, i, xerr=reach if known else None, fmt="o", color=COLOURS[i % len(COLOURS)], capsize=3)
-    axes.set_yticks(range(len(figures)), list(figures))
+    axes.set_yticks(range(len(figures)), [name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in figures])
     axes.set_ylim(len(figures) - 0.5, -0.5)
     axes.set_xlabel(first.unit or ("higher is better" if first.higher_is_better else "lower is better"))
     return _png(figure)

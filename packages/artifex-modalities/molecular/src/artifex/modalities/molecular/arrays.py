@@ -5,6 +5,7 @@ Shapes: ``M`` molecules, ``L`` tokens, ``N`` atoms.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def decoded_text(row: np.ndarray, vocabulary: Sequence[str]) -> str | None:
     if np.any((row < 0) | (row >= len(vocabulary))):
         return None
     ends = np.flatnonzero(row == 0)
-    return "".join(vocabulary[i] for i in row[: ends[0] if len(ends) else len(row)])
+    return "".join(vocabulary[operator.index(i)] for i in row[: ends[0] if len(ends) else len(row)])
 
 
 def packed_positions(molecules: Sequence[Any], most: int) -> dict[str, np.ndarray]:

@@ -51,12 +51,13 @@ def conformer(molecule: Any, *, seed: int, attempts: int = 20, relax: bool = Tru
     from rdkit import Chem, rdBase
     from rdkit.Chem import AllChem
 
-    whole, parameters = Chem.AddHs(molecule), AllChem.ETKDGv3()
+    chemistry: Any = AllChem  # its stubs lack what it imports with a star
+    whole, parameters = Chem.AddHs(molecule), chemistry.ETKDGv3()
     parameters.randomSeed, parameters.maxIterations, parameters.trackFailures = seed, attempts, True
     with rdBase.BlockLogs():
-        if AllChem.EmbedMolecule(whole, parameters) < 0:
-            return Conformer(None, _why(AllChem, parameters, attempts), False)
-        relaxed = relax and AllChem.MMFFHasAllMoleculeParams(whole) and AllChem.MMFFOptimizeMolecule(whole) == 0
+        if chemistry.EmbedMolecule(whole, parameters) < 0:
+            return Conformer(None, _why(chemistry, parameters, attempts), False)
+        relaxed = relax and chemistry.MMFFHasAllMoleculeParams(whole) and chemistry.MMFFOptimizeMolecule(whole) == 0
     return Conformer(whole, "", bool(relaxed))
 
 
@@ -87,8 +88,9 @@ def graph(molecule: Any) -> Graph:
     for bond in molecule.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         bonds[i, j] = bonds[j, i] = 4 if bond.GetIsAromatic() else int(bond.GetBondTypeAsDouble())
-    columns = ([f(atom) for atom in atoms] for f in (_number, _charge, _hydrogens))
-    return Graph(*(np.array(column, np.int32) for column in columns), bonds)
+    columns = (np.array([f(atom) for atom in atoms], np.int32) for f in (_number, _charge, _hydrogens))
+    numbers, charges, hydrogens = columns
+    return Graph(numbers, charges, hydrogens, bonds)
 
 
 def _number(atom: Any) -> int:

@@ -155,7 +155,7 @@ def from_selfies(text: str) -> str:
 
 def _selfies() -> Any:
     try:
-        import selfies
+        import selfies  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError as error:
         raise DataError("SELFIES need the package selfies: pip install 'artifex-modalities-molecular[selfies]'") from error
     return selfies

@@ -136,7 +136,7 @@ def _next(x: Array) -> Array:
     return jnp.roll(x, -1, axis=-1)
 
 
-def _of_types(table: np.ndarray, mask: Array, residue_type: Array | None, dtype: object) -> tuple[Array, Array]:
+def _of_types(table: np.ndarray, mask: Array, residue_type: Array | None, dtype: np.dtype) -> tuple[Array, Array]:
     types = jnp.full(mask.shape, N_RESIDUE_TYPES - 1) if residue_type is None else residue_type
     found = jnp.asarray(table, dtype)[jnp.where(mask, types, N_RESIDUE_TYPES - 1)]
     return found[..., 0], found[..., 1]

@@ -88,7 +88,7 @@ def backbone_from_dihedrals(
     towards = jnp.array([-jnp.cos(N_CA_C), jnp.sin(N_CA_C), 0.0], phi.dtype)
     c = ca + CA_C * jnp.broadcast_to(towards, ca.shape)
 
-    def step(atoms: tuple[Array, Array, Array], angles: tuple[Array, Array, Array]) -> tuple[tuple[Array, ...], Array]:
+    def step(atoms: tuple[Array, Array, Array], angles: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array, Array], Array]:
         n, ca, c = atoms
         psi, omega, phi_after = angles
         n_after = _placed(n, ca, c, C_N, CA_C_N, psi)
@@ -97,7 +97,8 @@ def backbone_from_dihedrals(
         c_after = _placed(c, n_after, ca_after, CA_C, N_CA_C, phi_after)
         return (n_after, ca_after, c_after), jnp.stack([n, ca, c, o], axis=-2)
 
-    angles = tuple(jnp.moveaxis(a, -1, 0) for a in (psi, omega, jnp.roll(phi, -1, axis=-1)))
+    phi_after = jnp.roll(phi, -1, axis=-1)
+    angles = (jnp.moveaxis(psi, -1, 0), jnp.moveaxis(omega, -1, 0), jnp.moveaxis(phi_after, -1, 0))
     _, residues = jax.lax.scan(step, (start, ca, c), angles)
     return jnp.moveaxis(residues, 0, -3)
 

@@ -142,7 +142,7 @@ def _ramachandran(protein: Protein) -> tuple[float, float]:
     """Of residues with both angles; glycine may go anywhere."""
     phi, psi, _, has_previous, has_next = measure(protein).dihedrals
     counted = has_previous & has_next & (protein.residue_type != GLY)
-    regions = coarse_ramachandran_region(phi[counted], psi[counted])
+    regions = coarse_ramachandran_region(np.asarray(phi[counted]), np.asarray(psi[counted]))
     return float(sum(region != "outlier" for region in regions)), float(len(regions))
 
 

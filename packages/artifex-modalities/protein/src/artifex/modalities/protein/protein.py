@@ -96,7 +96,7 @@ class Protein:
 
     def has(self, *atoms: str) -> Bool[np.ndarray, "L"]:
         """Which residues have all of these atoms."""
-        return self.atom_mask[:, [ATOMS.index(atom) for atom in atoms]].all(axis=1)
+        return np.asarray(self.atom_mask[:, [ATOMS.index(atom) for atom in atoms]].all(axis=1))
 
     def atom(self, name: str) -> Float[np.ndarray, "L 3"]:
         """Positions of an atom in each residue, Å; 0 where it is missing."""

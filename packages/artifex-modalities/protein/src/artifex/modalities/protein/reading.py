@@ -64,11 +64,12 @@ def read_proteins(path: str | Path, *, naming: Naming = "auth") -> list[Protein]
 def joined(chains: Iterable[Protein]) -> Protein:
     """Several chains as one protein, which keeps them apart by ``chain``."""
     chains = list(chains)
-    arrays = [np.concatenate([getattr(c, name) for c in chains]) for name in ("positions", "atom_mask", "residue_type")]
+    arrays = (np.concatenate([getattr(c, name) for c in chains]) for name in ("positions", "atom_mask", "residue_type"))
+    positions, mask, kinds = arrays
     index = np.concatenate([c.residue_index for c in chains])
     number = np.concatenate([np.full(len(c), i) for i, c in enumerate(chains)])
     numbers, names, chain_names = (sum((getattr(c, n) for c in chains), ()) for n in ("numbers", "names", "chain_names"))
-    return Protein(*arrays, index, number, numbers, names, chain_names, chains[0].source)
+    return Protein(positions, mask, kinds, index, number, numbers, names, chain_names, chains[0].source)
 
 
 def _structure(path: Path) -> Any:
@@ -95,7 +96,7 @@ def _protein(chain: Any, path: Path, naming: Naming) -> Protein | None:
     for row, residue in enumerate(residues):
         for column, atom in _atoms(residue):
             positions[row, column], mask[row, column] = atom.pos.tolist(), True
-    there = mask.any(axis=1)
+    there = np.asarray(mask.any(axis=1))
     residues = [residue for residue, kept in zip(residues, there, strict=True) if kept]
     if not residues:
         return None

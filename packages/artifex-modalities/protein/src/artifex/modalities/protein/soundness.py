@@ -6,7 +6,7 @@ Shapes: ``L`` residues.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.residues import ATOMS
@@ -65,12 +65,13 @@ def heavy_atom_clashes(protein: Protein) -> list[tuple[int, str, int, str, float
         near &= ~(_SULPHUR[columns[part], None] & _SULPHUR[columns][None] & (apart < DISULFIDE))
         for i, j in np.argwhere(near):
             a, b = i + start, j
-            if not _is_bonded(protein, rows[a], columns[a], rows[b], columns[b]):
-                found.append((int(rows[a]), ATOMS[columns[a]], int(rows[b]), ATOMS[columns[b]], float(apart[i, j])))
+            row, column, next_row, next_column = int(rows[a]), int(columns[a]), int(rows[b]), int(columns[b])
+            if not _is_bonded(protein, row, column, next_row, next_column):
+                found.append((row, ATOMS[column], next_row, ATOMS[next_column], float(apart[i, j])))
     return found
 
 
-def _is_bonded(protein: Protein, row: int, column: int, next_row: int, next_column: int) -> Bool:
+def _is_bonded(protein: Protein, row: int, column: int, next_row: int, next_column: int) -> bool:
     """Whether at most three bonds lie between an atom and one of the residue behind."""
     if next_row != row + 1 or not protein.linked[row]:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -44,14 +44,17 @@ class MoleculeDatasetConfig(Config):
         check_vocabulary(self.representation, self.vocabulary)
 
 
-class MoleculeDataset:
+C = TypeVar("C", bound=MoleculeDatasetConfig)
+
+
+class MoleculeDataset(Generic[C]):
     """Molecules in memory. Abstract: a data set adds :meth:`read`.
 
     ``x`` int32 ``(M, L)`` and ``mask``, true up to the end token; or ``x`` float32 ``(M, N, 8)`` and ``mask``. A molecule's
     split follows from a checksum of its canonical SMILES: the same molecule is in one split only, in any order of any file.
     """
 
-    config: MoleculeDatasetConfig
+    config: C
 
     def read(self) -> Sequence[tuple[str, Any]]:
         """Molecules, each with what messages call it.

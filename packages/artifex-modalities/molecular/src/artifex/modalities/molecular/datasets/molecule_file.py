@@ -38,7 +38,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class MoleculeFile(MoleculeDataset):
+class MoleculeFile(MoleculeDataset[MoleculeFileConfig]):
     """The molecules of one file, in its order; :attr:`skipped` has what was left out.
 
     >>> MoleculeFile(MoleculeFileConfig(file="nowhere.smi")).splits
@@ -47,7 +47,7 @@ class MoleculeFile(MoleculeDataset):
     """
 
     def __init__(self, config: MoleculeFileConfig) -> None:
-        self.config: MoleculeFileConfig = config
+        self.config = config
         self.skipped: list[Skipped] = []
 
     def read(self) -> list[tuple[str, Any]]:
@@ -96,8 +96,10 @@ def _rows(path: Path, column: str | None) -> Iterator[tuple[str, str, Any | None
 
 
 def _opened(path: Path, mode: str = "rt") -> Any:
-    encoding = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    return gzip.open(path, mode, **encoding) if path.suffix == ".gz" else path.open(mode.replace("t", ""), **encoding)
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    if path.suffix == ".gz":
+        return gzip.open(path, mode, encoding=encoding, newline=newline)
+    return path.open(mode.replace("t", ""), encoding=encoding, newline=newline)
 
 
 def read_smiles(path: Path) -> Iterator[tuple[str, str, Any | None]]:

@@ -31,7 +31,7 @@ class CommonMoleculesConfig(MoleculeDatasetConfig):
     """The list has nothing to choose but the form of an example."""
 
 
-class CommonMolecules(MoleculeDataset):
+class CommonMolecules(MoleculeDataset[CommonMoleculesConfig]):
     """A few hundred molecules with names: solvents, gases, acids, sugars, amino acids, vitamins, drugs.
 
     >>> len(CommonMolecules(CommonMoleculesConfig())) > 250
@@ -39,7 +39,7 @@ class CommonMolecules(MoleculeDataset):
     """
 
     def __init__(self, config: CommonMoleculesConfig) -> None:
-        self.config: CommonMoleculesConfig = config
+        self.config = config
 
     def read(self) -> list[tuple[str, Any]]:
         """The list."""
@@ -61,11 +61,11 @@ class QM9MoleculesConfig(MoleculeDatasetConfig):
     """Read only so many molecules of each file."""
 
 
-class QM9Molecules(MoleculeDataset):
+class QM9Molecules(MoleculeDataset[QM9MoleculesConfig]):
     """The SMILES of QM9's 130 831 molecules of up to nine heavy atoms (Ramakrishnan et al. 2014, doi:10.1038/sdata.2014.22)."""
 
     def __init__(self, config: QM9MoleculesConfig) -> None:
-        self.config: QM9MoleculesConfig = config
+        self.config = config
 
     def read(self) -> list[tuple[str, Any]]:
         """All files.
@@ -95,11 +95,11 @@ class MosesMoleculesConfig(MoleculeDatasetConfig):
     """Read only so many molecules of each file."""
 
 
-class MosesMolecules(MoleculeDataset):
+class MosesMolecules(MoleculeDataset[MosesMoleculesConfig]):
     """MOSES' drug-like molecules (Polykovskiy et al. 2020, arXiv:1811.12823), in its own ``train`` and ``test``."""
 
     def __init__(self, config: MosesMoleculesConfig) -> None:
-        self.config: MosesMoleculesConfig = config
+        self.config = config
 
     def read(self) -> list[tuple[str, Any]]:
         """Both files.
