@@ -208,7 +208,7 @@ class MultiModalModality:
 
     def _restored(self, name: str, part: Array) -> Array:
         modality: Any = self.parts[name]
-        return modality.restore(part) if isinstance(modality, Restores) and part.shape[1:] == modality.shape else part
+        return modality.restore(part) if part.shape[1:] == modality.shape and isinstance(modality, Restores) else part
 
     def to_host(self, x: np.ndarray, mask: np.ndarray | None = None) -> list[dict[str, Any]]:
         """Examples as dicts of their parts: what a part's modality makes of it on the host, else its restored array.
