@@ -54,7 +54,7 @@ def split_r_hat(trace: Float[Array, "C T ..."]) -> Float[Array, "..."]:
     Example:
         >>> still = jnp.tile(jnp.array([0.0, 1.0]), (2, 4))  # halves of four states, all alike
         >>> round(float(split_r_hat(still)), 4), round(float(split_r_hat(still.at[1].add(3.0))), 1)
-        (0.866, 3.2)
+        (0.866, 3.1)
     """
     halves = _halved(trace)
     length = halves.shape[1]

@@ -130,7 +130,7 @@ def hmc(
 
     Example:
         >>> chains = hmc(
-        ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=10, step_size=0.3
+        ...     lambda x: jnp.sum(x**2, axis=1) / 2, jnp.zeros((500, 1)), jax.random.key(0), n_steps=20, step_size=0.2
         ... )
         >>> 0.8 < float(jnp.var(chains.x)) < 1.25
         True
