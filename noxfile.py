@@ -250,9 +250,6 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("--no-deps", "diffusers==0.42.1")  # what its autoencoder imports is in the next line
     session.install("huggingface-hub==2.4.0", "importlib-metadata", "pillow", "regex", "requests", "httpx")
     session.install("transformers==5.24.0")
-    # Networks and figures of images; their requirements are dated, and what they import is here already.
-    session.install("--no-deps", "torchvision==0.28.0", "pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0")
-    session.install("--no-deps", "lpips==0.1.4", "stlpips-pytorch==0.0.2", "prdc==0.2")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     session.install("--no-deps", "egnn-pytorch==0.2.8", "invariant-point-attention==0.2.2")  # which import einops alone
     meshes = ("libigl>=2.6", "point-cloud-utils>=0.34", "trimesh>=4.6")
@@ -264,7 +261,19 @@ def install_with_pytorch(session: nox.Session) -> None:
 def reference(session: nox.Session) -> None:
     """Live comparisons with PyTorch libraries."""
     install_with_pytorch(session)
-    session.run("pytest", "-m", "reference", *session.posargs, env=compilation_cache())
+    apart = "--ignore=packages/artifex-modalities/image"  # reference_images
+    session.run("pytest", "-m", "reference", apart, *session.posargs, env=compilation_cache())
+
+
+@nox.session(python="3.11", venv_backend="virtualenv")
+def reference_images(session: nox.Session) -> None:
+    """Live comparisons of images' networks and figures. torchvision's operators do not load here, which stops transformers."""
+    session.install("torch==2.13.0")
+    # their requirements are dated, and what they import is here already
+    session.install("--no-deps", "torchvision==0.28.0", "pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0")
+    session.install("--no-deps", "lpips==0.1.4", "stlpips-pytorch==0.0.2", "prdc==0.2")
+    install(session, "requests", "tqdm", *group("tests"))
+    session.run("pytest", "-m", "reference", "packages/artifex-modalities/image", *session.posargs, env=compilation_cache())
 
 
 @nox.session
