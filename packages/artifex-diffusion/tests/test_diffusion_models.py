@@ -252,6 +252,15 @@ def test_latents_are_scaled_by_what_the_first_batch_shows_and_the_autoencoder_is
     assert back.initialized
 
 
+def test_weights_of_the_autoencoder_are_read_while_initialize_is_compiled_as_training_does(tmp_path):
+    save_model(Halves(HalvesConfig(gain=2.0), rngs=nnx.Rngs(0)), tmp_path / "autoencoder")
+    model = LatentDiffusionModel(LATENT.replace(pretrained=tmp_path / "autoencoder"), rngs=nnx.Rngs(0))
+    x = 3 + 0.5 * jax.random.normal(jax.random.key(0), (64, 3))
+    nnx.jit(lambda model, x: model.initialize({"x": x}))(model, x)
+    assert float(model.autoencoder.gain[...]) == 2.0
+    assert float(model.latent_mean[...]) == pytest.approx(float(jnp.mean(2 * x + 1)), rel=1e-5)
+
+
 def test_exact_latents_come_out_as_the_data():
     model = LatentDiffusionModel(LATENT, rngs=nnx.Rngs(0))
     model.network = ExactNetwork(model, LABELS["ddpm"])

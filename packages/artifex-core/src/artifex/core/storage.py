@@ -131,6 +131,8 @@ def _like(old: Any, new: Any) -> Any:
     if isinstance(old, np.ndarray | np.generic):
         return np.asarray(new).astype(old.dtype)
     array = np.asarray(new).astype(jax.numpy.result_type(old))
+    if isinstance(old, jax.core.Tracer):  # weights that a model reads while it is compiled
+        return jax.numpy.asarray(array)
     # device_put, not jnp.asarray, which compiles a copy for every shape
     return jax.device_put(array, old.sharding if isinstance(old, jax.Array) and old.committed else None)
 
