@@ -111,17 +111,18 @@ class SquaresConfig(Config):
 
 
 class Squares:
-    """Features x, y, x^2, y^2. How many examples it was given is written to a file, for a test to read."""
+    """Features x, y, x^2, y^2. Each example whose features are done is written to a file, for a test to read."""
 
     def __init__(self, config):
         self.signature = "squares:none:none"
 
     def __call__(self, examples):
+        features = np.concatenate([examples, np.square(examples)], axis=1)
         if file := os.environ.get("STRANGER_COUNTS"):
+            time.sleep(float(os.environ.get("STRANGER_SLEEP", "0")))  # the work
             with open(file, "a") as out:
                 out.write("".join(f"{row[0]:.9e}\\n" for row in np.asarray(examples)))
-            time.sleep(float(os.environ.get("STRANGER_SLEEP", "0")))
-        return np.concatenate([examples, np.square(examples)], axis=1)
+        return features
 
 
 def radius(samples, references=None):
