@@ -21,9 +21,10 @@ from artifex.evaluation.streaming import DiskColumns, data_digest, model_digest
 METRICS = ("loss", "rms", "worst_error", "radius", "noisy_nats", "squares_frechet", "squares_kernel", "energy_distance")
 
 
-def figures(model, data, batch_size, mesh=None, folder=None):
+def figures(model, data, batch_size, mesh=None, folder=None, intervals=True):
     config = EvaluationConfig(metrics=METRICS, batch_size=batch_size)
-    result = EvaluationPipeline(config, mesh=mesh, folder=folder, seed=1).evaluate(model, data)
+    pipeline = EvaluationPipeline(config, mesh=mesh, folder=folder, seed=1, intervals=intervals)
+    result = pipeline.evaluate(model, data)
     assert result.ok, result.failures
     return {name: (r.value, r.low, r.high) for name, r in result.items()}
 
@@ -47,12 +48,25 @@ def test_figures_do_not_depend_on_batches(expected, batch_size):
         np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
+def eight_devices():
+    return jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
 def test_figures_do_not_depend_on_devices(expected):
     model, data, whole = expected
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    found = figures(model, data, 64, mesh)
+    found = figures(model, data, 64, eight_devices())
     for name in METRICS:
         np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("batch_size", "devices"), [(7, 1), (64, 1), (500, 1), (7, 8), (64, 8), (500, 8)])
+def test_figures_without_intervals_are_the_same(expected, batch_size, devices):
+    """What is added up on the devices, in float32, is what is added up on the host, in float64."""
+    model, data, whole = expected
+    found = figures(model, data, batch_size, eight_devices() if devices > 1 else None, intervals=False)
+    for name in METRICS:
+        np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+        assert np.isnan(found[name][1:]).all()
 
 
 def test_what_is_on_disk_is_as_good_as_what_is_in_memory(expected, tmp_path, monkeypatch):
@@ -131,8 +145,8 @@ def run(site, folder, counts, sleep):
 def test_an_evaluation_that_is_killed_computes_no_features_twice(site, tmp_path):
     """SIGKILL at a random point of the features of five metrics.
 
-    The extractor notes each batch when it is done with it: none of them runs again, also not the one before the kill. The second
-    process ends with the figures of one that was not interrupted.
+    The extractor notes each batch when it is done with it: none of them runs again, also not the one before the kill. The
+    second process ends with the figures of one that was not interrupted.
     """
     rng = np.random.default_rng()
     batches, part, work = int(rng.integers(1, 45)), float(rng.uniform(0.1, 0.8)), 0.1

@@ -19,7 +19,7 @@ from artifex.core.measuring.config import EvaluationConfig
 from artifex.core.measuring.material import Material, evaluation_key
 from artifex.core.measuring.measurement import Measurement, measure
 from artifex.core.plugins.entries import MetricEntry, resolve
-from artifex.evaluation.intervals import interval_of, leave_one_out
+from artifex.evaluation.intervals import NONE, interval_of, leave_one_out
 from artifex.evaluation.metrics_registry import MetricsRegistry
 from artifex.evaluation.results import EvaluationResult, MetricResult, Signature
 from artifex.evaluation.streaming import DiskColumns, data_digest, model_digest
@@ -41,6 +41,8 @@ class EvaluationPipeline:
         mesh: devices that share each batch; None for one.
         level: of confidence.
         replicates: of the bootstrap.
+        intervals: whether figures get intervals and per-example values. Without, a metric that is a sum over examples is added
+            up on the devices, and no row is copied to the host nor kept in ``folder``.
         registry: of metrics.
         progress: told how far it is.
 
@@ -67,11 +69,13 @@ class EvaluationPipeline:
         mesh: Mesh | None = None,
         level: float = 0.95,
         replicates: int = 1000,
+        intervals: bool = True,
         registry: MetricsRegistry | None = None,
         progress: Progress | None = None,
     ):
         self.config = EvaluationConfig() if config is None else config
         self.seed, self.mesh, self.level, self.replicates = seed, mesh, level, replicates
+        self.intervals = intervals
         self.registry = MetricsRegistry() if registry is None else registry
         self._columns: Columns = MemoryColumns() if folder is None else DiskColumns(Path(folder))
         self._progress = progress
@@ -185,9 +189,9 @@ class EvaluationPipeline:
             if self._progress is not None:
                 self._progress(entry.name, (place[0] + done / max(1, total)) / place[1])
 
-        measured = measure(entry, material, told)
+        measured = measure(entry, material, told, rows=self.intervals)
         rng = np.random.default_rng([self.seed, *entry.name.encode()])
-        interval = interval_of(measured, level=self.level, replicates=self.replicates, rng=rng)
+        interval = interval_of(measured, level=self.level, replicates=self.replicates, rng=rng) if self.intervals else NONE
         return MetricResult(
             name=entry.name,
             value=measured.value,

@@ -72,7 +72,7 @@ class RegisteredMetrics(Callback):
 def _figure(entry: MetricEntry, material: Material) -> list[float]:
     """The figure, or none with a warning: a stranger's metric does not end a training."""
     try:
-        return [measure(entry, material).value]
+        return [measure(entry, material, rows=False).value]
     except Exception as error:  # it may raise anything
         warnings.warn(f"metric {entry.name!r} failed: {error}", RunWarning, stacklevel=2)
         return []
