@@ -60,6 +60,13 @@ def artifex_metrics():
         MetricEntry(name="missing", metric=f"{PARTS}:nothing", needs=("samples",), higher_is_better=True, family="nobody"),
         MetricEntry(name="of_images", metric=f"{PARTS}:radius", needs=("samples",), higher_is_better=True, modality="image"),
         MetricEntry(name="of_many", metric=f"{PARTS}:radius", needs=("samples",), higher_is_better=True, min_examples=10**6),
+        *(
+            MetricEntry(
+                name=f"host_{name}", metric=f"{PARTS}:host_{name}", needs=("samples",), compares="samples", space="host",
+                higher_is_better=True, family="stranger",
+            )
+            for name in ("largest", "mean", "words")
+        ),
         MetricEntry(name="silent", metric=f"{PARTS}:radius", needs=("samples", "references"), higher_is_better=True),
     ]
 """
@@ -151,6 +158,50 @@ def _noisy(model, references, rngs):
 
 
 noisy_nats = MeanOf(_noisy)
+
+
+meeting = None
+
+
+def _met():
+    if meeting is not None:
+        meeting.wait(60)
+
+
+def host_largest(samples):
+    _met()
+    return max(float(word.split()[0]) for word in samples)
+
+
+def host_mean(samples):
+    _met()
+    return float(np.mean([float(word.split()[1]) for word in samples]))
+
+
+class _Words:
+    def statistics(self, batch):
+        return np.array([[len(word), 1] for word in batch["samples"]])
+
+    def finalize(self, total):
+        return total[..., 0] / total[..., 1]
+
+
+host_words = _Words()
+
+
+class Words:
+    """A modality whose field works on texts."""
+
+    shape = (2,)
+
+    def prepare(self, batch, *, rngs, train):
+        return batch
+
+    def save_samples(self, samples, stem):
+        raise NotImplementedError
+
+    def to_host(self, x, mask=None):
+        return [f"{row[0]:.3f} {row[1]:.3f}" for row in x]
 
 
 def broken(samples):

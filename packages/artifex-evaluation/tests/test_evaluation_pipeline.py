@@ -1,6 +1,7 @@
 """The pipeline: what it chooses, what it computes, what it says of failures, and a stranger's metric in twenty lines."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -124,6 +125,31 @@ def test_progress_is_told(shifted, points):
     assert parts == sorted(parts)
     assert parts[-1] == 1
     assert {name for name, _ in told} == {"loss", "rms"}
+
+
+def test_metrics_of_host_objects_run_side_by_side(shifted, points, stranger, monkeypatch, tmp_path):
+    """Two of them wait for each other at every call, which one thread alone never would come back from."""
+    names = ["host_largest", "loss", "host_mean", "host_words", "of_images", "radius"]
+    told = []
+
+    def evaluated(workers, folder):
+        told.clear()
+        pipeline = EvaluationPipeline(workers=workers, folder=folder, progress=lambda name, part: told.append(part))
+        return pipeline.evaluate(shifted(0.3), points, stranger.Words(), metrics=names)
+
+    serial = evaluated(1, None)
+    monkeypatch.setattr(stranger, "meeting", threading.Barrier(2))
+    parallel = evaluated(2, tmp_path)
+    assert not stranger.meeting.broken
+    assert list(parallel) == list(serial) == [name for name in names if name != "of_images"]
+    assert list(parallel.failures) == ["of_images"]
+    for name in serial:
+        one, other = serial[name], parallel[name]
+        assert (one.value, one.low, one.high, one.signature) == (other.value, other.low, other.high, other.signature), name
+    assert told == sorted(told)
+    assert told[-1] == 1
+    with pytest.raises(InvalidInputError, match="workers is 0"):
+        evaluated(0, None)
 
 
 def test_the_registry_finds_and_chooses(stranger):

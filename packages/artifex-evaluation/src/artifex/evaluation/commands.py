@@ -42,6 +42,9 @@ def evaluate(
     n_references: Annotated[int | None, typer.Option("--n-references", min=1, help="References taken, the first ones.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Examples at a time.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of samples and noise; by default the run's.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Threads for metrics of host objects: molecules, texts, tables.")
+    ] = 1,
     why: Annotated[bool, typer.Option("--why", help="Say of each other metric why it does not apply.")] = False,
     junit: Junit = None,
     github: Github = False,
@@ -61,7 +64,9 @@ def evaluate(
     config = found.evaluation.replace(**{key: value for key, value in changed.items() if value is not None})
     chosen_seed = found.seed if seed is None else seed
     columns = subject / "evaluation" / "columns"
-    pipeline = EvaluationPipeline(config, seed=chosen_seed, folder=columns, progress=_progress(), mesh=_all_devices())
+    pipeline = EvaluationPipeline(
+        config, seed=chosen_seed, folder=columns, progress=_progress(), mesh=_all_devices(), workers=workers
+    )
     of = found.dataset
     result = pipeline.evaluate(
         found.model,

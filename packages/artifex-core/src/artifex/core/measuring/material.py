@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import math
 import statistics
+import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -56,8 +57,22 @@ def evaluation_key(seed: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(b"measure"))
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _one_thread(method: F) -> F:
+    """Let one thread at a time in: what is made for one metric, the others find."""
+
+    @wraps(method)
+    def locked(self: Material, *arguments: Any, **named: Any) -> Any:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked  # type: ignore[return-value]
+
+
 class Material:
-    """A model and data, as metrics see them.
+    """A model and data, as metrics see them. Several threads may ask for batches, and are answered one at a time.
 
     Args:
         model: what is measured; None where samples are given instead.
@@ -111,6 +126,7 @@ class Material:
         self.n_references = len(self._sets[REFERENCES])
         drawn = min(self.n_references, MOST_SAMPLES) if n_samples is None else n_samples
         self.n_samples = drawn if samples is None else len(samples)
+        self._lock = threading.RLock()
         self._extractors: dict[str, Any] = {}
         self._drawing: list[float] = []
 
@@ -207,6 +223,7 @@ class Material:
         others = {other: len(self._sets.get(other, ())) for other in (HOLDOUT, TRAINING)}
         return {SAMPLES: self.n_samples, **others}.get(name, self.n_references)
 
+    @_one_thread
     def batch(self, entry: MetricEntry, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
         """What a metric calls ``names``, for some rows, in the space that its entry names."""
         made: dict[str, Any] = {}
@@ -233,6 +250,7 @@ class Material:
 
         return self._read(column, start, stop, extracted)
 
+    @_one_thread
     def extractor(self, name: str) -> Any:
         """The extractor of features called ``name``."""
         if name not in self._extractors:
@@ -251,6 +269,7 @@ class Material:
             return f"its features {entry.features!r} cannot be had: {error}"
         return ""
 
+    @_one_thread
     def in_space(self, source: str, space: str, start: int, stop: int) -> Any:
         """``samples``, ``references`` … as the model has them, restored, or as objects of the host."""
         x = self.model_space(source, start, stop)
@@ -266,6 +285,7 @@ class Material:
     def _restored(self) -> Any:
         return jax.jit(self.modality.restore)
 
+    @_one_thread
     def model_space(self, source: str, start: int, stop: int) -> np.ndarray:
         """``samples``, ``references``, ``holdout``, ``training`` or ``reconstructions`` as the model has them."""
         if source in self._sets:
@@ -347,6 +367,7 @@ class Material:
         """Streams for a metric of the whole set; the same at each call."""
         return nnx.Rngs(self._keys["whole"])
 
+    @_one_thread
     def column(self, *what: str) -> Column:
         """The column of what a metric makes of model and data."""
         return self._column(*what)
