@@ -81,6 +81,7 @@ import numpy as np
 from flax import nnx
 
 from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
 from artifex.core.metrics import MeanOf
 
 
@@ -114,17 +115,20 @@ class Shifted(nnx.Module):
 
 @config
 class SquaresConfig(Config):
-    """Nothing to set."""
+    power: int = 2
+    weights: str = ""
 
 
 class Squares:
     """Features x, y, x^2, y^2. Each example whose features are done is written to a file, for a test to read."""
 
     def __init__(self, config):
-        self.signature = "squares:none:none"
+        if config.weights and not os.path.isfile(config.weights):
+            raise InvalidInputError(f"there are no weights {config.weights}")
+        self.power, self.signature = config.power, f"squares:power {config.power}"
 
     def __call__(self, examples):
-        features = np.concatenate([examples, np.square(examples)], axis=1)
+        features = np.concatenate([examples, np.power(examples, self.power)], axis=1)
         if file := os.environ.get("STRANGER_COUNTS"):
             time.sleep(float(os.environ.get("STRANGER_SLEEP", "0")))  # the work
             with open(file, "a") as out:

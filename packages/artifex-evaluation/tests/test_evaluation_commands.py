@@ -64,6 +64,26 @@ def test_evaluation_of_the_run_file_and_options(artifex, make_run):
     assert "n=30" in out
 
 
+def test_extractors_of_the_run_file_and_of_the_command(artifex, make_run):
+    run = make_run(evaluation={"metrics": ["squares_frechet"], "extractors": {"squares": {"power": 3}}})
+    for options, power in (((), 3), (("--extractor", "squares.power=4"), 4)):
+        assert artifex("evaluate", run, *options)[0] == 0
+        assert latest_result(run)["squares_frechet"].signature.features == f"squares:power {power}"
+    for options, said in (
+        (("--extractor", "squares=4"), "cannot be read; write it as"),
+        (("--extractor", "squares.powre=4"), "did you mean 'power'"),
+        (("--extractor", "squares.power=many"), "squares: not a valid SquaresConfig"),
+        (("--extractor", "squarez.power=4"), "no extractor 'squarez'"),
+        (("--extractor", "squares.power=4", "-m", "rms"), "no metric of rms compares features of 'squares'"),
+    ):
+        code, _, err = artifex("evaluate", run, *options)
+        assert (code, said in err) == (2, True), err
+    code, _, err = artifex("evaluate", make_run("other", evaluation={"extractors": {"squares": {"powre": 3}}}))
+    assert code == 2
+    assert "config.yaml" in err
+    assert "did you mean 'power'" in err
+
+
 def test_a_metric_that_fails_is_3_and_the_others_are_kept(artifex, make_run):
     run = make_run()
     code, out, _ = artifex("evaluate", run, "--metrics", "rms", "--metrics", "of_many", "--github")

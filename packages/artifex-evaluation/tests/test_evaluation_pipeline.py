@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, UnknownNameError
+from artifex.core.frechet import frechet_distance, moments
 from artifex.core.measuring import EvaluationConfig
 from artifex.evaluation import EvaluationPipeline, MetricsRegistry
 from artifex.evaluation.results import check_comparable
@@ -150,6 +151,35 @@ def test_metrics_of_host_objects_run_side_by_side(shifted, points, stranger, mon
     assert told[-1] == 1
     with pytest.raises(InvalidInputError, match="workers is 0"):
         evaluated(0, None)
+
+
+def test_extractors_are_configured(shifted, points):
+    """A Fréchet distance of features x, y, x^3, y^3, from their moments, and it is none of x, y, x^2, y^2."""
+    config = EvaluationConfig(metrics=("squares_frechet",), extractors={"squares": {"power": 3}})
+    cubes, squares, again = (
+        EvaluationPipeline(c, extractors=e).evaluate(shifted(0.3), points)["squares_frechet"]
+        for c, e in ((config, None), (config, {"squares": {"power": 2}}), (None, {"squares": {"power": 3}}))
+    )
+    assert (cubes.signature.features, squares.signature.features) == ("squares:power 3", "squares:power 2")
+    assert cubes.value == again.value
+    material = EvaluationPipeline(config).material(shifted(0.3), points)
+    sets = [material.model_space(name, 0, 500).astype(np.float64) for name in ("samples", "references")]
+    truth = frechet_distance(*(moments(np.concatenate([x, x**3], axis=1)) for x in sets))
+    assert cubes.value == pytest.approx(truth, rel=1e-4)
+    with pytest.raises(InvalidInputError, match="differ in features"):
+        check_comparable(cubes, squares)
+
+
+def test_an_extractor_that_is_unknown_or_cannot_be_had(shifted, points):
+    for extractors, said in (
+        ({"squarez": {}}, "no extractor 'squarez'; installed: .*squares"),
+        ({"squares": {"powre": 2}}, "squares: not a valid SquaresConfig\n *powre: no such field.*did you mean 'power'"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            EvaluationPipeline(extractors=extractors)
+    pipeline = EvaluationPipeline(extractors={"squares": {"weights": "missing.npz"}})
+    with pytest.raises(InvalidInputError, match=r"squares_\w+: .*no weights missing.npz"):
+        pipeline.evaluate(shifted(), points)
 
 
 def test_the_registry_finds_and_chooses(stranger):

@@ -108,7 +108,10 @@ class FeatureExtractor(Protocol):
 
     @property
     def signature(self) -> str:
-        """Network, checksum of its weights and resizing, in one line: figures of other signatures are not comparable."""
+        """Network, checksum of its weights and resizing, in one line, with every field of its config that changes a feature.
+
+        Figures of other signatures are not comparable, and features that were kept are found again by it.
+        """
         ...
 
     def __call__(self, examples: Any) -> Any:

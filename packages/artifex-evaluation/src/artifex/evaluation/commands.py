@@ -27,6 +27,10 @@ REGRESSION, FAILED = 1, 3
 Metrics = Annotated[list[str] | None, typer.Option("--metrics", "-m", help="Metrics by name, with commas or repeated.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit's XML, too.")]
 Github = Annotated[bool, typer.Option("--github", help="Print annotations for GitHub's log.")]
+Extractor = Annotated[
+    list[str] | None,
+    typer.Option("--extractor", help="Change a field of an extractor of features: --extractor inception.weights=FILE."),
+]
 Samples = Annotated[int | None, typer.Option("--n-samples", "-n", min=1, help="Samples drawn.")]
 
 
@@ -42,6 +46,7 @@ def evaluate(
     n_references: Annotated[int | None, typer.Option("--n-references", min=1, help="References taken, the first ones.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Examples at a time.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of samples and noise; by default the run's.")] = None,
+    extractor: Extractor = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Threads for metrics of host objects: molecules, texts, tables.")
     ] = 1,
@@ -65,7 +70,13 @@ def evaluate(
     chosen_seed = found.seed if seed is None else seed
     columns = subject / "evaluation" / "columns"
     pipeline = EvaluationPipeline(
-        config, seed=chosen_seed, folder=columns, progress=_progress(), mesh=_all_devices(), workers=workers
+        config,
+        seed=chosen_seed,
+        folder=columns,
+        progress=_progress(),
+        mesh=_all_devices(),
+        workers=workers,
+        extractors=_extractors(extractor, _names(metrics) or config.metrics),
     )
     of = found.dataset
     result = pipeline.evaluate(
@@ -124,6 +135,7 @@ def benchmark(
         ),
     ] = None,
     metrics: Metrics = None,
+    extractor: Extractor = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of results; by default benchmarks/SUITE.")
     ] = None,
@@ -133,13 +145,13 @@ def benchmark(
     """Measure models on a suite of data sets. Without models: its training data, in the place of a perfect model's samples."""
     from artifex.evaluation.report import write_comparison
     from artifex.evaluation.store import write_results
-    from artifex.evaluation.suites import BenchmarkSuite, ComparisonResult
+    from artifex.evaluation.suites import BenchmarkSuite, ComparisonResult, read_suite
     from artifex.evaluation.suites.running import measured_runs, measured_training_data
 
-    chosen = BenchmarkSuite(suite, progress=_progress())
-    folder = output or Path("benchmarks") / (chosen.config.name or "suite")
-    chosen = BenchmarkSuite(chosen.config, folder=folder, progress=_progress())
     names = _names(metrics)
+    config = read_suite(suite)
+    folder = output or Path("benchmarks") / (config.name or "suite")
+    chosen = BenchmarkSuite(config, folder=folder, progress=_progress(), extractors=_extractors(extractor, names))
     found = measured_runs(chosen, models, names) if models else measured_training_data(chosen, names)
     comparison = ComparisonResult(found)
     for tasks in found.values():
@@ -202,6 +214,26 @@ def history(
 
 def _names(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for given in metrics or () for name in given.split(",") if name.strip())
+
+
+def _extractors(settings: Sequence[str] | None, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``NAME.FIELD=VALUE`` settings as nested fields; values are read as YAML."""
+    from artifex.core import plugins
+    from artifex.core.yamlio import load_yaml
+
+    found: dict[str, dict[str, Any]] = {}
+    for setting in settings or ():
+        path, equals, value = setting.partition("=")
+        name, dot, field = path.strip().partition(".")
+        if not (equals and dot and name and field):
+            raise InvalidInputError(f"--extractor {setting!r} cannot be read; write it as --extractor inception.weights=FILE")
+        found.setdefault(name, {})[field] = load_yaml(value, source=f"the value of --extractor {setting!r}")
+    registry = plugins.registry()
+    compared = {registry.get("metric", name).features for name in metrics or registry.names("metric")}
+    for name in found.keys() & set(registry.kinds_with_config("feature_extractor")) - compared:
+        of = f"of {', '.join(metrics)}" if metrics else "that is installed"
+        raise InvalidInputError(f"--extractor {name}: no metric {of} compares features of {name!r}")
+    return found
 
 
 def _known(folder: Path) -> tuple[EvaluationResult, list[Record]]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
+from pydantic import ValidationError
 
 from artifex.core import plugins
-from artifex.core.config import Config
+from artifex.core.config import Config, explain
 from artifex.core.errors import ArtifexError, InvalidInputError, UnknownNameError
 from artifex.core.measuring.choice import obstacle
 from artifex.core.measuring.columns import Columns, MemoryColumns
@@ -27,7 +28,7 @@ from artifex.evaluation.metrics_registry import MetricsRegistry
 from artifex.evaluation.results import EvaluationResult, MetricResult, Signature
 from artifex.evaluation.streaming import DiskColumns, data_digest, model_digest
 
-__all__ = ["EvaluationPipeline", "Progress"]
+__all__ = ["EvaluationPipeline", "Progress", "with_extractors"]
 
 Progress = Callable[[str, float], None]
 """Told a metric's name and which part of the whole evaluation is done."""
@@ -48,6 +49,8 @@ class EvaluationPipeline:
             up on the devices, and no row is copied to the host nor kept in ``folder``.
         workers: threads for metrics of host objects, such as molecules or text, which run side by side once those of the
             devices are done in their order. It changes no figure; what a metric took then includes waiting for the others.
+        extractors: fields of extractors of features, by name (``{"inception": {"weights": FILE}}``), beside and before the
+            config's.
         registry: of metrics.
         progress: told how far it is.
 
@@ -76,10 +79,11 @@ class EvaluationPipeline:
         replicates: int = 1000,
         intervals: bool = True,
         workers: int = 1,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
         registry: MetricsRegistry | None = None,
         progress: Progress | None = None,
     ):
-        self.config = EvaluationConfig() if config is None else config
+        self.config = with_extractors(EvaluationConfig() if config is None else config, extractors or {})
         self.seed, self.mesh, self.level, self.replicates = seed, mesh, level, replicates
         if workers < 1:
             raise InvalidInputError(f"workers is {workers}; at least one thread computes metrics")
@@ -188,6 +192,7 @@ class EvaluationPipeline:
             mesh=self.mesh,
             columns=self._columns,
             identities={"model": f"{subject} {drawn}", "data": of_data + beside},
+            extractors=config.extractors,
         )
 
     def chosen(self, material: Material, metrics: Sequence[str] = ()) -> tuple[list[MetricEntry], dict[str, str]]:
@@ -198,6 +203,9 @@ class EvaluationPipeline:
         chosen, skipped = self.registry.choose(material.facts)
         out_of_reach = {entry.name: material.extractor_obstacle(entry) for entry in chosen}
         missing = {name: why for name, why in out_of_reach.items() if why}
+        for entry in chosen:
+            if entry.name in missing and entry.features in self.config.extractors:  # not one that nobody cares for
+                raise InvalidInputError(f"{entry.name}: {missing[entry.name]}")
         return [entry for entry in chosen if entry.name not in missing], skipped | missing
 
     def _measured(self, entry: MetricEntry, material: Material, data: str, progress: _Share) -> MetricResult:
@@ -237,6 +245,21 @@ class EvaluationPipeline:
             features=material.extractor(entry.features).signature if entry.features else "",
             data=f"{data}.{_seen(entry, material)}" if set(entry.needs) - {"samples", "rngs"} else "",
         )
+
+
+def with_extractors(config: EvaluationConfig, extractors: Mapping[str, Mapping[str, Any]]) -> EvaluationConfig:
+    """The config with fields of extractors changed, each by itself.
+
+    Raises:
+        InvalidInputError: there is no such extractor or field.
+    """
+    if not extractors:
+        return config
+    merged = {name: {**config.extractors.get(name, {}), **fields} for name, fields in extractors.items()}
+    try:
+        return config.replace(extractors={**config.extractors, **merged})
+    except ValidationError as error:
+        raise InvalidInputError(explain(error)) from error
 
 
 class _Share:

@@ -25,6 +25,7 @@ from artifex.core import plugins
 from artifex.core.errors import ArtifexError
 from artifex.core.measuring.choice import Facts
 from artifex.core.measuring.columns import Column, Columns, MemoryColumns
+from artifex.core.measuring.config import EXTRACTOR
 from artifex.core.measuring.prepared import BLOCK, Prepared
 from artifex.core.measuring.programs import Programs, filled
 from artifex.core.plugins.entries import MetricEntry, resolve
@@ -90,6 +91,7 @@ class Material:
         mesh: devices that share a batch.
         columns: where what was computed is kept; by default in memory.
         identities: of ``model`` and ``data``, for keys of columns that outlive the process.
+        extractors: fields of extractors' configs, by name; what is left out keeps its default.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Material:
         mesh: Mesh | None = None,
         columns: Columns | None = None,
         identities: Mapping[str, str] | None = None,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
     ):
         self.model, self.modality, self.batch_size = model, modality, batch_size
         self.columns: Columns = MemoryColumns() if columns is None else columns
@@ -128,6 +131,7 @@ class Material:
         self.n_samples = drawn if samples is None else len(samples)
         self._lock = threading.RLock()
         self._extractors: dict[str, Any] = {}
+        self._extractor_fields = dict(extractors or {})
         self._drawing: list[float] = []
 
     @cached_property
@@ -255,8 +259,10 @@ class Material:
         """The extractor of features called ``name``."""
         if name not in self._extractors:
             registry = plugins.registry()
-            entry = registry.entry_for_slot("feature_extractor", name)
-            self._extractors[name] = resolve(entry.component)(resolve(entry.config)())
+            entry = registry.entry_for_slot(EXTRACTOR, name)
+            config = resolve(entry.config)
+            fields = self._extractor_fields.get(name)
+            self._extractors[name] = resolve(entry.component)(config.from_dict(fields) if fields else config())
         return self._extractors[name]
 
     def extractor_obstacle(self, entry: MetricEntry) -> str:

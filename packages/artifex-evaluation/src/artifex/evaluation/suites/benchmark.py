@@ -54,6 +54,7 @@ class BenchmarkSuite:
         suite: a suite, the name of a registered one, or its file.
         folder: where what is computed is kept, for every model; None for memory.
         progress: told how far it is.
+        extractors: fields of extractors of features, by name.
 
     Example:
         >>> task = {"name": "moons", "dataset": {"kind": "density", "density": "two_moons", "n_train": 200, "n_test": 200}}
@@ -62,9 +63,17 @@ class BenchmarkSuite:
         200
     """
 
-    def __init__(self, suite: SuiteConfig | str | Path, *, folder: str | Path | None = None, progress: Progress | None = None):
+    def __init__(
+        self,
+        suite: SuiteConfig | str | Path,
+        *,
+        folder: str | Path | None = None,
+        progress: Progress | None = None,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
+    ):
         self.config = suite if isinstance(suite, SuiteConfig) else read_suite(suite)
         self._folder, self._progress = folder, progress
+        self._extractors = extractors
         self._datasets: dict[str, Any] = {}
 
     def run_benchmark(
@@ -145,7 +154,9 @@ class BenchmarkSuite:
     def _pipeline(self, task: TaskConfig) -> EvaluationPipeline:
         config = EvaluationConfig(metrics=task.metrics, n_samples=task.n_samples, n_references=task.n_references)
         folder = None if self._folder is None else Path(self._folder) / "columns"
-        return EvaluationPipeline(config, seed=self.config.seed, folder=folder, progress=self._progress)
+        return EvaluationPipeline(
+            config, seed=self.config.seed, folder=folder, progress=self._progress, extractors=self._extractors
+        )
 
     def _measured(
         self,

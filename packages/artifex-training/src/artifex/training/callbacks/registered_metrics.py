@@ -51,6 +51,7 @@ class RegisteredMetrics(Callback):
             n_samples=self.config.n_samples,
             n_references=self.config.n_references or MOST_REFERENCES,
             batch_size=self.config.batch_size,
+            extractors=self.config.extractors,
         )
         trainer.log({f"metric/{entry.name}": value for entry in self._chosen(material) for value in _figure(entry, material)})
 
