@@ -231,6 +231,14 @@ def test_benchmark(artifex, make_run, tmp_path):
     code, out, _ = artifex("benchmark", tmp_path / "suite.yaml", "-o", folder, "-m", "energy_distance")
     assert code == 0
     assert "training data" in out
+    (tmp_path / "seeds.yaml").write_text(yaml.safe_dump({**SUITE, "seed": 0, "seeds": [0, 1], "tasks": SUITE["tasks"][:1]}))
+    seeds = tmp_path / "seeds"
+    code, out, _ = artifex("benchmark", tmp_path / "seeds.yaml", run, "-o", seeds, "-m", "energy_distance")
+    assert code == 0
+    assert "over seeds" in out
+    rows = {row["run"]: row["value"] for row in ResultIndex(seeds).history("energy_distance")}
+    assert rows.keys() == {"rings", "rings/seed-0", "rings/seed-1"}
+    assert rows["rings"] == pytest.approx((rows["rings/seed-0"] + rows["rings/seed-1"]) / 2)
     bad = {**SUITE, "tasks": SUITE["tasks"] * 2}
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(bad))
     code, _, err = artifex("benchmark", tmp_path / "bad.yaml")

@@ -156,9 +156,10 @@ def benchmark(
     comparison = ComparisonResult(found)
     for tasks in found.values():
         for task, result in tasks.items():
-            home = folder / task
-            home.mkdir(parents=True, exist_ok=True)
-            write_results(home, result)
+            homes = {folder / task: result} | {folder / task / f"seed-{n}": part for n, part in result.by_seed.items()}
+            for home, part in homes.items():
+                home.mkdir(parents=True, exist_ok=True)
+                write_results(home, part)
     typer.echo(comparison.table())
     typer.echo(f"report: {write_comparison(folder / 'comparison.html', comparison)}", err=True)
     _end([result for tasks in found.values() for result in tasks.values()], [], junit, github)
