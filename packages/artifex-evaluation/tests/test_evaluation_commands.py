@@ -110,6 +110,19 @@ def test_a_regression_is_1(artifex, make_run, tmp_path):
     assert "no change that is more than chance" in out
 
 
+def test_a_fault_of_ours_is_no_regression(artifex, make_run, monkeypatch):
+    from artifex.evaluation import report
+
+    def broken(*arguments, **named):
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(report, "write_evaluation", broken)
+    for options in ((), ("--debug",)):
+        code, _, err = artifex("evaluate", make_run(f"run{len(options)}"), "-m", "rms", *options)
+        assert code == 70
+        assert "unforeseen" in err
+
+
 def test_timings_fail_on_the_same_machine_alone(artifex, make_run):
     """The lines of a baseline say that a sample took next to nothing, four times; here it takes what it takes."""
     before, after = make_run("before"), make_run("after", evaluation={"n_samples": 1000})

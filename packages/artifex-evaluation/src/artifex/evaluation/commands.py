@@ -1,6 +1,7 @@
 """``artifex evaluate``, ``benchmark``, ``compare`` and ``history``. What they need of JAX is imported when they run.
 
-Exit codes: 0 all is well, 1 a regression, 2 a mistake of the user's, 3 a metric failed and the others are shown.
+Exit codes: 0 all is well, 1 a regression and nothing else, 2 a mistake of the user's, 3 a metric failed and the others are
+shown, 70 a fault of ours.
 """
 
 from __future__ import annotations
