@@ -60,7 +60,11 @@ def test_what_keeps_a_metric_away(changes, said):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"max_examples": 3, "min_examples": 5}, "takes 3 at most"), ({"takes": ("nothing",)}, "takes takes")],
+    [
+        ({"max_examples": 3, "min_examples": 5}, "takes 3 at most"),
+        ({"takes": ("nothing",)}, "takes takes"),
+        ({"lowest": 1, "highest": 0}, "no range"),
+    ],
 )
 def test_an_entry_that_contradicts_itself(changes, said):
     with pytest.raises(ValueError, match=said):

@@ -63,6 +63,17 @@ def test_intervals_and_per_example_values(shifted, points):
     assert values.mean() == pytest.approx(result["loss"].value, rel=1e-6)
 
 
+def test_no_interval_leaves_what_a_figure_can_be(shifted, points):
+    """A share near 1 of few examples: the jackknife, which goes as far up as down, knows nothing of 1."""
+    found = EvaluationPipeline().evaluate(shifted(1.5), points, metrics=["sample_recall", "sample_precision", "radius"])
+    for name in ("sample_recall", "sample_precision"):
+        share = found[name]
+        assert 0 <= share.low <= share.value <= share.high <= 1
+        assert share.method == "halves"
+    recall = found["sample_recall"]
+    assert recall.value + (recall.value - recall.low) > recall.high == 1
+
+
 def test_the_same_seed_gives_the_same_figures_and_another_does_not(shifted, points):
     first, second, third = (
         EvaluationPipeline(EvaluationConfig(metrics=("radius",)), seed=seed).evaluate(shifted(), points)["radius"]
