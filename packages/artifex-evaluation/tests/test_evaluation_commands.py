@@ -62,6 +62,18 @@ def test_evaluation_of_the_run_file_and_options(artifex, make_run):
     code, out, _ = artifex("evaluate", run, "-m", "rms,loss", "--split", "validation", "--n-references", "30", "--why")
     assert code == 0
     assert "n=30" in out
+    assert "does not apply" not in out  # nothing was chosen from
+
+
+def test_why_others_do_not_apply_is_said_once_a_reason(artifex, make_run):
+    run = make_run()
+    code, out, _ = artifex("evaluate", run, "--n-references", "60", "-n", "60", "--why")
+    assert code == 0
+    lines = [line for line in out.splitlines() if line.startswith("does not apply, ")]
+    assert "does not apply, it measures models of the family 'nobody', and this one is of 'stranger': broken, missing" in lines
+    assert any("below 1000000 examples, and there are 60: of_many" in line for line in lines)
+    assert len({line.rpartition(":")[0] for line in lines}) == len(lines)
+    assert "broken, missing" in (run / "evaluation.html").read_text()
 
 
 def test_extractors_of_the_run_file_and_of_the_command(artifex, make_run):

@@ -95,8 +95,8 @@ def evaluate(
     changes = [] if known is None else _changes(*known, result)
     _tell_training(subject)
     typer.echo(result.table())
-    for name, reason in result.skipped.items() if why else ():
-        typer.echo(f"{name}  does not apply: {reason}")
+    for reason, names in result.reasons().items() if why else ():
+        typer.echo(f"does not apply, {reason}: {', '.join(names)}")
     for change in changes:
         typer.echo(str(change))
     slower = known is not None and _tell_timing(known[1], result)

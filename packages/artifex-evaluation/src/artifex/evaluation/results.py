@@ -127,6 +127,13 @@ class EvaluationResult(Mapping[str, MetricResult]):
         """Whether every metric was computed."""
         return not self.failures
 
+    def reasons(self) -> dict[str, list[str]]:
+        """What keeps metrics from applying, and which ones: the rarest reasons, which are of this model, first."""
+        found: dict[str, list[str]] = {}
+        for name, why in self.skipped.items():
+            found.setdefault(why, []).append(name)
+        return dict(sorted(found.items(), key=lambda item: len(item[1])))
+
     def table(self) -> str:
         """The figures as lines of text."""
         arrows = {True: "higher is better", False: "lower is better"}
