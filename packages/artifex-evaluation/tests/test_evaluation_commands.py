@@ -122,6 +122,21 @@ def test_a_regression_is_1(artifex, make_run, tmp_path):
     assert "no change that is more than chance" in out
 
 
+def test_a_baseline_that_has_nothing_to_compare_is_2(artifex, make_run):
+    before, after = make_run("before"), make_run("after")
+    assert artifex("evaluate", before, "-m", "rms")[0] == 0
+    code, _, err = artifex("evaluate", after, "-m", "radius", "--baseline", before)
+    assert code == 2
+    assert f"{before} has no figure of radius; it has rms" in err
+    assert "radius" in latest_result(after)
+    code, _, err = artifex("compare", before, after)
+    assert (code, "no figure of radius" in err) == (2, True)
+    code, out, err = artifex("evaluate", after, "-m", "radius,rms", "--baseline", before)
+    assert code == 0
+    assert "has no figure of radius: not compared" in err
+    assert "rms: " in out
+
+
 def test_a_fault_of_ours_is_no_regression(artifex, make_run, monkeypatch):
     from artifex.evaluation import report
 

@@ -92,7 +92,7 @@ def evaluate(
         data_name=of.name,
     )
     write_results(subject, result)
-    changes = [] if known is None else _changes(*known, result)
+    changes = [] if known is None else _changes(*known, result, baseline)
     _tell_training(subject)
     typer.echo(result.table())
     for reason, names in result.reasons().items() if why else ():
@@ -182,7 +182,7 @@ def compare(
     results = {str(run): latest_result(run) for run in runs}
     comparison = ComparisonResult({name: {"": result} for name, result in results.items()})
     known = _known(runs[0])
-    changes = {name: _changes(*known, result) for name, result in list(results.items())[1:]}
+    changes = {name: _changes(*known, result, runs[0]) for name, result in list(results.items())[1:]}
     typer.echo(comparison.table())
     for name, found in changes.items():
         typer.echo(f"\n{name}")
@@ -245,10 +245,17 @@ def _known(folder: Path) -> tuple[EvaluationResult, list[Record]]:
     return latest_result(folder), read_records(folder)
 
 
-def _changes(before: EvaluationResult, records: Sequence[Record], now: EvaluationResult) -> list[Change]:
+def _changes(before: EvaluationResult, records: Sequence[Record], now: EvaluationResult, folder: Path | None) -> list[Change]:
     """Changes since ``before``, whose folder's figures of equal signature are the history."""
     from artifex.evaluation.regression import compare_results
 
+    if now.metrics and not before.keys() & now.keys():  # a gate that compares nothing would let everything through
+        raise InvalidInputError(
+            f"nothing can be compared: {folder} has no figure of {', '.join(now)}; it has {', '.join(before)}. "
+            "The figures are kept"
+        )
+    if missing := [name for name in now if name not in before]:
+        typer.echo(f"{folder} has no figure of {', '.join(missing)}: not compared", err=True)
     history = {
         name: [r.result.value for r in records if r.result.name == name and r.result.signature == before[name].signature]
         for name in before
