@@ -82,8 +82,8 @@ def _keeping(rng: np.random.Generator, batches: int) -> None:
                 clock.append(1000 * (time.perf_counter() - started[0]))
                 processor.append(1000 * (time.process_time() - started[1]))
             print(
-                f"keeping {BATCH} x {FEATURES} float32 {name}: {np.median(clock):.2f} ms a batch, {np.median(processor):.2f} ms "
-                f"of processor; the first {clock[0]:.2f}"
+                f"keeping {BATCH} x {FEATURES} float32 {name}: {np.median(clock):.2f} ms a batch, "
+                f"{np.median(processor):.2f} ms of processor; the first {clock[0]:.2f}"
             )
 
 

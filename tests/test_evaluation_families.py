@@ -76,6 +76,7 @@ def test_a_run_that_was_cut_off_is_evaluated_at_its_newest_checkpoint(tmp_path, 
     shutil.rmtree(folder / "model")
     code, said = artifex(*measured)
     assert code == 0, said
+    assert f"{folder} has no model yet: its checkpoint of step 6 is measured" in said
     finished, cut = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
     assert cut["value"] == finished["value"]
     assert cut["subject"] == f"{finished['subject']} at step 6"

@@ -66,6 +66,8 @@ def evaluate(
 
     known = None if baseline is None else _known(baseline)  # before the long work, and before this run's own line is written
     found = read_subject(subject, data=data, split=split)
+    if found.step is not None:
+        typer.echo(f"{subject} has no model yet: its checkpoint of step {found.step} is measured", err=True)
     changed = {"n_samples": n_samples, "n_references": n_references, "batch_size": batch_size}
     config = found.evaluation.replace(**{key: value for key, value in changed.items() if value is not None})
     chosen_seed = found.seed if seed is None else seed

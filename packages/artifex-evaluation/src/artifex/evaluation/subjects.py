@@ -54,6 +54,8 @@ class Subject:
     seed: int = 0
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     classes: tuple[str, ...] = ()
+    step: int | None = None
+    """Of the checkpoint that the model is of, where its run has saved none yet."""
 
 
 def read_subject(folder: str | Path, *, data: str | None = None, split: str | None = None) -> Subject:
@@ -90,6 +92,7 @@ def read_subject(folder: str | Path, *, data: str | None = None, split: str | No
         seed=int(fields.get("seed") or 0),
         evaluation=config,
         classes=_classes(folder / CLASSES),
+        step=step,
     )
 
 
