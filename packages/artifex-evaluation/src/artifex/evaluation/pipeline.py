@@ -218,8 +218,8 @@ class EvaluationPipeline:
         return MetricResult(
             name=entry.name,
             value=measured.value,
-            low=max(interval.low, min(entry.lowest, measured.value)),  # a jackknife's goes as far up as down
-            high=min(interval.high, max(entry.highest, measured.value)),
+            low=float(max(interval.low, min(entry.lowest, measured.value))),  # a jackknife's goes as far up as down
+            high=float(min(interval.high, max(entry.highest, measured.value))),
             level=self.level,
             method=interval.method,
             n=measured.n,
