@@ -1,6 +1,7 @@
 """``artifex evaluate`` on a run of a preset of each family, no option given: the metrics that apply, and none that do not."""
 
 import json
+import shutil
 
 import pytest
 
@@ -55,3 +56,31 @@ def test_metrics_of_a_preset(family, tmp_path, capsys):
     assert of_images == set() or "digits" in preset
     assert all(line["value"] is not None for line in lines)
     assert (folder / "evaluation.html").is_file()
+
+
+def test_a_run_that_was_cut_off_is_evaluated_at_its_newest_checkpoint(tmp_path, capsys):
+    """With the figures that the finished run had, whose last checkpoint is of its end."""
+    folder = tmp_path / "run"
+    settings = ("training.steps=6", "training.batch_size=32", "data.dataset.n_train=64", "callbacks=[{kind: checkpoint}]")
+    options = [part for setting in settings for part in ("--set", setting)]
+    measured = ["evaluate", str(folder), "-m", "negative_log_likelihood", "--n-references", "40"]
+
+    def artifex(*command):
+        with pytest.raises(SystemExit) as end:
+            main(list(command))
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out + err
+
+    assert artifex("train", "nsf-two-moons", "--output", str(folder), *options)[0] == 0
+    assert artifex(*measured)[0] == 0
+    shutil.rmtree(folder / "model")
+    code, said = artifex(*measured)
+    assert code == 0, said
+    assert f"{folder} has no model yet: its checkpoint of step 6 is measured" in said
+    finished, cut = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert cut["value"] == finished["value"]
+    assert cut["subject"] == f"{finished['subject']} at step 6"
+    shutil.rmtree(folder / "checkpoints")
+    code, said = artifex(*measured)
+    assert code == 2
+    assert f"artifex train --resume {folder}" in said

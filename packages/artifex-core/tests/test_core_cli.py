@@ -219,9 +219,9 @@ def test_a_mistake_is_one_message_and_exit_code_2(run, arguments, message):
     assert len(err.splitlines()) <= 4
 
 
-def test_a_fault_of_ours_is_exit_code_1_and_offers_the_traceback(run):
+def test_a_fault_of_ours_is_exit_code_70_and_offers_the_traceback(run):
     code, _, err = run("fail", "bug")
-    assert code == 1
+    assert code == 70
     assert err == "artifex: internal error: RuntimeError: unforeseen\n  Run again with --debug for the traceback.\n"
 
 
@@ -231,15 +231,24 @@ def test_an_interrupt_and_a_commands_own_exit_code_pass(run):
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "fail", "data"], ["fail", "--debug", "data"], ["fail", "data", "--debug"]])
-def test_debug_gives_the_traceback(arguments):
-    with pytest.raises(DataError):
-        cli.main(arguments)
+def test_debug_gives_the_traceback(run, arguments):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert "DataError: the folder 'x' has no images" in err
+
+
+def test_debug_changes_no_exit_code(run):
+    code, _, err = run("fail", "bug", "--debug")
+    assert code == 70
+    assert "RuntimeError: unforeseen" in err
 
 
 def test_debug_may_come_from_the_environment(monkeypatch, run):
     monkeypatch.setenv("ARTIFEX_DEBUG", "1")
-    with pytest.raises(DataError):
-        cli.main(["fail", "data"])
+    code, _, err = run("fail", "data")
+    assert code == 2
+    assert err.startswith("Traceback")
     monkeypatch.setenv("ARTIFEX_DEBUG", "0")
     assert run("fail", "data")[0] == 2
 

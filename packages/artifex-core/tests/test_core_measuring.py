@@ -1,10 +1,13 @@
 """What every engine measures with: the choice of metrics, columns, programs, the three forms."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.core.measuring import Facts, Material, MemoryColumns, applicable, evaluation_key, measure, obstacle
@@ -57,7 +60,11 @@ def test_what_keeps_a_metric_away(changes, said):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"max_examples": 3, "min_examples": 5}, "takes 3 at most"), ({"takes": ("nothing",)}, "takes takes")],
+    [
+        ({"max_examples": 3, "min_examples": 5}, "takes 3 at most"),
+        ({"takes": ("nothing",)}, "takes takes"),
+        ({"lowest": 1, "highest": 0}, "no range"),
+    ],
 )
 def test_an_entry_that_contradicts_itself(changes, said):
     with pytest.raises(ValueError, match=said):
@@ -173,6 +180,38 @@ def test_log_probabilities_are_given_what_the_model_takes_of_a_batch():
     of = entry("log_probs", needs=("log_prob",))
     found = measure(of, material({"x": X, "label": labels}, batch_size=100))
     assert found.value == pytest.approx(X.sum(axis=1).mean() + labels.mean(), rel=1e-5)
+
+
+def test_a_sum_alone_is_the_sum_of_the_rows():
+    for name, needs in (("noisy", ("model", "references", "rngs")), ("looking", ("model", "references"))):
+        of = entry(name, needs=needs)
+        kept = measure(of, material(batch_size=64))
+        found = measure(of, material(batch_size=64), rows=False)
+        assert found.rows is None
+        assert (found.n, found.form) == (300, "streamed")
+        # 300 numbers of order 1 added up in float32: the mean is off by 1e-7
+        assert found.value == pytest.approx(kept.value, abs=1e-6)
+
+
+def test_on_a_mesh_no_row_leaves_its_device():
+    """The compiled sum has one reduction over devices, of ``S`` numbers, and gathers nothing."""
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    programs = material(mesh=mesh).programs
+
+    def statistics(model, batch):
+        return jnp.stack([model.log_prob(batch["x"]), jnp.ones(len(batch["x"]))], axis=-1)
+
+    total = programs.total("log_prob", statistics, {"x": X}, first=0, size=300, rngs=False)
+    np.testing.assert_allclose(total, [X.sum(), 300], rtol=1e-6, atol=1e-4)
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    batch = {"x": jax.ShapeDtypeStruct((304, 2), np.float32, sharding=rows)}
+    indices = jax.ShapeDtypeStruct((304,), np.uint32, sharding=rows)
+    program = programs._program("log_prob", statistics, rngs=False, summed=True)
+    text = program.lower(programs._state, batch, indices, np.uint32(300)).compile().as_text()
+    reductions = [line for line in text.splitlines() if re.search(r"= \S+ all-reduce\(", line)]
+    assert len(reductions) == 1
+    assert "f32[2]" in reductions[0]
+    assert "all-gather" not in text
 
 
 def test_samples_do_not_depend_on_how_they_are_asked_for():

@@ -60,6 +60,13 @@ def artifex_metrics():
         MetricEntry(name="missing", metric=f"{PARTS}:nothing", needs=("samples",), higher_is_better=True, family="nobody"),
         MetricEntry(name="of_images", metric=f"{PARTS}:radius", needs=("samples",), higher_is_better=True, modality="image"),
         MetricEntry(name="of_many", metric=f"{PARTS}:radius", needs=("samples",), higher_is_better=True, min_examples=10**6),
+        *(
+            MetricEntry(
+                name=f"host_{name}", metric=f"{PARTS}:host_{name}", needs=("samples",), compares="samples", space="host",
+                higher_is_better=True, family="stranger",
+            )
+            for name in ("largest", "mean", "words")
+        ),
         MetricEntry(name="silent", metric=f"{PARTS}:radius", needs=("samples", "references"), higher_is_better=True),
     ]
 """
@@ -74,6 +81,7 @@ import numpy as np
 from flax import nnx
 
 from artifex.core.config import Config, config
+from artifex.core.errors import InvalidInputError
 from artifex.core.metrics import MeanOf
 
 
@@ -107,21 +115,25 @@ class Shifted(nnx.Module):
 
 @config
 class SquaresConfig(Config):
-    """Nothing to set."""
+    power: int = 2
+    weights: str = ""
 
 
 class Squares:
-    """Features x, y, x^2, y^2. How many examples it was given is written to a file, for a test to read."""
+    """Features x, y, x^2, y^2. Each example whose features are done is written to a file, for a test to read."""
 
     def __init__(self, config):
-        self.signature = "squares:none:none"
+        if config.weights and not os.path.isfile(config.weights):
+            raise InvalidInputError(f"there are no weights {config.weights}")
+        self.power, self.signature = config.power, f"squares:power {config.power}"
 
     def __call__(self, examples):
+        features = np.concatenate([examples, np.power(examples, self.power)], axis=1)
         if file := os.environ.get("STRANGER_COUNTS"):
+            time.sleep(float(os.environ.get("STRANGER_SLEEP", "0")))  # the work
             with open(file, "a") as out:
                 out.write("".join(f"{row[0]:.9e}\\n" for row in np.asarray(examples)))
-            time.sleep(float(os.environ.get("STRANGER_SLEEP", "0")))
-        return np.concatenate([examples, np.square(examples)], axis=1)
+        return features
 
 
 def radius(samples, references=None):
@@ -150,6 +162,50 @@ def _noisy(model, references, rngs):
 
 
 noisy_nats = MeanOf(_noisy)
+
+
+meeting = None
+
+
+def _met():
+    if meeting is not None:
+        meeting.wait(60)
+
+
+def host_largest(samples):
+    _met()
+    return max(float(word.split()[0]) for word in samples)
+
+
+def host_mean(samples):
+    _met()
+    return float(np.mean([float(word.split()[1]) for word in samples]))
+
+
+class _Words:
+    def statistics(self, batch):
+        return np.array([[len(word), 1] for word in batch["samples"]])
+
+    def finalize(self, total):
+        return total[..., 0] / total[..., 1]
+
+
+host_words = _Words()
+
+
+class Words:
+    """A modality whose field works on texts."""
+
+    shape = (2,)
+
+    def prepare(self, batch, *, rngs, train):
+        return batch
+
+    def save_samples(self, samples, stem):
+        raise NotImplementedError
+
+    def to_host(self, x, mask=None):
+        return [f"{row[0]:.3f} {row[1]:.3f}" for row in x]
 
 
 def broken(samples):

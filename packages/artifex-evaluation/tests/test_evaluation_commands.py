@@ -62,6 +62,38 @@ def test_evaluation_of_the_run_file_and_options(artifex, make_run):
     code, out, _ = artifex("evaluate", run, "-m", "rms,loss", "--split", "validation", "--n-references", "30", "--why")
     assert code == 0
     assert "n=30" in out
+    assert "does not apply" not in out  # nothing was chosen from
+
+
+def test_why_others_do_not_apply_is_said_once_a_reason(artifex, make_run):
+    run = make_run()
+    code, out, _ = artifex("evaluate", run, "--n-references", "60", "-n", "60", "--why")
+    assert code == 0
+    lines = [line for line in out.splitlines() if line.startswith("does not apply, ")]
+    assert "does not apply, it measures models of the family 'nobody', and this one is of 'stranger': broken, missing" in lines
+    assert any("below 1000000 examples, and there are 60: of_many" in line for line in lines)
+    assert len({line.rpartition(":")[0] for line in lines}) == len(lines)
+    assert "broken, missing" in (run / "evaluation.html").read_text()
+
+
+def test_extractors_of_the_run_file_and_of_the_command(artifex, make_run):
+    run = make_run(evaluation={"metrics": ["squares_frechet"], "extractors": {"squares": {"power": 3}}})
+    for options, power in (((), 3), (("--extractor", "squares.power=4"), 4)):
+        assert artifex("evaluate", run, *options)[0] == 0
+        assert latest_result(run)["squares_frechet"].signature.features == f"squares:power {power}"
+    for options, said in (
+        (("--extractor", "squares=4"), "cannot be read; write it as"),
+        (("--extractor", "squares.powre=4"), "did you mean 'power'"),
+        (("--extractor", "squares.power=many"), "squares: not a valid SquaresConfig"),
+        (("--extractor", "squarez.power=4"), "no extractor 'squarez'"),
+        (("--extractor", "squares.power=4", "-m", "rms"), "no metric of rms compares features of 'squares'"),
+    ):
+        code, _, err = artifex("evaluate", run, *options)
+        assert (code, said in err) == (2, True), err
+    code, _, err = artifex("evaluate", make_run("other", evaluation={"extractors": {"squares": {"powre": 3}}}))
+    assert code == 2
+    assert "config.yaml" in err
+    assert "did you mean 'power'" in err
 
 
 def test_a_metric_that_fails_is_3_and_the_others_are_kept(artifex, make_run):
@@ -88,6 +120,34 @@ def test_a_regression_is_1(artifex, make_run, tmp_path):
     code, out, _ = artifex("evaluate", before, "-m", "noisy_nats,loss", "--baseline", before)
     assert code == 0
     assert "no change that is more than chance" in out
+
+
+def test_a_baseline_that_has_nothing_to_compare_is_2(artifex, make_run):
+    before, after = make_run("before"), make_run("after")
+    assert artifex("evaluate", before, "-m", "rms")[0] == 0
+    code, _, err = artifex("evaluate", after, "-m", "radius", "--baseline", before)
+    assert code == 2
+    assert f"{before} has no figure of radius; it has rms" in err
+    assert "radius" in latest_result(after)
+    code, _, err = artifex("compare", before, after)
+    assert (code, "no figure of radius" in err) == (2, True)
+    code, out, err = artifex("evaluate", after, "-m", "radius,rms", "--baseline", before)
+    assert code == 0
+    assert "has no figure of radius: not compared" in err
+    assert "rms: " in out
+
+
+def test_a_fault_of_ours_is_no_regression(artifex, make_run, monkeypatch):
+    from artifex.evaluation import report
+
+    def broken(*arguments, **named):
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(report, "write_evaluation", broken)
+    for options in ((), ("--debug",)):
+        code, _, err = artifex("evaluate", make_run(f"run{len(options)}"), "-m", "rms", *options)
+        assert code == 70
+        assert "unforeseen" in err
 
 
 def test_timings_fail_on_the_same_machine_alone(artifex, make_run):
@@ -211,6 +271,14 @@ def test_benchmark(artifex, make_run, tmp_path):
     code, out, _ = artifex("benchmark", tmp_path / "suite.yaml", "-o", folder, "-m", "energy_distance")
     assert code == 0
     assert "training data" in out
+    (tmp_path / "seeds.yaml").write_text(yaml.safe_dump({**SUITE, "seed": 0, "seeds": [0, 1], "tasks": SUITE["tasks"][:1]}))
+    seeds = tmp_path / "seeds"
+    code, out, _ = artifex("benchmark", tmp_path / "seeds.yaml", run, "-o", seeds, "-m", "energy_distance")
+    assert code == 0
+    assert "over seeds" in out
+    rows = {row["run"]: row["value"] for row in ResultIndex(seeds).history("energy_distance")}
+    assert rows.keys() == {"rings", "rings/seed-0", "rings/seed-1"}
+    assert rows["rings"] == pytest.approx((rows["rings/seed-0"] + rows["rings/seed-1"]) / 2)
     bad = {**SUITE, "tasks": SUITE["tasks"] * 2}
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(bad))
     code, _, err = artifex("benchmark", tmp_path / "bad.yaml")

@@ -1,11 +1,13 @@
 """The pipeline: what it chooses, what it computes, what it says of failures, and a stranger's metric in twenty lines."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, UnknownNameError
+from artifex.core.frechet import frechet_distance, moments
 from artifex.core.measuring import EvaluationConfig
 from artifex.evaluation import EvaluationPipeline, MetricsRegistry
 from artifex.evaluation.results import check_comparable
@@ -55,10 +57,22 @@ def test_intervals_and_per_example_values(shifted, points):
     for name, metric in result.items():
         if name in ("rms", "worst_error"):
             continue  # the same of every example
-        assert metric.low < metric.value < metric.high, name
+        assert metric.low < metric.high, name
+        assert metric.low < metric.value < metric.high or metric.value == 1, name  # of a share of 1 nothing lies above
     values = result["loss"].per_example
     np.testing.assert_allclose(values, np.mean((points - 0.2) ** 2, axis=1), rtol=1e-4, atol=1e-5)
     assert values.mean() == pytest.approx(result["loss"].value, rel=1e-6)
+
+
+def test_no_interval_leaves_what_a_figure_can_be(shifted, points):
+    """A share near 1 of few examples: the jackknife, which goes as far up as down, knows nothing of 1."""
+    found = EvaluationPipeline().evaluate(shifted(1.5), points, metrics=["sample_recall", "sample_precision", "radius"])
+    for name in ("sample_recall", "sample_precision"):
+        share = found[name]
+        assert 0 <= share.low <= share.value <= share.high <= 1
+        assert share.method == "halves"
+    recall = found["sample_recall"]
+    assert recall.value + (recall.value - recall.low) > recall.high == 1
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_does_not(shifted, points):
@@ -124,6 +138,60 @@ def test_progress_is_told(shifted, points):
     assert parts == sorted(parts)
     assert parts[-1] == 1
     assert {name for name, _ in told} == {"loss", "rms"}
+
+
+def test_metrics_of_host_objects_run_side_by_side(shifted, points, stranger, monkeypatch, tmp_path):
+    """Two of them wait for each other at every call, which one thread alone never would come back from."""
+    names = ["host_largest", "loss", "host_mean", "host_words", "of_images", "radius"]
+    told = []
+
+    def evaluated(workers, folder):
+        told.clear()
+        pipeline = EvaluationPipeline(workers=workers, folder=folder, progress=lambda name, part: told.append(part))
+        return pipeline.evaluate(shifted(0.3), points, stranger.Words(), metrics=names)
+
+    serial = evaluated(1, None)
+    monkeypatch.setattr(stranger, "meeting", threading.Barrier(2))
+    parallel = evaluated(2, tmp_path)
+    assert not stranger.meeting.broken
+    assert list(parallel) == list(serial) == [name for name in names if name != "of_images"]
+    assert list(parallel.failures) == ["of_images"]
+    for name in serial:
+        one, other = serial[name], parallel[name]
+        assert (one.value, one.low, one.high, one.signature) == (other.value, other.low, other.high, other.signature), name
+    assert told == sorted(told)
+    assert told[-1] == 1
+    with pytest.raises(InvalidInputError, match="workers is 0"):
+        evaluated(0, None)
+
+
+def test_extractors_are_configured(shifted, points):
+    """A Fréchet distance of features x, y, x^3, y^3, from their moments, and it is none of x, y, x^2, y^2."""
+    config = EvaluationConfig(metrics=("squares_frechet",), extractors={"squares": {"power": 3}})
+    cubes, squares, again = (
+        EvaluationPipeline(c, extractors=e).evaluate(shifted(0.3), points)["squares_frechet"]
+        for c, e in ((config, None), (config, {"squares": {"power": 2}}), (None, {"squares": {"power": 3}}))
+    )
+    assert (cubes.signature.features, squares.signature.features) == ("squares:power 3", "squares:power 2")
+    assert cubes.value == again.value
+    material = EvaluationPipeline(config).material(shifted(0.3), points)
+    sets = [material.model_space(name, 0, 500).astype(np.float64) for name in ("samples", "references")]
+    truth = frechet_distance(*(moments(np.concatenate([x, x**3], axis=1)) for x in sets))
+    assert cubes.value == pytest.approx(truth, rel=1e-4)
+    with pytest.raises(InvalidInputError, match="differ in features"):
+        check_comparable(cubes, squares)
+
+
+def test_an_extractor_that_is_unknown_or_cannot_be_had(shifted, points):
+    for extractors, said in (
+        ({"squarez": {}}, "no extractor 'squarez'; installed: .*squares"),
+        ({"squares": {"powre": 2}}, "squares: not a valid SquaresConfig\n *powre: no such field.*did you mean 'power'"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            EvaluationPipeline(extractors=extractors)
+    pipeline = EvaluationPipeline(extractors={"squares": {"weights": "missing.npz"}})
+    with pytest.raises(InvalidInputError, match=r"squares_\w+: .*no weights missing.npz"):
+        pipeline.evaluate(shifted(), points)
 
 
 def test_the_registry_finds_and_chooses(stranger):

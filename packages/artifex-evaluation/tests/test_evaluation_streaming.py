@@ -21,9 +21,10 @@ from artifex.evaluation.streaming import DiskColumns, data_digest, model_digest
 METRICS = ("loss", "rms", "worst_error", "radius", "noisy_nats", "squares_frechet", "squares_kernel", "energy_distance")
 
 
-def figures(model, data, batch_size, mesh=None, folder=None):
+def figures(model, data, batch_size, mesh=None, folder=None, intervals=True):
     config = EvaluationConfig(metrics=METRICS, batch_size=batch_size)
-    result = EvaluationPipeline(config, mesh=mesh, folder=folder, seed=1).evaluate(model, data)
+    pipeline = EvaluationPipeline(config, mesh=mesh, folder=folder, seed=1, intervals=intervals)
+    result = pipeline.evaluate(model, data)
     assert result.ok, result.failures
     return {name: (r.value, r.low, r.high) for name, r in result.items()}
 
@@ -47,12 +48,25 @@ def test_figures_do_not_depend_on_batches(expected, batch_size):
         np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
+def eight_devices():
+    return jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
 def test_figures_do_not_depend_on_devices(expected):
     model, data, whole = expected
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    found = figures(model, data, 64, mesh)
+    found = figures(model, data, 64, eight_devices())
     for name in METRICS:
         np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("batch_size", "devices"), [(7, 1), (64, 1), (500, 1), (7, 8), (64, 8), (500, 8)])
+def test_figures_without_intervals_are_the_same(expected, batch_size, devices):
+    """What is added up on the devices, in float32, is what is added up on the host, in float64."""
+    model, data, whole = expected
+    found = figures(model, data, batch_size, eight_devices() if devices > 1 else None, intervals=False)
+    for name in METRICS:
+        np.testing.assert_allclose(found[name][0], whole[name][0], rtol=1e-6, atol=1e-6, err_msg=name)
+        assert np.isnan(found[name][1:]).all()
 
 
 def test_what_is_on_disk_is_as_good_as_what_is_in_memory(expected, tmp_path, monkeypatch):
@@ -98,7 +112,8 @@ def test_a_damaged_description_is_said(tmp_path):
         DiskColumns(tmp_path).column("rows")
 
 
-PROGRAM = """
+BATCH = 20
+PROGRAM = f"""
 import json, sys
 import numpy as np
 from flax import nnx
@@ -109,10 +124,10 @@ import stranger_measures.parts as parts
 
 model = parts.Shifted(parts.ShiftedConfig(shift=0.3), rngs=nnx.Rngs(0))
 data = np.random.default_rng(7).normal(size=(500, 2)).astype(np.float32)
-config = EvaluationConfig(metrics=("rms", "noisy_nats", "squares_frechet", "squares_kernel", "radius"), batch_size=20)
+config = EvaluationConfig(metrics=("rms", "noisy_nats", "squares_frechet", "squares_kernel", "radius"), batch_size={BATCH})
 result = EvaluationPipeline(config, folder=sys.argv[1], seed=1).evaluate(model, data)
 assert result.ok, result.failures
-print(json.dumps({name: [r.value, r.low, r.high] for name, r in result.items()}))
+print(json.dumps({{name: [r.value, r.low, r.high] for name, r in result.items()}}))
 """
 
 
@@ -127,25 +142,33 @@ def run(site, folder, counts, sleep):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_an_evaluation_that_is_killed_goes_on(site, tmp_path):
-    """SIGKILL amid the features of five metrics: the second process ends with the figures of one that was not interrupted."""
+def test_an_evaluation_that_is_killed_computes_no_features_twice(site, tmp_path):
+    """SIGKILL at a random point of the features of five metrics.
+
+    The extractor notes each batch when it is done with it: none of them runs again, also not the one before the kill. The
+    second process ends with the figures of one that was not interrupted.
+    """
+    rng = np.random.default_rng()
+    batches, part, work = int(rng.integers(1, 45)), float(rng.uniform(0.1, 0.8)), 0.1
     folder, counts = tmp_path / "columns", tmp_path / "counts"
-    first = run(site, folder, counts, sleep=0.1)
+    first = run(site, folder, counts, sleep=work)
     deadline = time.monotonic() + 120
-    while not (counts.is_file() and len(counts.read_text().splitlines()) > 100):
+    while not (counts.is_file() and len(counts.read_text().splitlines()) >= batches * BATCH):
         assert first.poll() is None, first.communicate()[1]
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.002)
+    time.sleep(part * work)  # into the next batch
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
-    seen = counts.read_text().splitlines()
-    assert 100 < len(seen) < 1000
+    finished = counts.read_text().splitlines()
+    assert batches * BATCH <= len(finished) < 1000
     second = run(site, folder, counts, sleep=0)
     out, err = second.communicate(timeout=300)
     assert second.returncode == 0, err
     times = Counter(counts.read_text().splitlines())
-    at_work = 20  # the batch whose features were not yet kept when it was killed
-    assert sum(times.values()) <= 1000 + at_work
+    twice = [row for row, n in times.items() if n > 1]
+    assert not twice, f"killed after {batches} batches, at {part:.2f} of the next: {len(twice)} examples ran again"
+    assert sum(times.values()) == 1000  # samples and references
     whole = run(site, tmp_path / "other", tmp_path / "other_counts", sleep=0)
     expected, _ = whole.communicate(timeout=300)
     assert out == expected

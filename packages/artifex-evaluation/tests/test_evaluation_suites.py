@@ -55,6 +55,41 @@ def test_models_are_compared(suite, shifted):
     assert "mean rank" in compared.table()
 
 
+def test_several_seeds(stranger, shifted):
+    """The mean and the spread of what each seed gives by itself."""
+    tasks = [{**TASK, "metrics": ["energy_distance", "loss", "of_many"], "n_samples": 100}]
+
+    def measured(**fields):
+        suite = BenchmarkSuite(SuiteConfig.from_dict({"name": "mine", "tasks": tasks, **fields}))
+        return suite.run_benchmark(shifted(), "rings")["rings"]
+
+    seeds = (4, 5, 9)
+    each = [measured(seed=seed) for seed in seeds]
+    values = [result["energy_distance"].value for result in each]
+    assert len(set(values)) == 3
+    whole = measured(seeds=seeds)
+    assert [result["energy_distance"].value for result in whole.by_seed.values()] == values
+    found = whole["energy_distance"]
+    assert found.value == pytest.approx(np.mean(values))
+    assert found.spread == pytest.approx(np.std(values, ddof=1))
+    assert found.low == pytest.approx(np.mean([result["energy_distance"].low for result in each]))
+    assert f"± {found.spread:.5g} over seeds" in whole.table()
+    assert "mean of 3 seeds" in str(found.signature)
+    np.testing.assert_allclose(whole["loss"].per_example, np.mean([r["loss"].per_example for r in each], axis=0))
+    assert "seed 9: " in whole.failures["of_many"]
+    again = MetricResult.from_dict(found.to_dict())
+    assert again.spread == found.spread
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"seeds": [1, 1]}, "given twice"), ({"seeds": [1, 2], "seed": 3}, "take the place"), ({"seeds": [-1]}, "seeds")],
+)
+def test_seeds_that_are_none(fields, said, stranger):
+    with pytest.raises(ValueError, match=said):
+        SuiteConfig.from_dict({"name": "mine", "tasks": [TASK], **fields})
+
+
 def figure(value, low, high, higher=False):
     signature = Signature(metric="m", definition="d", version="1", estimator="e")
     return MetricResult(name="m", value=value, low=low, high=high, n=3, signature=signature, higher_is_better=higher)

@@ -28,7 +28,9 @@ from artifex.core.errors import (
     UnknownNameError,
 )
 
-EXIT_USER, EXIT_INTERNAL = 2, 1
+EXIT_USER, EXIT_INTERNAL = 2, 70
+"""A mistake of the user's, and a fault of ours (``EX_SOFTWARE`` of sysexits.h). 1 is left to commands whose answer is no:
+``artifex doctor`` found a problem, ``artifex evaluate`` a regression."""
 
 
 class PluginCommand(TyperCommand):
@@ -208,7 +210,11 @@ def _warn_in_one_line(message: Warning | str, category: type[Warning], *place: A
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. A mistake of the user's is one message and exit code 2; a traceback comes with ``--debug`` only."""
+    """Run the command line.
+
+    A mistake of the user's is one message and exit code 2, a fault of ours one and exit code 70; a traceback comes with
+    ``--debug`` only, and the exit code is the same.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or os.environ.get("ARTIFEX_DEBUG", "") not in ("", "0")
     warnings.showwarning = _warn_in_one_line
@@ -217,10 +223,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="artifex")
     except (Exception, KeyboardInterrupt) as error:
-        if debug and not _others_wait():
-            raise
         text, code = _report(error)
-        print(traceback.format_exc() if debug else f"artifex: {text}", file=sys.stderr, flush=True)
+        print(traceback.format_exc().rstrip() if debug else f"artifex: {text}", file=sys.stderr, flush=True)
         if _others_wait():
             os._exit(code)
         raise SystemExit(code) from None

@@ -21,7 +21,8 @@ class StreamedMetric(Protocol):
     """A metric that is a function of a sum over examples: ``finalize(sum_i statistics_i)``.
 
     From that alone follow constant memory, one sum over devices, figures that do not depend on batches, and a bootstrap that is
-    one matrix product: resampled counts ``(R, N)`` times statistics ``(N, S)``.
+    one matrix product: resampled counts ``(R, N)`` times statistics ``(N, S)``. The bootstrap needs every row, so that a figure
+    with an interval costs one copy ``(N, S)`` on the host; one without is summed where its examples lie.
 
     Example:
         >>> import numpy as np
@@ -107,7 +108,10 @@ class FeatureExtractor(Protocol):
 
     @property
     def signature(self) -> str:
-        """Network, checksum of its weights and resizing, in one line: figures of other signatures are not comparable."""
+        """Network, checksum of its weights and resizing, in one line, with every field of its config that changes a feature.
+
+        Figures of other signatures are not comparable, and features that were kept are found again by it.
+        """
         ...
 
     def __call__(self, examples: Any) -> Any:

@@ -1,6 +1,7 @@
 """``artifex evaluate``, ``benchmark``, ``compare`` and ``history``. What they need of JAX is imported when they run.
 
-Exit codes: 0 all is well, 1 a regression, 2 a mistake of the user's, 3 a metric failed and the others are shown.
+Exit codes: 0 all is well, 1 a regression and nothing else, 2 a mistake of the user's, 3 a metric failed and the others are
+shown, 70 a fault of ours.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ REGRESSION, FAILED = 1, 3
 Metrics = Annotated[list[str] | None, typer.Option("--metrics", "-m", help="Metrics by name, with commas or repeated.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write the results as JUnit's XML, too.")]
 Github = Annotated[bool, typer.Option("--github", help="Print annotations for GitHub's log.")]
+Extractor = Annotated[
+    list[str] | None,
+    typer.Option("--extractor", help="Change a field of an extractor of features: --extractor inception.weights=FILE."),
+]
 Samples = Annotated[int | None, typer.Option("--n-samples", "-n", min=1, help="Samples drawn.")]
 
 
@@ -42,6 +47,10 @@ def evaluate(
     n_references: Annotated[int | None, typer.Option("--n-references", min=1, help="References taken, the first ones.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Examples at a time.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of samples and noise; by default the run's.")] = None,
+    extractor: Extractor = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Threads for metrics of host objects: molecules, texts, tables.")
+    ] = 1,
     why: Annotated[bool, typer.Option("--why", help="Say of each other metric why it does not apply.")] = False,
     junit: Junit = None,
     github: Github = False,
@@ -57,11 +66,21 @@ def evaluate(
 
     known = None if baseline is None else _known(baseline)  # before the long work, and before this run's own line is written
     found = read_subject(subject, data=data, split=split)
+    if found.step is not None:
+        typer.echo(f"{subject} has no model yet: its checkpoint of step {found.step} is measured", err=True)
     changed = {"n_samples": n_samples, "n_references": n_references, "batch_size": batch_size}
     config = found.evaluation.replace(**{key: value for key, value in changed.items() if value is not None})
     chosen_seed = found.seed if seed is None else seed
     columns = subject / "evaluation" / "columns"
-    pipeline = EvaluationPipeline(config, seed=chosen_seed, folder=columns, progress=_progress(), mesh=_all_devices())
+    pipeline = EvaluationPipeline(
+        config,
+        seed=chosen_seed,
+        folder=columns,
+        progress=_progress(),
+        mesh=_all_devices(),
+        workers=workers,
+        extractors=_extractors(extractor, _names(metrics) or config.metrics),
+    )
     of = found.dataset
     result = pipeline.evaluate(
         found.model,
@@ -75,11 +94,11 @@ def evaluate(
         data_name=of.name,
     )
     write_results(subject, result)
-    changes = [] if known is None else _changes(*known, result)
+    changes = [] if known is None else _changes(*known, result, baseline)
     _tell_training(subject)
     typer.echo(result.table())
-    for name, reason in result.skipped.items() if why else ():
-        typer.echo(f"{name}  does not apply: {reason}")
+    for reason, names in result.reasons().items() if why else ():
+        typer.echo(f"does not apply, {reason}: {', '.join(names)}")
     for change in changes:
         typer.echo(str(change))
     slower = known is not None and _tell_timing(known[1], result)
@@ -119,6 +138,7 @@ def benchmark(
         ),
     ] = None,
     metrics: Metrics = None,
+    extractor: Extractor = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of results; by default benchmarks/SUITE.")
     ] = None,
@@ -128,20 +148,21 @@ def benchmark(
     """Measure models on a suite of data sets. Without models: its training data, in the place of a perfect model's samples."""
     from artifex.evaluation.report import write_comparison
     from artifex.evaluation.store import write_results
-    from artifex.evaluation.suites import BenchmarkSuite, ComparisonResult
+    from artifex.evaluation.suites import BenchmarkSuite, ComparisonResult, read_suite
     from artifex.evaluation.suites.running import measured_runs, measured_training_data
 
-    chosen = BenchmarkSuite(suite, progress=_progress())
-    folder = output or Path("benchmarks") / (chosen.config.name or "suite")
-    chosen = BenchmarkSuite(chosen.config, folder=folder, progress=_progress())
     names = _names(metrics)
+    config = read_suite(suite)
+    folder = output or Path("benchmarks") / (config.name or "suite")
+    chosen = BenchmarkSuite(config, folder=folder, progress=_progress(), extractors=_extractors(extractor, names))
     found = measured_runs(chosen, models, names) if models else measured_training_data(chosen, names)
     comparison = ComparisonResult(found)
     for tasks in found.values():
         for task, result in tasks.items():
-            home = folder / task
-            home.mkdir(parents=True, exist_ok=True)
-            write_results(home, result)
+            homes = {folder / task: result} | {folder / task / f"seed-{n}": part for n, part in result.by_seed.items()}
+            for home, part in homes.items():
+                home.mkdir(parents=True, exist_ok=True)
+                write_results(home, part)
     typer.echo(comparison.table())
     typer.echo(f"report: {write_comparison(folder / 'comparison.html', comparison)}", err=True)
     _end([result for tasks in found.values() for result in tasks.values()], [], junit, github)
@@ -163,7 +184,7 @@ def compare(
     results = {str(run): latest_result(run) for run in runs}
     comparison = ComparisonResult({name: {"": result} for name, result in results.items()})
     known = _known(runs[0])
-    changes = {name: _changes(*known, result) for name, result in list(results.items())[1:]}
+    changes = {name: _changes(*known, result, runs[0]) for name, result in list(results.items())[1:]}
     typer.echo(comparison.table())
     for name, found in changes.items():
         typer.echo(f"\n{name}")
@@ -199,6 +220,26 @@ def _names(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for given in metrics or () for name in given.split(",") if name.strip())
 
 
+def _extractors(settings: Sequence[str] | None, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``NAME.FIELD=VALUE`` settings as nested fields; values are read as YAML."""
+    from artifex.core import plugins
+    from artifex.core.yamlio import load_yaml
+
+    found: dict[str, dict[str, Any]] = {}
+    for setting in settings or ():
+        path, equals, value = setting.partition("=")
+        name, dot, field = path.strip().partition(".")
+        if not (equals and dot and name and field):
+            raise InvalidInputError(f"--extractor {setting!r} cannot be read; write it as --extractor inception.weights=FILE")
+        found.setdefault(name, {})[field] = load_yaml(value, source=f"the value of --extractor {setting!r}")
+    registry = plugins.registry()
+    compared = {registry.get("metric", name).features for name in metrics or registry.names("metric")}
+    for name in found.keys() & set(registry.kinds_with_config("feature_extractor")) - compared:
+        of = f"of {', '.join(metrics)}" if metrics else "that is installed"
+        raise InvalidInputError(f"--extractor {name}: no metric {of} compares features of {name!r}")
+    return found
+
+
 def _known(folder: Path) -> tuple[EvaluationResult, list[Record]]:
     """The newest figures of a baseline, and all of them."""
     from artifex.evaluation.store import latest_result, read_records
@@ -206,10 +247,17 @@ def _known(folder: Path) -> tuple[EvaluationResult, list[Record]]:
     return latest_result(folder), read_records(folder)
 
 
-def _changes(before: EvaluationResult, records: Sequence[Record], now: EvaluationResult) -> list[Change]:
+def _changes(before: EvaluationResult, records: Sequence[Record], now: EvaluationResult, folder: Path | None) -> list[Change]:
     """Changes since ``before``, whose folder's figures of equal signature are the history."""
     from artifex.evaluation.regression import compare_results
 
+    if now.metrics and not before.keys() & now.keys():  # a gate that compares nothing would let everything through
+        raise InvalidInputError(
+            f"nothing can be compared: {folder} has no figure of {', '.join(now)}; it has {', '.join(before)}. "
+            "The figures are kept"
+        )
+    if missing := [name for name in now if name not in before]:
+        typer.echo(f"{folder} has no figure of {', '.join(missing)}: not compared", err=True)
     history = {
         name: [r.result.value for r in records if r.result.name == name and r.result.signature == before[name].signature]
         for name in before

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
+from pydantic import ValidationError
 
 from artifex.core import plugins
-from artifex.core.config import Config
+from artifex.core.config import Config, explain
 from artifex.core.errors import ArtifexError, InvalidInputError, UnknownNameError
 from artifex.core.measuring.choice import obstacle
 from artifex.core.measuring.columns import Columns, MemoryColumns
@@ -19,12 +23,12 @@ from artifex.core.measuring.config import EvaluationConfig
 from artifex.core.measuring.material import Material, evaluation_key
 from artifex.core.measuring.measurement import Measurement, measure
 from artifex.core.plugins.entries import MetricEntry, resolve
-from artifex.evaluation.intervals import interval_of, leave_one_out
+from artifex.evaluation.intervals import NONE, interval_of, leave_one_out
 from artifex.evaluation.metrics_registry import MetricsRegistry
 from artifex.evaluation.results import EvaluationResult, MetricResult, Signature
 from artifex.evaluation.streaming import DiskColumns, data_digest, model_digest
 
-__all__ = ["EvaluationPipeline", "Progress"]
+__all__ = ["EvaluationPipeline", "Progress", "with_extractors"]
 
 Progress = Callable[[str, float], None]
 """Told a metric's name and which part of the whole evaluation is done."""
@@ -41,6 +45,12 @@ class EvaluationPipeline:
         mesh: devices that share each batch; None for one.
         level: of confidence.
         replicates: of the bootstrap.
+        intervals: whether figures get intervals and per-example values. Without, a metric that is a sum over examples is added
+            up on the devices, and no row is copied to the host nor kept in ``folder``.
+        workers: threads for metrics of host objects, such as molecules or text, which run side by side once those of the
+            devices are done in their order. It changes no figure; what a metric took then includes waiting for the others.
+        extractors: fields of extractors of features, by name (``{"inception": {"weights": FILE}}``), beside and before the
+            config's.
         registry: of metrics.
         progress: told how far it is.
 
@@ -67,11 +77,17 @@ class EvaluationPipeline:
         mesh: Mesh | None = None,
         level: float = 0.95,
         replicates: int = 1000,
+        intervals: bool = True,
+        workers: int = 1,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
         registry: MetricsRegistry | None = None,
         progress: Progress | None = None,
     ):
-        self.config = EvaluationConfig() if config is None else config
+        self.config = with_extractors(EvaluationConfig() if config is None else config, extractors or {})
         self.seed, self.mesh, self.level, self.replicates = seed, mesh, level, replicates
+        if workers < 1:
+            raise InvalidInputError(f"workers is {workers}; at least one thread computes metrics")
+        self.intervals, self.workers = intervals, workers
         self.registry = MetricsRegistry() if registry is None else registry
         self._columns: Columns = MemoryColumns() if folder is None else DiskColumns(Path(folder))
         self._progress = progress
@@ -118,15 +134,27 @@ class EvaluationPipeline:
         entries, skipped = self.chosen(material, metrics)
         result = EvaluationResult(name or type(model).__name__, {}, skipped=skipped)
         digest = f"{data_name}:{data_digest(data)}" if data_name else data_digest(data)
-        for i, entry in enumerate(entries):
-            if budget_seconds is not None and time.perf_counter() - started > budget_seconds:
-                result.failures[entry.name] = f"the budget of {budget_seconds:g} s was spent before it began"
-                continue
+        progress = _Share(self._progress, len(entries))
+        deadline = math.inf if budget_seconds is None else started + budget_seconds
+
+        def computed(entry: MetricEntry) -> MetricResult | str:
+            """The figure, or why there is none."""
+            if time.perf_counter() > deadline:
+                return f"the budget of {budget_seconds:g} s was spent before it began"
             try:
-                result.metrics[entry.name] = self._measured(entry, material, digest, (i, len(entries)))
+                return self._measured(entry, material, digest, progress)
             except Exception as error:  # a stranger's metric may raise anything; the others are kept
                 kind = "" if isinstance(error, ArtifexError) else f"{type(error).__name__}: "
-                result.failures[entry.name] = f"{kind}{error}"
+                return f"{kind}{error}"
+            finally:
+                progress.end(entry.name)
+
+        on_host = [entry for entry in entries if self.workers > 1 and _is_of_host_objects(entry)]
+        found = {entry.name: computed(entry) for entry in entries if entry not in on_host}
+        with ThreadPoolExecutor(self.workers, "metric") as pool:
+            found |= zip((entry.name for entry in on_host), pool.map(computed, on_host), strict=True)
+        result.metrics = {e.name: made for e in entries if isinstance(made := found[e.name], MetricResult)}
+        result.failures = {e.name: why for e in entries if isinstance(why := found[e.name], str)}
         result.seconds, result.seconds_per_sample = time.perf_counter() - started, material.seconds_per_sample
         return result
 
@@ -164,6 +192,7 @@ class EvaluationPipeline:
             mesh=self.mesh,
             columns=self._columns,
             identities={"model": f"{subject} {drawn}", "data": of_data + beside},
+            extractors=config.extractors,
         )
 
     def chosen(self, material: Material, metrics: Sequence[str] = ()) -> tuple[list[MetricEntry], dict[str, str]]:
@@ -174,25 +203,23 @@ class EvaluationPipeline:
         chosen, skipped = self.registry.choose(material.facts)
         out_of_reach = {entry.name: material.extractor_obstacle(entry) for entry in chosen}
         missing = {name: why for name, why in out_of_reach.items() if why}
+        for entry in chosen:
+            if entry.name in missing and entry.features in self.config.extractors:  # not one that nobody cares for
+                raise InvalidInputError(f"{entry.name}: {missing[entry.name]}")
         return [entry for entry in chosen if entry.name not in missing], skipped | missing
 
-    def _measured(self, entry: MetricEntry, material: Material, data: str, place: tuple[int, int]) -> MetricResult:
+    def _measured(self, entry: MetricEntry, material: Material, data: str, progress: _Share) -> MetricResult:
         started = time.perf_counter()
         if why := obstacle(entry, material.facts) or material.extractor_obstacle(entry):
             raise InvalidInputError(f"{entry.name} does not apply: {why}")
-
-        def told(done: int, total: int) -> None:
-            if self._progress is not None:
-                self._progress(entry.name, (place[0] + done / max(1, total)) / place[1])
-
-        measured = measure(entry, material, told)
+        measured = measure(entry, material, progress.of(entry.name), rows=self.intervals)
         rng = np.random.default_rng([self.seed, *entry.name.encode()])
-        interval = interval_of(measured, level=self.level, replicates=self.replicates, rng=rng)
+        interval = interval_of(measured, level=self.level, replicates=self.replicates, rng=rng) if self.intervals else NONE
         return MetricResult(
             name=entry.name,
             value=measured.value,
-            low=interval.low,
-            high=interval.high,
+            low=float(max(interval.low, min(entry.lowest, measured.value))),  # a jackknife's goes as far up as down
+            high=float(min(interval.high, max(entry.highest, measured.value))),
             level=self.level,
             method=interval.method,
             n=measured.n,
@@ -218,6 +245,51 @@ class EvaluationPipeline:
             features=material.extractor(entry.features).signature if entry.features else "",
             data=f"{data}.{_seen(entry, material)}" if set(entry.needs) - {"samples", "rngs"} else "",
         )
+
+
+def with_extractors(config: EvaluationConfig, extractors: Mapping[str, Mapping[str, Any]]) -> EvaluationConfig:
+    """The config with fields of extractors changed, each by itself.
+
+    Raises:
+        InvalidInputError: there is no such extractor or field.
+    """
+    if not extractors:
+        return config
+    merged = {name: {**config.extractors.get(name, {}), **fields} for name, fields in extractors.items()}
+    try:
+        return config.replace(extractors={**config.extractors, **merged})
+    except ValidationError as error:
+        raise InvalidInputError(explain(error)) from error
+
+
+class _Share:
+    """Which part of all metrics is done, told as one number that only grows, from whichever thread."""
+
+    def __init__(self, progress: Progress | None, metrics: int):
+        self._progress, self._metrics = progress, metrics
+        self._done: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def of(self, name: str) -> Callable[[int, int], None]:
+        """What one metric tells how many examples are done, of how many."""
+
+        def told(done: int, total: int) -> None:
+            with self._lock:
+                self._done[name] = done / max(1, total)
+                if self._progress is not None:
+                    self._progress(name, sum(self._done.values()) / self._metrics)
+
+        return told
+
+    def end(self, name: str) -> None:
+        """One metric is done, or failed."""
+        with self._lock:
+            self._done[name] = 1.0
+
+
+def _is_of_host_objects(entry: MetricEntry) -> bool:
+    """Whether a metric computes on the host alone: a model's part of it would want the devices in their order."""
+    return entry.space == "host" and not {"model", "rngs"} & set(entry.needs)
 
 
 def _modality(given: Any) -> tuple[Any, str | None]:

@@ -1,5 +1,7 @@
 """What artifex-evaluation registers."""
 
+import math
+
 from artifex.core.plugins import CommandEntry, MetricEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -100,6 +102,7 @@ def artifex_metrics():
             higher_is_better=False,
             min_examples=20,
             tolerance=0.01,
+            lowest=0,
             paper="Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3",
             summary="Mean Wasserstein distance along random directions.",
         ),
@@ -112,14 +115,16 @@ def artifex_metrics():
                 min_examples=50,
                 max_examples=5000,
                 tolerance=0.01,
+                lowest=0,
+                highest=highest,
                 paper=paper,
                 summary=summary,
             )
-            for name, paper, summary in (
-                ("precision", sajjadi, "Share of samples that lie among the references."),
-                ("recall", sajjadi, "Share of references that lie among the samples."),
-                ("density", naeem, "How deep among the references samples lie."),
-                ("coverage", naeem, "Share of references with a sample near them."),
+            for name, highest, paper, summary in (
+                ("precision", 1, sajjadi, "Share of samples that lie among the references."),
+                ("recall", 1, sajjadi, "Share of references that lie among the samples."),
+                ("density", math.inf, naeem, "How deep among the references samples lie."),
+                ("coverage", 1, naeem, "Share of references with a sample near them."),
             )
         ),
     ]

@@ -51,6 +51,8 @@ class MetricResult:
     low: float = math.nan
     """Lower end of the interval; NaN where there is none."""
     high: float = math.nan
+    spread: float = math.nan
+    """Standard deviation over seeds, of which the figure is the mean; NaN of one seed."""
     level: float = 0.95
     """Of confidence."""
     method: str = ""
@@ -70,7 +72,8 @@ class MetricResult:
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         interval = f" [{self.low:.5g}, {self.high:.5g}]" if math.isfinite(self.low) else ""
-        return f"{self.value:.5g}{interval}{unit}"
+        spread = f" ± {self.spread:.5g} over seeds" if math.isfinite(self.spread) else ""
+        return f"{self.value:.5g}{interval}{unit}{spread}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, without the per-example values; what is no finite number is None, as JSON knows none."""
@@ -82,7 +85,7 @@ class MetricResult:
     def from_dict(cls, fields: Mapping[str, Any], per_example: np.ndarray | None = None) -> MetricResult:
         """What :meth:`to_dict` gave."""
         known = {name: fields[name] for name in cls.__slots__ if name in fields}
-        numbers = {name: math.nan for name in ("value", "low", "high") if known.get(name) is None}
+        numbers = {name: math.nan for name in ("value", "low", "high", "spread") if known.get(name) is None}
         return cls(**{**known, **numbers, "signature": Signature(**fields["signature"]), "per_example": per_example})
 
 
@@ -107,6 +110,8 @@ class EvaluationResult(Mapping[str, MetricResult]):
     seconds: float = 0.0
     seconds_per_sample: float = math.nan
     """Of drawing, compilation left out; NaN where not two blocks of samples were drawn."""
+    by_seed: dict[int, EvaluationResult] = field(default_factory=dict)
+    """The results that this one is the mean of, where a suite has several seeds."""
 
     def __getitem__(self, name: str) -> MetricResult:
         return self.metrics[name]
@@ -122,6 +127,13 @@ class EvaluationResult(Mapping[str, MetricResult]):
         """Whether every metric was computed."""
         return not self.failures
 
+    def reasons(self) -> dict[str, list[str]]:
+        """What keeps metrics from applying, and which ones: the rarest reasons, which are of this model, first."""
+        found: dict[str, list[str]] = {}
+        for name, why in self.skipped.items():
+            found.setdefault(why, []).append(name)
+        return dict(sorted(found.items(), key=lambda item: len(item[1])))
+
     def table(self) -> str:
         """The figures as lines of text."""
         arrows = {True: "higher is better", False: "lower is better"}
@@ -135,7 +147,8 @@ class EvaluationResult(Mapping[str, MetricResult]):
 
 
 def _interval(result: MetricResult) -> str:
-    return f"[{result.low:.5g}, {result.high:.5g}]" if math.isfinite(result.low) else ""
+    interval = f"[{result.low:.5g}, {result.high:.5g}]" if math.isfinite(result.low) else ""
+    return f"{interval} ± {result.spread:.5g} over seeds".strip() if math.isfinite(result.spread) else interval
 
 
 def check_comparable(one: MetricResult, other: MetricResult) -> None:

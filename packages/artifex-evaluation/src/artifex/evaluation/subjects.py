@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -53,19 +54,22 @@ class Subject:
     seed: int = 0
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     classes: tuple[str, ...] = ()
+    step: int | None = None
+    """Of the checkpoint that the model is of, where its run has saved none yet."""
 
 
 def read_subject(folder: str | Path, *, data: str | None = None, split: str | None = None) -> Subject:
     """The model in a run's folder or in a model's, and its data.
 
     Args:
-        folder: a run's, or what ``save_model`` wrote.
+        folder: a run's, or what ``save_model`` wrote. Of a run that has no model yet its newest checkpoint is read, by what the
+            distribution that trained it registers under the slot ``run_model``.
         data: instead of the run's: a YAML file with ``dataset`` and ``modality``, a preset or run with such data, or arrays in
             model space (``.npy``, ``.npz``). A model's folder needs it.
         split: of the references; by default ``test`` where the data set has one, else ``validation``.
 
     Raises:
-        RunError: it is neither, or the run has no model yet.
+        RunError: it is neither, or the run has neither a model nor a checkpoint yet.
         DataError: there are no held-out data.
     """
     folder = Path(folder)
@@ -73,22 +77,38 @@ def read_subject(folder: str | Path, *, data: str | None = None, split: str | No
         raise RunError(f"{folder} is neither a run's folder nor a model's: it has no {CONFIG_FILE}")
     is_model = (folder / WEIGHTS).is_file()
     fields: dict[str, Any] = {} if is_model else _mapping(folder / CONFIG_FILE)
-    home = folder if is_model else folder / MODEL
-    if not (home / WEIGHTS).is_file():
-        raise RunError(f"{folder} has no model yet: its run goes on, or was cut off; `artifex train --resume {folder}` ends it")
     if data is None and is_model:
         raise InvalidInputError(f"{folder} is a model's folder, which knows of no data; say which: --data FILE|PRESET|RUN")
     config = _checked(EvaluationConfig, fields.get("evaluation") or {}, folder)
     chosen = split or config.split
     dataset = read_dataset(data, split=chosen) if data is not None else _of_run(fields.get("data"), str(folder), chosen)
+    model, step = (load_model(folder), None) if is_model else _model_of_run(folder)
+    name = str(fields.get("name") or folder.resolve().name)
     return Subject(
-        name=str(fields.get("name") or folder.resolve().name),
+        name=name if step is None else f"{name} at step {step}",
         folder=folder,
-        model=evaluating(load_model(home)),
+        model=evaluating(model),
         dataset=dataset,
         seed=int(fields.get("seed") or 0),
         evaluation=config,
         classes=_classes(folder / CLASSES),
+        step=step,
+    )
+
+
+def _model_of_run(folder: Path) -> tuple[Any, int | None]:
+    """The trained model, or that of the newest checkpoint and its step."""
+    if (folder / MODEL / CONFIG_FILE).is_file():  # which is written last
+        return load_model(folder / MODEL), None
+    registry = plugins.registry()
+    for kind in registry.kinds_with_config("run_model"):
+        entry = registry.entry_for_slot("run_model", kind)
+        checkpoint = resolve(entry.component)(resolve(entry.config)(folder=folder))
+        if checkpoint.step is not None:
+            return checkpoint.load(), checkpoint.step
+    raise RunError(
+        f"{folder} has no model yet, and no checkpoint that an installed package reads: its run goes on, or was cut off; "
+        f"`artifex train --resume {shlex.quote(str(folder))}` ends it"
     )
 
 

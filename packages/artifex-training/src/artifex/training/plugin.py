@@ -1,6 +1,6 @@
 """What artifex-training registers."""
 
-from artifex.core.plugins import CallbackEntry, CommandEntry, hookimpl
+from artifex.core.plugins import CallbackEntry, CommandEntry, ComponentEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -36,4 +36,18 @@ def artifex_commands():
         CommandEntry(name="train", target="artifex.training.commands:train", summary="Train a model into a run folder."),
         CommandEntry(name="report", target="artifex.training.commands:report", summary="Make report.html of a run."),
         CommandEntry(name="sample", target="artifex.training.commands:sample", summary="Draw samples from a trained run."),
+    ]
+
+
+@hookimpl
+def artifex_components():
+    home = "artifex.training.unfinished"
+    return [
+        ComponentEntry(
+            slot="run_model",
+            name="newest_checkpoint",
+            component=f"{home}:NewestCheckpoint",
+            config=f"{home}:NewestCheckpointConfig",
+            summary="The model of a run that goes on or was cut off, from its newest checkpoint.",
+        )
     ]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import math
 import statistics
+import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -24,6 +25,7 @@ from artifex.core import plugins
 from artifex.core.errors import ArtifexError
 from artifex.core.measuring.choice import Facts
 from artifex.core.measuring.columns import Column, Columns, MemoryColumns
+from artifex.core.measuring.config import EXTRACTOR
 from artifex.core.measuring.prepared import BLOCK, Prepared
 from artifex.core.measuring.programs import Programs, filled
 from artifex.core.plugins.entries import MetricEntry, resolve
@@ -56,8 +58,22 @@ def evaluation_key(seed: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(b"measure"))
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _one_thread(method: F) -> F:
+    """Let one thread at a time in: what is made for one metric, the others find."""
+
+    @wraps(method)
+    def locked(self: Material, *arguments: Any, **named: Any) -> Any:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked  # type: ignore[return-value]
+
+
 class Material:
-    """A model and data, as metrics see them.
+    """A model and data, as metrics see them. Several threads may ask for batches, and are answered one at a time.
 
     Args:
         model: what is measured; None where samples are given instead.
@@ -75,6 +91,7 @@ class Material:
         mesh: devices that share a batch.
         columns: where what was computed is kept; by default in memory.
         identities: of ``model`` and ``data``, for keys of columns that outlive the process.
+        extractors: fields of extractors' configs, by name; what is left out keeps its default.
     """
 
     def __init__(
@@ -95,6 +112,7 @@ class Material:
         mesh: Mesh | None = None,
         columns: Columns | None = None,
         identities: Mapping[str, str] | None = None,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
     ):
         self.model, self.modality, self.batch_size = model, modality, batch_size
         self.columns: Columns = MemoryColumns() if columns is None else columns
@@ -111,7 +129,9 @@ class Material:
         self.n_references = len(self._sets[REFERENCES])
         drawn = min(self.n_references, MOST_SAMPLES) if n_samples is None else n_samples
         self.n_samples = drawn if samples is None else len(samples)
+        self._lock = threading.RLock()
         self._extractors: dict[str, Any] = {}
+        self._extractor_fields = dict(extractors or {})
         self._drawing: list[float] = []
 
     @cached_property
@@ -207,6 +227,7 @@ class Material:
         others = {other: len(self._sets.get(other, ())) for other in (HOLDOUT, TRAINING)}
         return {SAMPLES: self.n_samples, **others}.get(name, self.n_references)
 
+    @_one_thread
     def batch(self, entry: MetricEntry, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
         """What a metric calls ``names``, for some rows, in the space that its entry names."""
         made: dict[str, Any] = {}
@@ -233,12 +254,15 @@ class Material:
 
         return self._read(column, start, stop, extracted)
 
+    @_one_thread
     def extractor(self, name: str) -> Any:
         """The extractor of features called ``name``."""
         if name not in self._extractors:
             registry = plugins.registry()
-            entry = registry.entry_for_slot("feature_extractor", name)
-            self._extractors[name] = resolve(entry.component)(resolve(entry.config)())
+            entry = registry.entry_for_slot(EXTRACTOR, name)
+            config = resolve(entry.config)
+            fields = self._extractor_fields.get(name)
+            self._extractors[name] = resolve(entry.component)(config.from_dict(fields) if fields else config())
         return self._extractors[name]
 
     def extractor_obstacle(self, entry: MetricEntry) -> str:
@@ -251,6 +275,7 @@ class Material:
             return f"its features {entry.features!r} cannot be had: {error}"
         return ""
 
+    @_one_thread
     def in_space(self, source: str, space: str, start: int, stop: int) -> Any:
         """``samples``, ``references`` … as the model has them, restored, or as objects of the host."""
         x = self.model_space(source, start, stop)
@@ -266,6 +291,7 @@ class Material:
     def _restored(self) -> Any:
         return jax.jit(self.modality.restore)
 
+    @_one_thread
     def model_space(self, source: str, start: int, stop: int) -> np.ndarray:
         """``samples``, ``references``, ``holdout``, ``training`` or ``reconstructions`` as the model has them."""
         if source in self._sets:
@@ -347,6 +373,7 @@ class Material:
         """Streams for a metric of the whole set; the same at each call."""
         return nnx.Rngs(self._keys["whole"])
 
+    @_one_thread
     def column(self, *what: str) -> Column:
         """The column of what a metric makes of model and data."""
         return self._column(*what)

@@ -40,7 +40,7 @@ class Measurement:
     form: Literal["streamed", "merged", "whole"]
     """How it was computed."""
     rows: np.ndarray | None = None
-    """``(N, S)``: what each example adds to the sum, of a streamed metric."""
+    """``(N, S)``: what each example adds to the sum, of a streamed metric; None where the sum alone was wanted."""
     finalize: Callable[[Any], Any] | None = None
     """The figure of sums ``(..., S)``, of a streamed metric."""
     without_group: np.ndarray | None = None
@@ -49,8 +49,16 @@ class Measurement:
     """The figure of a random half of the examples, of a metric of the whole set."""
 
 
-def measure(entry: MetricEntry, material: Material, progress: Progress | None = None) -> Measurement:
+def measure(entry: MetricEntry, material: Material, progress: Progress | None = None, *, rows: bool = True) -> Measurement:
     """The metric that ``entry`` describes.
+
+    Args:
+        entry: the metric.
+        material: model and data.
+        progress: told how far it is.
+        rows: whether to keep what each example adds to a streamed metric's sum. Its interval is made of that, and per-example
+            values: one copy ``(N, S)`` on the host, float64, is what they cost. Without, the rows of a batch are added up where
+            they lie, on a mesh each device its own, and the sum alone is exchanged.
 
     Raises:
         InvalidInputError: there are too few examples, or what it needs is not there.
@@ -61,7 +69,7 @@ def measure(entry: MetricEntry, material: Material, progress: Progress | None = 
     told = _silent if progress is None else progress
     _check(entry, material)
     if isinstance(metric, StreamedMetric):
-        return _streamed(entry, metric, material, told)
+        return _streamed(entry, metric, material, told, rows)
     if isinstance(metric, MergedMetric):
         return _merged(entry, metric, material, told)
     if not callable(metric):
@@ -70,7 +78,7 @@ def measure(entry: MetricEntry, material: Material, progress: Progress | None = 
             "statistics and finalize, or state, merge and finalize"
         )
     if _gives_one_for_each(entry, metric, material):
-        return _streamed(entry, MeanOf(metric), material, told)
+        return _streamed(entry, MeanOf(metric), material, told, rows)
     return _whole(entry, metric, material, told)
 
 
@@ -118,12 +126,19 @@ def _singles(names: tuple[str, ...], material: Material) -> dict[str, Any]:
     return {name: material.model if name == "model" else material.rngs() for name in names if name in ("model", "rngs")}
 
 
-def _streamed(entry: MetricEntry, metric: StreamedMetric, material: Material, progress: Progress) -> Measurement:
+def _streamed(entry: MetricEntry, metric: StreamedMetric, material: Material, progress: Progress, keep: bool) -> Measurement:
     n, names = material.count(entry), _wanted(entry, metric, material)
+    if not keep:
+        total: Any = 0.0
+        for first in range(0, n, material.batch_size):
+            stop = min(n, first + material.batch_size)
+            total = total + _statistics(entry, metric, material, names, first, stop, summed=True)
+            progress(stop, n)
+        return Measurement(float(metric.finalize(total)), n, "streamed")
     column = material.column("statistics", entry.name, entry.metric, entry.features, entry.space, _code(metric))
     while (first := len(column)) < n:
         stop = min(n, first + material.batch_size)
-        column.append(np.asarray(_statistics(entry, metric, material, names, first, stop), np.float64))
+        column.append(_statistics(entry, metric, material, names, first, stop, summed=False))
         progress(stop, n)
     rows = column.read(0, n)
     return Measurement(float(metric.finalize(rows.sum(axis=0))), n, "streamed", rows=rows, finalize=metric.finalize)
@@ -139,18 +154,22 @@ def _code(metric: Any) -> str:
         return ""
 
 
-def _statistics(entry: MetricEntry, metric: Any, material: Material, names: tuple[str, ...], first: int, stop: int) -> Any:
+def _statistics(
+    entry: MetricEntry, metric: Any, material: Material, names: tuple[str, ...], first: int, stop: int, *, summed: bool
+) -> np.ndarray:
+    """Statistics of some rows ``(B, S)``, or their sum ``(S,)``, in float64."""
     batch = material.batch(entry, names, first, stop)
-    draws = "rngs" in names
-    if not draws and "model" not in names:
-        return metric.statistics(batch)
-    if entry.space == "host":
-        return metric.statistics({**batch, **_singles(names, material)})
+    programs, draws = material.programs, "rngs" in names
+    on_host = entry.space == "host" or (not draws and "model" not in names and programs.mesh is None)
+    if on_host:
+        rows = np.asarray(metric.statistics({**batch, **_singles(names, material)}), np.float64)
+        return rows.sum(axis=0) if summed else rows
 
     def function(model: Any, given: dict[str, Any]) -> Any:
         return metric.statistics({**given, "model": model} if "model" in names else given)
 
-    return material.programs.rows(entry.name, function, batch, first=first, size=material.batch_size, rngs=draws)
+    run = programs.total if summed else programs.rows
+    return np.asarray(run(entry.name, function, batch, first=first, size=material.batch_size, rngs=draws), np.float64)
 
 
 def _merged(entry: MetricEntry, metric: MergedMetric, material: Material, progress: Progress) -> Measurement:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -29,7 +30,7 @@ class Programs:
     """
 
     def __init__(self, model: Any, key: jax.Array, mesh: Mesh | None = None):
-        self.model, self._key, self._mesh = model, key, mesh
+        self.model, self._key, self.mesh = model, key, mesh
         self._graph, state = nnx.split(model) if isinstance(model, nnx.Module) else (None, {})
         self._state = state if mesh is None else jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
         self._compiled: dict[Any, Any] = {}
@@ -47,25 +48,57 @@ class Programs:
             rngs: whether it makes random draws: then each example has streams of its own, whatever batch it is in.
         """
         n = len(next(iter(batch.values())))
+        return np.asarray(self._computed(name, function, batch, first, size, rngs, summed=False))[:n]
+
+    def total(
+        self, name: Any, function: Function, batch: Mapping[str, Any], *, first: int, size: int, rngs: bool
+    ) -> np.ndarray:
+        """The sum over a batch of what :meth:`rows` gives, in float64.
+
+        On a mesh each device adds up the rows that lie on it, and the devices exchange one sum: no row leaves its device.
+        """
+        found = np.asarray(self._computed(name, function, batch, first, size, rngs, summed=True), np.float64)
+        return found.sum(axis=0) if name in self._eager else found
+
+    def _computed(
+        self, name: Any, function: Function, batch: Mapping[str, Any], first: int, size: int, rngs: bool, *, summed: bool
+    ) -> Any:
+        """Rows of the batch filled up, or their sum; the batch's own rows where ``function`` cannot be traced."""
+        n = len(next(iter(batch.values())))
         size = max(n, size)
-        if self._mesh is not None:
-            size += -size % self._mesh.devices.size
+        if self.mesh is not None:
+            size += -size % self.mesh.devices.size
         indices = np.arange(first, first + size, dtype=np.uint32)
         if name not in self._eager:
-            if name not in self._compiled:
-                self._compiled[name] = jax.jit(self._each(function) if rngs else self._together(function))
+            program = self._program(name, function, rngs, summed)
             arrays = {k: self._placed(filled(np.asarray(v), size)) for k, v in batch.items()}
             try:
-                return np.asarray(self._compiled[name](self._state, arrays, self._placed(indices)))[:n]
-            except jax.errors.JAXTypeError:
+                return program(self._state, arrays, self._placed(indices), np.uint32(first + n))
+            except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
                 self._eager.add(name)  # it looks at its arrays' values
         return self._eagerly(function, {k: np.asarray(v) for k, v in batch.items()}, indices[:n], rngs)
 
+    def _program(self, name: Any, function: Function, rngs: bool, summed: bool) -> Any:
+        if (name, summed) not in self._compiled:
+            run = self._each(function) if rngs else self._together(function)
+
+            def rows(state: Any, batch: dict[str, Any], indices: Any, stop: Any) -> Any:
+                del stop  # what was filled up is cut off on the host
+                return run(state, batch, indices)
+
+            def total(state: Any, batch: dict[str, Any], indices: Any, stop: Any) -> Any:
+                found = jnp.asarray(run(state, batch, indices), jnp.float32)
+                real = (indices < stop).reshape(-1, *(1,) * (found.ndim - 1))
+                return jnp.where(real, found, 0).sum(axis=0)
+
+            self._compiled[name, summed] = jax.jit(total if summed else rows)
+        return self._compiled[name, summed]
+
     def _placed(self, array: np.ndarray) -> Any:
-        if self._mesh is None:
+        if self.mesh is None:
             return array
-        rows = PartitionSpec(self._mesh.axis_names)
-        return jax.device_put(array, NamedSharding(self._mesh, rows))
+        rows = PartitionSpec(self.mesh.axis_names)
+        return jax.device_put(array, NamedSharding(self.mesh, rows))
 
     def _merged(self, state: Any) -> Any:
         return self.model if self._graph is None else nnx.merge(self._graph, state)

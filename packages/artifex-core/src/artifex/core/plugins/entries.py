@@ -6,6 +6,7 @@ A target is written ``"package.module:Name"`` and imported on first use by :func
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -182,6 +183,10 @@ class MetricEntry(Entry):
     """Of its figure: ``nats``, ``dB``; empty where it has none."""
     tolerance: float = 0.0
     """The smallest change of the figure that matters to anybody."""
+    lowest: float = -math.inf
+    """The least value that the figure can have, where no interval goes below: 0 of a share or a distance that is never less."""
+    highest: float = math.inf
+    """The greatest value that the figure can have: 1 of a share."""
     paper: str = ""
     """Authors and year, and where to find it."""
 
@@ -196,6 +201,8 @@ class MetricEntry(Entry):
                 f"metric {self.name!r} has min_examples {self.min_examples} and tolerance {self.tolerance}; "
                 "at least 1 and 0 are needed"
             )
+        if not self.lowest < self.highest:
+            raise ValueError(f"metric {self.name!r} has figures from {self.lowest} to {self.highest}, which is no range")
         if self.max_examples and self.max_examples < self.min_examples:
             raise ValueError(f"metric {self.name!r} needs {self.min_examples} examples and takes {self.max_examples} at most")
         if not self.compares and not {"samples", "references"} <= set(self.needs):

@@ -493,6 +493,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "tensorboard",
             "wandb",
         ),
+        "component": ("run_model/newest_checkpoint",),
         "command": (
             "report",
             "sample",
@@ -688,6 +689,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "MosesMoleculesConfig": ("artifex.modalities.molecular.datasets.packaged", "artifex-modalities-molecular"),
     "MultiModalModalityConfig": ("artifex.modalities.multimodal.config", "artifex-modalities-multimodal"),
     "NeuralSplineFlowConfig": ("artifex.flow.neural_spline", "artifex-flow"),
+    "NewestCheckpointConfig": ("artifex.training.unfinished", "artifex-training"),
     "NoiseContrastiveConfig": ("artifex.ebm.objectives", "artifex-ebm"),
     "NoiseScheduleConfig": ("artifex.diffusion.schedules", "artifex-diffusion"),
     "NormalConfig": ("artifex.flow.distributions", "artifex-flow"),

@@ -58,11 +58,11 @@ def write_evaluation(
         "Nearest neighbours in the training set": _neighbours(material, train),
         "Worst examples": _worst(result, material),
         "What failed": _pairs(("metric", "why"), result.failures),
-        "What does not apply": _pairs(("metric", "why"), result.skipped),
+        "What does not apply": _pairs(("why", "metrics"), {why: ", ".join(names) for why, names in result.reasons().items()}),
         "Signatures": _pairs(("metric", "signature"), {name: str(r.signature) for name, r in result.items()}),
     }
     path = folder / EVALUATION
-    write_atomically(path, page(result.subject, f"<p>{result.seconds:.1f} s</p>", sections).encode())
+    write_atomically(path, page(result.subject, f"<p>Measured in {result.seconds:.1f} s.</p>", sections).encode())
     return path
 
 

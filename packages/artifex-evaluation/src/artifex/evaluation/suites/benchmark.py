@@ -18,6 +18,7 @@ from artifex.core.protocols import ArrayDataset, FitsData, KnowsDensity, SourceD
 from artifex.evaluation.pipeline import EvaluationPipeline, Progress
 from artifex.evaluation.results import EvaluationResult
 from artifex.evaluation.suites.comparison import ComparisonResult
+from artifex.evaluation.suites.seeds import mean_over_seeds
 from artifex.evaluation.suites.suite import SuiteConfig, TaskConfig, read_suite
 
 __all__ = ["BenchmarkResult", "BenchmarkSuite"]
@@ -54,6 +55,7 @@ class BenchmarkSuite:
         suite: a suite, the name of a registered one, or its file.
         folder: where what is computed is kept, for every model; None for memory.
         progress: told how far it is.
+        extractors: fields of extractors of features, by name.
 
     Example:
         >>> task = {"name": "moons", "dataset": {"kind": "density", "density": "two_moons", "n_train": 200, "n_test": 200}}
@@ -62,9 +64,17 @@ class BenchmarkSuite:
         200
     """
 
-    def __init__(self, suite: SuiteConfig | str | Path, *, folder: str | Path | None = None, progress: Progress | None = None):
+    def __init__(
+        self,
+        suite: SuiteConfig | str | Path,
+        *,
+        folder: str | Path | None = None,
+        progress: Progress | None = None,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
+    ):
         self.config = suite if isinstance(suite, SuiteConfig) else read_suite(suite)
         self._folder, self._progress = folder, progress
+        self._extractors = extractors
         self._datasets: dict[str, Any] = {}
 
     def run_benchmark(
@@ -99,7 +109,7 @@ class BenchmarkSuite:
         train = _split(dataset, dataset.splits[0], config.name)
         stored = train if isinstance(train, Mapping) else {"x": np.stack([np.asarray(row["x"]) for row in train])}
         most = config.n_samples or 2048
-        pipeline = self._pipeline(config)
+        pipeline = self._pipeline(config, self._seeds[0])
         material = pipeline.material(None, {key: value[:most] for key, value in stored.items()}, modality)
         samples = material.model_space("references", 0, material.n_references)
         return self._measured(config, dataset, None, metrics, None, TRAINING_DATA, samples=samples)
@@ -142,10 +152,14 @@ class BenchmarkSuite:
         split = "test" if "test" in made.splits else made.splits[-1]
         return TaskConfig(name=kind, dataset=config, split=split), made
 
-    def _pipeline(self, task: TaskConfig) -> EvaluationPipeline:
+    @property
+    def _seeds(self) -> tuple[int, ...]:
+        return self.config.seeds or (self.config.seed,)
+
+    def _pipeline(self, task: TaskConfig, seed: int) -> EvaluationPipeline:
         config = EvaluationConfig(metrics=task.metrics, n_samples=task.n_samples, n_references=task.n_references)
         folder = None if self._folder is None else Path(self._folder) / "columns"
-        return EvaluationPipeline(config, seed=self.config.seed, folder=folder, progress=self._progress)
+        return EvaluationPipeline(config, seed=seed, folder=folder, progress=self._progress, extractors=self._extractors)
 
     def _measured(
         self,
@@ -158,19 +172,20 @@ class BenchmarkSuite:
         samples: np.ndarray | None = None,
     ) -> BenchmarkResult:
         other = next((s for s in ("validation", "test") if s in dataset.splits and s != task.split), None)
-        result = self._pipeline(task).evaluate(
-            model,
-            _split(dataset, task.split, task.name),
-            modality if modality is not None else _modality(task, dataset),
-            metrics=self._asked(task, metrics, samples is None),
-            holdout=None if other is None else _split(dataset, other, task.name),
-            training=_split(dataset, "train", task.name) if "train" in dataset.splits and task.split != "train" else None,
-            density=dataset if isinstance(dataset, KnowsDensity) else None,
-            samples=samples,
-            name=name,
-            data_name=f"{self.config.name}/{task.name}/{task.split}",
-            budget_seconds=task.budget_seconds,
-        )
+        given: dict[str, Any] = {
+            "metrics": self._asked(task, metrics, samples is None),
+            "holdout": None if other is None else _split(dataset, other, task.name),
+            "training": _split(dataset, "train", task.name) if "train" in dataset.splits and task.split != "train" else None,
+            "density": dataset if isinstance(dataset, KnowsDensity) else None,
+            "samples": samples,
+            "name": name,
+            "data_name": f"{self.config.name}/{task.name}/{task.split}",
+            "budget_seconds": None if task.budget_seconds is None else task.budget_seconds / len(self._seeds),
+        }
+        references = _split(dataset, task.split, task.name)
+        prepares = modality if modality is not None else _modality(task, dataset)
+        results = {s: self._pipeline(task, s).evaluate(model, references, prepares, **given) for s in self._seeds}
+        result = mean_over_seeds(results) if len(results) > 1 else results[self._seeds[0]]
         return BenchmarkResult(self.config.name, name, {task.name: result})
 
     def _asked(self, task: TaskConfig, metrics: Sequence[str] | None, has_model: bool) -> tuple[str, ...]:

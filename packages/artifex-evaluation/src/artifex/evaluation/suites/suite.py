@@ -9,6 +9,7 @@ In ``densities.yaml``::
         split: test
         metrics: [divergence, energy_distance]
         n_samples: 2000
+    seeds: [0, 1, 2]
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from artifex.core.yamlio import load_yaml
 __all__ = ["SuiteConfig", "TaskConfig", "read_suite"]
 
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 @config
@@ -46,7 +48,7 @@ class TaskConfig(Config):
     n_references: Count | None = None
     """References taken, the first ones; left out, all."""
     budget_seconds: Annotated[float, Field(gt=0)] | None = None
-    """No metric is begun after so long."""
+    """No metric is begun after so long; several seeds share it equally."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -63,8 +65,10 @@ class SuiteConfig(Config):
         'test'
     """
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     """Of samples, noise and resampling."""
+    seeds: tuple[Seed, ...] = ()
+    """In the place of ``seed``: everything is measured with each, the figure is the mean, and the spread is shown."""
     tasks: tuple[TaskConfig, ...]
     """The tasks."""
 
@@ -72,6 +76,10 @@ class SuiteConfig(Config):
         names = [task.name for task in self.tasks]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"a suite has one task at least, each with a name of its own; got {', '.join(names) or 'none'}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"a seed that is given twice gives the same figures twice; got seeds {list(self.seeds)}")
+        if self.seeds and self.seed:
+            raise ValueError(f"seeds {list(self.seeds)} take the place of seed {self.seed}; give one of the two")
 
     def task(self, name: str) -> TaskConfig:
         """The task called ``name``.

@@ -51,6 +51,7 @@ class RegisteredMetrics(Callback):
             n_samples=self.config.n_samples,
             n_references=self.config.n_references or MOST_REFERENCES,
             batch_size=self.config.batch_size,
+            extractors=self.config.extractors,
         )
         trainer.log({f"metric/{entry.name}": value for entry in self._chosen(material) for value in _figure(entry, material)})
 
@@ -72,7 +73,7 @@ class RegisteredMetrics(Callback):
 def _figure(entry: MetricEntry, material: Material) -> list[float]:
     """The figure, or none with a warning: a stranger's metric does not end a training."""
     try:
-        return [measure(entry, material).value]
+        return [measure(entry, material, rows=False).value]
     except Exception as error:  # it may raise anything
         warnings.warn(f"metric {entry.name!r} failed: {error}", RunWarning, stacklevel=2)
         return []

@@ -100,8 +100,9 @@ def _of_features(name: str, target: str, features: str, summary: str, **fields: 
 
 def _over(features: str, prefix: str, what: str, n_features: int, known: tuple[str, str]) -> list[MetricEntry]:
     """Distances, precision and recall over one extractor's features; ``known`` says when they have a name of the literature."""
-    full = {"min_examples": n_features + 1}
-    near = {"higher_is_better": True, "tolerance": 0.01, "min_examples": 50, "max_examples": MOST_COMPARED}
+    full = {"min_examples": n_features + 1, "lowest": 0}
+    near = {"higher_is_better": True, "tolerance": 0.01, "min_examples": 50, "max_examples": MOST_COMPARED, "lowest": 0}
+    share = {**near, "highest": 1}
     named = (
         ("frechet_distance", "frechet:FRECHET_DISTANCE", f"Fréchet distance over {what}{known[0]}.", full),
         (
@@ -110,10 +111,10 @@ def _over(features: str, prefix: str, what: str, n_features: int, known: tuple[s
             f"Kernel distance (MMD², cubic) over {what}{known[1]}.",
             {"max_examples": MOST_COMPARED},
         ),
-        ("precision", "neighbours:precision", f"Share of samples that lie among references, over {what}.", near),
-        ("recall", "neighbours:recall", f"Share of references that lie among samples, over {what}.", near),
+        ("precision", "neighbours:precision", f"Share of samples that lie among references, over {what}.", share),
+        ("recall", "neighbours:recall", f"Share of references that lie among samples, over {what}.", share),
         ("density", "neighbours:density", f"How many neighbourhoods of references hold a sample, over {what}.", near),
-        ("coverage", "neighbours:coverage", f"Share of references with a sample in their neighbourhood, over {what}.", near),
+        ("coverage", "neighbours:coverage", f"Share of references with a sample in their neighbourhood, over {what}.", share),
     )
     return [_of_features(f"{prefix}_{name}", target, features, summary, **fields) for name, target, summary, fields in named]
 
