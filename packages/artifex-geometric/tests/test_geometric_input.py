@@ -136,7 +136,7 @@ def test_numbers_of_steps_and_times_are_one_or_more(diffusion: EquivariantDiffus
     x = jnp.zeros((1, 4, 5)).at[..., 3].set(1)
     with pytest.raises(InvalidInputError, match="num_times is 0"):
         diffusion.log_prob(x, num_times=0)
-    with pytest.raises(InvalidInputError, match="steps is 5; it is 1 to the model's timesteps, 4"):
+    with pytest.raises(InvalidInputError, match="steps is 5; it is at most the model's timesteps, 4"):
         diffusion.generate(1, steps=5)
     with pytest.raises(InvalidInputError, match="steps is 0"):
         flow.log_prob(x[..., :3], steps=0)
