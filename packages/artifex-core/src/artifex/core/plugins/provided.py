@@ -103,6 +103,8 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         "preset": (
             "ebm-digits",
             "ebm-eight-gaussians",
+            "ebm-fashion-mnist",
+            "ebm-rings",
             "ebm-two-moons",
             "jem-digits",
             "rbm-digits",
