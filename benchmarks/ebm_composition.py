@@ -1,9 +1,9 @@
-"""Concepts put together: energies of rings and of two moons, trained apart, as a product and as a mixture.
+"""Concepts put together: energies of two moons and of eight Gaussians, trained apart, as a product and as a mixture.
 
     python benchmarks/ebm_composition.py [RUN RUN] [--quick]
 
-Needs `artifex-ebm` and `artifex-training`. Without two runs of presets, `ebm-rings` and `ebm-two-moons` are trained: a minute
-and a half of a core each.
+Needs `artifex-ebm` and `artifex-training`. Without two runs of presets, `ebm-two-moons` and `ebm-eight-gaussians` are
+trained: two minutes of a core for both.
 
 The product's energy is the sum of the two. A mixture's parts have to be normalised: its energy is the soft minimum of theirs
 with estimates of log Z from annealed importance sampling. Divergences KL(p || q) are sums over a grid, p made of the true
@@ -27,7 +27,7 @@ from artifex.ebm import MCMCConfig, sample_chains
 from artifex.ebm.diagnostics import grid_divergence
 from artifex.ebm.energies import mixture_energy
 
-PRESETS = ("ebm-rings", "ebm-two-moons")
+PRESETS = ("ebm-two-moons", "ebm-eight-gaussians")
 CHAINS = MCMCConfig(sampler="hmc", n_steps=500, step_size=0.1, n_leapfrog=10)
 
 

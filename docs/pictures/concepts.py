@@ -1,4 +1,4 @@
-"""A picture of two energies put together: rings, two moons, both at once, and what chains of both find.
+"""A picture of two energies put together: two moons, eight Gaussians, both at once, and what chains of both find.
 
     python docs/pictures/concepts.py [--seed 0] [--epochs 15] [--output docs/pictures]
 
@@ -23,19 +23,19 @@ from artifex.modalities.image import image_grid, save_image
 from artifex.training import Trainer, TrainerConfig
 
 EXTENT, PIXELS = 4.0, 180
-CHAINS = MCMCConfig(sampler="hmc", n_steps=200, step_size=0.1, n_leapfrog=10)
+CHAINS = MCMCConfig(sampler="hmc", n_steps=200, step_size=0.1, n_leapfrog=20)
 
 
 def main(seed: int, epochs: int, output: Path) -> None:
     """Train both and draw."""
-    rings, moons = (_trained(density, seed, epochs) for density in ("rings", "two_moons"))
+    moons, modes = (_trained(density, seed, epochs) for density in ("two_moons", "eight_gaussians"))
 
     def both(x: jax.Array) -> jax.Array:
-        return rings.energy(x) + moons.energy(x)
+        return moons.energy(x) + modes.energy(x)
 
     axis = (np.arange(PIXELS) + 0.5) * (2 * EXTENT / PIXELS) - EXTENT
     points = jnp.asarray(np.stack(np.meshgrid(axis, axis[::-1]), axis=-1).reshape(-1, 2), jnp.float32)
-    energies = [np.asarray(energy(points)).reshape(PIXELS, PIXELS) for energy in (rings.energy, moons.energy, both)]
+    energies = [np.asarray(energy(points)).reshape(PIXELS, PIXELS) for energy in (moons.energy, modes.energy, both)]
     start, key = jax.random.split(jax.random.key(seed))
     chains = jax.jit(lambda x, key: sample_chains(CHAINS, both, x, key))(2 * jax.random.normal(start, (5000, 2)), key)
     panels = [*(np.exp(energy.min() - energy) for energy in energies), _histogram(np.asarray(chains.x))]

@@ -105,7 +105,6 @@ def artifex_presets() -> list[PresetEntry]:
     summaries = {
         "ebm-digits": "A convolutional energy of the digits, by persistent contrastive divergence.",
         "ebm-fashion-mnist": "A convolutional energy of Fashion-MNIST, by persistent contrastive divergence.",
-        "ebm-rings": "An energy-based model on rings, to compose with that on two moons.",
         "ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence.",
         "ebm-eight-gaussians": "An energy-based model on eight Gaussians, by persistent contrastive divergence.",
         "jem-digits": "A classifier of the digits that is a density too.",
