@@ -104,7 +104,6 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "ebm-digits",
             "ebm-eight-gaussians",
             "ebm-fashion-mnist",
-            "ebm-rings",
             "ebm-two-moons",
             "jem-digits",
             "rbm-digits",
