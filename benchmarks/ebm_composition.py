@@ -3,7 +3,7 @@
     python benchmarks/ebm_composition.py [RUN RUN] [--quick]
 
 Needs `artifex-ebm` and `artifex-training`. Without two runs of presets, `ebm-two-moons` and `ebm-eight-gaussians` are
-trained: two minutes of a core for both.
+trained: two minutes of a core for both, and one for the rest.
 
 The product's energy is the sum of the two. A mixture's parts have to be normalised: its energy is the soft minimum of theirs
 with estimates of log Z from annealed importance sampling. Divergences KL(p || q) are sums over a grid, p made of the true
