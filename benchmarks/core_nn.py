@@ -6,7 +6,8 @@
 
 Takes about two minutes. The forms take turns, and the figure is the ratio of their medians, so that a busy machine slows both
 alike. Above 1 the fast form wins. ``artifex.core.nn`` follows these tables: sub-pixel transposed convolution from two output
-channels on, sub-pixel upsampling convolution, XLA's own form for other convolutions; group norm that sums over positions first.
+channels on, sub-pixel upsampling convolution, patches for a stride in three dimensions, XLA's own form for other convolutions;
+group norm that sums over positions first.
 
 Convolutions: forward and backward. Group norm and SiLU behind it: forward alone, then with backward, beside flax's layer.
 """
@@ -28,7 +29,7 @@ from artifex.core.nn import GroupNorm, convolution as cv, upsampling as up
 
 ROUNDS = 15
 
-# input (batch, height, width, channels), output channels, kernel size, stride
+# input (batch, height, width, channels), or with a depth too; output channels, kernel size, stride
 CONVOLUTIONS = [
     ((128, 28, 28, 1), 32, 3, 2),
     ((128, 28, 28, 1), 32, 3, 1),
@@ -36,6 +37,9 @@ CONVOLUTIONS = [
     ((128, 28, 28, 4), 32, 3, 1),
     ((128, 14, 14, 32), 64, 3, 2),
     ((128, 14, 14, 32), 1, 3, 1),
+    ((32, 12, 12, 12, 1), 16, 4, 2),
+    ((32, 6, 6, 6, 16), 32, 4, 2),
+    ((8, 16, 16, 16, 16), 16, 3, 1),
 ]
 TRANSPOSED = [
     ((128, 7, 7, 64), 32, 4, 2),
@@ -79,19 +83,20 @@ def medians(passes: dict[str, Callable[..., object]], *arrays: jax.Array) -> dic
 def convolutions(mesh: Mesh) -> None:
     """Print the table of the convolutions."""
     print("| | plain, ms | fast, ms | ratio |\n|---|---|---|---|")
-    cases = [("conv", cv.conv, cv.patches_conv, case) for case in CONVOLUTIONS]
+    cases = [("conv", cv.plain_conv, cv.patches_conv, case) for case in CONVOLUTIONS]
     cases += [("transposed", cv.plain_conv_transpose, cv.subpixel_conv_transpose, case) for case in TRANSPOSED]
     by_two = (up.plain_upsample_conv, up.subpixel_upsample_conv)
     cases += [("upsampled", *(_without_stride(form) for form in by_two), case) for case in UPSAMPLED]
     for name, plain, fast, (shape, n_out, size, stride) in cases:
         keys = jax.random.split(jax.random.key(0))
         x = jax.device_put(jax.random.normal(keys[0], shape), NamedSharding(mesh, PartitionSpec("data")))
-        kernel = jax.random.normal(keys[1], (size, size, shape[-1], n_out)) / (size * shape[-1])
+        sizes = (size,) * (len(shape) - 2)
+        kernel = jax.random.normal(keys[1], (*sizes, shape[-1], n_out)) / (size * shape[-1])
         kernel = jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))
         forms = {"plain": plain, "fast": fast}
         passes = {label: training_pass(form, stride, wants_input_gradient=shape[-1] > 4) for label, form in forms.items()}
         ms = medians(passes, kernel, x)
-        label = f"{name} {size}x{size} / {stride}, {shape} to {n_out}"
+        label = f"{name} {'x'.join(map(str, sizes))} / {stride}, {shape} to {n_out}"
         print(f"| {label} | {ms['plain']:.1f} | {ms['fast']:.1f} | {ms['plain'] / ms['fast']:.2f} |", flush=True)
 
 

@@ -16,6 +16,7 @@ SCRIPTS = {
     "autoregressive": {"autoregressive.png"},
     "codes": {"codes.png"},
     "diffusion": {"diffusion.png"},
+    "concepts": {"concepts.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
     "molecules": {"molecules.png"},

@@ -14,7 +14,7 @@ from artifex.core.nn import convolution as cv
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 FORMS = {
-    "conv": (cv.conv, cv.patches_conv),
+    "conv": (cv.plain_conv, cv.patches_conv, cv.conv),
     "transpose": (cv.plain_conv_transpose, cv.subpixel_conv_transpose, cv.conv_transpose),
 }
 CASES = [

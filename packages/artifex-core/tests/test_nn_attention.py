@@ -36,6 +36,28 @@ def test_outputs_and_gradients_are_those_of_jax(groups: int, causal: bool) -> No
     assert_allclose(ours(q, k, v), theirs(q, k, v), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "shapes", [((1, 1, 1, 131), (1, 2, 131, 1)), ((2, 1, 131, 131), (131, 131))], ids=["broadcast", "whole"]
+)
+def test_blocks_of_a_long_causal_sequence_are_the_whole_of_it(shapes) -> None:
+    """Two uneven blocks, with masks and biases of every shape that is cut, or is not."""
+    q, k, v = drawn(2, 131, 2, 4), drawn(2, 131, 1, 4), drawn(2, 131, 1, 3)
+    mask, bias = jnp.asarray(RNG.random(shapes[0]) < 0.8).at[..., 0].set(True), drawn(*shapes[1])
+
+    def ours(q, k, v):
+        return jnp.sum(jnp.sin(attention(q, k, v, mask=mask, bias=bias, causal=True)))
+
+    def theirs(q, k, v):  # all at once, in the order of the definition
+        logits = jnp.einsum("blhd,bsd->bhls", q, k[:, :, 0]) / 2 + jnp.broadcast_to(bias, (2, 2, 131, 131))
+        seen = jnp.tril(jnp.ones((131, 131), bool))[None, None] & mask
+        weights = jax.nn.softmax(jnp.where(seen, logits, -jnp.inf))
+        return jnp.sum(jnp.sin(jnp.einsum("bhls,bse->blhe", weights, v[:, :, 0])))
+
+    found, wanted = (jax.jit(jax.value_and_grad(f, (0, 1, 2)))(q, k, v) for f in (ours, theirs))
+    # gradients of the first keys are sums over 131 queries and two heads: their roundings
+    jax.tree.map(lambda got, true: assert_allclose(got, true, rtol=1e-5, atol=1e-5), found, wanted)
+
+
 def test_the_last_query_sees_every_key() -> None:
     q, k, v = drawn(1, 5, 2, 4), drawn(1, 5, 2, 4), drawn(1, 5, 2, 4)
     assert_allclose(attention(q[:, 3:], k, v, causal=True), attention(q, k, v, causal=True)[:, 3:], atol=1e-6)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,6 +138,19 @@ def test_guidance_is_the_line_through_both_denoisers(guided):
     assert_allclose(guided._denoiser(condition, None)(x, t[0]), asked, atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_rescaled_guidance_has_the_spread_of_the_condition_alone(guided, share):
+    """Lin et al. 2023, equations 14 to 16, written out for each example; a share of 1 is the whole way back."""
+    model = GuidedDiffusionModel(guided.config.replace(guidance_rescale=share), rngs=nnx.Rngs(0))
+    nnx.update(model, nnx.state(guided, nnx.Param))
+    x, t, condition = jax.random.normal(jax.random.key(0), (4, 2)), jnp.asarray(30.0), jnp.array([0, 1, 2, 2])
+    plain, strong = (np.asarray(guided._denoiser(condition, scale)(x, t), np.float64) for scale in (None, 6.0))
+    found = np.asarray(model._denoiser(condition, 6.0)(x, t))
+    for row, positive, cfg in zip(found, plain, strong, strict=True):
+        back = cfg * positive.std() / cfg.std()
+        assert_allclose(row, share * back + (1 - share) * cfg, rtol=1e-4)
+
+
 def test_guidance_of_one_is_the_condition_alone_and_classes_take_turns(guided):
     plain = guided.generate(4, condition=[0, 1, 2, 0], guidance_scale=1.0, rngs=nnx.Rngs(1))
     turns = guided.generate(4, guidance_scale=1.0, rngs=nnx.Rngs(1))
@@ -229,7 +247,11 @@ LATENT = LatentDiffusionConfig(
     input_shape=(3,), latent_shape=(3,), backbone=MLP, autoencoder=HalvesConfig(), noise_schedule=SHORT,
     sampler={"kind": "ddim", "steps": 4},
 )  # fmt: skip
-TestLatent = conformance({"halves": (LATENT, {"x": np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)})})
+KEPT = Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, KEPT)
+save_model(Halves(HalvesConfig(), rngs=nnx.Rngs(0)), KEPT / "autoencoder")
+VECTORS = {"x": np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)}
+TestLatent = conformance({"halves": (LATENT.replace(pretrained=KEPT / "autoencoder"), VECTORS)})
 
 
 def test_latents_are_scaled_by_what_the_first_batch_shows_and_the_autoencoder_is_frozen(tmp_path):
@@ -261,6 +283,17 @@ def test_weights_of_the_autoencoder_are_read_while_initialize_is_compiled_as_tra
     assert float(model.latent_mean[...]) == pytest.approx(float(jnp.mean(2 * x + 1)), rel=1e-5)
 
 
+def test_an_autoencoder_with_random_weights_is_refused_before_training(tmp_path):
+    """Latents of a random network would be learned without a word, and decoded to nothing."""
+    model = LatentDiffusionModel(LATENT, rngs=nnx.Rngs(0))
+    with pytest.raises(RunError, match=r"model.pretrained is null, .* a Halves, has random weights; train it first"):
+        model.initialize(VECTORS)
+    save_model(Halves(HalvesConfig(), rngs=nnx.Rngs(0)), tmp_path / "autoencoder")
+    model.load_autoencoder(tmp_path / "autoencoder")
+    model.initialize(VECTORS)
+    assert model.initialized
+
+
 def test_exact_latents_come_out_as_the_data():
     model = LatentDiffusionModel(LATENT, rngs=nnx.Rngs(0))
     model.network = ExactNetwork(model, LABELS["ddpm"])
@@ -286,6 +319,10 @@ BAD_CONFIGS = {
     "guidance": (
         lambda: DDPMConfig(input_shape=(2,), backbone=MLP.replace(num_classes=2), guidance_scale=2.0),
         "conditions are never dropped",
+    ),
+    "rescale": (
+        lambda: DDPMConfig(input_shape=(2,), backbone=MLP.replace(num_classes=2), guidance_rescale=0.7),
+        r"guidance_rescale is 0\.7, but the model cannot be guided: condition_dropout is 0",
     ),
     "dropout": (lambda: DDPMConfig(input_shape=(2,), backbone=MLP, condition_dropout=0.1), "no condition to drop"),
     "guided": (lambda: GuidedDiffusionConfig(input_shape=(2,), backbone=MLP), "has no condition"),

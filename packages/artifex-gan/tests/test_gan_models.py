@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.protocols import ChoosesConditions, DeclaresValues
 from artifex.gan import (
     DCGAN,
     GAN,
@@ -316,6 +317,16 @@ def test_labels_that_are_none_are_told_how_they_could_be(labels, hint):
     model = nnx.eval_shape(lambda: ConditionalGAN(ConditionalGANConfig(**DENSE, n_classes=3), rngs=nnx.Rngs(0)))
     with pytest.raises(InvalidInputError, match=hint):
         model.generate(2, condition=labels)
+
+
+def test_classes_are_declared_and_chosen_in_turns():
+    """The trainer looks for labels that are no class in the data before it starts; a sampler asks which classes come next."""
+    model = nnx.eval_shape(lambda: ConditionalGAN(ConditionalGANConfig(**DENSE, n_classes=3), rngs=nnx.Rngs(0)))
+    assert isinstance(model, DeclaresValues)
+    assert isinstance(model, ChoosesConditions)
+    assert model.value_ranges({"x": X, "label": np.zeros(4)}) == {"label": range(3)}
+    assert model.value_ranges({"x": X, "condition": np.zeros(4), "label": np.zeros(4)}) == {"condition": range(3)}
+    assert model.conditions_for(5).tolist() == [0, 1, 2, 0, 1]
 
 
 def test_kernels_of_one_pixel_and_a_stride_of_one_are_a_model_too():

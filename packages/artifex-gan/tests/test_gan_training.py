@@ -79,4 +79,5 @@ def test_a_wgan_finds_every_one_of_25_modes():
     samples = trainer.evaluation_model().generate(2500, rngs=nnx.Rngs(1))
     means = jnp.asarray(density.means(), jnp.float32)
     assert int(metrics.modes_covered(samples, means, density.noise)) == 25
-    assert float(metrics.high_quality_share(samples, means, density.noise)) > 0.75  # measured: 0.89
+    # three seeds of benchmarks/gan_modes.py, at its full budget: 0.883, 0.892, 0.867
+    assert float(metrics.high_quality_share(samples, means, density.noise)) > 0.75

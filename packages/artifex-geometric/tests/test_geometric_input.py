@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_allclose
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.value_ranges import check_values
 from artifex.geometric import (
     BackboneFlow,
     BackboneFlowConfig,
@@ -132,11 +133,26 @@ def test_a_backbone_flow_learns_to_do_without_types():
         assert (losses[0] == losses[1]) == same
 
 
+def test_a_type_of_residue_that_is_none_stops_training_and_is_not_taken_for_unknown():
+    model = BackboneFlow(BackboneFlowConfig(max_residues=4, network=CHAIN, n_residue_types=2), rngs=nnx.Rngs(0))
+    x, types = 3 * RANDOM.normal(size=(2, 4, 4, 3)).astype(np.float32), np.array([[0, 1, -1, 0], [1, 1, 0, 0]])
+    mask = np.ones((2, 4), bool)
+    mask[0, 3] = False
+    assert np.isfinite(loss_of(model, {"x": jnp.asarray(x), "mask": mask, "residue_type": types}))
+    padded = np.where(mask, types, 7)  # behind the chain anything may stand
+    assert np.isfinite(loss_of(model, {"x": jnp.asarray(x), "mask": mask, "residue_type": padded}))
+    types[1, 2] = 2
+    config = model.config.replace(hidden_types=0.0)
+    assert np.isnan(loss_of(BackboneFlow(config, rngs=nnx.Rngs(0)), {"x": jnp.asarray(x), "residue_type": types}))
+    with pytest.raises(DataError, match="'residue_type' of row 1 holds 2, but the model takes whole numbers from -1 to 1"):
+        check_values({"residue_type": types}, model.value_ranges({}), "the model")
+
+
 def test_numbers_of_steps_and_times_are_one_or_more(diffusion: EquivariantDiffusion, flow: EquivariantFlowMatching):
     x = jnp.zeros((1, 4, 5)).at[..., 3].set(1)
     with pytest.raises(InvalidInputError, match="num_times is 0"):
         diffusion.log_prob(x, num_times=0)
-    with pytest.raises(InvalidInputError, match="steps is 5; it is 1 to the model's timesteps, 4"):
+    with pytest.raises(InvalidInputError, match="steps is 5; it is at most the model's timesteps, 4"):
         diffusion.generate(1, steps=5)
     with pytest.raises(InvalidInputError, match="steps is 0"):
         flow.log_prob(x[..., :3], steps=0)

@@ -1,6 +1,6 @@
-"""A transformer's next token from the keys and values that are kept of those before it.
+"""A transformer's keys and values: kept of prompts, and the next token from those before it.
 
-Shapes: ``B = batch, S = inputs of a prompt, T = new tokens, V = vocabulary, G = heads with keys of their own, D =
+Shapes: ``B = batch, P = prompt, S = inputs of a prompt, T = new tokens, V = vocabulary, G = heads with keys of their own, D =
 size of a head``.
 """
 
@@ -16,7 +16,39 @@ from artifex.ar.attention import attend_last
 from artifex.ar.conditioning import Given
 from artifex.ar.stacks import unstacked
 
-__all__ = ["KeptStep"]
+__all__ = ["KeptStep", "kept_of_prompts"]
+
+
+def kept_of_prompts(
+    model: Any, prompt: Int[Array, "B P"], lengths: Int[Array, "B"] | None, classes: Given, n_tokens: int, *, starts: bool
+) -> tuple[Float[Array, "B V"], Any, Int[Array, "B S"]]:
+    """All prompts at once, each moved to the end of its row, so that the first new token of each has one place.
+
+    Args:
+        model: a :class:`artifex.ar.TransformerAR`.
+        prompt: tokens.
+        lengths: how many of each row count; all where there are none.
+        classes: of the rows, for a model that has some.
+        n_tokens: ``T``, for which room is left behind the prompts.
+        starts: whether the model's start stands before the first token.
+
+    Returns:
+        Logits of the next token; of each layer the keys and values, ``(B, G, S + T, D)``; positions, below zero before a row
+        begins.
+    """
+    batch, p = prompt.shape
+    inputs = p + starts
+    lengths = jnp.full((batch,), p, jnp.int32) if lengths is None else lengths
+    positions = jnp.arange(inputs)[None] - (p - lengths)[:, None]  # (B, S)
+    place = jnp.clip(positions - starts, 0, max(p - 1, 0))
+    before = jnp.take_along_axis(prompt, place, axis=1) if p else jnp.zeros((batch, inputs), prompt.dtype)
+    h = model._embedded(before, jnp.maximum(positions, 0), positions == 0 if starts else None, classes)
+    seen = (positions >= 0)[:, None, None]
+    h, (keys, values) = model._through_blocks(h, jnp.maximum(positions, 0), seen)
+    room = ((0, 0), (0, 0), (0, 0), (0, n_tokens), (0, 0))
+    kept = [jnp.pad(jnp.swapaxes(a, 2, 3), room) for a in (keys, values)]  # (layers, B, G, S + T, D)
+    cache = [(kept[0][i], kept[1][i]) for i in range(model.config.num_layers)]
+    return model._logits(h[:, -1:])[:, 0], cache, positions
 
 
 class KeptStep:

@@ -10,43 +10,39 @@ ARTIFEX_API = (1, 1)
 @hookimpl
 def artifex_models() -> list[ModelEntry]:
     """The models."""
+    models = {
+        "transformer_ar": (
+            "transformer:TransformerAR",
+            "Vaswani et al. 2017, arXiv:1706.03762",
+            "Transformer of tokens; GPT-2 and Llama are configs of it.",
+        ),
+        "pixel_cnn": (
+            "pixel_cnn:PixelCNN",
+            "van den Oord et al. 2016, arXiv:1606.05328",
+            "Gated masked convolutions on images, pixel after pixel and channel after channel.",
+        ),
+        "pixel_cnn_pp": (
+            "pixel_cnn_pp:PixelCNNPP",
+            "Salimans et al. 2017, arXiv:1701.05517",
+            "Masked residual networks on images, with a discretised mixture of logistics for each pixel.",
+        ),
+        "wavenet": (
+            "wavenet:WaveNet",
+            "van den Oord et al. 2016, arXiv:1609.03499",
+            "Gated dilated causal convolutions on signals.",
+        ),
+    }
     return [
         ModelEntry(
-            name="transformer_ar",
-            model="artifex.ar.transformer:TransformerAR",
-            config="artifex.ar.transformer:TransformerARConfig",
+            name=name,
+            model=f"artifex.ar.{target}",
+            config=f"artifex.ar.{target}Config",
             family="ar",
             capabilities=("log_prob",),
-            paper="Vaswani et al. 2017, arXiv:1706.03762",
-            summary="Transformer of tokens; GPT-2 and Llama are configs of it.",
-        ),
-        ModelEntry(
-            name="pixel_cnn",
-            model="artifex.ar.pixel_cnn:PixelCNN",
-            config="artifex.ar.pixel_cnn:PixelCNNConfig",
-            family="ar",
-            capabilities=("log_prob",),
-            paper="van den Oord et al. 2016, arXiv:1606.05328",
-            summary="Gated masked convolutions on images, pixel after pixel and channel after channel.",
-        ),
-        ModelEntry(
-            name="pixel_cnn_pp",
-            model="artifex.ar.pixel_cnn_pp:PixelCNNPP",
-            config="artifex.ar.pixel_cnn_pp:PixelCNNPPConfig",
-            family="ar",
-            capabilities=("log_prob",),
-            paper="Salimans et al. 2017, arXiv:1701.05517",
-            summary="Masked residual networks on images, with a discretised mixture of logistics for each pixel.",
-        ),
-        ModelEntry(
-            name="wavenet",
-            model="artifex.ar.wavenet:WaveNet",
-            config="artifex.ar.wavenet:WaveNetConfig",
-            family="ar",
-            capabilities=("log_prob",),
-            paper="van den Oord et al. 2016, arXiv:1609.03499",
-            summary="Gated dilated causal convolutions on signals.",
-        ),
+            paper=paper,
+            summary=summary,
+        )
+        for name, (target, paper, summary) in models.items()
     ]
 
 

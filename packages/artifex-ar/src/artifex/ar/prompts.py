@@ -1,6 +1,6 @@
 """What sequences begin with and end behind: read from what a caller has, and checked.
 
-Shapes: ``P = tokens of a prompt, n = sequences``.
+Shapes: ``P = tokens of a prompt, n = sequences, T = new tokens``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from artifex.core.checks import check_at_least
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["checked_prompt", "checked_stops"]
+__all__ = ["behind_prompts", "checked_prompt", "checked_stops"]
 
 
 def checked_stops(tokens: Any, vocab_size: int) -> tuple[int, ...]:
@@ -75,6 +75,25 @@ def checked_prompt(n: int, prompt: Any, lengths: Any, *, vocab_size: int, least:
     if not isinstance(lengths, Tracer):
         _check_range("prompt_lengths", np.asarray(lengths), least, prompt.shape[1], "the prompt")
     return prompt, jnp.asarray(lengths, jnp.int32), n
+
+
+def behind_prompts(
+    prompt: Int[Array, "n P"], lengths: Int[Array, "n"] | None, new: Int[Array, "n T"], fill_token: int
+) -> Int[Array, "n P+T"]:
+    """New tokens directly behind each prompt, however long it is; ``fill_token`` behind them.
+
+    Example:
+        >>> behind_prompts(jnp.array([[1, 2], [3, 0]]), jnp.array([2, 1]), jnp.array([[7, 8], [8, 9]]), -1).tolist()
+        [[1, 2, 7, 8], [3, 8, 9, -1]]
+    """
+    if lengths is None:
+        return jnp.concatenate([prompt, new], axis=1)
+    n_tokens = new.shape[1]
+    place = jnp.arange(prompt.shape[1] + n_tokens)[None]
+    drawn = jnp.take_along_axis(new, jnp.clip(place - lengths[:, None], 0, n_tokens - 1), axis=1)
+    given = jnp.pad(prompt, ((0, 0), (0, n_tokens)))
+    made = jnp.where(place < lengths[:, None], given, drawn)
+    return jnp.where(place < lengths[:, None] + n_tokens, made, fill_token)
 
 
 def _array_of(prompt: Any) -> np.ndarray:

@@ -48,6 +48,7 @@ def scan_layers(
     along: Any = (),
     *,
     remat: bool = False,
+    kept: Callable[..., Any] | None = None,
     unroll: int = 1,
 ) -> tuple[Any, Any]:
     """``step(layer, carry, along[i]) -> (carry, made)`` for one layer after the other, in one :func:`jax.lax.scan`.
@@ -58,6 +59,7 @@ def scan_layers(
         start: the first carry.
         along: a tree of arrays with an axis of the layers in front.
         remat: compute activations again in the backward pass, and keep only the carries (arXiv:1604.06174).
+        kept: a policy of :mod:`jax.checkpoint_policies`: what else is kept, the rest being computed again; without ``remat``.
         unroll: layers in one step of the loop.
 
     Returns:
@@ -69,7 +71,9 @@ def scan_layers(
         of_layer, along = given
         return step(nnx.merge(graph, of_layer), carry, along)
 
-    return jax.lax.scan(jax.checkpoint(body) if remat else body, start, (nnx.as_pure(arrays), along), unroll=unroll)
+    if remat or kept is not None:  # in a loop, nothing has to keep XLA from merging what is computed twice
+        body = jax.checkpoint(body, policy=None if remat else kept, prevent_cse=False)
+    return jax.lax.scan(body, start, (nnx.as_pure(arrays), along), unroll=unroll)
 
 
 def drop_key(dropout: nnx.Dropout) -> jax.Array:

@@ -29,10 +29,10 @@ from pydantic import Field
 from artifex.ar.attention import Block, Norm, linear
 from artifex.ar.conditioning import Classes, Given, class_ranges, class_rows, class_table, classes_of, turns
 from artifex.ar.decoding import Sampling, decode
-from artifex.ar.kept import KeptStep
+from artifex.ar.kept import KeptStep, kept_of_prompts
 from artifex.ar.losses import cross_entropy, token_log_prob
 from artifex.ar.packing import runs
-from artifex.ar.prompts import checked_prompt, checked_stops
+from artifex.ar.prompts import behind_prompts, checked_prompt, checked_stops
 from artifex.ar.stacks import drop_key, scan_layers, stacked
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
@@ -365,9 +365,8 @@ class TransformerAR(nnx.Module):
         fill_token: int,
         rngs: nnx.Rngs | None = None,
     ) -> Int[Array, "B P+T"]:
-        p = prompt.shape[1]
-        starts = self.start is not None or p == 0
-        logits, cache, positions = self._prefill(prompt, lengths, classes, n_tokens, starts=starts)
+        starts = self.start is not None or prompt.shape[1] == 0
+        logits, cache, positions = kept_of_prompts(self, prompt, lengths, classes, n_tokens, starts=starts)
         step = KeptStep(self, classes, positions)
         new = decode(
             logits,
@@ -379,31 +378,7 @@ class TransformerAR(nnx.Module):
             fill_token=fill_token,
             key=draw_key(self, rngs),
         )
-        if lengths is None:
-            return jnp.concatenate([prompt, new], axis=1)
-        place = jnp.arange(p + n_tokens)[None]
-        drawn = jnp.take_along_axis(new, jnp.clip(place - lengths[:, None], 0, n_tokens - 1), axis=1)
-        given = jnp.pad(prompt, ((0, 0), (0, n_tokens)))
-        made = jnp.where(place < lengths[:, None], given, drawn)
-        return jnp.where(place < lengths[:, None] + n_tokens, made, fill_token)
-
-    def _prefill(
-        self, prompt: Array, lengths: Array | None, classes: Given, n_tokens: int, *, starts: bool
-    ) -> tuple[Array, Any, Array]:
-        """All prompts at once, each moved to the end of its row: logits of the next token, keys and values, positions."""
-        batch, p = prompt.shape
-        inputs = p + starts
-        lengths = jnp.full((batch,), p, jnp.int32) if lengths is None else lengths
-        positions = jnp.arange(inputs)[None] - (p - lengths)[:, None]  # (B, S), below zero before a row begins
-        place = jnp.clip(positions - starts, 0, max(p - 1, 0))
-        before = jnp.take_along_axis(prompt, place, axis=1) if p else jnp.zeros((batch, inputs), prompt.dtype)
-        h = self._embedded(before, jnp.maximum(positions, 0), positions == 0 if starts else None, classes)
-        seen = (positions >= 0)[:, None, None]
-        h, (keys, values) = self._through_blocks(h, jnp.maximum(positions, 0), seen)
-        room = ((0, 0), (0, 0), (0, 0), (0, n_tokens), (0, 0))
-        kept = [jnp.pad(jnp.swapaxes(a, 2, 3), room) for a in (keys, values)]  # (layers, B, G, S + T, D)
-        cache = [(kept[0][i], kept[1][i]) for i in range(self.config.num_layers)]
-        return self._logits(h[:, -1:])[:, 0], cache, positions
+        return behind_prompts(prompt, lengths, new, fill_token)
 
     def _embedded(self, before: Tokens, positions: Array, first: Array | None, classes: Given) -> Float[Array, "B L E"]:
         """What goes into the first block: the token before each place, or the start, with its position and the class."""
@@ -434,7 +409,9 @@ class TransformerAR(nnx.Module):
 
             return block(h, positions, seen, drop)
 
-        return scan_layers(self.blocks, step, h, keys, remat=self.config.remat)
+        # Writing what softmax and GELU leave into the scan's stacks, and reading it, takes longer than computing it again.
+        kept = jax.checkpoint_policies.dots_saveable
+        return scan_layers(self.blocks, step, h, keys, remat=self.config.remat, kept=kept)
 
     def _logits(self, h: Float[Array, "B L E"]) -> Float[Array, "B L V"]:
         h = self.norm(h)

@@ -78,6 +78,9 @@ class DiffusionConfig(Config):
     """Probability that an example loses its condition in training, so that samples can be guided, or drawn without one."""
     guidance_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """``g`` of samples that are asked for no other; None for none, which is the same as 1."""
+    guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How far guided examples are brought back to the spread of those without guidance, 0.7 in Lin et al. 2023
+    (arXiv:2305.08891, section 3.4), who use it with ``zero_terminal_snr``: strong guidance over-exposes images."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """What the network computes in. None follows the parameters. Noise, losses and samplers are float32 in any case."""
     param_dtype: ParamDType = "float32"
@@ -93,6 +96,11 @@ class DiffusionConfig(Config):
             )
         if self.guidance_scale not in (None, 1.0) and not self.condition_dropout:
             raise ValueError(_no_guidance(self.guidance_scale))
+        if self.guidance_rescale and not self.condition_dropout:
+            raise ValueError(
+                f"guidance_rescale is {self.guidance_rescale}, but the model cannot be guided: condition_dropout is 0; "
+                "give it one, 0.1 say, or leave guidance_rescale out"
+            )
         self.sampler.check(create_process(self.noise_schedule))
         silent = create_parameterization(self.parameterization).needs_signal
         if silent and getattr(self.noise_schedule, "zero_terminal_snr", False):
@@ -231,6 +239,8 @@ class Diffusion(nnx.Module):
         """
         check_at_least(1, n_samples=n_samples)
         scale = checked_scale(self.config.guidance_scale if guidance_scale is None else guidance_scale)
+        if scale is not None and self.config.backbone.condition_shape is None:
+            raise InvalidInputError(f"guidance_scale is {scale}, but the model has no condition to guide to; leave it out")
         if scale is not None and not self.config.condition_dropout:
             raise InvalidInputError(_no_guidance(scale))
         if condition is None:
@@ -269,7 +279,8 @@ class Diffusion(nnx.Module):
             none = drop(given, jnp.ones(x.shape[:1], bool), self.config.backbone)
             both = self._denoised(jnp.concatenate([x, x]), t, jnp.concatenate([jnp.asarray(given), none]))
             with_condition, without = jnp.split(both, 2)
-            return self._clipped(without + scale * (with_condition - without))
+            guided = without + scale * (with_condition - without)
+            return self._clipped(rescaled(guided, with_condition, self.config.guidance_rescale))
 
         return denoise
 
@@ -318,6 +329,19 @@ class Diffusion(nnx.Module):
     def _checked(self, x: Array) -> Array:
         """A batch of examples, at least in float32, if it fits."""
         return checked(x, self.config.input_shape)
+
+
+def rescaled(guided: Float[Array, "B ..."], plain: Float[Array, "B ..."], share: float) -> Float[Array, "B ..."]:
+    """``(share std(plain) / std(guided) + 1 - share) guided`` (arXiv:2305.08891, equations 15 and 16); ``std`` of each example.
+
+    Example:
+        >>> rescaled(jnp.array([[4.0, -4.0]]), jnp.array([[1.0, -1.0]]), 0.5).tolist()
+        [[2.5, -2.5]]
+    """
+    if not share:
+        return guided
+    spread, wanted = (jnp.std(x, axis=tuple(range(1, x.ndim)), keepdims=True) for x in (guided, plain))
+    return (share * jnp.where(spread > 0, wanted / jnp.where(spread > 0, spread, 1), 1) + 1 - share) * guided
 
 
 def _like(x: Array, level: Array) -> Array:

@@ -27,7 +27,7 @@ from artifex.core.compilation import draw_key
 from artifex.core.config import Config, Registered, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError, RunError
 from artifex.core.factory import create_model
-from artifex.core.frozen import freeze
+from artifex.core.frozen import Frozen, freeze
 from artifex.core.protocols import Batch, DeclaresValues, Decodes, Encodes
 from artifex.core.storage import WEIGHTS_FILE, read_weights, set_weights
 from artifex.core.value_ranges import ValueRange
@@ -84,6 +84,7 @@ class LatentDiffusionModel(Diffusion):
         check_config(self, config, LatentDiffusionConfig)
         super().__init__(config, rngs=rngs)
         self.autoencoder = freeze(create_model(config.autoencoder, rngs=rngs))
+        self.has_weights = not jax.tree.leaves(nnx.state(self.autoencoder, Frozen))
         kind = type(self.autoencoder).__name__
         if not (isinstance(self.autoencoder, Encodes) and isinstance(self.autoencoder, Decodes)):
             raise InvalidTypeError(f"the autoencoder, a {kind}, has to encode and decode")
@@ -114,9 +115,18 @@ class LatentDiffusionModel(Diffusion):
         Args:
             batch: holds ``x``.
             rngs: stream ``sample`` draws latents; the model's own by default.
+
+        Raises:
+            RunError: the autoencoder has no weights but those it was made with, which are random.
         """
         if self.config.pretrained is not None:
             self.load_autoencoder(self.config.pretrained)
+        if not self.has_weights:
+            raise RunError(
+                f"model.pretrained is null, and so the autoencoder, a {type(self.autoencoder).__name__}, has random weights; "
+                "train it first, by artifex train and a run of such a model, and give its folder as model.pretrained: "
+                "RUN/model, or call load_autoencoder"
+            )
         z = self._encoded(self._checked(batch["x"]), draw_key(self, rngs))
         self.latent_mean[...] = jnp.mean(z)
         self.latent_scale[...] = 1 / jnp.std(z)
@@ -135,6 +145,7 @@ class LatentDiffusionModel(Diffusion):
                 "as model.pretrained: RUN/model"
             )
         set_weights(self.autoencoder, read_weights(file))
+        self.has_weights = True
 
     def __call__(
         self,

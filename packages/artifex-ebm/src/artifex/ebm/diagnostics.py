@@ -23,6 +23,7 @@ __all__ = [
     "effective_sample_size",
     "energy_gap",
     "grid_divergence",
+    "rank_normalized_r_hat",
     "split_r_hat",
     "standard_error",
 ]
@@ -56,7 +57,40 @@ def split_r_hat(trace: Float[Array, "C T ..."]) -> Float[Array, "..."]:
         >>> round(float(split_r_hat(still)), 4), round(float(split_r_hat(still.at[1].add(3.0))), 1)
         (0.866, 3.1)
     """
+    return _r_hat(_halved(trace))
+
+
+def rank_normalized_r_hat(trace: Float[Array, "C T ..."]) -> Float[Array, "..."]:
+    r"""The larger of :func:`split_r_hat` of normal scores, and of those of distances from the median.
+
+    ``z = Phi^-1((r - 3/8) / (S + 1/4))`` for the rank ``r`` among all ``S`` states (arXiv:1903.08008, equation 14). Ranks have
+    a variance where heavy tails have none, and distances from the median tell chains that differ in their scale alone.
+
+    Args:
+        trace: one chain or more, at least 4 states each.
+
+    Raises:
+        InvalidInputError: there are fewer states, or the trace has another shape.
+
+    Example:
+        >>> x = jax.random.normal(jax.random.key(0), (4, 1000))
+        >>> wider = x.at[0].multiply(3.0)  # one chain of four, about the same place
+        >>> bool(split_r_hat(wider) < 1.01), bool(rank_normalized_r_hat(wider) > 1.1)
+        (True, True)
+    """
     halves = _halved(trace)
+    folded = jnp.abs(halves - jnp.median(halves, axis=(0, 1), keepdims=True))
+    return jnp.maximum(_r_hat(_normal_scores(halves)), _r_hat(_normal_scores(folded)))
+
+
+def _normal_scores(x: Array) -> Array:
+    """Quantiles of the normal distribution at the ranks among all states of all chains; of equals, the mean rank."""
+    states = jax.lax.collapse(x, 0, 2)
+    ranks = jax.scipy.stats.rankdata(states, axis=0)
+    return jax.scipy.special.ndtri((ranks - 0.375) / (states.shape[0] + 0.25)).reshape(x.shape)
+
+
+def _r_hat(halves: Array) -> Array:
     length = halves.shape[1]
     within = jnp.mean(jnp.var(halves, axis=1, ddof=1), axis=0)
     between = jnp.var(jnp.mean(halves, axis=1), axis=0, ddof=1)

@@ -10,52 +10,25 @@ ARTIFEX_API = (1, 1)
 @hookimpl
 def artifex_models() -> list[ModelEntry]:
     """The models."""
+    du, hinton = "Du & Mordatch 2019, arXiv:1903.08689", "Smolensky 1986; Hinton 2002"
+    models = {
+        "ebm": ("ebm:EBM", f"LeCun et al. 2006; {du}", "Energy-based model: any energy, objective and chain."),
+        "deep_ebm": ("deep_ebm:DeepEBM", du, "Energy-based model of images, convolutional or residual."),
+        "conditional_ebm": ("conditional:ConditionalEBM", du, "Energy-based model given a class or a vector."),
+        "jem": ("jem:JEM", "Grathwohl et al. 2019, arXiv:1912.03263", "Classifier that is a density too."),
+        "rbm": ("rbm:RBM", hinton, "Restricted Boltzmann machine, binary or Gaussian."),
+    }
     return [
         ModelEntry(
-            name="ebm",
-            model="artifex.ebm.ebm:EBM",
-            config="artifex.ebm.ebm:EBMConfig",
+            name=name,
+            model=f"artifex.ebm.{target}",
+            config=f"artifex.ebm.{target}Config",
             family="ebm",
             capabilities=("energy", "score"),
-            paper="LeCun et al. 2006; Du & Mordatch 2019, arXiv:1903.08689",
-            summary="Energy-based model: any energy, objective and chain.",
-        ),
-        ModelEntry(
-            name="deep_ebm",
-            model="artifex.ebm.deep_ebm:DeepEBM",
-            config="artifex.ebm.deep_ebm:DeepEBMConfig",
-            family="ebm",
-            capabilities=("energy", "score"),
-            paper="Du & Mordatch 2019, arXiv:1903.08689",
-            summary="Energy-based model of images, convolutional or residual.",
-        ),
-        ModelEntry(
-            name="conditional_ebm",
-            model="artifex.ebm.conditional:ConditionalEBM",
-            config="artifex.ebm.conditional:ConditionalEBMConfig",
-            family="ebm",
-            capabilities=("energy", "score"),
-            paper="Du & Mordatch 2019, arXiv:1903.08689",
-            summary="Energy-based model given a class or a vector.",
-        ),
-        ModelEntry(
-            name="jem",
-            model="artifex.ebm.jem:JEM",
-            config="artifex.ebm.jem:JEMConfig",
-            family="ebm",
-            capabilities=("energy", "score"),
-            paper="Grathwohl et al. 2019, arXiv:1912.03263",
-            summary="Classifier that is a density too.",
-        ),
-        ModelEntry(
-            name="rbm",
-            model="artifex.ebm.rbm:RBM",
-            config="artifex.ebm.rbm:RBMConfig",
-            family="ebm",
-            capabilities=("energy", "score"),
-            paper="Smolensky 1986; Hinton 2002",
-            summary="Restricted Boltzmann machine, binary or Gaussian.",
-        ),
+            paper=paper,
+            summary=summary,
+        )
+        for name, (target, paper, summary) in models.items()
     ]
 
 
@@ -131,6 +104,7 @@ def artifex_presets() -> list[PresetEntry]:
     """The presets."""
     summaries = {
         "ebm-digits": "A convolutional energy of the digits, by persistent contrastive divergence.",
+        "ebm-fashion-mnist": "A convolutional energy of Fashion-MNIST, by persistent contrastive divergence.",
         "ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence.",
         "ebm-eight-gaussians": "An energy-based model on eight Gaussians, by persistent contrastive divergence.",
         "jem-digits": "A classifier of the digits that is a density too.",

@@ -12,6 +12,7 @@ Shapes: ``B = batch, L = latent, F = features, ... = one example``.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,12 +22,14 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.gan.discriminators import create_discriminator
-from artifex.gan.gan import AdversarialConfig, AdversarialModel, Given, check_count, has_zero
+from artifex.gan.gan import AdversarialConfig, AdversarialModel, Given, has_zero
 from artifex.gan.generators import create_generator
 from artifex.gan.layers import PositiveInt
 
@@ -165,8 +168,8 @@ class ConditionalGAN(AdversarialModel):
             condition: one class for each sample, or one for all. Without one, classes take turns: 0, 1, 2, ...
             rngs: stream ``sample``; the model's own by default.
         """
-        check_count(n_samples)
-        condition = np.arange(n_samples) % self.config.n_classes if condition is None else condition
+        check_at_least(1, n_samples=n_samples)
+        condition = self.conditions_for(n_samples) if condition is None else condition
         return self._generate(n_samples, self._labels(condition, n_samples), rngs=rngs)
 
     @compiled_method(static=("n_samples",))
@@ -178,6 +181,14 @@ class ConditionalGAN(AdversarialModel):
     ) -> Float[Array, "n_samples ..."]:
         """The same as :meth:`generate`."""
         return self.generate(n_samples, condition=condition, rngs=rngs)
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """The classes, in the array that is taken for the condition (:class:`artifex.core.protocols.DeclaresValues`)."""
+        return {"condition" if "condition" in batch else "label": range(self.config.n_classes)}
+
+    def conditions_for(self, n_samples: int) -> Int[np.ndarray, "n_samples"]:
+        """What :meth:`generate` takes where it is given none: classes in turns, 0, 1, 2, ..."""
+        return np.arange(n_samples) % self.config.n_classes
 
     def _labels(self, given: Labels | None, n: int) -> Any:
         """Labels of ``n`` examples, checked; nothing is computed yet."""

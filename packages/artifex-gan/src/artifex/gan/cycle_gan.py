@@ -23,13 +23,14 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import Losses, WeightedMean
 from artifex.core.protocols import Batch
-from artifex.gan.gan import Weight, check_count, checked, diversity, evaluated
+from artifex.gan.gan import Weight, checked, diversity, evaluated
 from artifex.gan.image_pool import ImagePool
 from artifex.gan.layers import DataFormat, PositiveInt, Shape, hwc
 from artifex.gan.losses import LOSSES, LossName, accuracies
@@ -269,7 +270,7 @@ class CycleGAN(nnx.Module):
 
 def condition_of(condition: Array | None, n_samples: int, shape: tuple[int, ...]) -> Array:
     """The images that a translation is to start from, as many as it has to make."""
-    check_count(n_samples)
+    check_at_least(1, n_samples=n_samples)
     wanted = f"condition=images of shape ({n_samples}, {', '.join(map(str, shape))})"
     if condition is None:
         raise InvalidInputError(f"a translation starts from images; pass {wanted}")

@@ -16,7 +16,6 @@ Shapes: ``B = batch, L = latent, ... = one example``.
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import Annotated, Any, Literal
 
 import jax
@@ -25,6 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -195,7 +195,7 @@ class AdversarialModel(nnx.Module):
         return self.generate(n_samples, rngs=rngs)
 
     def _generated(self, n_samples: int, given: Given, key: Array) -> Float[Array, "n_samples ..."]:
-        check_count(n_samples)
+        check_at_least(1, n_samples=n_samples)
         return evaluated(self.generator)(self._latents(n_samples, key), *given).astype(jnp.float32)
 
     def objectives(self) -> tuple[Objective, ...]:
@@ -312,12 +312,6 @@ def _generator_loss(model: Any, batch: Batch, rngs: nnx.Rngs, step: Array) -> Lo
 def evaluated(module: Any) -> Any:
     """``module`` as it is evaluated: with running averages, without dropout."""
     return nnx.view(module, deterministic=True, use_running_average=True, raise_if_not_found=False)
-
-
-def check_count(n_samples: int) -> None:
-    """Refuse what is no number of samples."""
-    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-        raise InvalidInputError(f"n_samples is {n_samples!r}; it has to be an integer of at least 1")
 
 
 def diversity(fake: Array, real: Array) -> Array | WeightedMean:

@@ -16,7 +16,7 @@ Shapes: ``B`` batch, ``L`` residues; ``x (B, L, 4, 3)``: N, CA, C, O in Å.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ from artifex.core.geometry import Frame, so3_exp, so3_log
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.geometric.chains import backbone_atoms, backbone_frames
 from artifex.geometric.igso3 import sample_igso3, uniform_rotations
 from artifex.geometric.invariant_point_attention import InvariantPointAttentionConfig, InvariantPointNetwork
@@ -126,7 +127,7 @@ class BackboneFlow(SetSampler):
             mask: true where there is a residue; everywhere by default.
             residue_index: place along the chain; one after the other by default.
             chain: number of the chain.
-            residue_type: number of the type, where the model is told.
+            residue_type: number of the type, where the model is told; -1 for an unknown one.
             rngs: stream ``sample``; the model's own by default.
 
         Returns:
@@ -176,6 +177,12 @@ class BackboneFlow(SetSampler):
         parts = {"loss": parts["translation"] + parts["rotation"], **parts}
         return {name: weighted_mean(part, mask) for name, part in parts.items()}
 
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``residue_type``: the types, and -1 for an unknown one (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        number = self.config.n_residue_types
+        return {"residue_type": range(UNKNOWN, number)} if number else {}
+
     def predicted(
         self,
         frames: Frame,
@@ -200,9 +207,11 @@ class BackboneFlow(SetSampler):
         time = time_features(TIME_UNITS * t.astype(points.dtype), TIME_FEATURES)[:, None]
         features = jnp.broadcast_to(time, (*mask.shape, TIME_FEATURES))
         if self.config.n_residue_types:
-            unknown = jnp.full(mask.shape, UNKNOWN) if residue_type is None else residue_type
-            types = jax.nn.one_hot(unknown, self.config.n_residue_types, dtype=features.dtype)
-            features = jnp.concatenate([features, types], axis=-1)
+            number, types = self.config.n_residue_types, jnp.full(mask.shape, UNKNOWN) if residue_type is None else residue_type
+            told = jax.nn.one_hot(types, number, dtype=features.dtype)
+            # a type that is none is NaN, at which training stops, and not one that is unknown
+            told = jnp.where(((types >= UNKNOWN) & (types < number))[..., None], told, jnp.nan)
+            features = jnp.concatenate([features, told], axis=-1)
         elif residue_type is not None:
             raise InvalidInputError("the batch has a residue_type, but n_residue_types is 0; set it to the number of types")
         features = jnp.where(mask[..., None], features, 0)

@@ -25,9 +25,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
@@ -189,8 +190,7 @@ class EquivariantDiffusion(SetSampler):
         Raises:
             InvalidInputError: ``x`` is no batch of such sets, or ``num_times`` is less than 1.
         """
-        if num_times < 1:
-            raise InvalidInputError(f"num_times is {num_times}; the bound is estimated from 1 or more random times")
+        check_at_least(1, num_times=num_times)
         z, mask = self._scaled(x, mask)
         sizes, key = jnp.sum(mask, axis=1), draw_key(self, rngs)
         config = self.config

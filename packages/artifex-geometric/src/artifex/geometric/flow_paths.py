@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.checks import check_at_least
 
 __all__ = ["Solver", "Velocity", "integrated", "integrated_with_divergence"]
 
@@ -33,7 +33,7 @@ def integrated(velocity: Velocity, x: Float[Array, "B ..."], steps: int, solver:
     >>> abs(float(x[0, 0]) - 2.71828) < 1e-3
     True
     """
-    _check(steps)
+    check_at_least(1, steps=steps)
 
     def step(x: Array, i: Array) -> tuple[Array, None]:
         t, dt = i / steps, 1 / steps
@@ -64,7 +64,7 @@ def integrated_with_divergence(
     Raises:
         InvalidInputError: there is no step.
     """
-    _check(steps)
+    check_at_least(1, steps=steps)
 
     def rates(x: Array, t: Array) -> tuple[Array, Array]:
         rate, pushed = jax.jvp(lambda x: velocity(x, t), (x,), (noise,))
@@ -79,8 +79,3 @@ def integrated_with_divergence(
 
     start = x, jnp.zeros(x.shape[:1], jnp.float32)
     return jax.lax.scan(step, start, jnp.arange(steps))[0]
-
-
-def _check(steps: int) -> None:
-    if steps < 1:
-        raise InvalidInputError(f"steps is {steps}; a path is walked in 1 or more")

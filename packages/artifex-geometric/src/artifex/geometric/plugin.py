@@ -11,87 +11,79 @@ ARTIFEX_API = (1, 1)
 HOME = "artifex.geometric"
 FAMILY = "geometric"
 EDM = "Hoogeboom et al. 2022, arXiv:2203.17003"
-
-
-def _model(name: str, cls: str, paper: str, summary: str, *capabilities: str) -> ModelEntry:
-    target = f"{HOME}.{name}:{cls}"
-    return ModelEntry(
-        name=name,
-        model=target,
-        config=f"{target}Config",
-        family=FAMILY,
-        capabilities=capabilities,
-        paper=paper,
-        summary=summary,
-    )
+MODELS = {
+    "alpha_carbon_diffusion": (
+        "AlphaCarbonDiffusion",
+        "density",
+        "Lin & AlQuraishi 2023, arXiv:2301.12485",
+        "Chains of alpha carbons: diffusion of positions, seen with Frenet's frames.",
+    ),
+    "backbone_flow": (
+        "BackboneFlow",
+        "",
+        "Yim et al. 2023, arXiv:2310.05297",
+        "Protein backbones: flow matching of the residues' frames.",
+    ),
+    "equivariant_diffusion": (
+        "EquivariantDiffusion",
+        "density",
+        EDM,
+        "Molecules: diffusion of positions without centre of mass, and of types.",
+    ),
+    "equivariant_flow_matching": (
+        "EquivariantFlowMatching",
+        "density",
+        "Klein et al. 2023, arXiv:2306.15030",
+        "Molecules: straight paths from aligned noise.",
+    ),
+    "point_cloud_flow": (
+        "PointCloudFlow",
+        "density",
+        "Yang et al. 2019, arXiv:1906.12320",
+        "Point clouds: a transformer on sets carries noise to points.",
+    ),
+    "point_cloud_vae": (
+        "PointCloudVAE",
+        "autoencoder",
+        "Kim et al. 2021, arXiv:2103.15619",
+        "Point clouds of any size from one latent and random seeds.",
+    ),
+    "template_mesh": (
+        "TemplateMesh",
+        "autoencoder",
+        "Tan et al. 2018, arXiv:1709.04307",
+        "Meshes with the faces of a template, fitted to points on surfaces.",
+    ),
+    "voxel_gan": (
+        "VoxelGAN",
+        "",
+        "Wu et al. 2016, arXiv:1610.07584",
+        "Voxels: generator and discriminator of three-dimensional convolutions.",
+    ),
+    "voxel_vae": (
+        "VoxelVAE",
+        "autoencoder",
+        "Brock et al. 2016, arXiv:1608.04236",
+        "Voxels: an autoencoder of three-dimensional convolutions.",
+    ),
+}
 
 
 @hookimpl
 def artifex_models() -> list[ModelEntry]:
     """The models."""
-    autoencoder = ("decode", "encode", "reconstruct")
+    autoencoder, density = ("decode", "encode", "reconstruct"), ("log_prob",)
     return [
-        _model(
-            "alpha_carbon_diffusion",
-            "AlphaCarbonDiffusion",
-            "Lin & AlQuraishi 2023, arXiv:2301.12485",
-            "Chains of alpha carbons: diffusion of positions, seen with Frenet's frames.",
-            "log_prob",
-        ),
-        _model(
-            "backbone_flow",
-            "BackboneFlow",
-            "Yim et al. 2023, arXiv:2310.05297",
-            "Protein backbones: flow matching of the residues' frames.",
-        ),
-        _model(
-            "equivariant_diffusion",
-            "EquivariantDiffusion",
-            EDM,
-            "Molecules: diffusion of positions without centre of mass, and of types.",
-            "log_prob",
-        ),
-        _model(
-            "equivariant_flow_matching",
-            "EquivariantFlowMatching",
-            "Klein et al. 2023, arXiv:2306.15030",
-            "Molecules: straight paths from aligned noise.",
-            "log_prob",
-        ),
-        _model(
-            "point_cloud_flow",
-            "PointCloudFlow",
-            "Yang et al. 2019, arXiv:1906.12320",
-            "Point clouds: a transformer on sets carries noise to points.",
-            "log_prob",
-        ),
-        _model(
-            "point_cloud_vae",
-            "PointCloudVAE",
-            "Kim et al. 2021, arXiv:2103.15619",
-            "Point clouds of any size from one latent and random seeds.",
-            *autoencoder,
-        ),
-        _model(
-            "template_mesh",
-            "TemplateMesh",
-            "Tan et al. 2018, arXiv:1709.04307",
-            "Meshes with the faces of a template, fitted to points on surfaces.",
-            *autoencoder,
-        ),
-        _model(
-            "voxel_gan",
-            "VoxelGAN",
-            "Wu et al. 2016, arXiv:1610.07584",
-            "Voxels: generator and discriminator of three-dimensional convolutions.",
-        ),
-        _model(
-            "voxel_vae",
-            "VoxelVAE",
-            "Brock et al. 2016, arXiv:1608.04236",
-            "Voxels: an autoencoder of three-dimensional convolutions.",
-            *autoencoder,
-        ),
+        ModelEntry(
+            name=name,
+            model=f"{HOME}.{name}:{cls}",
+            config=f"{HOME}.{name}:{cls}Config",
+            family=FAMILY,
+            capabilities={"autoencoder": autoencoder, "density": density}.get(can, ()),
+            paper=paper,
+            summary=summary,
+        )
+        for name, (cls, can, paper, summary) in MODELS.items()
     ]
 
 

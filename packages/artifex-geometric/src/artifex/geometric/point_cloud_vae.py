@@ -21,6 +21,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -169,8 +170,7 @@ class PointCloudVAE(nnx.Module):
             sizes: points of each, one number or one a sample; drawn from the config's histogram by default.
             rngs: stream ``sample``; the model's own by default.
         """
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it is 1 or more")
+        check_at_least(1, n_samples=n_samples)
         given = None if sizes is None else given_sizes(sizes, n_samples, self.config.max_points)
         return self._drawn(given, n_samples, rngs=rngs)
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.errors import InvalidInputError
 from artifex.geometric.sizes import draw_sizes, given_sizes, mask_of
@@ -71,11 +72,10 @@ class SetSampler(nnx.Module):
         """
         walk = self.walk()
         steps = walk.steps if steps is None else steps
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it is 1 or more")
-        if steps < 1 or (walk.most_steps is not None and steps > walk.most_steps):
-            range_of = "1 or more" if walk.most_steps is None else f"1 to the model's timesteps, {walk.most_steps}"
-            raise InvalidInputError(f"steps is {steps}; it is {range_of}")
+        check_at_least(1, n_samples=n_samples)
+        check_at_least(1, steps=steps)
+        if walk.most_steps is not None and steps > walk.most_steps:
+            raise InvalidInputError(f"steps is {steps}; it is at most the model's timesteps, {walk.most_steps}")
         given = None if sizes is None else given_sizes(sizes, n_samples, walk.max_points)
         return self._drawn(given, n_samples, steps, rngs=rngs)
 

@@ -22,6 +22,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
+from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -222,6 +223,5 @@ class TemplateMesh(nnx.Module):
             n_samples: how many.
             rngs: stream ``sample``; the model's own by default.
         """
-        if n_samples < 1:
-            raise InvalidInputError(f"n_samples is {n_samples}; it is 1 or more")
+        check_at_least(1, n_samples=n_samples)
         return self.decode(jax.random.normal(draw_key(self, rngs), (n_samples, self.config.latent_dim)))

@@ -1,9 +1,10 @@
 """Convolutions as pure functions, in the form that the machine at hand runs fastest.
 
 On the CPU, XLA computes a strided transposed convolution over the zeros between its inputs, several times slower than need be.
-:func:`conv_transpose` rewrites it there as one matrix product. The choice is made when the program is lowered for a platform
-(:func:`jax.lax.platform_dependent`), so tracing it starts no backend, and a program exported for several platforms carries the
-right form for each.
+:func:`conv_transpose` rewrites it there as one matrix product. So does :func:`conv` with a strided convolution in three
+dimensions, whose gradient XLA computes ten to a hundred times slower. The choice is made when the program is lowered for a
+platform (:func:`jax.lax.platform_dependent`), so tracing it starts no backend, and a program exported for several platforms
+carries the right form for each.
 
 Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output
 channels. Arrays are channels-last, kernels are ``(*K, C, O)``.
@@ -21,7 +22,15 @@ from jax import lax
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["Padding", "conv", "conv_transpose", "patches_conv", "plain_conv_transpose", "subpixel_conv_transpose"]
+__all__ = [
+    "Padding",
+    "conv",
+    "conv_transpose",
+    "patches_conv",
+    "plain_conv",
+    "plain_conv_transpose",
+    "subpixel_conv_transpose",
+]
 
 Padding = str | int | Sequence[tuple[int, int]]
 """``"SAME"``, ``"VALID"``, a number of zeros at every end, or a pair (before, after) for each spatial axis."""
@@ -50,7 +59,14 @@ def conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padd
     [[[[9.0]]]]
     """
     strides, pads = _check_window(x, kernel, strides, padding)
-    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUTS[len(strides)])
+    if len(strides) < 3 or max(strides) == 1:
+        return plain_conv(x, kernel, strides, pads)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: patches_conv(x, kernel, strides, pads),
+        default=lambda x, kernel: plain_conv(x, kernel, strides, pads),
+    )
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
@@ -85,6 +101,12 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int]
     )
 
 
+def plain_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: Padding = "SAME") -> jax.Array:
+    """:func:`conv` as XLA's own operation."""
+    strides, pads = _check_window(x, kernel, strides, padding)
+    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUTS[len(strides)])
+
+
 def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 2, padding: str = "SAME") -> jax.Array:
     """:func:`conv_transpose` as XLA's own operation."""
     strides = _check_transpose(x, kernel, strides, padding)
@@ -94,18 +116,17 @@ def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequenc
 def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: Padding = "SAME") -> jax.Array:
     """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006).
 
-    It serves :func:`subpixel_conv_transpose`, whose kernels are small. Elsewhere XLA's own form is as fast or faster on a
-    CPU, for one to three input channels too (benchmarks/core_nn.py).
+    It serves :func:`subpixel_conv_transpose`, whose kernels are small, and strides in three dimensions. Elsewhere XLA's own
+    form is as fast or faster on a CPU, for one to three input channels too (benchmarks/core_nn.py).
     """
     strides, pads = _check_window(x, kernel, strides, padding)
     *sizes, n_in, n_out = kernel.shape
-    outs = [(n + a + b - k) // s + 1 for n, (a, b), k, s in zip(x.shape[1:-1], pads, sizes, strides, strict=True)]
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    patches = [
-        x[:, *(slice(d, d + (out - 1) * s + 1, s) for d, out, s in zip(offset, outs, strides, strict=True))]
-        for offset in itertools.product(*map(range, sizes))
-    ]
-    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(math.prod(sizes) * n_in, n_out)
+    for axis in reversed(range(len(sizes))):  # an axis at a time: the sum of the sizes in slices, not their product
+        step, outs = strides[axis], (x.shape[axis + 1] - sizes[axis]) // strides[axis] + 1
+        taps = [lax.slice_in_dim(x, d, d + (outs - 1) * step + 1, step, axis + 1) for d in range(sizes[axis])]
+        x = jnp.concatenate(taps, axis=-1)
+    return x @ kernel.reshape(math.prod(sizes) * n_in, n_out)
 
 
 def subpixel_conv_transpose(

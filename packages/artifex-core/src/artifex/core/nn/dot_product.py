@@ -5,7 +5,8 @@ several heads may share (Ainslie et al. 2023, "GQA", arXiv:2305.13245):
 
 .. math:: o_l = \sum_s \frac{e^{a_{ls}}}{\sum_{s'} e^{a_{ls'}}} v_s, \qquad a_{ls} = \frac{q_l \cdot k_s}{\sqrt D} + b_{ls}
 
-The sum in the denominator is divided by after the product with the values: ``L D`` divisions instead of ``L S``.
+The sum in the denominator is divided by after the product with the values: ``L D`` divisions instead of ``L S``. Of long causal
+sequences, blocks of queries meet the keys up to the end of the block: with four, three eighths of all products are left out.
 
 Shapes: ``B`` batch, ``L`` queries, ``S`` keys, ``H`` heads, ``G`` groups of heads with keys of their own, ``D`` size of a head.
 """
@@ -13,6 +14,7 @@ Shapes: ``B`` batch, ``L`` queries, ``S`` keys, ``H`` heads, ``G`` groups of hea
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,9 @@ import jax.numpy as jnp
 from artifex.core.errors import InvalidInputError
 
 __all__ = ["attention"]
+
+BLOCKS, LEAST = 4, 64
+"""Blocks of queries of a causal sequence, at most, and the least length of one."""
 
 
 def attention(
@@ -58,6 +63,37 @@ def attention(
         (2, 5, 4, 8)
     """
     _check(q, k, v)
+    length = q.shape[1]
+    square = isinstance(length, int) and k.shape[1] == length  # a length that is left open in an export is no number
+    blocks = min(BLOCKS, length // LEAST) if causal and square else 1
+    if blocks < 2:
+        return _attention(q, k, v, mask, bias, causal, scale)
+    ends = [length * i // blocks for i in range(blocks + 1)]
+    parts = [
+        _attention(q[:, a:b], k[:, :b], v[:, :b], *(_part(given, a, b) for given in (mask, bias)), causal, scale)
+        for a, b in pairwise(ends)
+    ]
+    return jnp.concatenate(parts, axis=1)
+
+
+def _part(given: jax.Array | None, start: int, end: int) -> jax.Array | None:
+    """Of a mask or a bias, the rows of queries ``start`` to ``end`` and the columns of keys before ``end``."""
+    if given is None:
+        return None
+    given = _four_axes(jnp.asarray(given))
+    given = given if given.shape[2] == 1 else given[:, :, start:end]
+    return given if given.shape[3] == 1 else given[..., :end]
+
+
+def _attention(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: jax.Array | None,
+    bias: jax.Array | None,
+    causal: bool,
+    scale: float | None,
+) -> jax.Array:
     (batch, length, heads, size), (_, keys, groups, _) = q.shape, k.shape
     each = heads // groups
     q = q.transpose(0, 2, 1, 3).reshape(batch, groups, each * length, size)  # (B, G, H/G L, D)

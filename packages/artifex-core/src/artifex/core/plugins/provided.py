@@ -103,6 +103,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
         "preset": (
             "ebm-digits",
             "ebm-eight-gaussians",
+            "ebm-fashion-mnist",
             "ebm-two-moons",
             "jem-digits",
             "rbm-digits",
