@@ -58,12 +58,12 @@ def agreement(run: Path, classify, n: int, scale: float) -> np.ndarray:
 
     from artifex.training.runs import load_run
 
-    _, model, _ = load_run(run)
+    _, model, modality = load_run(run)
     condition = np.arange(n) % 10
     batches = np.split(condition, max(1, n // 250))
     rngs = nnx.Rngs(0)
     samples = [np.asarray(model.generate(len(c), condition=c, guidance_scale=scale, rngs=rngs)) for c in batches]
-    right = classify(flat((np.concatenate(samples) + 1) / 2)) == condition
+    right = classify(flat(modality.restore(np.concatenate(samples)))) == condition
     return np.array([right[condition == i].mean() for i in range(10)])
 
 
