@@ -171,7 +171,7 @@ def test_what_is_set_is_read(tmp_path) -> None:
     found = TableFile(TableFileConfig(file=mixed, test_fraction=0, validation_fraction=0)).table("train")
     assert sorted(set(found["a"])) == [pd.Timestamp("2023-12-31T23:00Z"), pd.Timestamp("2024-01-01T00:00Z")]
     said = TableFile(TableFileConfig(file=mixed, kinds={"a": "categorical"}))
-    assert said.columns[0].variant == "binary"
+    assert said.columns[0].variant == "categorical"
     latin = tmp_path / "latin.csv"
     latin.write_bytes(b"a,b\n" + "é,1\nü,2\n".encode("cp1252") * 9)
     assert TableFile(TableFileConfig(file=latin, encoding="cp1252")).columns[0].levels == ("é", "ü")
