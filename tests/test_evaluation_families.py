@@ -26,7 +26,7 @@ RUNS = {
     "gan": ("dcgan-digits", ("training.steps=20",), {"relative_spread"}),
     "diffusion": ("edm-two-moons", ("training.steps=50", *DENSITY), VECTORS | {"divergence", "loss", "mean_log_prob"}),
     "ebm": ("ebm-two-moons", ("training.steps=20", *DENSITY), VECTORS | {"energy_gap"}),
-    "ar": ("pixel-cnn-digits", ("training.steps=10", "training.epochs=null"), {"bits_per_element", "loss", "perplexity"}),
+    "ar": ("pixel-cnn-digits", ("training.steps=10", "training.epochs=null"), {"bits_per_element", "loss"}),
     "classes": ("conditional-vae-digits", ("training.epochs=2",), {"loss", "psnr"} | VAE),
     "codes": ("vqvae-digits", ("training.epochs=2",), {"codebook_perplexity", "loss", "psnr"}),
     "classifier": ("jem-digits", ("training.epochs=1",), {"energy_gap"}),

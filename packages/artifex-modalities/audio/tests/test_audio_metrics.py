@@ -55,9 +55,10 @@ def test_ratios_are_their_definitions() -> None:
     np.testing.assert_allclose(si_sdr(3 * SAMPLES, REFERENCES), made[1], atol=1e-9)
 
 
-def test_spectral_distances_are_their_definitions() -> None:
+@pytest.mark.parametrize("n", [100, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_spectral_distances_are_their_definitions(n: int) -> None:
     """Spectra by SciPy's transform."""
-    s, r = LONG
+    s, r = (np.random.default_rng(i).normal(size=(n, 3000)) * 0.1 for i in (1, 2))
     levels = [10 * np.log10(np.maximum(scipys_power(x, 1024, 256), 1e-10)) for x in (s, r)]
     wanted = np.sqrt(((levels[0] - levels[1]) ** 2).mean(axis=2)).mean(axis=1)
     np.testing.assert_allclose(log_spectral_distance(s, r), wanted, atol=1e-9)
@@ -121,9 +122,10 @@ def test_pairs_without_a_number_are_left_out() -> None:
     assert np.isnan(metric(s[1:], r[1:]))
 
 
-def test_frechet_distance_is_scipys_and_merges() -> None:
+@pytest.mark.parametrize("n", [50, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_frechet_distance_is_scipys_and_merges(n: int) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(50):
+    for _ in range(n):
         x, y = (rng.normal(size=(60, 5)) @ rng.normal(size=(5, 5)) + rng.normal(size=5) for _ in range(2))
         covariances = np.cov(x.T), np.cov(y.T)
         root = linalg.sqrtm(covariances[0] @ covariances[1]).real

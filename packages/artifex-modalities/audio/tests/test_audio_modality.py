@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -284,6 +285,71 @@ def test_folders_are_read_resampled_and_cut(folder: Path) -> None:
     assert made.source("validation")[-1]["x"].shape == (2000,)
     loud = AudioFolder(AudioFolderConfig(folder=folder, sample_rate=8000, length=4800, loudness=-30.0)).source("train")
     assert np.abs(loud[1]["x"]).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype", "width", "tolerance"),
+    # a step of 8 bits, of 24 and of 16, to which what is written is cut; a float as it is; what a codec keeps of a tone
+    [
+        ("wav", "PCM_U8", 1, 1 / 128),
+        ("wav", "PCM_24", 2, 2**-23),
+        ("wav", "FLOAT", 1, 1e-7),
+        ("WAV", "PCM_16", 2, 2**-15),
+        ("flac", None, 1, 2**-15),
+        ("ogg", None, 1, 0.05),
+        ("mp3", None, 1, 0.05),
+    ],
+)
+def test_every_form_of_sound_file_is_read(tmp_path: Path, form: str, subtype: str | None, width: int, tolerance: float) -> None:
+    x = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    soundfile.write(tmp_path / f"a.{form}", np.stack([x] * width, axis=1), 16000, subtype=subtype)
+    for junk in (".DS_Store", "._a.wav", "Thumbs.db", "notes.txt", "__MACOSX/._a.wav"):
+        (tmp_path / junk).parent.mkdir(exist_ok=True)
+        (tmp_path / junk).write_bytes(b"junk")
+    data = AudioFolder(AudioFolderConfig(folder=tmp_path))
+    (split,) = data.splits
+    (example,) = data.source(split)
+    np.testing.assert_allclose(example["x"], x, atol=tolerance)
+    assert example["mask"].all()
+
+
+def test_one_sample_is_an_example_and_44100_hertz_are_resampled(tmp_path: Path) -> None:
+    x = 0.5 * np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    soundfile.write(tmp_path / "long.wav", x, 44100)
+    soundfile.write(tmp_path / "short.wav", np.array([0.5]), 16000)
+    data = AudioFolder(AudioFolderConfig(folder=tmp_path))
+    made = {int(one["mask"].sum()): one["x"] for split in data.splits for one in data.source(split)}
+    assert set(made) == {1, 16000}
+    np.testing.assert_allclose(made[1][:2], [0.5, 0], atol=1e-4)
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    np.testing.assert_allclose(made[16000][200:-200], wanted[200:-200], atol=1e-3)  # but for the filter's ends
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"a\.wav cannot be read as sound"),
+        (b"RIFF\x24\0\0\0WAVEjunk" * 3, r"a\.wav cannot be read as sound .*; mend it, or take it away"),
+        (np.zeros(0), r"a\.wav holds no samples; take it away"),
+        (np.array([0.1, np.nan]), r"a\.wav: sample 1 is not a finite number"),
+        (np.array([0.1, 0.2, -20000.0]), r"a\.wav: sample 2 is -20000, and a sound lies between -1 and 1; .* by 32768"),
+    ],
+    ids=["no bytes", "header", "no samples", "NaN", "loud"],
+)
+def test_a_file_that_is_no_sound_is_named(tmp_path: Path, content: bytes | np.ndarray, message: str) -> None:
+    if isinstance(content, bytes):
+        (tmp_path / "a.wav").write_bytes(content)
+    else:
+        soundfile.write(tmp_path / "a.wav", content, 16000, subtype="FLOAT")
+    data = AudioFolder(AudioFolderConfig(folder=tmp_path))
+    with pytest.raises(DataError, match=message):
+        _ = [one for split in data.splits for one in data.source(split)]
+
+
+def test_two_folders_of_one_split_are_refused(folder: Path) -> None:
+    shutil.copytree(folder / "train", folder / "Training")
+    with pytest.raises(DataError, match=r"Training and .*train both claim the split 'train'; keep one of them"):
+        _ = AudioFolder(AudioFolderConfig(folder=folder)).splits
 
 
 def test_unsplit_files_are_split_by_name(tmp_path: Path) -> None:

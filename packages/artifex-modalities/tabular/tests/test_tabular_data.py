@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +100,110 @@ def test_parquet_without_its_extra_says_what_to_install(tmp_path, monkeypatch) -
 def test_what_is_wrong_with_a_file_is_told(tmp_path, text: str, fields: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         TableFile(TableFileConfig(file=written(tmp_path, text), **fields)).arrays("train")
+
+
+def rows(*values: str) -> str:
+    """A file whose column ``a`` holds these, again and again, beside numbers."""
+    return "a;n\n" + "".join(f"{values[i % len(values)]};{i}\n" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "message"),
+    [
+        (rows("0,5", "3"), {}, r"column 'a' holds numbers with commas, '0,5' in row 1: set decimal to ',', or say in kinds"),
+        (rows("1.100,5"), {}, r"'1\.100,5' in row 1: set decimal to ',' and thousands to '\.'"),
+        (rows("7", "1,100"), {}, r"'1,100' in row 2: set thousands to ',' or decimal to ','"),
+        (rows("1,100,000.5"), {}, "set thousands to ','"),
+        (rows("5%", "7 %"), {}, "numbers with a sign for their unit, '5%' in row 1: take the sign away"),
+        (rows("$1,000"), {}, "sign for their unit"),
+        (
+            rows("01.03.2024", "31.3.2024"),
+            {},
+            r"looks like dates, '01\.03\.2024' .*date_formats: {a: '%d\.%m\.%Y'}, or say in kinds",
+        ),
+        (rows("03/01/24", "3/31/24"), {}, r"date_formats: {a: '%m/%d/%y'}"),
+        (rows("1.3.2024"), {"kinds": {"a": "date"}}, r"is no date; write 2024-12-31, or set date_formats: {a: '%d\.%m\.%Y'}"),
+        (rows("20240301"), {"kinds": {"a": "date"}}, r"holds 20240301, a number; .*date_formats: {a: '%Y%m%d'}"),
+        (
+            rows("31.12.2024", "31.12.24"),
+            {"date_formats": {"a": "%d.%m.%Y"}},
+            "'31.12.24' in row 2, which is no date; the format",
+        ),
+        (rows("x", "y", "z\0"), {}, r"people\.csv: column 'a' holds a NUL byte in row 3"),
+        ("a;a;b\n1;2;3\n", {}, "two columns called 'a'; rename one, or say in 'use'"),
+        (";a\n1;2\n", {}, "column 1 has no name, as where an index was written; name it, or say in 'use'"),
+        ("a;b\n1;2;3\n4;5;6\n", {}, "has 2 names in its first line, but more values in lines below"),
+        (
+            "a;b\n1;é\n".encode("latin-1"),
+            {},
+            r"people\.csv, line 2: byte 0xe9 is no utf-8; set encoding to what it is in \(latin-1",
+        ),
+        ("a;b\n1;é\n".encode("utf-16"), {}, "looks like UTF-16; set encoding to 'utf-16'"),
+        (rows("1"), {"encoding": "utf-9"}, "there is no encoding 'utf-9'"),
+        (rows("1"), {"decimal": ";"}, "';' cannot stand both before decimal places and between values"),
+        (rows(*"123", "x"), {"kinds": {"a": "numerical"}}, r"said to be numerical, but holds 'x' in row 4; mend it"),
+    ],
+)
+def test_files_as_people_have_them_are_told_what_to_set(tmp_path, text: str | bytes, fields: dict, message: str) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    fields = {"test_fraction": 0, "validation_fraction": 0, "separator": ";", **fields}
+    with pytest.raises(DataError, match=message):
+        TableFile(TableFileConfig(file=path, **fields)).arrays("train")
+
+
+def test_what_is_set_is_read(tmp_path) -> None:
+    text = "a; born ;n;when;\n" + "".join(
+        f'1.10{i},5;0{i + 1}.03.2024;"x\ny{i % 2}";2024-03-0{i + 1}T12:00;\n' for i in range(8)
+    )
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    fields = {"separator": ";", "decimal": ",", "thousands": ".", "date_formats": {"born": "%d.%m.%Y"}}
+    data = TableFile(
+        TableFileConfig(
+            file=tmp_path / "a.csv", use=("a", "born", "n", "when"), test_fraction=0, validation_fraction=0, **fields
+        )
+    )
+    table = data.table("train").sort_values("a")
+    assert table["a"].tolist() == [1100.5 + i for i in range(8)]
+    assert table["born"].tolist() == table["when"].dt.normalize().tolist() == [pd.Timestamp(2024, 3, i + 1) for i in range(8)]
+    assert [column.variant for column in data.columns] == ["numerical", "date", "binary", "date"]
+    mixed = written(tmp_path, "a,b\n" + "2024-01-01T00:00:00+01:00,1\n2024-01-01T00:00:00Z,2\n" * 4)
+    found = TableFile(TableFileConfig(file=mixed, test_fraction=0, validation_fraction=0)).table("train")
+    assert sorted(set(found["a"])) == [pd.Timestamp("2023-12-31T23:00Z"), pd.Timestamp("2024-01-01T00:00Z")]
+    said = TableFile(TableFileConfig(file=mixed, kinds={"a": "categorical"}))
+    assert said.columns[0].variant == "categorical"
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"a,b\n" + "é,1\nü,2\n".encode("cp1252") * 9)
+    assert TableFile(TableFileConfig(file=latin, encoding="cp1252")).columns[0].levels == ("é", "ü")
+    with pytest.raises(ValueError, match="date_formats names 'a', which kinds says is numerical"):
+        TableFileConfig(file="a.csv", date_formats={"a": "%d"}, kinds={"a": "numerical"})
+    with pytest.raises(ValueError, match=r"decimal and thousands are both '\.'"):
+        TableFileConfig(file="a.csv", thousands=".")
+
+
+def test_messages_name_rows_as_the_file_has_them(tmp_path) -> None:
+    """However they were shuffled, and in files of splits of their own."""
+    lines = [f"{i},{'cold' if i % 2 else 'warm'}\n" for i in range(40)]
+    file = written(tmp_path, "a,b\n" + "".join([*lines[:25], "25,hot\n", *lines[26:]]))
+    test = written(tmp_path, "a,b\n1,cold\n2,hot\n", "test.csv")
+    for seed in range(12):
+        data = TableFile(TableFileConfig(file=file, split_seed=seed))
+        place = next(split for split in data.splits if "hot" in set(data.table(split)["b"]))
+        if place != "train":
+            with pytest.raises(DataError, match=rf"people\.csv, split '{place}': column 'b' holds 'hot' in row 26, which"):
+                data.arrays(place)
+    with pytest.raises(DataError, match=r"test\.csv, split 'test': column 'b' holds 'hot' in row 2, which"):
+        TableFile(TableFileConfig(file=written(tmp_path, "a,b\n" + "".join(lines)), test_file=test)).arrays("test")
+    odd = written(tmp_path, "a\n" + "".join(f"{i}\n" for i in range(20)) + "oops\n", "odd.csv")
+    with pytest.raises(DataError, match="'oops' in row 21"):
+        TableFile(TableFileConfig(file=odd, test_fraction=0, validation_fraction=0)).columns  # noqa: B018
+    dropped = TableFile(TableFileConfig(file=file, split_seed=seed, unseen="drop", validation_fraction=0.4))
+    with (
+        pytest.warns(RunWarning, match="are unlike")
+        if any("hot" in set(dropped.frames[split]["b"]) for split in ("test", "validation"))
+        else contextlib.nullcontext()
+    ):
+        assert all("hot" not in set(dropped.table(split)["b"]) for split in ("test", "validation"))
 
 
 def test_markers_of_what_is_missing(tmp_path) -> None:

@@ -157,7 +157,7 @@ def test_other_wrong_input_is_told() -> None:
         infer_columns(table, {"c": "numerical"})
     with pytest.raises(DataError, match="said to be binary, but has 3 levels"):
         infer_columns(table, {"a": "binary"})
-    with pytest.raises(DataError, match="said to be numerical, but is not"):
+    with pytest.raises(DataError, match="said to be numerical, but holds 'x' in row 1; mend it"):
         infer_columns(table, {"a": "numerical"})
     with pytest.raises(DataError, match=r"said to be a date, but is of dtype"):
         infer_columns(table, {"b": "date"})

@@ -124,3 +124,71 @@ def test_what_is_wrong_on_its_face() -> None:
     assert metrics.missing_similarity(made.fillna({"a": 0.0}), real) == 1 - 0.25 / 2
     assert np.isnan(metrics.in_range(made[3:], real))
     assert metrics.completeness(made[3:]) == 0.0
+
+
+@pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_random_tables_are_counted_as_by_hand(cases: int) -> None:
+    """Gaps, ties, constants, single rows and letters of any script, by loops over rows."""
+    for seed in range(cases):
+        rng = np.random.default_rng(seed)
+        letters = rng.choice([None, *"aß天"], 3)
+        made, real = (
+            pd.DataFrame(
+                {
+                    "n": rng.choice([1.0, 2.0, 7.5, np.nan], n),
+                    "s": pd.Series(rng.choice([*letters, "z"], n), dtype="object"),
+                    "t": rng.choice([True, False], n),
+                }
+            )
+            for n in rng.integers(1, 9, 2)
+        )
+        rows, others = (
+            [tuple(None if v is None or v != v else v for v in row) for row in side.itertuples(index=False)]
+            for side in (made, real)
+        )
+        cells = [cell for row in rows for cell in row]
+        assert metrics.completeness(made) == np.mean([cell is not None for cell in cells])
+        assert metrics.duplicates(made) == np.mean([row in rows[:i] for i, row in enumerate(rows)])
+        assert metrics.training_copies(made, real) == np.mean([row in others for row in rows])
+        shares = [[np.mean([row[c] is None for row in side]) for c in range(3)] for side in (rows, others)]
+        assert metrics.missing_similarity(made, real) == pytest.approx(1 - np.abs(np.subtract(*shares)).mean())
+        known = [[row[c] for row in others if row[c] is not None] for c in range(3)]
+        fits = [min(known[0], default=9) <= row[0] <= max(known[0], default=0) for row in rows if row[0] is not None]
+        fits += [row[c] in known[c] for c in (1, 2) for row in rows if row[c] is not None]
+        assert metrics.in_range(made, real) == pytest.approx(np.mean(fits))
+        groups = [sum(other[1:] == row[1:] for other in rows) for row in rows]
+        assert metrics.k_anonymity(made, identifiers=["s", "t"]) == min(groups)
+
+
+EDGES = {
+    "one row": lambda table: table[:1],
+    "constant": lambda table: table.assign(a=1.0, b="x", c=table["c"][0], d=True),
+    "all missing": lambda table: table.assign(a=np.nan, b=None, c=pd.NaT),
+    "non-Latin": lambda table: table.assign(b=np.resize(["天", "ß"], len(table))),
+    "numbers alone": lambda table: table[["a"]],
+    "levels alone": lambda table: table[["b"]],
+    "dates alone": lambda table: table[["c"]],
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_every_registered_metric_has_a_figure_or_one_clear_error_at_the_edges(case: str) -> None:
+    """And warns of nothing, which is an error here."""
+    from artifex.core.plugins import resolve
+    from artifex.modalities.tabular.plugin import artifex_metrics
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=60), "b": rng.choice(list("xyz"), 60), "c": pd.date_range("2020", periods=60)})
+    table["d"] = rng.choice([True, False], 60)
+    edge = EDGES[case](table)
+    for entry in artifex_metrics():
+        for given in (
+            dict.fromkeys(entry.needs, edge),
+            {need: edge if need == "samples" else table[list(edge)] for need in entry.needs},
+        ):
+            try:
+                figure = resolve(entry.metric)(**given)
+            except InvalidInputError:
+                continue
+            assert np.shape(figure) in ((), (len(edge),)), entry.name
+            assert not np.isinf(figure).any(), entry.name

@@ -116,7 +116,8 @@ def test_tokenisers_learn_from_the_training_split_alone(tmp_path: Path) -> None:
     config = TextFilesConfig(path=tmp_path, length=8, tokenizer=CharactersTokenizerConfig())
     assert TextFiles(config).tokenizer_config().alphabet == " abn"
     with pytest.raises(
-        DataError, match="text 0 of the split 'test': character 10 of the text is 'd', which is not in the alphabet"
+        DataError,
+        match=r"text 0 of the split 'test' \(.*test\.txt\): character 10 of the text is 'd', which is not in the alphabet",
     ):
         TextFiles(config).arrays("test")
     with pytest.raises(InvalidInputError, match="the tokeniser learns from the split 'train', and 'test' is trained on"):
@@ -131,7 +132,7 @@ def test_tokenisers_learn_from_the_training_split_alone(tmp_path: Path) -> None:
     [
         (b"ab\ncd\xff", r"a.txt, line 2: byte 5 is 0xff, which is no utf-8; set 'encoding'"),
         (b"", r"a.txt is empty; fill it, or take it away"),
-        (b"abc", r"the split 'train' has 2 tokens: too few for a window of 128"),
+        (b"abc", r"the split 'train' of .*a\.txt has 2 tokens: too few for a window of 128"),
     ],
     ids=["encoding", "empty", "short"],
 )
@@ -167,9 +168,12 @@ def test_paths_that_do_not_serve(tmp_path: Path) -> None:
         ('{"text": "a"', r"a.jsonl, line 2 is no JSON"),
         ('["a"]', r"a.jsonl, line 2 is a list; each line has to be an object such as"),
         ('{"body": "a"}', r"a.jsonl, line 2 has no key 'text', only 'body'; set 'field'"),
-        ('{"text": 3}', r"a.jsonl, line 2: 'text' is 3, which is no text"),
+        ('{"text": 3}', r"a.jsonl, line 2: 'text' is 3, which is no text; give it one, or take the line away"),
+        ('{"text": null}', r"a.jsonl, line 2: 'text' is None, which is no text"),
+        ("\n\n\n\n[" * 1 + "[" * 100_000, r"a.jsonl, line 6 is no JSON"),
+        ('\n\n\n\n\n{"text": "a\\ud83d"}', r"a.jsonl, line 7: character 1 of the text is '\\ud83d', half of a surrogate pair"),
     ],
-    ids=["JSON", "list", "key", "number"],
+    ids=["JSON", "list", "key", "number", "null", "deep", "surrogate"],
 )
 def test_lines_that_do_not_serve(line: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "first"}\n' + line)
@@ -178,6 +182,20 @@ def test_lines_that_do_not_serve(line: str, message: str, tmp_path: Path) -> Non
     (tmp_path / "a.jsonl").write_text("\n\n")
     with pytest.raises(DataError, match=r"a.jsonl holds no text"):
         JsonLines(JsonLinesConfig(path=tmp_path / "a.jsonl")).arrays("train")
+
+
+def test_lines_are_named_where_a_tokeniser_or_an_encoding_fails(tmp_path: Path) -> None:
+    config = JsonLinesConfig(path=tmp_path, layout="documents", length=4, tokenizer=CharactersTokenizerConfig(alphabet="ab"))
+    lines = ['{"text": "ab"}\n'] * 9
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    (tmp_path / "b.jsonl").write_text("".join([*lines[:6], '{"text": "abc"}\n']).replace("\n", "\r\n"))
+    with pytest.raises(DataError, match=r"text \d+ of the split '\w+' \(.*b\.jsonl, line 7\): character 2 of the text is 'c'"):
+        _ = [JsonLines(config).arrays(split) for split in JsonLines(config).splits]
+    (tmp_path / "b.jsonl").write_bytes(("".join(lines) + '{"text": "é"}').encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"b\.jsonl, line 10: byte 145 is 0xe9, which is no utf-8; JSON is in UTF-8: save it so"
+    ):
+        JsonLines(config).arrays("train")
 
 
 def test_layouts_that_cannot_be() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import jax
@@ -239,3 +240,19 @@ def test_repetitions_are_found_where_they_are() -> None:
     assert repetitions("天天天")[0].message == "'天' stands 3 times in a row"
     with pytest.raises(InvalidInputError, match="longest has to be at least 1 and times at least 2"):
         repetitions("a", times=1)
+
+
+def test_misspellings_are_told_and_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from artifex.modalities.text.constraints import misspellings
+
+    text = "The naïve cat doesn\N{RIGHT SINGLE QUOTATION MARK}t sitt on Anna's mat, x2y and 3rd; the sitt."
+    found = misspellings(text, known=["Anna", "naïve"])
+    assert [text[one.start : one.stop] for one in found] == ["sitt", "sitt"]
+    assert found[0].message == "'sitt' is no word of the dictionary 'en'"
+    assert misspellings("") == misspellings("we has gone") == []  # spelling, not grammar
+    assert [one.start for one in misspellings("Die Katze sizt", language="de")] == [10]
+    with pytest.raises(InvalidInputError, match=r"there is no dictionary of 'xx'; there are .*de, en"):
+        misspellings("a", language="xx")
+    monkeypatch.setitem(sys.modules, "spellchecker", None)
+    with pytest.raises(DataError, match=r"pip install 'artifex-modalities-text\[spelling\]'"):
+        misspellings("a", language="fr")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.protocols import ArrayDataset, NamesClasses
 from artifex.modalities.timeseries import windows
 from artifex.modalities.timeseries.datasets import SeriesFile, SeriesFileConfig
@@ -101,11 +101,94 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path, name: str, text: str, field
         SeriesFile(SeriesFileConfig(file=written(tmp_path, text, name), **fields)).arrays("train")
 
 
+NAMES = "t;v\n"
+HEAD = "@missing true\n@classLabel True calm lively\n@data\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "message"),
+    [
+        (NAMES.replace(";", ",") + "0,1\n", {}, r"a\.csv has a single column, 't,v'; set separator to ','"),
+        (NAMES + "0;0,5\n", {}, r"line 2, column 'v' holds '0,5', which is no number; set decimal to ','"),
+        (NAMES + "0;1e39\n", {}, "32-bit numbers end at 3.4e38: rescale the column"),
+        (NAMES + "0;1\n0;2\n", {}, r"line 3, column 't' is '0' after '0'; keep one line for each time"),
+        (NAMES + "10;1\n9;2\n", {}, "line 3, column 't' is '9' after '10'; sort the lines of each series by time"),
+        (NAMES + "2024-02-01;1\n2024-01-31;2\n", {}, "'2024-01-31' after '2024-02-01'; sort"),
+        (NAMES + "01.02.2024;1\n", {}, r"line 2, column 't' is '01.02.2024', no number and no date .*set step_format"),
+        (NAMES + "1.2.24;1\n", {"step_format": "%d.%m.%Y"}, "not written as step_format says, '%d.%m.%Y'"),
+        (NAMES + ";1\n", {}, "column 't' is '', no number and no date"),
+        (NAMES + "1;1\n2024-01-01;2\n", {}, "'2024-01-01' after '1'; write all times in one way"),
+        (NAMES + "2024-01-01T00Z;1\n2024-01-02;2\n", {}, "write all times in one way"),
+        (
+            NAMES + "2024-01-01;1\n",
+            {"step": ""},
+            "'2024-01-01', which is no number; if these are the times, name the column in 'step'",
+        ),
+        (NAMES + "0;\n1;?\n", {}, r"a\.csv: the series has no value at all; take it away"),
+        ("id;t;v\na;0;1\nb;0;\n", {"series": "id"}, r"a\.csv: series 'b' has no value at all"),
+        ("t;v;w\n0;1;\n1;2;\n", {}, "'w' has no value at all; leave it out"),
+        (NAMES + "0;1700000000\n1;1700000009\n", {}, "32-bit numbers do not tell apart; take 1700000000 away"),
+        ("t;é\n0;1\n".encode("cp1252"), {}, r"a\.csv, line 1: byte 0xe9 is no utf-8; set encoding to what it is in"),
+        ("t;v\n0;1\n".encode("utf-16"), {}, "looks like UTF-16; set encoding to 'utf-16'"),
+        (NAMES + "0;1\n", {"encoding": "utf-9"}, "there is no encoding 'utf-9'"),
+        (NAMES + "0;1\n", {"decimal": ";"}, "';' cannot stand both"),
+        (HEAD + "1,2:calm\n?,?:lively\n", {"file": "a.ts"}, r"a\.ts: line 5 has no value at all"),
+        (
+            HEAD + "1,2:clam\n",
+            {"file": "a.ts"},
+            r"line 4 has the class 'clam'; @classLabel names calm, lively: add it, or mend it",
+        ),
+        (HEAD + "1,2\n", {"file": "a.ts"}, "line 4 has no values before its class; a line is values, ':' and the class"),
+        (HEAD + "1,2:calm\n", {"file": "a.ts", "use": ("v",)}, r"use is of CSV files, and .*a\.ts is a \.ts file"),
+    ],
+)
+def test_files_as_people_have_them_are_told_what_to_set(tmp_path, text: str | bytes, fields: dict, message: str) -> None:
+    name = fields.get("file", "a.csv")
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    of_csv = {} if name.endswith(".ts") else {"separator": ";", "step": "t"}
+    fields = {**of_csv, **fields, "file": tmp_path / name}
+    with pytest.raises(DataError, match=message):
+        SeriesFile(SeriesFileConfig(test_fraction=0, validation_fraction=0, **fields)).arrays("train")
+
+
+def test_what_is_set_is_read(tmp_path) -> None:
+    text = "wann;Wert\n   \n" + "".join(f"{d:02}.{m:02}.2024;{d},5\n" for m in (1, 2) for d in range(1, 30))
+    (tmp_path / "a.csv").write_bytes(text.replace("\n", "\r\n").encode("cp1252"))
+    fields = {"separator": ";", "decimal": ",", "encoding": "cp1252", "step": "wann", "step_format": "%d.%m.%Y"}
+    with pytest.warns(
+        RunWarning, match=r"a\.csv, line 32: from 29\.01\.2024 to 01\.02\.2024 is 3 times the usual step, the first of 1"
+    ):
+        made = SeriesFile(SeriesFileConfig(file=tmp_path / "a.csv", test_fraction=0, validation_fraction=0, **fields)).arrays(
+            "train"
+        )
+    np.testing.assert_array_equal(made["x"][0, :29, 0], np.arange(1, 30) + 0.5)
+    months = written(tmp_path, "t,v\n" + "".join(f"2024-{m:02},{m}\n" for m in range(1, 13)))  # of 29 to 31 days
+    assert SeriesFile(SeriesFileConfig(file=months, step="t", window=2, validation_fraction=0)).arrays("train")["x"].shape == (
+        9,
+        2,
+        1,
+    )
+    with pytest.raises(ValueError, match="step_format='%Y' is of the column 'step'"):
+        SeriesFileConfig(file="a.csv", step_format="%Y")
+
+
+def test_windows_of_ts_files_keep_their_classes(tmp_path) -> None:
+    path = written(tmp_path, HEAD + "".join(f"{i},{i},{i},{i}:{'lively' if i % 3 else 'calm'}\n" for i in range(9)), "made.ts")
+    made = SeriesFile(SeriesFileConfig(file=path, window=2, test_fraction=0.5, validation_fraction=0))
+    for split in made.splits:
+        arrays = made.arrays(split)
+        np.testing.assert_array_equal(arrays["label"], arrays["x"][:, 0, 0] % 3 > 0)
+    targets = written(tmp_path, "@targetLabel true\n@data\n" + "1,2:0.5\n" * 9, "targets.ts")
+    train = SeriesFile(SeriesFileConfig(file=targets)).arrays("train")
+    assert set(train) == {"x"}
+    assert train["x"].shape == (6, 2, 1)
+
+
 def test_other_wrong_input_is_told(tmp_path) -> None:
     with pytest.raises(DataError, match=r"there is no file .*nothing\.csv"):
         SeriesFile(SeriesFileConfig(file=tmp_path / "nothing.csv")).splits  # noqa: B018
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="is not a text file in UTF-8"):
+    with pytest.raises(DataError, match="looks like UTF-16; set encoding"):
         SeriesFile(SeriesFileConfig(file=tmp_path / "b.csv")).splits  # noqa: B018
     other = written(tmp_path, "c\n1\n2\n3\n", "other.csv")
     data = SeriesFile(SeriesFileConfig(file=written(tmp_path, WIDE), step="time", window=3, test_file=other))

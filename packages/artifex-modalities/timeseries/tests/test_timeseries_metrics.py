@@ -13,6 +13,8 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.timeseries import metrics
 from artifex.modalities.timeseries.metrics.components import decompose
 
+MANY = pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.nightly)])
+
 
 def random_series(rng: np.random.Generator, n: int, channels: int, ties: bool) -> list[np.ndarray]:
     made = [rng.normal(size=(int(rng.integers(1, 30)), channels)) for _ in range(n)]
@@ -59,10 +61,11 @@ def test_dtw_does_not_depend_on_batches_or_padding() -> None:
     np.testing.assert_allclose(metrics.dtw_to_nearest(x[:5], y), [metrics.dtw([one] * 70, y).min() for one in x[:5]], rtol=1e-6)
 
 
-def test_autocorrelation_is_what_a_loop_gives_and_of_one_process_the_known_one() -> None:
+@MANY
+def test_autocorrelation_is_what_a_loop_gives_and_of_one_process_the_known_one(cases: int) -> None:
     from artifex.modalities.timeseries.datasets.made import arma
 
-    for seed in range(200):
+    for seed in range(cases):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(int(rng.integers(1, 5)), int(rng.integers(3, 20)), 2))
         z = (x - x.mean((0, 1))) / x.std((0, 1))
@@ -79,20 +82,25 @@ def test_autocorrelation_is_what_a_loop_gives_and_of_one_process_the_known_one()
     np.testing.assert_allclose(metrics.autocorrelation(series, 5)[:, 0], known, atol=0.025)
 
 
-def test_differences_of_autocorrelation_and_between_channels() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(20, 30, 3)), np.cumsum(rng.normal(size=(25, 30, 3)), axis=1)
-    one, other = (metrics.autocorrelation(side, 30) for side in (x, y))
-    expected = np.mean([np.sqrt(np.sum((one[:, c] - other[:, c]) ** 2)) for c in range(3)])
-    assert metrics.autocorrelation_difference(x, y) == pytest.approx(expected)
-    flat = [np.corrcoef(side.reshape(-1, 3), rowvar=False) for side in (x, y)]
-    np.testing.assert_allclose(metrics.cross_correlation(x), flat[0], atol=1e-12)
-    assert metrics.cross_correlation_difference(x, y) == pytest.approx(np.abs(flat[0] - flat[1])[np.triu_indices(3, 1)].mean())
+@MANY
+def test_differences_of_autocorrelation_and_between_channels(cases: int) -> None:
+    for seed in range(cases):
+        rng = np.random.default_rng(seed)
+        n, m, length = (int(v) for v in rng.integers((1, 1, 5), (6, 6, 10)))
+        x, y = rng.normal(size=(n, length, 3)), np.cumsum(rng.normal(size=(m, length, 3)), axis=1)
+        one, other = (metrics.autocorrelation(side, length) for side in (x, y))
+        expected = np.mean([np.sqrt(np.sum((one[:, c] - other[:, c]) ** 2)) for c in range(3)])
+        assert metrics.autocorrelation_difference(x, y) == pytest.approx(expected)
+        flat = [np.corrcoef(side.reshape(-1, 3), rowvar=False) for side in (x, y)]
+        np.testing.assert_allclose(metrics.cross_correlation(x), flat[0], atol=1e-12)
+        difference = np.abs(flat[0] - flat[1])[np.triu_indices(3, 1)].mean()
+        assert metrics.cross_correlation_difference(x, y) == pytest.approx(difference)
     assert np.isnan(metrics.cross_correlation_difference(x[..., :1], y[..., :1]))
 
 
-def test_the_spectrum_is_scipys() -> None:
-    for seed in range(200):
+@MANY
+def test_the_spectrum_is_scipys(cases: int) -> None:
+    for seed in range(cases):
         rng = np.random.default_rng(seed)
         n = int(rng.integers(4, 33))
         x = rng.normal(size=(5, n, 1)) + 10
@@ -104,8 +112,9 @@ def test_the_spectrum_is_scipys() -> None:
     assert metrics.power_spectrum_distance(x, y) == pytest.approx(hellinger)
 
 
-def test_marginal_differences_are_those_of_histograms() -> None:
-    for seed in range(100):
+@MANY
+def test_marginal_differences_are_those_of_histograms(cases: int) -> None:
+    for seed in range(cases):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(30, 4, 2)), rng.gamma(2.0, size=(40, 4, 2))
         found = []
@@ -119,10 +128,11 @@ def test_marginal_differences_are_those_of_histograms() -> None:
         assert metrics.marginal_distribution_difference(x, y) == pytest.approx(np.mean(found))
 
 
-def test_trend_and_season_are_those_of_statsmodels() -> None:
+@MANY
+def test_trend_and_season_are_those_of_statsmodels(cases: int) -> None:
     from statsmodels.tsa.seasonal import seasonal_decompose
 
-    for seed in range(100):
+    for seed in range(cases):
         rng = np.random.default_rng(seed)
         period = int(rng.integers(2, 9))
         x = rng.normal(size=int(rng.integers(2 * period + 1, 60))) + np.sin(2 * np.pi * np.arange(1) / period)
@@ -221,6 +231,57 @@ def test_constants_and_gaps_have_figures_or_none() -> None:
         metrics.marginal_distribution_difference,
     ):
         assert 0 <= metric(gaps, x) < metric(wild, x)
+
+
+def edge_cases() -> dict[str, tuple]:
+    """Samples and references that people have now and then."""
+    rng = np.random.default_rng(0)
+    x, y = ([rng.normal(size=(12, 2)) for _ in range(8)] for _ in range(2))
+    flat, nothing = [np.ones((12, 2))] * 8, [np.full((12, 2), np.nan)] * 8
+    return {
+        "no series": ([], y),
+        "one series": (x[:1], y[:1]),
+        "one step": ([one[:1] for one in x], [one[:1] for one in y]),
+        "constant": (flat, y),
+        "both constant": (flat, flat),
+        "all missing": (nothing, y),
+        "references missing": (x, nothing),
+        "one channel missing": ([np.where([True, False], one, np.nan) for one in x], y),
+        "unequal lengths": ([one[: 5 + i] for i, one in enumerate(x)], y),
+        "ties": ([np.round(one) for one in x], [np.round(one) for one in y]),
+    }
+
+
+@pytest.mark.parametrize("case", edge_cases())
+def test_every_registered_metric_has_a_figure_or_one_clear_error_at_the_edges(case: str) -> None:
+    """And warns of nothing, which is an error here."""
+    from artifex.core.plugins import resolve
+    from artifex.modalities.timeseries.plugin import artifex_metrics
+
+    samples, references = edge_cases()[case]
+    for entry in artifex_metrics():
+        if entry.name.endswith("_score") and case in ("constant", "both constant", "unequal lengths", "ties"):
+            continue  # trained for, in test_scores_tell_what_can_be_told
+        try:
+            figure = resolve(entry.metric)(samples, references)
+        except InvalidInputError:
+            continue
+        assert case != "no series", entry.name
+        assert np.shape(figure) in ((), (len(samples),)), entry.name
+        assert not np.isinf(figure).any(), entry.name
+
+
+def test_same_sets_have_the_best_figure() -> None:
+    """Of a hundred sets: distances are 0 and likenesses 1 between a set and itself, whatever its lengths, ties and gaps."""
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        x = random_series(rng, 6, 2, ties=bool(seed % 2))
+        gaps = [np.where(rng.random(one.shape) < 0.1, np.nan, one) for one in x]
+        assert metrics.power_spectrum_distance(gaps, gaps) == pytest.approx(0, abs=1e-7)
+        assert metrics.autocorrelation_difference(gaps, gaps) == 0
+        assert metrics.cross_correlation_difference(gaps, gaps) in (0, pytest.approx(np.nan, nan_ok=True))
+        assert metrics.marginal_distribution_difference(gaps, gaps) == pytest.approx(0, abs=1e-12)
+        np.testing.assert_array_equal(metrics.dtw(x, x), 0)
 
 
 def test_wrong_input_is_told() -> None:

@@ -142,9 +142,9 @@ def test_samples_are_written_as_lines_that_the_data_set_reads_and_as_curves(tmp_
     data = SeriesFile(SeriesFileConfig(file=path, series="series", step="step", test_fraction=0, validation_fraction=0))
     read = data.arrays("train")["x"]
     np.testing.assert_allclose(np.sort(read[~np.isnan(read)]), np.sort(x[~np.isnan(x)]), atol=1e-5)
-    curves = TimeseriesModality(modality.config.replace(save="picture")).save_samples(samples, tmp_path / "curves")
+    curves = modality.draw_samples(samples, tmp_path / "v1.5")
+    assert curves.name == "v1.5.svg"
     text = curves.read_text()
-    assert curves.suffix == ".svg"
     assert text.count("<path") == 24 * 2
     assert ">cold<" in text
     assert "nan" not in text
@@ -153,7 +153,7 @@ def test_samples_are_written_as_lines_that_the_data_set_reads_and_as_curves(tmp_
 def test_follows_the_protocols_and_the_adapter_carries_a_model() -> None:
     x = np.random.default_rng(0).normal(size=(5, 6, 1))
     modality = TimeseriesModality.fit(x)
-    for protocol in ("ModalityProtocol", "FitsData", "Restores", "HasHostForm", "ChecksData"):
+    for protocol in ("ModalityProtocol", "FitsData", "Restores", "HasHostForm", "ChecksData", "DrawsSamples"):
         assert isinstance(modality, getattr(protocols, protocol))
 
     class Same(nnx.Module):

@@ -69,7 +69,7 @@ data:
   dataset: {kind: series_file, file: waves.csv, step: t, window: 8}
   modality: {kind: timeseries, length: 8}
 training: {steps: 2, batch_size: 8, optimizer: {optimizer_type: adam, learning_rate: 1.0e-3}}
-callbacks: [{kind: checkpoint}]
+callbacks: [{kind: checkpoint}, {kind: sample_grid, every: 2, n_samples: 3}]
 """
 
 
@@ -90,6 +90,12 @@ def test_from_a_csv_file_to_a_csv_file_by_the_run_folder_alone(tmp_path, monkeyp
     lines = (tmp_path / "made.csv").read_text().splitlines()
     assert lines[0] == "series,step,level"
     assert len(lines) == 1 + 5 * 8
+    assert (tmp_path / "made.svg").read_text().count("<path") == 5
+    assert ">level<" in (tmp_path / "made.svg").read_text()
+    run_command("sample", "run", "-n", "2", "-o", "named.csv")
+    assert sorted(path.name for path in tmp_path.glob("*named*")) == ["named.csv", "named.svg"]
+    assert sorted(path.suffix for path in (tmp_path / "run" / "samples").iterdir()) == [".csv", ".svg"]
+    assert "image/svg+xml" in (tmp_path / "run" / "report.html").read_text()
 
 
 def run_command(*arguments: str) -> None:

@@ -66,7 +66,6 @@ def artifex_losses() -> list[LossEntry]:
 def artifex_metrics() -> list[MetricEntry]:
     """The metrics."""
     metrics = {
-        "perplexity": ("Among how many equally likely values a model is as unsure.", {"tolerance": 0.01}),
         "bits_per_element": (
             "Bits that coding a token, a dimension or a sample costs.",
             {"unit": "bits", "tolerance": 0.005},

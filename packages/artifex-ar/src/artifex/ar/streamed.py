@@ -1,4 +1,6 @@
-"""The metrics of :mod:`artifex.ar.metrics` as sums over examples, which is how they are registered.
+"""Bits per element of :mod:`artifex.ar.metrics` as sums over examples, which is how it is registered.
+
+Perplexity, 2 to their number of each token, is registered with the texts that it is a figure of (artifex-modalities-text).
 
 Shapes: ``B = examples, S = statistics``.
 """
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["BitsPerElement", "Perplexity", "bits_per_element", "perplexity"]
+__all__ = ["BitsPerElement", "bits_per_element"]
 
 
 class _PerElement:
@@ -30,13 +32,6 @@ class _PerElement:
         return np.stack([-log_prob, elements], axis=1)
 
 
-class Perplexity(_PerElement):
-    """``exp`` of the nats of an element."""
-
-    def finalize(self, total: Any) -> Any:
-        return np.exp(total[..., 0] / total[..., 1])
-
-
 class BitsPerElement(_PerElement):
     """Bits of an element; of a byte, where tokens are bytes."""
 
@@ -44,4 +39,4 @@ class BitsPerElement(_PerElement):
         return total[..., 0] / total[..., 1] / math.log(2)
 
 
-perplexity, bits_per_element = Perplexity(), BitsPerElement()
+bits_per_element = BitsPerElement()

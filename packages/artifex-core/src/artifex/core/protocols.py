@@ -267,6 +267,15 @@ class ModalityProtocol(Protocol):
 
 
 @runtime_checkable
+class DrawsSamples(Protocol):
+    """A modality whose samples are written as values for programs, and beside them as a picture for people."""
+
+    def draw_samples(self, samples: np.ndarray, stem: Path) -> Path:
+        """Draw samples (model space, ``(N, ...)``); returns the picture, ``stem`` with the right suffix."""
+        ...
+
+
+@runtime_checkable
 class FitsData(Protocol):
     """A modality that has to know the training data before it can prepare any: their scales, ranges, categories.
 

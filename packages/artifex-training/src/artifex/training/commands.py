@@ -204,22 +204,22 @@ def sample(
     target = run / "samples" / default if output is None else output / default if output.is_dir() else output
     ending = target.suffix if target.suffix[1:2].isalpha() else ""  # v1.5 is a name
     as_arrays = modality is None or ending == ".npy" or (not ending and n_samples > MOST_TOGETHER)
-    path = _written(draw, n_samples, None if as_arrays else modality, target, ending, chosen)
-    typer.echo(f"{n_samples} samples with seed {chosen}: {path}")
+    paths = _written(draw, n_samples, None if as_arrays else modality, target, ending, chosen)
+    typer.echo(f"{n_samples} samples with seed {chosen}: {', '.join(map(str, paths))}")
 
 
-def _written(draw: Any, n_samples: int, modality: Any, target: Path, ending: str, seed: int) -> Path:
-    """Draw samples and write them to ``target``, which gets an ending where it has none."""
+def _written(draw: Any, n_samples: int, modality: Any, target: Path, ending: str, seed: int) -> list[Path]:
+    """Draw samples and write them to ``target``, which gets an ending where it has none; and their picture, if there is one."""
     import numpy as np
 
     from artifex.training.full_disk import explaining_a_full_disk
-    from artifex.training.samples import save_arrays, save_samples
+    from artifex.training.samples import draw_samples, save_arrays, save_samples
 
     if modality is None and ending not in ("", ".npy"):
         _refuse_ending(target, ".npy")
     # under another name until they are whole
     hidden = target.with_name(f".{target.stem}-{seed}")
-    path = hidden.with_name(f"{hidden.name}.npy")
+    path, picture = hidden.with_name(f"{hidden.name}.npy"), None
     try:
         with explaining_a_full_disk(next(folder for folder in target.absolute().parents if folder.is_dir())):
             if modality is None:
@@ -230,11 +230,14 @@ def _written(draw: Any, n_samples: int, modality: Any, target: Path, ending: str
                 path = save_samples(modality, first[:1], hidden)
                 if ending not in ("", path.suffix):  # found out before all are drawn
                     _refuse_ending(target, f"{path.suffix} or .npy")
-                path = save_samples(modality, np.concatenate([first, *parts]), hidden)
+                samples = np.concatenate([first, *parts])
+                path, picture = save_samples(modality, samples, hidden), draw_samples(modality, samples, hidden)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return path.replace(target if ending else target.with_name(target.name + path.suffix))
+    whole = target.with_suffix("") if ending else target
+    made = [] if picture is None else [picture.replace(whole.with_name(whole.name + picture.suffix))]
+    return [path.replace(whole.with_name(whole.name + (ending or path.suffix))), *made]
 
 
 def _refuse_ending(target: Path, known: str) -> None:

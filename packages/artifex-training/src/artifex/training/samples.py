@@ -20,7 +20,7 @@ import numpy as np
 from flax import nnx
 
 from artifex.core.errors import InvalidInputError
-from artifex.core.protocols import ChoosesConditions, ModalityProtocol
+from artifex.core.protocols import ChoosesConditions, DrawsSamples, ModalityProtocol
 from artifex.core.storage import naming_file
 from artifex.core.yamlio import load_yaml
 
@@ -142,6 +142,14 @@ def save_samples(modality: ModalityProtocol | None, samples: Any, stem: Path) ->
         if modality is not None:
             return modality.save_samples(array, stem)
     return save_arrays(iter([array]), len(array), stem)
+
+
+def draw_samples(modality: ModalityProtocol | None, samples: Any, stem: Path) -> Path | None:
+    """Draw a picture beside what :func:`save_samples` has written, where the modality has one. Returns it."""
+    if not isinstance(modality, DrawsSamples):
+        return None
+    with naming_file(stem):
+        return modality.draw_samples(np.asarray(samples), stem)
 
 
 def save_arrays(parts: Iterator[np.ndarray], n_samples: int, stem: Path) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from artifex.core.measuring.material import Material
+from artifex.core.protocols import DrawsSamples
 from artifex.core.report import embedded_image, page, shown_file, table, text
 from artifex.core.storage import write_atomically
 from artifex.evaluation.regression import Change
@@ -197,4 +198,6 @@ def _is_of_references(result: MetricResult, material: Material) -> bool:
 
 def _picture(material: Material, examples: np.ndarray, caption: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        return shown_file(material.modality.save_samples(examples, Path(folder) / "shown"), caption, caption)
+        modality = material.modality
+        write = modality.draw_samples if isinstance(modality, DrawsSamples) else modality.save_samples
+        return shown_file(write(examples, Path(folder) / "shown"), caption, caption)

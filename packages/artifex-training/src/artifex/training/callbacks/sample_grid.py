@@ -11,7 +11,7 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.training.callbacks.base import Callback, Training, run_folder
 from artifex.training.processes import is_first
-from artifex.training.samples import save_samples, takes_condition
+from artifex.training.samples import draw_samples, save_samples, takes_condition
 from artifex.training.seeds import key_for
 
 
@@ -52,7 +52,8 @@ class SampleGrid(Callback):
         if is_first():
             rngs = nnx.Rngs(key_for(trainer.seed, "sample grid"))
             samples = model.generate(self.config.n_samples, rngs=rngs, **self._conditions(trainer, model))
-            save_samples(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
+            for write in (save_samples, draw_samples):
+                write(trainer.modality, samples, self._folder / f"step_{trainer.step:07d}")
         self._drawn_at = trainer.step
 
     def _conditions(self, trainer: Training, model: Any) -> dict[str, np.ndarray]:

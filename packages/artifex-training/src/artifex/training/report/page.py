@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from artifex.core.errors import RunError
-from artifex.core.report import NOT_XML, page, read_json, shown_file, table, text
+from artifex.core.report import IMAGES, NOT_XML, page, read_json, shown_file, table, text
 from artifex.core.storage import write_atomically
 from artifex.core.yamlio import load_yaml
 from artifex.training.report.history import Series, read_history
@@ -118,7 +118,8 @@ def _figures(history: Mapping[str, Series]) -> str:
 
 
 def _samples(folder: Path) -> str:
-    files = sorted(path for path in folder.glob("step_*") if path.is_file())
+    found = sorted((path for path in folder.glob("step_*") if path.is_file()), key=lambda path: path.suffix.lower() in IMAGES)
+    files = [one for _, one in sorted({path.stem: path for path in found}.items())]  # of values and their picture, the picture
     chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, min(SAMPLES, len(files)))})
     shown = [_sample(files[i]) for i in chosen]
     left_out = f"<p>{len(shown)} of {len(files)} are shown.</p>" if len(shown) < len(files) else ""

@@ -13,6 +13,9 @@ from artifex.core.errors import DataError, InvalidInputError
 
 __all__ = ["read_sound", "save_wav", "sound_info"]
 
+LOUDEST = 4.0
+"""Of floats that are taken for a sound: 12 decibels above a full one. Lossy codecs and loud mixes go a little beyond 1."""
+
 
 def save_wav(path: str | Path, x: Float[np.ndarray, "T"], sample_rate: int) -> Path:
     """Write one signal in [-1, 1] (clipped; what is not a number becomes 0) as 16-bit WAV. It appears whole or not at all.
@@ -59,7 +62,7 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[Float[np.n
     """Part of a sound file, float32 in [-1, 1], and its sample rate.
 
     Raises:
-        DataError: it cannot be read, or holds what is not finite.
+        DataError: it cannot be read, or holds what is not finite or far from a sound's range.
     """
     import soundfile
 
@@ -70,6 +73,13 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[Float[np.n
     if not np.isfinite(x).all():
         first = start + int(np.argwhere(~np.isfinite(x).all(axis=1))[0, 0])
         raise DataError(f"{path}: sample {first} is not a finite number; mend the file, or take it away")
+    if np.abs(x).max(initial=0.0) > LOUDEST:
+        first = start + int(np.argmax(np.abs(x).max(axis=1) > LOUDEST))
+        peak = x[first - start][np.abs(x[first - start]).argmax()]
+        raise DataError(
+            f"{path}: sample {first} is {peak:g}, and a sound lies between -1 and 1; divide what the file holds, by 32768 if "
+            "it is of 16-bit numbers written as floats"
+        )
     return x.T, rate
 
 

@@ -35,6 +35,7 @@ def infer_columns(
     orders: Mapping[str, Sequence[Level]] | None = None,
     *,
     where: str = "the table",
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> tuple[TableColumnConfig, ...]:
     """What each column is, from these rows alone.
 
@@ -46,6 +47,7 @@ def infer_columns(
         kinds: kinds by column, where the guess is wrong: whole numbers that are codes, say.
         orders: levels of ordinal columns, lowest first; by default the categorical's own order, or that of the values.
         where: what to call the table in messages.
+        rows: what to call each row in messages, where these are not all rows of a file; by default its number, from 1.
 
     Raises:
         DataError: there are no rows or columns, a name is no text or stands twice, or a column cannot be what it is said to be.
@@ -60,7 +62,13 @@ def infer_columns(
     for given, what in ((kinds, "kinds"), (orders, "orders")):
         if unknown := [name for name in given if name not in frame.columns]:
             raise DataError(f"{where} has no column {unknown[0]!r}, which {what} names; it has {', '.join(frame.columns)}")
+    frame = _numbered(frame, rows).sort_index()  # messages name the first row in the file that is wrong
     return tuple(_column(frame[name], kinds.get(name), orders.get(name), where) for name in frame.columns)
+
+
+def _numbered(frame: pd.DataFrame, rows: Sequence[int] | np.ndarray | None) -> pd.DataFrame:
+    """The table with what its rows are called as its index."""
+    return frame.set_axis(pd.RangeIndex(1, len(frame) + 1) if rows is None else pd.Index(rows), axis="index")
 
 
 def _check_frame(frame: pd.DataFrame, where: str) -> None:
@@ -116,10 +124,9 @@ def _refuse_text_among_numbers(values: pd.Series, here: str) -> None:
     numbers = pd.to_numeric(there, errors="coerce").notna()
     if 0.5 < numbers.mean() < 1.0:
         place = int(np.flatnonzero(~numbers.to_numpy())[0])
-        row = int(np.flatnonzero(values.notna().to_numpy())[place]) + 1
         raise DataError(
-            f"{here} holds numbers, but {there.iloc[place]!r} in row {row}: mend it, name it among the markers of what is "
-            "missing, or say in kinds that the column is categorical"
+            f"{here} holds numbers, but {there.iloc[place]!r} in row {there.index[place]}: mend it, name it among the "
+            "markers of what is missing, or say in kinds that the column is categorical"
         )
 
 
@@ -178,8 +185,7 @@ def _number_range(values: pd.Series, here: str) -> dict[str, Any]:
         return {"low": int(there.min()), "high": int(there.max()), "step": 1}
     array = there.to_numpy()
     if (bad := ~np.isfinite(array)).any():
-        row = int(np.flatnonzero(values.notna().to_numpy())[int(np.argmax(bad))]) + 1
-        raise DataError(f"{here} holds {array[bad][0]} in row {row}: mend it, or leave it empty")
+        raise DataError(f"{here} holds {array[bad][0]} in row {there.index[bad][0]}: mend it, or leave it empty")
     low, high = float(array.min()), float(array.max())
     if not np.isfinite(high - low):
         raise DataError(f"{here} goes from {low:g} to {high:g}, which is too wide a range for float64; rescale it")
@@ -195,12 +201,18 @@ def _as_numbers(there: pd.Series, here: str) -> pd.Series:
     try:
         numbers = pd.to_numeric(there)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{here} is said to be numerical, but is not: {error}") from error
+        raise DataError(f"{here} is said to be numerical, but {_first_that_is_none(there) or error}; mend it") from error
     if types.is_bool_dtype(numbers.dtype):
         return numbers.astype("int64")
     if isinstance(numbers.dtype, np.dtype) and numbers.dtype.kind in "iuf":
         return numbers
     return numbers.astype(str(numbers.dtype).lower())  # Int64 and its like
+
+
+def _first_that_is_none(there: pd.Series) -> str:
+    """Which value is no number, and where."""
+    bad = there[pd.to_numeric(there, errors="coerce").isna()]
+    return f"holds {bad.iloc[0]!r} in row {bad.index[0]}" if len(bad) else ""
 
 
 def _date_range(values: pd.Series, here: str) -> dict[str, Any]:
@@ -252,8 +264,20 @@ def dtype_text(dtype: Any, here: str = "the column") -> str:
     return text
 
 
-def encode(frame: pd.DataFrame, columns: Sequence[TableColumnConfig], *, where: str = "the table") -> np.ndarray:
+def encode(
+    frame: pd.DataFrame,
+    columns: Sequence[TableColumnConfig],
+    *,
+    where: str = "the table",
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> np.ndarray:
     """Rows as float32 ``(N, C)``: positions, numbers of levels, NaN where something is missing.
+
+    Args:
+        frame: the rows.
+        columns: what :func:`infer_columns` made of the training rows.
+        where: what to call the table in messages.
+        rows: what to call each row in messages; by default its number, from 1.
 
     Raises:
         DataError: a column is missing, or holds a value or a gap that no training row has; the message names row and column.
@@ -265,7 +289,7 @@ def encode(frame: pd.DataFrame, columns: Sequence[TableColumnConfig], *, where: 
     """
     if absent := [column.column for column in columns if column.column not in frame.columns]:
         raise DataError(f"{where} has no column {absent[0]!r}; it has {', '.join(map(str, frame.columns))}")
-    made = np.empty((len(frame), len(columns)), np.float32)
+    frame, made = _numbered(frame, rows), np.empty((len(frame), len(columns)), np.float32)
     for i, column in enumerate(columns):
         made[:, i] = _encoded(frame[column.column], column, f"{where}: column {column.column!r}")
     return made
@@ -275,15 +299,15 @@ def _encoded(values: pd.Series, column: TableColumnConfig, here: str) -> np.ndar
     gaps = values.isna().to_numpy()
     if gaps.any() and not column.missing:
         raise DataError(
-            f"{here} is empty in row {int(np.argmax(gaps)) + 1}, as it is in no training row; fill it, leave such rows out "
-            "(unseen: drop), or have one among those to train on"
+            f"{here} is empty in row {values.index[int(np.argmax(gaps))]}, as it is in no training row; fill it, leave such "
+            "rows out (unseen: drop), or have one among those to train on"
         )
     made = np.full(len(values), np.nan)
-    made[~gaps] = (_positions if column.is_number else _codes)(values[~gaps], column, here, np.flatnonzero(~gaps))
+    made[~gaps] = (_positions if column.is_number else _codes)(values[~gaps], column, here)
     return made
 
 
-def _positions(values: pd.Series, column: TableColumnConfig, here: str, rows: np.ndarray) -> np.ndarray:
+def _positions(values: pd.Series, column: TableColumnConfig, here: str) -> np.ndarray:
     if column.variant == "date":
         if dtype_text(values.dtype, here) != column.dtype:
             raise DataError(f"{here} is of dtype {values.dtype}, but {column.dtype} among the training rows; convert it")
@@ -292,21 +316,21 @@ def _positions(values: pd.Series, column: TableColumnConfig, here: str, rows: np
         array = _as_numbers(values, here).to_numpy()
         if (bad := ~np.isfinite(array.astype(np.float64))).any():
             at = int(np.argmax(bad))
-            raise DataError(f"{here} holds {values.iloc[at]!r} in row {rows[at] + 1}, which is no finite number; mend it")
+            raise DataError(f"{here} holds {values.iloc[at]!r} in row {values.index[at]}, which is no finite number; mend it")
     span = float(column.high - column.low) or 1.0
     if array.dtype.kind in "iu" and isinstance(column.low, int):  # exact, however great the numbers are
         return np.array([value - column.low for value in array.tolist()], np.float64) / span
     return (array.astype(np.float64) - float(column.low)) / span
 
 
-def _codes(values: pd.Series, column: TableColumnConfig, here: str, rows: np.ndarray) -> np.ndarray:
+def _codes(values: pd.Series, column: TableColumnConfig, here: str) -> np.ndarray:
     numbers = {(type(level), level): i for i, level in enumerate(column.levels)}
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     codes = [numbers.get((type(value), value), -1) if isinstance(value, (bool, int, float, str)) else -1 for value in plain]
     if -1 in codes:
         at = codes.index(-1)
         raise DataError(
-            f"{here} holds {plain[at]!r} in row {rows[at] + 1}, which no training row has; its levels are "
+            f"{here} holds {plain[at]!r} in row {values.index[at]}, which no training row has; its levels are "
             f"{', '.join(map(repr, column.levels[:8]))}{' ...' if column.n_levels > 8 else ''}: mend it, leave such rows out "
             "(unseen: drop), or have one among those to train on"
         )

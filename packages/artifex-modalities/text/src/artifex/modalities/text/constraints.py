@@ -1,14 +1,22 @@
-"""What is wrong with a text, and where: bytes that are no UTF-8, and repetition."""
+"""What is wrong with a text, and where: bytes that are no UTF-8, repetition, and words that no dictionary has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from artifex.core.errors import InvalidInputError
+import regex
+
+from artifex.core.errors import DataError, InvalidInputError
 from artifex.modalities.text.metrics.tokenisation import words
 
-__all__ = ["TextViolation", "malformed_utf8", "repetitions"]
+__all__ = ["TextViolation", "malformed_utf8", "misspellings", "repetitions"]
+
+SPELT = regex.compile(r"(?<![\p{N}_])[\p{L}\p{M}]+(?:['\u2019][\p{L}\p{M}]+)*(?![\p{N}_])")
+"""Runs of letters with apostrophes within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,7 @@ class TextViolation:
     """A place where a text breaks a rule."""
 
     start: int
-    """The first byte or word of it, from 0."""
+    """The first byte, word or character of it, from 0."""
     stop: int
     """Behind its last one."""
     message: str
@@ -63,6 +71,50 @@ def repetitions(text: str, *, longest: int = 8, times: int = 3) -> list[TextViol
                 cycle = " ".join(tokens[start : start + period])
                 found.append(TextViolation(start, start + count * period, f"{cycle!r} stands {count} times in a row"))
     return sorted(found, key=lambda violation: violation.start)
+
+
+def misspellings(text: str, *, language: str = "en", known: Collection[str] = ()) -> list[TextViolation]:
+    """Words that the dictionary of ``pyspellchecker`` lacks (extra ``spelling``); places are those of characters.
+
+    Spelling alone, not grammar: "we has gone" passes, and so does a wrong word that is one. Names and new words are told of;
+    single letters, and what has digits in it, are not looked at.
+
+    Args:
+        text: a text.
+        language: ``en``, ``es``, ``fr``, ``pt``, ``de``, ``it``, ``ru`` ...: the dictionaries that come with the library.
+        known: other words that are right.
+
+    Raises:
+        DataError: the library is not installed.
+        InvalidInputError: it has no dictionary of this language.
+
+    >>> misspellings("A sentense about Artifex.", known=["Artifex"])
+    [TextViolation(start=2, stop=10, message="'sentense' is no word of the dictionary 'en'")]
+    """
+    found = [(match.start(), match.group()) for match in SPELT.finditer(text)]
+    plain = [word.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").removesuffix("'s") for _, word in found]
+    wrong = _dictionary(language).unknown({word for word in plain if len(word) > 1}) - {word.lower() for word in known}
+    return [
+        TextViolation(start, start + len(word), f"{word!r} is no word of the dictionary {language!r}")
+        for (start, word), own in zip(found, plain, strict=True)
+        if own in wrong
+    ]
+
+
+@cache
+def _dictionary(language: str) -> Any:
+    try:
+        # The library is an extra: a plain import statement would ask type checkers for it.
+        library: Any = importlib.import_module("spellchecker")
+    except ImportError as error:
+        raise DataError(
+            "spelling needs the library 'pyspellchecker': pip install 'artifex-modalities-text[spelling]'"
+        ) from error
+    try:
+        return library.SpellChecker(language=language, distance=1)
+    except ValueError as error:
+        languages = ", ".join(sorted(library.SpellChecker.languages()))
+        raise InvalidInputError(f"there is no dictionary of {language!r}; there are {languages}") from error
 
 
 def _runs(tokens: list[str], period: int) -> Iterator[tuple[int, int]]:

@@ -165,7 +165,7 @@ def _of_samples() -> list[MetricEntry]:
 def _of_models() -> list[MetricEntry]:
     return [
         MetricEntry(
-            name="text_perplexity",
+            name="perplexity",
             metric=f"{_HERE}.metrics.likelihood:PERPLEXITY",
             needs=("log_prob", "references", "mask"),
             higher_is_better=False,

@@ -58,8 +58,6 @@ class TimeseriesModalityConfig(Config):
     """The change from each step to the next in the place of all values but the first."""
     flatten: bool = False
     """Series as vectors of ``length * channels`` elements, for models of vectors."""
-    save: Literal["csv", "picture"] = "csv"
-    """What samples are written as: a CSV file with a line for each step, or curves (SVG)."""
     channels: tuple[ChannelConfig, ...] = ()
     """The channels, learnt from the training series; a run fills them in."""
 

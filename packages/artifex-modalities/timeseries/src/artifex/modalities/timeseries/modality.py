@@ -29,8 +29,8 @@ class TimeseriesModality:
     """Series of numbers at equal steps, of one channel or several, of unequal lengths and with gaps.
 
     Follows :class:`artifex.core.protocols.ModalityProtocol`, :class:`~artifex.core.protocols.FitsData`,
-    :class:`~artifex.core.protocols.Restores`, :class:`~artifex.core.protocols.HasHostForm` and
-    :class:`~artifex.core.protocols.ChecksData`.
+    :class:`~artifex.core.protocols.Restores`, :class:`~artifex.core.protocols.HasHostForm`,
+    :class:`~artifex.core.protocols.DrawsSamples` and :class:`~artifex.core.protocols.ChecksData`.
 
     Equal configs make equal, equally hashed modalities, so that one can be a static argument of a jitted function.
 
@@ -227,15 +227,13 @@ class TimeseriesModality:
         return [one[:end] if whole else None for one, end, whole in zip(values, ends, finite, strict=True)]
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
-        """Write samples from model space as ``stem.csv``, a line for each step, or as curves, ``stem.svg``; returns its path.
+        """Write samples from model space as ``stem.csv``, a line for each step; returns its path.
 
         The lines are ``series,step`` and a value for each channel, empty for a gap: what the data set ``series_file`` reads
         with ``series: series``.
         """
         stem, values = Path(stem), np.asarray(self.restore(jnp.asarray(samples, jnp.float32)))
         names = [channel.channel for channel in self.channels]
-        if self.config.save == "picture":
-            return write_picture(values, names, stem.with_name(f"{stem.name}.svg"))
         path = stem.with_name(f"{stem.name}.csv")
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -244,6 +242,11 @@ class TimeseriesModality:
                 for step, row in enumerate(one):
                     writer.writerow([i, step, *("" if np.isnan(value) else f"{value:.7g}" for value in row)])
         return path
+
+    def draw_samples(self, samples: np.ndarray, stem: Path) -> Path:
+        """Draw the first 24 samples from model space as curves, ``stem.svg``; returns its path."""
+        stem, values = Path(stem), np.asarray(self.restore(jnp.asarray(samples, jnp.float32)))
+        return write_picture(values, [channel.channel for channel in self.channels], stem.with_name(f"{stem.name}.svg"))
 
     def _check_form(self, batch: Mapping[str, Any]) -> None:
         if "x" not in batch:

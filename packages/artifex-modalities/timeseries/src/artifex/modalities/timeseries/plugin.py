@@ -40,7 +40,7 @@ def artifex_modalities() -> list[ModalityEntry]:
             name="timeseries",
             modality=f"{_HERE}.modality:TimeseriesModality",
             config=f"{_HERE}.config:TimeseriesModalityConfig",
-            summary="Series of one channel or several, of unequal lengths and with gaps; samples as CSV or curves.",
+            summary="Series of one channel or several, of unequal lengths and with gaps; samples as CSV and curves.",
         )
     ]
 

@@ -112,12 +112,14 @@ class AudioFolder:
         folder = self.config.folder.expanduser()
         if not folder.is_dir():
             raise DataError(f"there is no folder {folder}; set 'folder' to one of sound files")
-        named = {
-            NAMES[child.name.lower()]: child
-            for child in sorted(folder.iterdir())
-            if child.is_dir() and child.name.lower() in NAMES
-        }
-        named = {split: child for split, child in named.items() if _sounds(child)}
+        named: dict[str, Path] = {}
+        for child in sorted(folder.iterdir()):
+            split = NAMES.get(child.name.lower())
+            if split is None or not child.is_dir() or not _sounds(child):
+                continue
+            if split in named:
+                raise DataError(f"{named[split]} and {child} both claim the split {split!r}; keep one of them")
+            named[split] = child
         if "train" in named:
             found = {split: _classified(child) for split, child in named.items()}
             inside = sum(map(len, found.values()))

@@ -16,7 +16,7 @@ from artifex.modalities.tabular.config import ColumnKind, Level, TableColumnConf
 from artifex.modalities.tabular.datasets.splits import ordered, require_split
 from artifex.modalities.tabular.frames import encode, infer_columns
 
-__all__ = ["FrameTable", "TableDataset", "Unseen", "shuffled_splits"]
+__all__ = ["FrameTable", "TableDataset", "Unseen", "shuffled_splits", "split_rows"]
 
 Unseen = Literal["refuse", "drop"]
 
@@ -38,6 +38,15 @@ class TableDataset(ABC):
     def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split."""
 
+    def where(self, split: str) -> str:
+        """What to call one split in messages."""
+        return f"{self.name}, split {split!r}"
+
+    def rows(self, split: str) -> np.ndarray | None:
+        """What to call the rows of one split in messages: their numbers in a file; None where they are all there are."""
+        del split
+        return None
+
     @property
     def splits(self) -> tuple[str, ...]:
         """``train`` first, then ``test``, then the others."""
@@ -46,13 +55,20 @@ class TableDataset(ABC):
     @cached_property
     def columns(self) -> tuple[TableColumnConfig, ...]:
         """What the columns are, from the training rows alone."""
-        return infer_columns(self.frames["train"], self.kinds, self.orders, where=f"{self.name}, split 'train'")
+        return infer_columns(self.frames["train"], self.kinds, self.orders, where=self.where("train"), rows=self.rows("train"))
 
     def table(self, split: str) -> pd.DataFrame:
         """The rows of one split, as they are. Raises :class:`InvalidInputError` for a split that does not exist."""
+        return self._kept(split)[0]
+
+    def _kept(self, split: str) -> tuple[pd.DataFrame, np.ndarray | None]:
+        """The rows of one split that are not left out, and what to call them."""
         require_split(split, self.splits, self.name)
-        frame = self.frames[split]
-        return frame if split == "train" or self.unseen == "refuse" else self._seen(frame, split)
+        frame, rows = self.frames[split], self.rows(split)
+        if split == "train" or self.unseen == "refuse":
+            return frame, rows
+        known = self._known(frame, split)
+        return frame.loc[known], None if rows is None else rows[known]
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         """``x`` of one split.
@@ -61,10 +77,11 @@ class TableDataset(ABC):
             InvalidInputError: no such split.
             DataError: a row holds a level or a gap that no training row has, and ``unseen`` refuses it.
         """
-        return {"x": encode(self.table(split), self.columns, where=f"{self.name}, split {split!r}")}
+        frame, rows = self._kept(split)
+        return {"x": encode(frame, self.columns, where=self.where(split), rows=rows)}
 
-    def _seen(self, frame: pd.DataFrame, split: str) -> pd.DataFrame:
-        """Rows whose levels and gaps are known from the training rows; how many are not is told."""
+    def _known(self, frame: pd.DataFrame, split: str) -> np.ndarray:
+        """Which rows hold only levels and gaps that training rows have; how many do not is told."""
         known = np.ones(len(frame), bool)
         for column in self.columns:
             values = frame[column.column]
@@ -77,8 +94,8 @@ class TableDataset(ABC):
                 )
         if not known.all():
             message = f"{self.name}: {int(np.sum(~known))} of {len(frame)} rows of split {split!r} are unlike any training row"
-            warnings.warn(f"{message}; they are left out", RunWarning, stacklevel=3)
-        return frame.loc[known]
+            warnings.warn(f"{message}; they are left out", RunWarning, stacklevel=4)
+        return known
 
 
 class FrameTable(TableDataset):
@@ -124,14 +141,20 @@ def shuffled_splits(frame: pd.DataFrame, test: float, validation: float, seed: i
     >>> {name: len(part) for name, part in shuffled_splits(pd.DataFrame({"a": range(10)}), 0.2, 0.1, 0, "it").items()}
     {'train': 7, 'test': 2, 'validation': 1}
     """
-    order = np.random.default_rng(seed).permutation(len(frame))
-    sizes = {name: round(share * len(frame)) for name, share in (("test", test), ("validation", validation)) if share > 0}
-    left = len(frame) - sum(sizes.values())
+    rows = split_rows(len(frame), test, validation, seed, where)
+    return {name: frame.iloc[places].reset_index(drop=True) for name, places in rows.items()}
+
+
+def split_rows(n: int, test: float, validation: float, seed: int, where: str) -> dict[str, np.ndarray]:
+    """Which of ``n`` rows each split has, as :func:`shuffled_splits`.
+
+    Raises:
+        DataError: there are too few for each split to have one.
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    sizes = {name: round(share * n) for name, share in (("test", test), ("validation", validation)) if share > 0}
+    left = n - sum(sizes.values())
     if left < 1 or 0 in sizes.values():
-        raise DataError(
-            f"{where} has {len(frame)} rows, too few for the splits train, {', '.join(sizes)}; give other fractions"
-        )
-    parts, at = {"train": frame.iloc[order[:left]]}, left
-    for name, size in sizes.items():
-        parts[name], at = frame.iloc[order[at : at + size]], at + size
-    return {name: part.reset_index(drop=True) for name, part in parts.items()}
+        raise DataError(f"{where} has {n} rows, too few for the splits train, {', '.join(sizes)}; give other fractions")
+    ends = np.cumsum([left, *sizes.values()])[:-1]
+    return dict(zip(("train", *sizes), np.split(order, ends), strict=True))

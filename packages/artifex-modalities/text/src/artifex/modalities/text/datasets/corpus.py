@@ -14,7 +14,7 @@ from pydantic import Field
 from artifex.core.config import Config, Registered, config
 from artifex.core.errors import ArtifexError, DataError, InvalidInputError
 from artifex.modalities.text import layout
-from artifex.modalities.text.tokenizers.base import LearnsFromText, Tokenizer, make_tokenizer
+from artifex.modalities.text.tokenizers.base import LearnsFromText, make_tokenizer
 from artifex.modalities.text.tokenizers.single_bytes import BytesTokenizerConfig
 
 __all__ = ["SPLITS", "TextDataset", "TextDatasetConfig", "split_texts"]
@@ -60,6 +60,11 @@ class TextDataset(ABC, Generic[C]):
     def _read(self) -> Mapping[str, Sequence[str]]:
         """The texts of each split; those under ``""`` nobody has split."""
 
+    def _origin(self, text: str) -> str:
+        """Where a text comes from, for messages: a file and perhaps its line; empty where that cannot be told."""
+        del text
+        return ""
+
     @property
     def splits(self) -> tuple[str, ...]:
         """``train`` first, then ``test``."""
@@ -100,7 +105,7 @@ class TextDataset(ABC, Generic[C]):
             DataError: a text cannot be read or told by the tokeniser, or there are too few for a row.
         """
         texts, length = self.texts(split), self.config.length
-        rows = _encoded(make_tokenizer(self.tokenizer_config()), texts, split, ended=len(texts) > 1 or self._is_split_by_text)
+        rows = self._encoded(texts, split, ended=len(texts) > 1 or self._is_split_by_text)
         if self.config.layout == "documents":
             return layout.documents(rows, length)
         if self.config.layout == "packed":
@@ -108,10 +113,23 @@ class TextDataset(ABC, Generic[C]):
         tokens = np.array([token for row in rows for token in row], np.int32)
         if len(tokens) < length:
             raise DataError(
-                f"the split {split!r} has {len(tokens)} tokens: too few for a window of {length}; make length smaller, or "
-                "give more text"
+                f"the split {split!r} of {self._origin(texts[0]) or 'the texts'} has {len(tokens)} tokens: too few for a "
+                f"window of {length}; make length smaller, or give more text"
             )
         return layout.windows(tokens, length, length // self.config.overlap if split == "train" else length)
+
+    def _encoded(self, texts: Iterable[str], split: str, *, ended: bool) -> list[list[int]]:
+        tokenizer = make_tokenizer(self.tokenizer_config())
+        end = [tokenizer.end] if ended and tokenizer.end is not None else []
+        rows = []
+        for i, text in enumerate(texts):
+            try:
+                rows.append(tokenizer.encode(text) + end)
+            except ArtifexError as error:
+                origin = self._origin(text)
+                where = f"text {i} of the split {split!r}" + (f" ({origin})" if origin else "")
+                raise DataError(f"{where}: {error}") from error
+        return rows
 
     @property
     def _is_split_by_text(self) -> bool:
@@ -147,14 +165,3 @@ def _place(text: str) -> str:
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     at = int.from_bytes(digest, "big") / 2**64
     return "test" if at < SHARE else "validation" if at < 2 * SHARE else "train"
-
-
-def _encoded(tokenizer: Tokenizer, texts: Iterable[str], split: str, *, ended: bool) -> list[list[int]]:
-    end = [tokenizer.end] if ended and tokenizer.end is not None else []
-    rows = []
-    for i, text in enumerate(texts):
-        try:
-            rows.append(tokenizer.encode(text) + end)
-        except ArtifexError as error:
-            raise DataError(f"text {i} of the split {split!r}: {error}") from error
-    return rows

@@ -59,8 +59,8 @@ def _below(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def read_text(file: Path, encoding: str = "utf-8") -> str:
-    """All of a file's text; a byte-order mark at its beginning is no part of it.
+def read_text(file: Path, encoding: str = "utf-8", *, fix: str = "set 'encoding' to what the file is in, or mend it") -> str:
+    """All of a file's text; a byte-order mark at its beginning is no part of it. ``fix`` is for one in another encoding.
 
     Raises:
         DataError: it cannot be read, is empty, or is not in this encoding; the message has the line and the byte.
@@ -76,8 +76,7 @@ def read_text(file: Path, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{file}, line {line}: byte {error.start} is {data[error.start]:#04x}, which is no {encoding}; set 'encoding' to "
-            "what the file is in, or mend it"
+            f"{file}, line {line}: byte {error.start} is {data[error.start]:#04x}, which is no {encoding}; {fix}"
         ) from error
     if not text:
         raise DataError(f"{file} is empty; fill it, or take it away")

@@ -39,3 +39,7 @@ class TextFiles(TextDataset[TextFilesConfig]):
     def _read(self) -> dict[str, list[str]]:
         found = split_files(self.config.path, self.config.suffixes)
         return {split: [read_text(file, self.config.encoding) for file in files] for split, files in found.items()}
+
+    def _origin(self, text: str) -> str:
+        files = [file for own in split_files(self.config.path, self.config.suffixes).values() for file in own]
+        return next((str(file) for file in files if text in read_text(file, self.config.encoding)), "")

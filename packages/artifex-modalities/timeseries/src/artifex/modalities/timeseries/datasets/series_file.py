@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,12 @@ class SeriesFileConfig(Config):
     """Column that says which series a line is of; left out, all lines are one series."""
     step: str = ""
     """Column of the time, by which the lines of a series are in order; it is no channel."""
+    step_format: str = ""
+    """How times are written, as ``strptime`` has it: ``%d.%m.%Y``. Left out, they are numbers, or dates as 2024-12-31."""
+    encoding: str = "utf-8"
+    """What a CSV file is in, by Python's name: ``latin-1``, ``cp1252``, ``utf-16``."""
+    decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
+    """What stands before the decimal places in a CSV file."""
     use: tuple[str, ...] = ()
     """Channels; left out, all columns but ``series`` and ``step``."""
     window: Annotated[int, Field(ge=2)] | None = None
@@ -62,6 +69,8 @@ class SeriesFileConfig(Config):
             )
         if self.window is None and self.stride != 1:
             raise ValueError(f"stride={self.stride} is that of windows: set window, or leave stride out")
+        if self.step_format and not self.step:
+            raise ValueError(f"step_format={self.step_format!r} is of the column 'step': name it, or leave step_format out")
 
 
 class SeriesFile:
@@ -118,10 +127,23 @@ class SeriesFile:
         if not path.is_file():
             raise DataError(f"there is no file {path}; set 'file' to a .csv or a .ts file")
         if path.suffix.lower() == ".ts":
+            plain = SeriesFileConfig(file=config.file)
+            of_csv = ("series", "step", "step_format", "use", "separator", "decimal", "encoding")
+            if given := [name for name in of_csv if getattr(config, name) != getattr(plain, name)]:
+                raise DataError(f"{given[0]} is of CSV files, and {path} is a .ts file, which says by itself; leave it out")
             return read_ts(path)
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise DataError(f"{path} is no file of series that can be read; it has to end in .csv or .ts")
-        return read_csv(path, separator=config.separator, series=config.series, step=config.step, use=config.use)
+        return read_csv(
+            path,
+            separator=config.separator,
+            series=config.series,
+            step=config.step,
+            use=config.use,
+            encoding=config.encoding,
+            decimal=config.decimal,
+            step_format=config.step_format,
+        )
 
     @cached_property
     def _parts(self) -> dict[str, Read]:
@@ -137,7 +159,7 @@ class SeriesFile:
                     raise DataError(
                         f"{file} has the channels {', '.join(read.channels)}, {config.file} {', '.join(self.channels)}"
                     )
-                parts[name] = read if config.window is None else self._cut(list(read.series), name)
+                parts[name] = read if config.window is None else self._cut(read, name)
         return parts
 
     def _by_series(self, test: float, validation: float) -> dict[str, Read]:
@@ -170,17 +192,24 @@ class SeriesFile:
             for name, stretch in zip(stretches, np.split(one, ends), strict=True):
                 stretches[name].append(stretch)
         wanted = {"train": 1.0, "validation": validation, "test": test}
-        return {name: self._cut(parts, name) for name, parts in stretches.items() if wanted[name] > 0}
+        return {
+            name: self._cut(dataclasses.replace(self._read, series=tuple(parts)), name)
+            for name, parts in stretches.items()
+            if wanted[name] > 0
+        }
 
-    def _cut(self, stretches: list[np.ndarray], split: str) -> Read:
+    def _cut(self, read: Read, split: str) -> Read:
+        """Windows of every series, each with its class; those without any value are left out."""
         config = self.config
         assert config.window is not None
-        made = np.concatenate([windows(one, config.window, config.stride) for one in stretches])
+        parts = [windows(one, config.window, config.stride) for one in read.series]
+        made = np.concatenate(parts)
         if not len(made):
-            longest = max(map(len, stretches))
+            longest = max(map(len, read.series))
             raise DataError(
                 f"split {split!r} of {config.file} has stretches of {longest} steps at most, too short for a window of "
                 f"{config.window}; set a smaller window, or other fractions"
             )
         there = ~np.isnan(made).all(axis=(1, 2))
-        return Read(tuple(made[there]), self.channels)
+        labels = None if read.labels is None else np.repeat(np.array(read.labels, object), [len(part) for part in parts])
+        return Read(tuple(made[there]), self.channels, None if labels is None else tuple(labels[there]))

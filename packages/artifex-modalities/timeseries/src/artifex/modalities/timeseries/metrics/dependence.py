@@ -39,7 +39,7 @@ def pair(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
 def autocorrelation(series: Any, max_lag: int) -> np.ndarray:
     """``mean_{n,t}[z_t z_{t+k}]`` for the lags ``k = 0 ... max_lag - 1``, ``(K, C)``, with z standardised over all series.
 
-    NaN for a channel that is constant.
+    NaN for a channel that is constant, or missing throughout.
 
     >>> autocorrelation(np.array([[1.0, -1.0, 1.0, -1.0]]), 2)[:, 0].tolist()
     [1.0, -1.0]
@@ -47,8 +47,8 @@ def autocorrelation(series: Any, max_lag: int) -> np.ndarray:
     x = padded(series)
     if not 1 <= max_lag <= x.shape[1]:
         raise InvalidInputError(f"max_lag is from 1 to the {x.shape[1]} steps of the series, got {max_lag}")
-    centred = x - np.nanmean(x, axis=(0, 1))
-    variance = np.nanmean(centred**2, axis=(0, 1))
+    centred = x - _mean(x)
+    variance = _mean(centred**2)
     made = [_mean(centred[:, : x.shape[1] - k] * centred[:, k:]) for k in range(max_lag)]
     return np.divide(made, variance, out=np.full((max_lag, x.shape[2]), np.nan), where=variance > 0)
 
@@ -63,6 +63,8 @@ def _mean(x: np.ndarray) -> np.ndarray:
 def autocorrelation_difference(samples: Any, references: Any, *, max_lag: int = MOST_LAGS) -> float:
     """``mean_c sqrt(sum_k (r_kc - s_kc)^2)`` of the autocorrelations; NaN where a channel is constant in either.
 
+    Lags at which gaps leave no pair of values are left out.
+
     Y. Ang, Q. Huang, Y. Bao, A. K. H. Tung, Z. Huang 2023, "TSGBench" (arXiv:2309.03755), section 4.2, which has it from H. Ni
     et al. 2020 (arXiv:2006.05421).
 
@@ -76,7 +78,9 @@ def autocorrelation_difference(samples: Any, references: Any, *, max_lag: int = 
     """
     x, y = pair(samples, references)
     lags = min(max_lag, x.shape[1], y.shape[1])
-    return float(np.mean(np.sqrt(np.sum((autocorrelation(x, lags) - autocorrelation(y, lags)) ** 2, axis=0))))
+    squares = (autocorrelation(x, lags) - autocorrelation(y, lags)) ** 2
+    squares[:, ~np.isnan(squares[0])] = np.nan_to_num(squares[:, ~np.isnan(squares[0])])
+    return float(np.mean(np.sqrt(np.sum(squares, axis=0))))
 
 
 def cross_correlation(series: Any) -> np.ndarray:

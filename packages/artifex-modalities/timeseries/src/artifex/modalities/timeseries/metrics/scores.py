@@ -107,6 +107,8 @@ def predictive_score(samples: Any, references: Any) -> float:
 def _pair(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both standardised by the real series, gaps filled, NaN after the end."""
     x, y = pair(samples, references)
+    if (empty := np.isnan(y).all(axis=(0, 1))).any():
+        raise InvalidInputError(f"references have no value in channel {int(np.argmax(empty))}; leave it out of both")
     centre, scale = np.nanmean(y, axis=(0, 1)), np.nanstd(y, axis=(0, 1))
     scale = np.where(scale > 0, scale, 1.0)
     return (filled(x) - centre) / scale, (filled(y) - centre) / scale
