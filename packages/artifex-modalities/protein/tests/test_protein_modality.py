@@ -245,6 +245,14 @@ def test_what_is_skipped_is_told_with_its_reason(tmp_path: Path):
     assert [len(p) for p in cut] == [10, 10, 10]
 
 
+def test_files_of_alpha_carbons_say_which_setting_reads_them(tmp_path: Path):
+    write_proteins(Protein.from_positions(3.8 * np.arange(15.0).reshape(5, 3)), tmp_path / "trace.pdb")
+    (tmp_path / "folder.pdb").mkdir()  # no file, whatever its name
+    with pytest.raises(DataError, match=r"none of the 1 files .* 0 of 5 residues are complete.*set atoms: alpha"):
+        _ = ProteinDataset(data_dir=tmp_path).proteins
+    assert len(ProteinDataset(ProteinDatasetConfig(atoms="alpha"), data_dir=tmp_path)) == 1
+
+
 def test_folders_that_are_none(tmp_path: Path):
     with pytest.raises(InvalidInputError, match="no folder is named: set data_dir"):
         ProteinDataset(ProteinDatasetConfig())
