@@ -28,7 +28,8 @@ class Lengths:
         raise NotImplementedError
 
     def to_host(self, x: np.ndarray, mask: np.ndarray | None = None) -> list[list[float]]:
-        return [[100 * float(v) for v in row[there]] for row, there in zip(x, np.ones(x.shape, bool) if mask is None else mask)]
+        mask = np.ones(x.shape, bool) if mask is None else mask
+        return [[100 * float(v) for v in row[there]] for row, there in zip(x, mask, strict=True)]
 
 
 class LengthsAdapter(ModalityAdapter[Lengths]):

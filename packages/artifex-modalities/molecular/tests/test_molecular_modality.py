@@ -232,7 +232,7 @@ def test_positions_of_an_sdf_file_are_kept(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "how", "message"),
     [
-        ("a.smi", "CCO\nC(\n", {}, r"a\.smi, line 2: 'C\(' is no molecule; mend it, or set damaged: skip"),
+        ("a.smi", "CCO\nC(\n", {}, r"a\.smi, line 2: 'C\(' is no molecule; if it cannot be mended, set damaged: skip"),
         ("a.csv", "a,smiles\n1,CCO\n2,\n", {}, r"a\.csv, line 3: '' is no molecule"),
         ("a.csv", "a,b\n1,CCO\n", {}, "has no column of SMILES; its columns are a, b"),
         ("a.csv", "a,b\n1,CCO\n", {"column": "c"}, "has no column called 'c'"),

@@ -109,14 +109,11 @@ def _check_coordinates(data: bytes) -> None:
     """Raise :class:`ValueError` for a line of an atom whose coordinates are no numbers; gemmi would read them as 0."""
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.startswith((b"ATOM  ", b"HETATM")):
-            fields = line[30:54]
             try:
-                for start in (0, 8, 16):
-                    float(fields[start : start + 8])
-            except ValueError:
-                raise ValueError(
-                    f"line {number} has no three coordinates in columns 31 to 54: {fields.decode(errors='replace')!r}"
-                )
+                [float(line[start : start + 8]) for start in (30, 38, 46)]
+            except ValueError as error:
+                found = line[30:54].decode(errors="replace")
+                raise ValueError(f"line {number} has no three coordinates in columns 31 to 54: {found!r}") from error
 
 
 def _protein(chain: Any, path: Path, naming: Naming) -> Protein | None:
