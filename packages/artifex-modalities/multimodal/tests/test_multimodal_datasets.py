@@ -103,9 +103,7 @@ def test_files_of_one_name_belong_together(folder: Path) -> None:
     assert bytes(arrays["word"][2]).decode() == "zwei"
     assert_array_equal(arrays["tone.present"], [False, False, True, False])
     assert_allclose(arrays["tone"][2], [0, 0.5, -1], atol=1e-4)
-    with pytest.warns(
-        RunWarning, match="3 of 4 examples .* lack a part and are left out; the first, '0', has no 'tone'"
-    ):
+    with pytest.warns(RunWarning, match="3 of 4 examples .* lack a part and are left out; the first, '0', has no 'tone'"):
         assert set(paired(folder, complete=True).arrays("train")) == {"x", "word", "tone"}
 
 

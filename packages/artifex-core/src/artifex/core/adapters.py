@@ -109,8 +109,8 @@ def _takes(method: Callable[..., Any], name: str) -> bool:
 class ModalityAdapter(Generic[M]):
     """Carries a model from data as people have them to data of the field.
 
-    Follows :class:`artifex.core.protocols.ModelAdapter`. Abstract: the adapter of a modality names it, and says how data become a
-    stored batch (:meth:`stored`) and how a model's ``x`` becomes data of the field (:meth:`postprocess`).
+    Follows :class:`artifex.core.protocols.ModelAdapter`. Abstract: a modality's adapter says how data become a stored batch
+    (:meth:`stored`), and how a model's ``x`` becomes data of the field (:meth:`postprocess`).
 
     Args:
         modality: the form of the data that the models are given.

@@ -24,8 +24,8 @@ class FieldPartConfig(Config):
     """Key of its arrays: `x` for one of the parts."""
     field: Annotated[str, Field(min_length=1)]
     """Its name in the JSON objects. A text that ends as files do is a path, beside the file of lines unless absolute; any other
-    text is taken as it is, in UTF-8 bytes; a list of numbers as a vector. Left out or null where an example lacks it. The name of
-    a file that is there is always a path."""
+    text is taken as it is, in UTF-8 bytes; a list of numbers as a vector. Left out or null where an example lacks it. What
+    names a file that is there is always a path."""
 
 
 @config
