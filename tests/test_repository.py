@@ -43,7 +43,7 @@ def test_the_meta_distributions_install_everything() -> None:
 
 
 def installed_with(name: str) -> set[str]:
-    """All distributions that an installation of ``name`` brings here, itself among them: what each declares, extras as asked."""
+    """All distributions that an installation of ``name`` brings, itself among them: what each declares, extras as asked."""
     found: set[tuple[str, str]] = set()
     waiting = {(name, "")}
     while waiting:
