@@ -148,6 +148,8 @@ def test_what_does_not_fit():
     adapter = MolecularModelAdapter(modality)
     with pytest.raises(InvalidInputError, match=r"row 1: 'CCO junk' is no SMILES"):
         adapter.preprocess(["C", "CCO junk"])
+    with pytest.raises(InvalidInputError, match="row 1: None is neither a SMILES nor a molecule of RDKit; leave it out"):
+        adapter.preprocess(["C", None])
     with pytest.raises(InvalidInputError, match="has 7 tokens and an end, max_length is 6"):
         adapter.preprocess(["CCCCCCC"])
     with pytest.raises(InvalidInputError, match=r"has the token '\[U\]', which the vocabulary lacks"):

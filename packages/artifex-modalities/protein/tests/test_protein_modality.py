@@ -160,6 +160,9 @@ def test_what_does_not_fit():
         adapter.preprocess([protein])
     with pytest.raises(InvalidInputError, match="residue 1 of protein 0 lacks atoms that atoms='backbone' needs"):
         adapter.preprocess([Protein.from_positions(np.ones((2, 4, 3)), atom_mask=np.array([[True] * 4, [True] * 3 + [False]]))])
+    for data, what in (([protein, None], "row 1 is a NoneType"), (np.zeros((4, 4, 3)), "row 0 is a ndarray"), (3, "a int")):
+        with pytest.raises(InvalidTypeError, match=rf"{what}.*neither a Protein nor a file; Protein\.from_positions"):
+            adapter.preprocess(data)
     with pytest.raises(InvalidInputError, match="there is no protein among these data"):
         adapter.preprocess([])
     with pytest.raises(InvalidTypeError, match="takes a ProteinModality"):

@@ -55,9 +55,14 @@ class MolecularModelAdapter(ModalityAdapter[MolecularModality]):
 
 
 def _molecule(given: Any, row: int) -> Any:
-    if not isinstance(given, str):
+    from rdkit import Chem
+
+    if isinstance(given, Chem.Mol):
         return given
-    molecule = parse_smiles(given)
+    molecule = parse_smiles(str(given)) if isinstance(given, str) else None
     if molecule is None:
-        raise InvalidInputError(f"row {row}: {given!r} is no SMILES of a molecule")
+        wanted = (
+            "no SMILES of a molecule" if isinstance(given, str) else "neither a SMILES nor a molecule of RDKit; leave it out"
+        )
+        raise InvalidInputError(f"row {row}: {given!r} is {wanted}")
     return molecule

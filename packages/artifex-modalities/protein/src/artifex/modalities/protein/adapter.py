@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from artifex.core.adapters import AdaptedModel, ModalityAdapter
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.protein.arrays import packed
 from artifex.modalities.protein.modality import ProteinModality
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.reading import read_proteins
 
 __all__ = ["ProteinModel", "ProteinModelAdapter"]
+
+OneProtein: TypeAlias = Protein | str | Path
 
 
 class ProteinModel(AdaptedModel):
@@ -41,17 +43,23 @@ class ProteinModelAdapter(ModalityAdapter[ProteinModality]):
     takes = ProteinModality
     adapted = ProteinModel
 
-    def stored(self, data: Protein | str | Path | Sequence[Protein | str | Path] | Mapping[str, Any]) -> Mapping[str, Any]:
+    def stored(self, data: OneProtein | Iterable[OneProtein] | Mapping[str, Any]) -> Mapping[str, Any]:
         """Proteins and the chains of files as a stored batch.
 
         Raises:
+            InvalidTypeError: there is something else among them.
             InvalidInputError: a protein is longer than the modality allows, or lacks atoms that it asks for.
             DataError: a file cannot be read.
         """
         if isinstance(data, Mapping):
             return data
         proteins: list[Protein] = []
-        for given in [data] if isinstance(data, str | Path | Protein) else data:
+        for row, given in enumerate(data if isinstance(data, Iterable) and not isinstance(data, str) else [data]):
+            if not isinstance(given, Protein | str | Path):
+                raise InvalidTypeError(
+                    f"row {row} is a {type(given).__name__}, and neither a Protein nor a file; Protein.from_positions makes one "
+                    "of coordinates"
+                )
             proteins += [given] if isinstance(given, Protein) else read_proteins(given)
         config = self.modality.config
         if not proteins:
