@@ -54,7 +54,8 @@ class ProteinModelAdapter(ModalityAdapter[ProteinModality]):
         if isinstance(data, Mapping):
             return data
         proteins: list[Protein] = []
-        for row, given in enumerate(data if isinstance(data, Iterable) and not isinstance(data, str) else [data]):
+        many = data if isinstance(data, Iterable) and not isinstance(data, str) else [data]
+        for row, given in enumerate(many):
             if not isinstance(given, Protein | str | Path):
                 raise InvalidTypeError(
                     f"row {row} is a {type(given).__name__}, and neither a Protein nor a file; Protein.from_positions makes one "
