@@ -58,8 +58,8 @@ class ProteinModelAdapter(ModalityAdapter[ProteinModality]):
         for row, given in enumerate(many):
             if not isinstance(given, Protein | str | Path):
                 raise InvalidTypeError(
-                    f"row {row} is a {type(given).__name__}, and neither a Protein nor a file; Protein.from_positions makes one "
-                    "of coordinates"
+                    f"row {row} is a {type(given).__name__}, and neither a Protein nor a file; Protein.from_positions makes "
+                    "one of coordinates"
                 )
             proteins += [given] if isinstance(given, Protein) else read_proteins(given)
         config = self.modality.config
