@@ -302,7 +302,7 @@ def test_everything_registered_resolves():
                 assert resolve(getattr(entry, kind)) is not None
                 if kind != "metric":
                     assert resolve(entry.config) is not None
-    assert found == 1 + 4 + 10
+    assert found == 1 + 4 + 11
 
 
 def test_the_suite_names_what_is_registered():
