@@ -252,6 +252,7 @@ def install_with_pytorch(session: nox.Session) -> None:
     session.install("transformers==5.24.0")
     session.install("zuko==1.6.0", "nflows==0.14", "normflows==1.7.3", "flowjax==19.1.2")
     session.install("--no-deps", "egnn-pytorch==0.2.8", "invariant-point-attention==0.2.2")  # which import einops alone
+    session.install("--no-deps", "fcd==1.2.2")  # ChemNet; what it imports is here already
     meshes = ("libigl>=2.6", "point-cloud-utils>=0.34", "trimesh>=4.6")
     session.install("librosa==0.11.0")  # the last for Python 3.11
     install(session, "cloudpickle", "einops", "imageio", "tqdm", *meshes, *group("tests"))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 META = {"artifex-all", "artifex-modalities"}
@@ -37,6 +40,27 @@ def test_the_meta_distributions_install_everything() -> None:
     modalities = {name for name in projects if name.startswith("artifex-modalities-")}
     assert own_dependencies("artifex-modalities") == modalities
     assert own_dependencies("artifex-all") | modalities | {"artifex-all"} == projects.keys()
+
+
+def installed_with(name: str) -> set[str]:
+    """All distributions that an installation of ``name`` brings, itself among them: what each declares, extras as asked."""
+    found: set[tuple[str, str]] = set()
+    waiting = {(name, "")}
+    while waiting:
+        distribution, extra = waiting.pop()
+        found.add((distribution, extra))
+        for line in metadata.requires(distribution) or ():
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                waiting |= {(canonicalize_name(needed.name), asked) for asked in ("", *needed.extras)} - found
+    return {distribution for distribution, _ in found}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in projects if name.startswith("artifex-modalities-")))
+def test_a_modality_brings_few_packages_and_no_other_modality(name: str) -> None:
+    brought = installed_with(name)
+    assert {other for other in brought if other.startswith("artifex-")} == {name, "artifex-core"}
+    assert len(brought) < 60, sorted(brought)
 
 
 @pytest.mark.parametrize("name", sorted(projects.keys() - META))

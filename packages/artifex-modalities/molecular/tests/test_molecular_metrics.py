@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,12 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.QED import qed as of_rdkit
 
 from artifex.core import plugins
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.frechet import frechet_distance, moments
 from artifex.core.metrics import StreamedMetric
 from artifex.core.plugins import resolve
-from artifex.modalities.molecular import canonical_smiles, conformer, metrics, parse_smiles, properties, similarity
+from artifex.core.testing.metrics import check_invariance
+from artifex.modalities.molecular import canonical_smiles, chemnet, conformer, metrics, parse_smiles, properties, similarity
 from artifex.modalities.molecular.arrays import molecule_of_row, packed_positions
 from artifex.modalities.molecular.datasets import CommonMolecules, CommonMoleculesConfig
 
@@ -130,26 +134,48 @@ def test_stability_of_molecules_in_space():
     assert_allclose(whole.finalize(whole.statistics({"samples": samples}).sum(axis=0)), 2 / 4)
 
 
-def batch_of(entry) -> dict:
-    samples = [m if i % 5 else None for i, m in enumerate(COMMON[-64:])]
-    given = {"samples": samples, "references": COMMON[-130:-70], "training": COMMON[:360]}
-    return {key: given[key] for key in entry.needs}
+SAMPLES = [m if i % 5 else None for i, m in enumerate(COMMON[-72:])]
+EXAMPLES = {"samples": SAMPLES, "references": COMMON[-150:-78], "training": COMMON[:200]}
 
 
-@pytest.mark.parametrize("name", REGISTERED)
-def test_figures_do_not_depend_on_batches_or_order(name: str):
+@pytest.mark.parametrize("name", [name for name in REGISTERED if name != "molecule_chemnet_distance"])  # an extra; below
+def test_figures_depend_neither_on_batches_nor_on_devices_or_order(name: str):
     entry = REGISTERED[name]
-    metric, batch = resolve(entry.metric), batch_of(entry)
-    if not isinstance(metric, StreamedMetric):
-        figure = metric(**batch)
-        assert np.isfinite(figure)
-        assert_allclose(metric(**{key: value[::-1] for key, value in batch.items()}), figure, rtol=1e-9)
-        return
-    whole = metric.finalize(metric.statistics(batch).sum(axis=0))
-    assert np.isfinite(whole)
-    for size in (1, 7, 64):
-        total = 0
-        for start in range(0, 64, size):
-            total = total + metric.statistics({k: v[start : start + size] for k, v in batch.items()}).sum(axis=0)
-        assert_allclose(metric.finalize(total), whole, rtol=1e-6)
-    assert np.isnan(metric.finalize(np.zeros(2)))
+    check_invariance(entry, {key: EXAMPLES[key] for key in entry.needs})
+    metric = resolve(entry.metric)
+    if isinstance(metric, StreamedMetric):
+        assert np.isnan(metric.finalize(np.zeros(2)))
+
+
+def test_the_chemnet_distance_says_what_it_needs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "fcd", None)  # not installed
+    chemnet._chemnet.cache_clear()
+    with pytest.raises(DataError, match=r"needs the package fcd .*: pip install 'artifex-modalities-molecular\[fcd\]'"):
+        chemnet.FRECHET_CHEMNET_DISTANCE.state({"samples": COMMON[:2]})
+    chemnet._chemnet.cache_clear()
+    with pytest.raises(InvalidInputError, match="needs molecules; there are none among the references"):
+        chemnet.FRECHET_CHEMNET_DISTANCE.finalize({"samples": None})
+
+
+@pytest.mark.reference
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # fcd leaves a folder to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_chemnet_distance_is_over_its_authors_activations(moses):
+    """Their package's activations; that the distance of moments is right is tested in the core."""
+    fcd, torch = pytest.importorskip("fcd"), pytest.importorskip("torch")
+    from fcd.utils import SmilesDataset
+
+    given = {key: [m for m in moses[f"{key}_read"] if m is not None][:16] for key in ("samples", "references")}
+    network, theirs = fcd.load_ref_model(), {}
+    for key, molecules in given.items():
+        data = SmilesDataset([canonical_smiles(m) for m in molecules])
+        one_hot = torch.from_numpy(np.stack([data[i] for i in range(len(data))])).float()
+        with torch.no_grad():
+            theirs[key] = network(one_hot.transpose(1, 2)).numpy()
+        assert_allclose(chemnet.chemnet_features(molecules), theirs[key], atol=1e-5)
+    metric, wanted = chemnet.FRECHET_CHEMNET_DISTANCE, frechet_distance(*map(moments, theirs.values()))
+    assert_allclose(metric.finalize(metric.state(given)), wanted, rtol=1e-4)
+    parts = [metric.state({key: molecules[i : i + 7] for key, molecules in given.items()}) for i in range(0, 16, 7)]
+    assert_allclose(metric.finalize(reduce(metric.merge, parts)), wanted, rtol=1e-4)
+    with pytest.raises(InvalidInputError, match="reads SMILES of up to 349 characters, one has 400"):
+        chemnet.chemnet_features([parse_smiles("C" * 400)])

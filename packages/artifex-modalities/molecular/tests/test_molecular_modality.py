@@ -148,6 +148,8 @@ def test_what_does_not_fit():
     adapter = MolecularModelAdapter(modality)
     with pytest.raises(InvalidInputError, match=r"row 1: 'CCO junk' is no SMILES"):
         adapter.preprocess(["C", "CCO junk"])
+    with pytest.raises(InvalidInputError, match="row 1: None is neither a SMILES nor a molecule of RDKit; leave it out"):
+        adapter.preprocess(["C", None])
     with pytest.raises(InvalidInputError, match="has 7 tokens and an end, max_length is 6"):
         adapter.preprocess(["CCCCCCC"])
     with pytest.raises(InvalidInputError, match=r"has the token '\[U\]', which the vocabulary lacks"):
@@ -232,7 +234,7 @@ def test_positions_of_an_sdf_file_are_kept(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "how", "message"),
     [
-        ("a.smi", "CCO\nC(\n", {}, r"a\.smi, line 2: 'C\(' is no molecule; mend it, or set damaged: skip"),
+        ("a.smi", "CCO\nC(\n", {}, r"a\.smi, line 2: 'C\(' is no molecule; if it cannot be mended, set damaged: skip"),
         ("a.csv", "a,smiles\n1,CCO\n2,\n", {}, r"a\.csv, line 3: '' is no molecule"),
         ("a.csv", "a,b\n1,CCO\n", {}, "has no column of SMILES; its columns are a, b"),
         ("a.csv", "a,b\n1,CCO\n", {"column": "c"}, "has no column called 'c'"),
@@ -300,7 +302,7 @@ def test_everything_registered_resolves():
                 assert resolve(getattr(entry, kind)) is not None
                 if kind != "metric":
                     assert resolve(entry.config) is not None
-    assert found == 1 + 4 + 10
+    assert found == 1 + 4 + 11
 
 
 def test_the_suite_names_what_is_registered():

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.protocols import ArrayDataset, NamesClasses
 from artifex.modalities.multimodal import Letters, LettersConfig
 from artifex.modalities.multimodal.datasets import (
@@ -25,6 +25,7 @@ from artifex.modalities.multimodal.datasets import (
     PairedFoldersConfig,
 )
 from artifex.modalities.multimodal.datasets.digit_words import RATE, SAMPLES, WORDS
+from artifex.modalities.multimodal.datasets.files import read_file
 
 
 def test_each_digit_has_its_word_and_its_tone() -> None:
@@ -102,7 +103,8 @@ def test_files_of_one_name_belong_together(folder: Path) -> None:
     assert bytes(arrays["word"][2]).decode() == "zwei"
     assert_array_equal(arrays["tone.present"], [False, False, True, False])
     assert_allclose(arrays["tone"][2], [0, 0.5, -1], atol=1e-4)
-    assert set(paired(folder, complete=True).arrays("train")) == {"x", "word", "tone"}
+    with pytest.warns(RunWarning, match="3 of 4 examples .* lack a part and are left out; the first, '0', has no 'tone'"):
+        assert set(paired(folder, complete=True).arrays("train")) == {"x", "word", "tone"}
 
 
 def test_words_of_unequal_length_have_a_mask(folder: Path) -> None:
@@ -143,8 +145,49 @@ def test_no_example_is_left(folder: Path) -> None:
     with pytest.raises(DataError, match="train has no example that has every part"):
         paired(folder, complete=True).arrays("train")
     (folder / "train" / "tones" / "2.wav").unlink()
-    with pytest.raises(DataError, match="no example has the part 'tone'"):
+    with pytest.raises(DataError, match=r"tones holds no files, and those in folders below it are not read"):
         paired(folder).arrays("train")
+
+
+def test_folders_without_a_common_name(tmp_path: Path) -> None:
+    for part, name in (("images", "a.npy"), ("words", "b.npy")):
+        (tmp_path / "train" / part).mkdir(parents=True)
+        np.save(tmp_path / "train" / part / name, np.zeros(2))
+    parts = [{"stored": "x", "folder": "images"}, {"stored": "word", "folder": "words"}]
+    data = PairedFolders(PairedFoldersConfig.from_dict({"folder": str(tmp_path), "parts": parts}))
+    with pytest.raises(DataError, match=r"has no two files of one name: .*a\.npy, .*b\.npy; those of one example differ in"):
+        data.arrays("train")
+
+
+def test_what_windows_leaves_is_passed_over(folder: Path) -> None:
+    for name in ("Thumbs.db", "desktop.ini"):
+        (folder / "train" / "images" / name).write_bytes(b"clutter")
+    assert len(paired(folder).arrays("train")["x"]) == 4
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfzwei", b"zwei\r\n", b"zwei\n", b"zwei"])
+def test_texts_of_all_editors_are_alike(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    assert bytes(read_file(tmp_path / "a.txt").array) == b"zwei"
+
+
+def test_pictures_of_many_kinds(tmp_path: Path) -> None:
+    colours = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
+    turned = Image.Exif()
+    turned[0x112] = 6  # upright when turned by 90 degrees
+    colours.save(tmp_path / "turned.png", exif=turned)
+    assert_array_equal(read_file(tmp_path / "turned.png").array, np.rot90(np.asarray(colours), -1))
+    Image.new("P", (2, 2), 1).save(tmp_path / "palette.gif", transparency=1)
+    assert read_file(tmp_path / "palette.gif").array.shape == (2, 2, 4)
+    assert (read_file(tmp_path / "palette.gif").array[..., 3] == 0).all()
+    Image.new("CMYK", (2, 2), (0, 255, 255, 0)).save(tmp_path / "ink.tiff")
+    assert_array_equal(read_file(tmp_path / "ink.tiff").array[0, 0], [255, 0, 0])
+    Image.fromarray(np.full((2, 2), 40000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png cannot be read: its pixels have mode 'I;16', more than 8 bits a channel"):
+        read_file(tmp_path / "deep.png")
+    (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(DataError, match=r"latin\.txt cannot be read: it is no text in UTF-8: .*; save it as such"):
+        read_file(tmp_path / "latin.txt")
 
 
 # --- JSON lines ---
@@ -180,12 +223,31 @@ def test_lines_name_files_or_hold_texts_and_vectors(folder: Path) -> None:
         ({"image": {"a": 1}}, r"line 2: \{\"a\": 1\} is no path, text or list of numbers"),
         ({"vector": [1, "a"]}, r"line 2: \[1, \"a\"\] is no path"),
         ({"vector": [1, 2]}, r"line 2: 'class' is None, and no whole number"),
+        ({"vector": [1, 2], "class": 2**40}, r"line 2: 'class' is 1099511627776, and no whole number of 32 bits"),
+        ({"vector": [1, float("nan")]}, r"line 2 is no JSON: NaN is no number; leave the part out where it is unknown"),
+        ({"text": "train.jsonl"}, r"line 2: .*train\.jsonl ends in '\.jsonl'; files end in"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said(folder: Path, line: Any, message: str) -> None:
     good = {"image": "train/images/1.png", "text": "a", "vector": [1, 2], "class": 1}
     with pytest.raises(DataError, match=message):
         lines(folder, good, line, label="class").arrays("train")
+
+
+def test_lines_end_where_json_lines_end(folder: Path) -> None:
+    """A text may hold what Python takes for the end of a line; and editors put a mark first."""
+    text = json.dumps({"image": "train/images/1.png", "text": "a\u2028b", "vector": [1]}, ensure_ascii=False)
+    data = lines(folder, "\ufeff" + text + "\r")
+    assert bytes(data.arrays("train")["word"][0]).decode() == "a\u2028b"
+
+
+def test_a_field_that_no_line_has(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"no line of .*train\.jsonl has the field 'image'; the first has picture, text"):
+        lines(folder, {"picture": "a.png", "text": "a"}).arrays("train")
+    data = lines(folder, {})
+    (folder / "train.jsonl").write_bytes(b'{"text": "caf\xe9"}')
+    with pytest.raises(DataError, match=r"train\.jsonl is no text in UTF-8"):
+        data.arrays("train")
 
 
 def test_no_lines(tmp_path: Path) -> None:

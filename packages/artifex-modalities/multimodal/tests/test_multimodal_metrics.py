@@ -12,8 +12,10 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
+from artifex.core import plugins
 from artifex.core.errors import InvalidInputError
 from artifex.core.metrics import StreamedMetric
+from artifex.core.testing.metrics import check_invariance
 from artifex.modalities.multimodal.metrics import (
     ALIGNMENT,
     cross_modal_consistency,
@@ -23,6 +25,10 @@ from artifex.modalities.multimodal.metrics import (
     recall_at_k,
     uniformity,
 )
+
+REGISTERED = {
+    entry.name: entry for entry, plugin in plugins.registry().entries("metric") if plugin.distribution.endswith("-multimodal")
+}
 
 
 def pairs(seed: int, n: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -131,3 +137,18 @@ def test_bad_features() -> None:
         recall_at_k(x, y, k=0)
     with pytest.raises(InvalidInputError, match="samples are finite features"):
         ranks(np.full_like(x, np.nan), y)
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_figures_depend_neither_on_batches_nor_on_devices_or_order(name: str) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((72, 4))
+    labels = np.arange(72) % 3
+    words = ["one", "two", "three"]
+    known = [{"image": rng.standard_normal(2) + 3 * c, "word": words[c]} for c in labels]
+    made = [{"image": rng.standard_normal(2) + 3 * c, "word": words[c]} if i % 9 else None for i, c in enumerate(labels)]
+    entry = REGISTERED[name]
+    given = {"samples": x, "references": x + 0.5 * rng.standard_normal(x.shape)}
+    if entry.space == "host":
+        given = {"samples": made, "references": known, "labels": labels}
+    check_invariance(entry, {key: given[key] for key in entry.needs})

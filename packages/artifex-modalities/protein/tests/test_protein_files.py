@@ -212,15 +212,59 @@ def test_gzipped_files_are_read(tmp_path: Path):
     ("name", "text", "message"),
     [
         ("empty.pdb", "", "empty.pdb holds no atoms"),
-        ("words.cif", "these are words\n", "words.cif cannot be read"),
-        ("water.pdb", atom("O", "HOH", 1, (0, 0, 0), record="HETATM"), "water.pdb holds no amino acids"),
-        ("garbled.pdb", "ATOM      1  N   ALA A   1      abc     0.000   0.000\n", "garbled.pdb cannot be read"),
+        ("words.cif", "these are words\n", "words.cif holds no atoms; a PDB file has lines that begin with ATOM, an mmCIF"),
+        ("water.pdb", atom("O", "HOH", 1, (0, 0, 0), record="HETATM"), "water.pdb holds no amino acids; it has HOH"),
+        ("garbled.pdb", "ATOM      1  N   ALA A   1      abc     0.000   0.000\n", "line 1 has no three coordinates"),
+        ("far.pdb", residue("ALA", 1, 0).replace("   2.000   1.420", "****************"), "line 3 has no three coordinates"),
+        ("cut.pdb", residue("ALA", 1, 0)[:-40], "cut.pdb cannot be read: line 4 has no three coordinates"),
+        ("cut.cif", CIF_HEAD + "ATOM 1 N N . ALA A", "cut.cif cannot be read: .*Wrong number of values"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path: Path, name: str, text: str, message: str):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         read_proteins(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ["\r\n", "\r"], ids=["of Windows", "of old Macs"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "with a mark"])
+def test_line_ends_and_marks_change_nothing(tmp_path: Path, ending: str, mark: str):
+    text = residue("ALA", 1, 0) + residue("GLY", 2, 1) + "TER\nEND\n"
+    for name, content in (("one.pdb", text), ("one.cif", cif([("ALA", "A", 1, "A", 1, 0), ("GLY", "A", 2, "A", 2, 1)]))):
+        (tmp_path / name).write_bytes((mark + content).replace("\n", ending).encode())
+        (protein,) = read_proteins(tmp_path / name)
+        assert (protein.sequence, protein.atom_mask.sum()) == ("AG", 8)
+
+
+def test_what_a_file_holds_decides_and_not_its_name(tmp_path: Path):
+    pdb, mmcif = residue("ALA", 1, 0) + "END\n", "# made\n\n" + cif([("ALA", "A", 1, "A", 1, 0)])
+    files = {
+        "a.cif": pdb.encode(),
+        "a.pdb": mmcif.encode(),
+        "zipped.pdb": gzip.compress(pdb.encode()),
+        "plain.cif.gz": mmcif.encode(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        assert [protein.sequence for protein in read_proteins(tmp_path / name)] == ["A"]
+
+
+def test_a_zipped_file_that_is_cut_off(tmp_path: Path):
+    content = gzip.compress("".join(residue("ALA", i, i) for i in range(1, 90)).encode())
+    (tmp_path / "cut.pdb.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"cut\.pdb\.gz cannot be read: Compressed file ended"):
+        read_proteins(tmp_path / "cut.pdb.gz")
+
+
+def test_atoms_without_finite_coordinates_are_missing(tmp_path: Path):
+    (protein,) = read(tmp_path, residue("ALA", 1, 0).replace("   2.000   1.420   0.000", "     nan     nan     nan") + "END\n")
+    assert_array_equal(protein.atom_mask[0, :4], [True, True, False, True])
+    assert_allclose(protein.atom("C"), 0)
+
+
+def test_a_first_model_without_atoms_is_passed_over(tmp_path: Path):
+    text = "MODEL        1\nENDMDL\nMODEL        2\n" + residue("ALA", 1, 0) + "ENDMDL\nEND\n"
+    assert len(read(tmp_path, text)[0]) == 1
 
 
 def test_a_file_that_is_not_there():

@@ -160,6 +160,9 @@ def test_what_does_not_fit():
         adapter.preprocess([protein])
     with pytest.raises(InvalidInputError, match="residue 1 of protein 0 lacks atoms that atoms='backbone' needs"):
         adapter.preprocess([Protein.from_positions(np.ones((2, 4, 3)), atom_mask=np.array([[True] * 4, [True] * 3 + [False]]))])
+    for data, what in (([protein, None], "row 1 is a NoneType"), (np.zeros((4, 4, 3)), "row 0 is a ndarray"), (3, "a int")):
+        with pytest.raises(InvalidTypeError, match=rf"{what}.*neither a Protein nor a file; Protein\.from_positions"):
+            adapter.preprocess(data)
     with pytest.raises(InvalidInputError, match="there is no protein among these data"):
         adapter.preprocess([])
     with pytest.raises(InvalidTypeError, match="takes a ProteinModality"):
@@ -243,6 +246,14 @@ def test_what_is_skipped_is_told_with_its_reason(tmp_path: Path):
     with pytest.warns(RunWarning):
         cut = ProteinDataset(tight.replace(longer="cut"), data_dir=tmp_path).proteins
     assert [len(p) for p in cut] == [10, 10, 10]
+
+
+def test_files_of_alpha_carbons_say_which_setting_reads_them(tmp_path: Path):
+    write_proteins(Protein.from_positions(3.8 * np.arange(15.0).reshape(5, 3)), tmp_path / "trace.pdb")
+    (tmp_path / "folder.pdb").mkdir()  # no file, whatever its name
+    with pytest.raises(DataError, match=r"none of the 1 files .* 0 of 5 residues are complete.*set atoms: alpha"):
+        _ = ProteinDataset(data_dir=tmp_path).proteins
+    assert len(ProteinDataset(ProteinDatasetConfig(atoms="alpha"), data_dir=tmp_path)) == 1
 
 
 def test_folders_that_are_none(tmp_path: Path):

@@ -328,6 +328,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "artifex-modalities-molecular": {
         "metric": (
+            "molecule_chemnet_distance",
             "molecule_internal_diversity",
             "molecule_nearest_similarity",
             "molecule_novelty",

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from flax import nnx
-from jaxtyping import Array
-
-from artifex.core import protocols
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.adapters import AdaptedModel, ModalityAdapter
+from artifex.core.errors import InvalidInputError
 from artifex.modalities.molecular.arrays import encoded_text, packed_positions, packed_tokens, text_of
 from artifex.modalities.molecular.modality import MolecularModality
 from artifex.modalities.molecular.smiles import parse_smiles
@@ -18,8 +14,15 @@ from artifex.modalities.molecular.smiles import parse_smiles
 __all__ = ["MolecularModel", "MolecularModelAdapter"]
 
 
-class MolecularModelAdapter:
-    """Carries a model from molecules to molecules; follows :class:`artifex.core.protocols.ModelAdapter`.
+class MolecularModel(AdaptedModel):
+    """A model among molecules: what takes an ``x`` takes SMILES or molecules, and what gives one gives RDKit molecules.
+
+    ``None`` stands where the model drew none.
+    """
+
+
+class MolecularModelAdapter(ModalityAdapter[MolecularModality]):
+    """Carries a model from molecules to molecules.
 
     Args:
         modality: the form that the models are given.
@@ -31,86 +34,35 @@ class MolecularModelAdapter:
     ((2, 8), ['CCO', 'C'])
     """
 
-    def __init__(self, modality: MolecularModality) -> None:
-        if not isinstance(modality, MolecularModality):
-            raise InvalidTypeError(f"MolecularModelAdapter takes a MolecularModality, got {type(modality).__name__}")
-        self.modality = modality
+    takes = MolecularModality
+    adapted = MolecularModel
 
-    def adapt_model(self, model: protocols.GenerativeModelProtocol) -> MolecularModel:
-        """``model`` among molecules; it is the same model, not a copy."""
-        return MolecularModel(model, self)
-
-    def preprocess(self, data: Sequence[Any] | Mapping[str, Any]) -> dict[str, Array]:
-        """SMILES, RDKit molecules, or a stored batch, as a model's batch.
+    def stored(self, data: str | Sequence[Any] | Mapping[str, Any]) -> Mapping[str, Any]:
+        """SMILES or RDKit molecules as a stored batch.
 
         Raises:
             InvalidInputError: a SMILES is of no molecule, or one does not fit: length, vocabulary, elements, no positions.
         """
         if isinstance(data, Mapping):
-            return self.modality.prepare(data, train=False)
+            return data
         config = self.modality.config
-        molecules = [self._molecule(given, row) for row, given in enumerate([data] if isinstance(data, str) else data)]
+        molecules = [_molecule(given, row) for row, given in enumerate([data] if isinstance(data, str) else data)]
         if config.representation == "conformer":
-            return self.modality.prepare(packed_positions(molecules, config.max_atoms), train=False)
+            return packed_positions(molecules, config.max_atoms)
         language = config.representation
         texts = (text_of(molecule, language) for molecule in molecules)
-        rows = [encoded_text(text, language, config.tokens, config.max_length) for text in texts]
-        return self.modality.prepare(packed_tokens(rows, config.max_length), train=False)
-
-    def postprocess(self, outputs: Array, mask: Array | None = None) -> list[Any | None]:
-        """What a model gives in the place of ``x`` as RDKit molecules; ``None`` where it is none."""
-        return self.modality.to_host(np.asarray(outputs), None if mask is None else np.asarray(mask))
-
-    def _molecule(self, given: Any, row: int) -> Any:
-        if not isinstance(given, str):
-            return given
-        molecule = parse_smiles(given)
-        if molecule is None:
-            raise InvalidInputError(f"row {row}: {given!r} is no SMILES of a molecule")
-        return molecule
+        return packed_tokens([encoded_text(t, language, config.tokens, config.max_length) for t in texts], config.max_length)
 
 
-class MolecularModel:
-    """A model among molecules: what takes an ``x`` takes SMILES or molecules, and what gives one gives molecules.
+def _molecule(given: Any, row: int) -> Any:
+    from rdkit import Chem
 
-    It has those of the methods ``reconstruct``, ``encode``, ``decode`` and ``log_prob`` that the model has.
-    """
-
-    def __init__(self, model: protocols.GenerativeModelProtocol, adapter: MolecularModelAdapter) -> None:
-        if not isinstance(model, protocols.GenerativeModelProtocol):
-            raise InvalidTypeError(f"adapt_model takes a model with __call__ and generate, got {type(model).__name__}")
-        self.model: Any = model
-        self.adapter = adapter
-        capabilities = {
-            "decode": (protocols.Decodes, self._decode),
-            "encode": (protocols.Encodes, self._encode),
-            "log_prob": (protocols.HasLogProb, self._log_prob),
-            "reconstruct": (protocols.Reconstructs, self._reconstruct),
-        }
-        for name, (protocol, method) in capabilities.items():
-            if isinstance(model, protocol):
-                setattr(self, name, method)
-
-    def __call__(self, molecules: Any, *, rngs: nnx.Rngs | None = None, **given: Any) -> dict[str, Array]:
-        """The model's own outputs for these molecules."""
-        batch = self.adapter.preprocess(molecules)
-        return self.model(batch["x"], mask=batch["mask"], rngs=rngs, **given)
-
-    def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None, **given: Any) -> list[Any | None]:
-        """``n_samples`` new molecules; ``None`` where the model drew none."""
-        return self.adapter.postprocess(self.model.generate(n_samples, rngs=rngs, **given))
-
-    def _decode(self, z: Any, **given: Any) -> list[Any | None]:
-        return self.adapter.postprocess(self.model.decode(z, **given))
-
-    def _encode(self, molecules: Any, **given: Any) -> Any:
-        batch = self.adapter.preprocess(molecules)
-        return self.model.encode(batch["x"], mask=batch["mask"], **given)
-
-    def _log_prob(self, molecules: Any, **given: Any) -> Array:
-        batch = self.adapter.preprocess(molecules)
-        return self.model.log_prob(batch["x"], mask=batch["mask"], **given)
-
-    def _reconstruct(self, molecules: Any, **given: Any) -> list[Any | None]:
-        batch = self.adapter.preprocess(molecules)
-        return self.adapter.postprocess(self.model.reconstruct(batch["x"], mask=batch["mask"], **given), batch["mask"])
+    if isinstance(given, Chem.Mol):
+        return given
+    molecule = parse_smiles(str(given)) if isinstance(given, str) else None
+    if molecule is None:
+        wanted = (
+            "no SMILES of a molecule" if isinstance(given, str) else "neither a SMILES nor a molecule of RDKit; leave it out"
+        )
+        raise InvalidInputError(f"row {row}: {given!r} is {wanted}")
+    return molecule

@@ -73,7 +73,7 @@ def artifex_metrics() -> list[MetricEntry]:
         "stable_atoms": (("samples",), True, edm, "Share of atoms in space with as many bonds as they should have."),
         "stable_molecules": (("samples",), True, edm, "Share of molecules in space all of whose atoms are stable."),
     }
-    return [
+    figures = [
         MetricEntry(
             name=f"molecule_{name}",
             metric=f"{_HERE}.metrics:{name}",
@@ -88,3 +88,20 @@ def artifex_metrics() -> list[MetricEntry]:
         )
         for name, (needs, higher, paper, summary) in entries.items()
     ]
+    return [*figures, _chemnet_distance()]
+
+
+def _chemnet_distance() -> MetricEntry:
+    """Without ``compares``: it needs an extra, and is computed where it is asked for."""
+    return MetricEntry(
+        name="molecule_chemnet_distance",
+        metric=f"{_HERE}.chemnet:FRECHET_CHEMNET_DISTANCE",
+        needs=("samples", "references"),
+        higher_is_better=False,
+        modality="molecular",
+        space="host",
+        min_examples=2,
+        tolerance=0.05,
+        paper="Preuer et al. 2018, doi:10.1021/acs.jcim.8b00234",
+        summary="FCD: Fréchet distance of ChemNet's activations (extra fcd).",
+    )

@@ -1,4 +1,4 @@
-"""Proteins from PDB and mmCIF files, gzipped or not.
+"""Proteins from PDB and mmCIF files, gzipped or not: told apart by what they hold, whatever they are called.
 
 What files hold and models do not expect is settled here, the same way for every file:
 
@@ -7,10 +7,10 @@ alternative places     of a residue the one with the largest total occupancy, th
                        residues that share a place (microheterogeneity)
 insertion codes        residues of their own: 52, 52A
 modified residues      counted as the amino acid they derive from, where that is known (MSE: methionine, SE as SD)
-missing atoms          false in ``atom_mask``; a residue without any atom is no residue
+missing atoms          false in ``atom_mask``, as are those without finite coordinates; a residue without any is no residue
 chain breaks           the place along the chain (``residue_index``) jumps by 2 or more wherever C and the next N lie further
                        apart than 2 Å, or residues are missing
-several models         the first
+several models         the first that has atoms
 hydrogens, ligands     left out
 hybrid-36 numbers      read as the numbers that they stand for
 =====================  =============================================================================================
@@ -18,6 +18,9 @@ hybrid-36 numbers      read as the numbers that they stand for
 
 from __future__ import annotations
 
+import gzip
+import re
+import zlib
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -35,14 +38,15 @@ Naming = Literal["auth", "label"]
 SUFFIXES = tuple(kind + zipped for kind in (".pdb", ".ent", ".cif", ".mmcif") for zipped in ("", ".gz"))
 LONGEST_BOND = 2.0
 """C and the next residue's N further apart than this, in Å, are not bound."""
+_MMCIF = re.compile(rb"(?:\s|#[^\n]*\n)*data_", re.IGNORECASE)
 _COLUMN = {name: column for column, name in enumerate(ATOMS)}
 
 
 def read_proteins(path: str | Path, *, naming: Naming = "auth") -> list[Protein]:
-    """Every chain of the first model that has amino acids.
+    """Every chain that has amino acids, of the first model that has atoms.
 
     Args:
-        path: a PDB or mmCIF file, known by its suffix.
+        path: a PDB or mmCIF file.
         naming: whose names of chains and residues are kept: the authors' or, in an mmCIF file, the archive's (``label``).
 
     Raises:
@@ -50,14 +54,19 @@ def read_proteins(path: str | Path, *, naming: Naming = "auth") -> list[Protein]
     """
     path = Path(path)
     structure = _structure(path)
-    if not len(structure) or not any(len(chain) for chain in structure[0]):
-        raise DataError(f"{path} holds no atoms; a PDB file has lines that begin with ATOM, an mmCIF file a loop of _atom_site")
+    model = next((model for model in structure if any(len(chain) for chain in model)), None)
+    if model is None:
+        raise DataError(
+            f"{path} holds no atoms; a PDB file has lines that begin with ATOM, an mmCIF file begins with data_ and has a loop "
+            "of _atom_site"
+        )
     if naming == "label" and structure.input_format.name == "Pdb":
         raise DataError(f"{path} is a PDB file, which has the authors' names alone; take naming='auth', or its mmCIF file")
     structure.setup_entities()
-    chains = [made for chain in structure[0] if (made := _protein(chain, path, naming)) is not None]
+    chains = [made for chain in model if (made := _protein(chain, path, naming)) is not None]
     if not chains:
-        raise DataError(f"{path} holds no amino acids")
+        found = sorted({residue.name for chain in model for residue in chain})
+        raise DataError(f"{path} holds no amino acids; it has {', '.join(found[:8])}{' ...' if len(found) > 8 else ''}")
     return chains
 
 
@@ -78,12 +87,33 @@ def _structure(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     try:
-        if ".cif" in path.name.lower() or ".mmcif" in path.name.lower():
-            return gemmi.read_structure(str(path))
+        data = _content(path)
+        if _MMCIF.match(data):
+            return gemmi.make_structure_from_block(gemmi.cif.read_string(data)[0])
+        _check_coordinates(data)
         # Old files have the entry's name and the line's number from column 73 on, where others have elements.
-        return gemmi.read_pdb(str(path), max_line_length=72)
-    except (RuntimeError, ValueError, OSError, IndexError) as error:
+        return gemmi.read_pdb_string(data, max_line_length=72)
+    except (RuntimeError, ValueError, OSError, IndexError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, unzipped, with line ends of one kind and no mark before the first."""
+    data = path.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)
+    return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _check_coordinates(data: bytes) -> None:
+    """Raise :class:`ValueError` for a line of an atom whose coordinates are no numbers; gemmi would read them as 0."""
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.startswith((b"ATOM  ", b"HETATM")):
+            try:
+                [float(line[start : start + 8]) for start in (30, 38, 46)]
+            except ValueError as error:
+                found = line[30:54].decode(errors="replace")
+                raise ValueError(f"line {number} has no three coordinates in columns 31 to 54: {found!r}") from error
 
 
 def _protein(chain: Any, path: Path, naming: Naming) -> Protein | None:
@@ -146,6 +176,8 @@ def _atoms(residue: Any) -> list[tuple[int, Any]]:
     columns: dict[int, Any] = {}
     for atom in residue:
         column = _COLUMN.get("SD" if (residue.name, atom.name) == ("MSE", "SE") else atom.name)
+        if not np.isfinite(atom.pos.tolist()).all():
+            continue
         if column is not None and (not atom.has_altloc() or atom.altloc == chosen):
             columns.setdefault(column, atom)
         elif column is not None and not any(other.name == atom.name and other.altloc == chosen for other in residue):

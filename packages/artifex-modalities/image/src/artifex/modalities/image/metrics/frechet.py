@@ -22,8 +22,7 @@ class FrechetDistance:
 
     A :class:`~artifex.core.metrics.MergedMetric`. Two examples of each are the least. Fewer examples than features are
     allowed: the covariances then lack directions, and the distance is too great, as it is, less and less, for any number of
-        examples;
-    compare figures of equal numbers.
+    examples; compare figures of equal numbers.
 
     >>> metric, rng = FrechetDistance(), np.random.default_rng(0)
     >>> x, y = rng.normal(size=(500, 3)), 1 + rng.normal(size=(400, 3))

@@ -12,7 +12,7 @@ from pydantic import Field
 from artifex.core.config import config
 from artifex.core.errors import DataError
 from artifex.modalities.molecular.datasets.base import MoleculeDataset, MoleculeDatasetConfig
-from artifex.modalities.molecular.datasets.molecule_file import read_csv, read_smiles
+from artifex.modalities.molecular.datasets.reading import read_csv, read_smiles
 
 __all__ = [
     "CommonMolecules",
@@ -44,7 +44,7 @@ class CommonMolecules(MoleculeDataset[CommonMoleculesConfig]):
     def read(self) -> list[tuple[str, Any]]:
         """The list."""
         with resources.as_file(resources.files("artifex.modalities.molecular") / "datasets" / "common.smi") as path:
-            return [(where, molecule) for where, _, molecule in read_smiles(path)]
+            return [(row.where, row.molecule) for row in read_smiles(path)]
 
     def refused(self, where: str, reason: str) -> None:
         """Those that do not fit into the form are left out: a drug into 16 tokens, chlorine into five elements."""
@@ -78,7 +78,7 @@ class QM9Molecules(MoleculeDataset[QM9MoleculesConfig]):
         if missing := [path for path in paths if not path.is_file()]:
             raise DataError(f"there is no file {missing[0]}; set 'folder' to where qm9pack's CSV files lie")
         rows = (row for path in paths for row in _first(read_csv(path, "SMILES"), self.config.most))
-        return [(where, molecule) for where, _, molecule in rows if molecule is not None]
+        return [(row.where, row.molecule) for row in rows if row.molecule is not None]
 
     def refused(self, where: str, reason: str) -> None:
         """What does not fit into the form is left out."""
@@ -113,11 +113,11 @@ class MosesMolecules(MoleculeDataset[MosesMoleculesConfig]):
             path = folder / f"{split}.csv.gz"
             if not path.is_file():
                 raise DataError(f"there is no file {path}; set 'folder' to where MOSES' CSV files lie")
-            for where, text, molecule in _first(read_csv(path, "SMILES"), config.most):
-                if molecule is None:
-                    raise DataError(f"{where}: {text!r} is no molecule")
-                molecule.SetProp("_MosesSplit", split)
-                found.append((where, molecule))
+            for row in _first(read_csv(path, "SMILES"), config.most):
+                if row.molecule is None:
+                    raise DataError(f"{row.where}: {row.reason}")
+                row.molecule.SetProp("_MosesSplit", split)
+                found.append((row.where, row.molecule))
         return found
 
     def refused(self, where: str, reason: str) -> None:

@@ -22,19 +22,26 @@ def _array(path: Path) -> np.ndarray:
 
 
 def _picture(path: Path) -> np.ndarray:
-    from PIL import Image
+    """Grey, colours, or colours with transparency, as the file has them; upright."""
+    from PIL import Image, ImageOps
 
     with Image.open(path) as picture:
-        kind = "L" if picture.mode in ("1", "L", "I;16", "I") else "RGBA" if "A" in picture.getbands() else "RGB"
-        pixels = np.asarray(picture.convert(kind))
+        if picture.mode.startswith(("I", "F")):  # Pillow would cut such values off at 255 without a word
+            raise ValueError(f"its pixels have mode {picture.mode!r}, more than 8 bits a channel; convert it to 8 bits")
+        transparent = "A" in picture.getbands() or "transparency" in picture.info
+        kind = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
+        pixels = np.asarray(ImageOps.exif_transpose(picture).convert(kind))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _text(path: Path) -> np.ndarray:
-    """UTF-8 bytes, without the line end that editors put last."""
-    content = path.read_bytes()
-    content.decode("utf-8")
-    return np.frombuffer(content.removesuffix(b"\n"), np.uint8)
+    """UTF-8 bytes, with line ends of one kind, without the mark and the last line end that editors put there."""
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text in UTF-8: {error}; save it as such") from error
+    content = content.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+    return np.frombuffer(content.encode(), np.uint8)
 
 
 def _waveform(path: Path) -> np.ndarray:
@@ -48,10 +55,7 @@ def _waveform(path: Path) -> np.ndarray:
 
 READERS: dict[str, Callable[[Path], np.ndarray]] = {
     ".npy": _array,
-    ".png": _picture,
-    ".jpg": _picture,
-    ".jpeg": _picture,
-    ".bmp": _picture,
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"), _picture),
     ".txt": _text,
     ".wav": _waveform,
 }

@@ -24,7 +24,8 @@ class FieldPartConfig(Config):
     """Key of its arrays: `x` for one of the parts."""
     field: Annotated[str, Field(min_length=1)]
     """Its name in the JSON objects. A text that ends as files do is a path, beside the file of lines unless absolute; any other
-    text is taken as it is, in UTF-8 bytes; a list of numbers as a vector. Left out or null where an example lacks it."""
+    text is taken as it is, in UTF-8 bytes; a list of numbers as a vector. Left out or null where an example lacks it. What
+    names a file that is there is always a path."""
 
 
 @config
@@ -71,12 +72,14 @@ class JsonLinesPairs:
         if split not in self.splits:
             raise InvalidInputError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
         file = self.root / f"{split}.jsonl"
-        lines = [(n, line) for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if line.strip()]
+        lines = [(n, line) for n, line in enumerate(_text(file).split("\n"), 1) if line.strip()]
         examples = [(f"{file}, line {n}", _object(f"{file}, line {n}", line)) for n, line in lines]
         if not examples:
             raise DataError(f"{file} has no line")
         made: dict[str, np.ndarray] = {}
         for part in self.config.parts:
+            if not any(part.field in example for _, example in examples):
+                raise DataError(f"no line of {file} has the field {part.field!r}; the first has {', '.join(examples[0][1])}")
             made |= stacked(part.stored, [self._cell(where, example.get(part.field)) for where, example in examples])
         if self.config.label:
             made["label"] = np.array([_label(where, example, self.config.label) for where, example in examples], np.int32)
@@ -87,7 +90,7 @@ class JsonLinesPairs:
             return None
         if isinstance(value, str):
             path = Path(value)
-            if path.suffix.lower() not in READERS:
+            if path.suffix.lower() not in READERS and not _is_file(self.root / value):
                 return Cell(np.frombuffer(value.encode(), np.uint8), where)
             try:
                 return read_file(path if path.is_absolute() else self.root / path)
@@ -99,22 +102,41 @@ class JsonLinesPairs:
         return Cell(array, where)
 
 
+def _is_file(path: Path) -> bool:
+    """Texts that no file can be called, too long ones say, are none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is no text in UTF-8: {error}; save it as such") from error
+
+
 def _are_numbers(values: list[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _object(where: str, line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except json.JSONDecodeError as error:
+        found = json.loads(line, parse_constant=_refused)
+    except ValueError as error:
         raise DataError(f"{where} is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise DataError(f"{where} is a {type(found).__name__}, and no object {{...}}")
     return found
 
 
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number; leave the part out where it is unknown")
+
+
 def _label(where: str, example: dict[str, Any], name: str) -> int:
     value = example.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise DataError(f"{where}: {name!r} is {value!r}, and no whole number")
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**31:
+        raise DataError(f"{where}: {name!r} is {value!r}, and no whole number of 32 bits")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,13 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.modalities.multimodal.datasets.files import READERS, read_file, stacked
 
 __all__ = ["FolderPartConfig", "PairedFolders", "PairedFoldersConfig"]
+
+CLUTTER = ("thumbs.db", "ehthumbs.db", "desktop.ini")
+"""Names, in small letters, of what operating systems leave in folders."""
 
 
 @config
@@ -34,13 +38,14 @@ class PairedFoldersConfig(Config):
     parts: Annotated[tuple[FolderPartConfig, ...], Field(min_length=2)]
     """The parts."""
     complete: bool = False
-    """Leave out examples that lack a part; else they are kept, and what they lack is told by `KEY.present`."""
+    """Leave out examples that lack a part, with a warning; else they are kept, and `KEY.present` tells what they lack."""
 
 
 class PairedFolders:
     """Examples by the names of their files, without their endings; sorted.
 
-    Files that begin with a dot are passed over; any other file whose ending is unknown is an error.
+    Files that begin with a dot, and what Windows leaves in folders, are passed over; any other file whose ending is unknown is
+    an error, and so are folders without a common name.
 
     Raises:
         DataError: a folder is missing, or holds two files of one name.
@@ -72,14 +77,33 @@ class PairedFolders:
             raise InvalidInputError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
         files = {part.stored: self._files(self.root / split / part.folder) for part in self.config.parts}
         names = sorted(set().union(*files.values()))
+        shared = [name for name in names if all(name in found for found in files.values())]
+        if not any(sum(name in found for found in files.values()) > 1 for name in names):
+            firsts = ", ".join(str(min(found.values())) for found in files.values() if found)
+            raise DataError(
+                f"{self.root / split} has no two files of one name: {firsts}; those of one example differ in folder and ending"
+            )
         if self.config.complete:
-            names = [name for name in names if all(name in found for found in files.values())]
-        if not names:
-            raise DataError(f"{self.root / split} has no example" + (" that has every part" if self.config.complete else ""))
+            names = self._complete(split, files, names, shared)
         made: dict[str, np.ndarray] = {}
         for key, found in files.items():
             made |= stacked(key, [read_file(found[name]) if name in found else None for name in names])
         return made
+
+    def _complete(self, split: str, files: dict[str, dict[str, Path]], names: list[str], shared: list[str]) -> list[str]:
+        """The names of examples that have every part; the others are told."""
+        if not shared:
+            raise DataError(f"{self.root / split} has no example that has every part; set complete: false to keep the others")
+        if len(shared) < len(names):
+            first = next(name for name in names if name not in shared)
+            lacking = next(key for key, found in files.items() if first not in found)
+            warnings.warn(
+                f"{len(names) - len(shared)} of {len(names)} examples of {self.root / split} lack a part and are left out; the "
+                f"first, {first!r}, has no {lacking!r}",
+                RunWarning,
+                stacklevel=3,
+            )
+        return shared
 
     def _files(self, folder: Path) -> dict[str, Path]:
         """Files by their names without ending."""
@@ -87,11 +111,13 @@ class PairedFolders:
             raise DataError(f"there is no folder {folder}; each split has one for each part")
         found: dict[str, Path] = {}
         for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or path.is_dir():
+            if path.name.startswith(".") or path.name.lower() in CLUTTER or path.is_dir():
                 continue
             if path.suffix.lower() not in READERS:
                 raise DataError(f"{path} ends in {path.suffix!r}; files end in {', '.join(READERS)}")
             if path.stem in found:
                 raise DataError(f"{found[path.stem]} and {path} have one name, and only one can be the part of an example")
             found[path.stem] = path
+        if not found:
+            raise DataError(f"{folder} holds no files, and those in folders below it are not read; move them there")
         return found

@@ -149,7 +149,7 @@ class ProteinDataset:
         folder = Path(self.config.data_dir or "").expanduser()
         if not folder.is_dir():
             raise DataError(f"there is no folder {folder}; give ProteinDataset the one that holds PDB or mmCIF files")
-        files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES))
+        files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file())
         if not files:
             raise DataError(f"{folder} holds no structures; files are expected to end in {', '.join(SUFFIXES)}")
         found: list[Protein] = []
@@ -178,9 +178,19 @@ class ProteinDataset:
         config, whole = self.config, complete(protein, self.config.atoms)
         which = f"{protein.source}, chain {' '.join(protein.chain_names)}"
         if len(whole) < config.min_seq_length:
-            return f"{which}: {len(whole)} of {len(protein)} residues are complete, min_seq_length is {config.min_seq_length}"
+            alpha = int(protein.has("CA").sum())
+            fix = (
+                "; they have alpha carbons: set atoms: alpha"
+                if config.atoms != "alpha" and alpha >= config.min_seq_length
+                else ""
+            )
+            return (
+                f"{which}: {len(whole)} of {len(protein)} residues are complete, min_seq_length is {config.min_seq_length}{fix}"
+            )
         if len(whole) > config.max_seq_length:
             if config.longer == "skip":
-                return f"{which}: {len(whole)} residues, max_seq_length is {config.max_seq_length}"
+                return (
+                    f"{which}: {len(whole)} residues, max_seq_length is {config.max_seq_length}; raise it, or set longer: cut"
+                )
             whole = whole.select(np.arange(config.max_seq_length))
         return whole
