@@ -16,10 +16,20 @@ from rdkit.Chem.QED import qed as of_rdkit
 from artifex.core import plugins
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.frechet import frechet_distance, moments
+from artifex.core.measuring.choice import Facts, obstacle
 from artifex.core.metrics import StreamedMetric
 from artifex.core.plugins import resolve
 from artifex.core.testing.metrics import check_invariance
-from artifex.modalities.molecular import canonical_smiles, chemnet, conformer, metrics, parse_smiles, properties, similarity
+from artifex.modalities.molecular import (
+    canonical_smiles,
+    chemnet,
+    conformer,
+    metrics,
+    parse_smiles,
+    plugin,
+    properties,
+    similarity,
+)
 from artifex.modalities.molecular.arrays import molecule_of_row, packed_positions
 from artifex.modalities.molecular.datasets import CommonMolecules, CommonMoleculesConfig
 
@@ -179,3 +189,12 @@ def test_the_chemnet_distance_is_over_its_authors_activations(moses):
     assert_allclose(metric.finalize(reduce(metric.merge, parts)), wanted, rtol=1e-4)
     with pytest.raises(InvalidInputError, match="reads SMILES of up to 349 characters, one has 400"):
         chemnet.chemnet_features([parse_smiles("C" * 400)])
+
+
+def test_stability_is_of_atoms_in_space_and_not_of_texts_whose_hydrogens_are_left_out():
+    entries = {entry.name: entry for entry in plugin.artifex_metrics()}
+    known = {"modality": "molecular", "available": frozenset({"samples"}), "spaces": frozenset({"host"}), "examples": 5}
+    for name in ("molecule_stable_atoms", "molecule_stable_molecules"):
+        assert obstacle(entries[name], Facts(**known, extent=9)) == ""
+        assert "extent" in obstacle(entries[name], Facts(**known, extent=0))
+    assert obstacle(entries["molecule_validity"], Facts(**known, extent=0)) == ""

@@ -82,6 +82,7 @@ def artifex_metrics() -> list[MetricEntry]:
             modality="molecular",
             space="host",
             compares="sets" if "references" in needs else "samples",
+            min_extent=1 if name.startswith("stable") else 0,  # atoms in space are (N, 8); tokens have one axis, and no extent
             tolerance=0.005,
             paper=paper,
             summary=summary,
