@@ -18,6 +18,7 @@ import flax
 import jax
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -131,7 +132,7 @@ def _like(old: Any, new: Any) -> Any:
     if isinstance(old, np.ndarray | np.generic):
         return np.asarray(new).astype(old.dtype)
     array = np.asarray(new).astype(jax.numpy.result_type(old))
-    if isinstance(old, jax.core.Tracer):  # weights that a model reads while it is compiled
+    if isinstance(old, Tracer):  # weights that a model reads while it is compiled
         return jax.numpy.asarray(array)
     # device_put, not jnp.asarray, which compiles a copy for every shape
     return jax.device_put(array, old.sharding if isinstance(old, jax.Array) and old.committed else None)

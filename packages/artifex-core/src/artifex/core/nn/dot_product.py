@@ -70,7 +70,7 @@ def attention(
         return _attention(q, k, v, mask, bias, causal, scale)
     ends = [length * i // blocks for i in range(blocks + 1)]
     parts = [
-        _attention(q[:, a:b], k[:, :b], v[:, :b], *(_part(given, a, b) for given in (mask, bias)), causal, scale)
+        _attention(q[:, a:b], k[:, :b], v[:, :b], _part(mask, a, b), _part(bias, a, b), causal, scale)
         for a, b in pairwise(ends)
     ]
     return jnp.concatenate(parts, axis=1)

@@ -52,7 +52,7 @@ class ProteinModelAdapter(ModalityAdapter[ProteinModality]):
             DataError: a file cannot be read.
         """
         if isinstance(data, Mapping):
-            return data
+            return {str(name): values for name, values in data.items()}
         proteins: list[Protein] = []
         many = data if isinstance(data, Iterable) and not isinstance(data, str) else [data]
         for row, given in enumerate(many):

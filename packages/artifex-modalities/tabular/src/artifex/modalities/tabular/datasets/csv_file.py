@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,8 +53,8 @@ def read_csv(
     """
     if decimal == separator:
         raise DataError(f"{path}: {decimal!r} cannot stand both before decimal places and between values; set separator")
-    shared = {"sep": separator, "encoding": encoding, "skipinitialspace": True}
-    shared = {"sep": separator, "encoding": encoding, "skipinitialspace": True, "index_col": False}
+    names: list[str] = []
+    shared: dict[str, Any] = {"sep": separator, "encoding": encoding, "skipinitialspace": True, "index_col": False}
     try:
         head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **shared)
         names = [name.strip() for name in head.iloc[0]]
@@ -81,7 +82,9 @@ def read_csv(
         raise DataError(f"{path} cannot be read as CSV with {separator!r} between values: {reason}") from error
     frame = _named(frame, names, path, use)
     if as_texts:
-        frame = frame.apply(_as_numbers, decimal=decimal, thousands=thousands)
+        frame = pd.DataFrame(
+            {name: _as_numbers(frame[name], decimal, thousands) for name in frame.columns}, columns=frame.columns
+        )
     return frame
 
 
@@ -92,7 +95,7 @@ def _as_numbers(values: pd.Series, decimal: str, thousands: str | None) -> pd.Se
     if not there.str.fullmatch(rf"[+-]?({whole})?({re.escape(decimal)}\d*)?([eE][+-]?\d+)?").all():
         return values
     plain = values.str.replace(thousands, "", regex=False) if thousands else values
-    return pd.to_numeric(plain.str.replace(decimal, ".", regex=False))
+    return pd.Series(pd.to_numeric(plain.str.replace(decimal, ".", regex=False)), values.index)
 
 
 def _undecodable(path: Path, encoding: str) -> str:

@@ -164,8 +164,9 @@ class TableFile(TableDataset):
         """Texts that are dates, as dates."""
         made = {}
         for column in map(str, frame.columns):
-            if self.kinds.get(column) == "date" or (column not in self.kinds and looks_like_dates(frame[column])):
-                made[column] = as_dates(frame[column], path, self.config.date_formats.get(column))
+            values = pd.Series(frame[column])
+            if self.kinds.get(column) == "date" or (column not in self.kinds and looks_like_dates(values)):
+                made[column] = as_dates(values, path, self.config.date_formats.get(column))
         return frame.assign(**made) if made else frame
 
 
