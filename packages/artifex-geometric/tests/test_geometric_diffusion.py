@@ -100,7 +100,8 @@ def test_one_wrong_input_one_message():
         (lambda: model(jnp.zeros((2, 6, 5))), r"x has shape \(2, 6, 5\)"),
         (lambda: model(jnp.zeros((2, 5, 5)), mask=jnp.ones((2, 4))), r"mask has shape \(2, 4\) and x \(2, 5, 5\)"),
         (lambda: model.generate(2, sizes=[3, 9]), r"sizes lie between 1 and the model's max_points, 5"),
-        (lambda: model.generate(2, steps=0), r"steps is 0; it is 1 to the model's timesteps, 4"),
+        (lambda: model.generate(2, steps=0), r"steps is 0; it has to be an integer of at least 1"),
+        (lambda: model.generate(2, steps=9), r"steps is 9; .* the model's timesteps, 4"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             call()
