@@ -18,7 +18,7 @@ from flax import nnx
 from artifex.core import protocols
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 
-__all__ = ["AdaptedModel", "ModalityAdapter"]
+__all__ = ["AdaptedModel", "ModalityAdapter", "has_argument"]
 
 M = TypeVar("M", bound=protocols.ModalityProtocol)
 
@@ -87,7 +87,7 @@ class AdaptedModel:
     def _reconstruct(self, data: Any, **given: Any) -> Any:
         batch = self.adapter.preprocess(data)
         x, mask = self._given(batch, self.model.reconstruct)
-        where = {"mask": batch["mask"]} if "mask" in batch and _takes(self.adapter.postprocess, "mask") else {}
+        where = {"mask": batch["mask"]} if "mask" in batch and has_argument(self.adapter.postprocess, "mask") else {}
         return self.adapter.postprocess(self.model.reconstruct(x, **mask, **given), **where)
 
     def _given(self, batch: Mapping[str, Any], method: Callable[..., Any]) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -95,14 +95,15 @@ class AdaptedModel:
         x = jnp.asarray(batch["x"])
         if "mask" not in batch:
             return x, {}
-        if _takes(method, "mask"):
+        if has_argument(method, "mask"):
             return x, {"mask": batch["mask"]}
         if not np.all(batch["mask"]):
             raise InvalidInputError(f"{type(self.model).__name__} takes no mask, and {self.adapter.incomplete}")
         return x, {}
 
 
-def _takes(method: Callable[..., Any], name: str) -> bool:
+def has_argument(method: Callable[..., Any], name: str) -> bool:
+    """Whether a function has an argument of that name."""
     return name in inspect.signature(method).parameters
 
 
