@@ -37,10 +37,6 @@ def test_a_transformer_writes_text(tmp_path: Path) -> None:
 @pytest.mark.nightly
 def test_byte_pairs_are_kept_with_the_run(tmp_path: Path) -> None:
     """What the data set's tokeniser learns stands in the modality's config, where the trainer asks modalities to fit."""
-    from artifex.core import protocols
-
-    if not hasattr(protocols, "FitsData"):
-        pytest.skip("this trainer does not fit modalities")
     settings = ["training.epochs=null", "training.steps=3", "training.evaluate_every=null", "model.num_layers=1"]
     settings += ["data.dataset.tokenizer.kind=byte_pair", "data.dataset.tokenizer.vocab_size=300", "model.vocab_size=300"]
     artifex("train", "transformer-text", "--output", "run", *(part for s in settings for part in ("--set", s)), folder=tmp_path)
