@@ -116,6 +116,7 @@ def artifex_metrics() -> list[MetricEntry]:
             compares="sets",
             min_examples=20,
             tolerance=0.02,
+            lowest=0,
             summary="How far samples lie apart, beside references; 0 where all are equal.",
         )
     ]

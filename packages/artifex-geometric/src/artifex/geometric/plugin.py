@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from artifex.core.plugins import ComponentEntry, DatasetEntry, LossEntry, MetricEntry, ModelEntry, PresetEntry, hookimpl
@@ -141,12 +142,14 @@ def artifex_metrics() -> list[MetricEntry]:
         "models": ("point_cloud_flow", "point_cloud_vae", "template_mesh"),
         "min_examples": 20,
         "max_examples": 256,
+        "lowest": 0,
     }
     of_molecules: dict[str, Any] = {
         "needs": ("samples",),
         "compares": "samples",
         "models": ("equivariant_diffusion", "equivariant_flow_matching"),
         "tolerance": 0.005,
+        "lowest": 0,
     }
     metrics = {
         "stable_atoms": ("streamed", of_molecules, True, EDM, "Share of atoms with as many bonds as they should have."),
@@ -180,6 +183,7 @@ def artifex_metrics() -> list[MetricEntry]:
             metric=f"{HOME}.{module}:{name}",
             higher_is_better=higher,
             family="geometric",
+            highest=math.inf if name == "minimum_matching_distance" else 1,
             paper=paper,
             summary=summary,
             **rest,

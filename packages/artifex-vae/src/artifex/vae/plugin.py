@@ -159,21 +159,21 @@ def artifex_metrics() -> list[MetricEntry]:
             True,
             burda,
             "How many latents say anything about the data.",
-            {"models": flat, "min_examples": 2, "tolerance": 1},
+            {"models": flat, "min_examples": 2, "tolerance": 1, "lowest": 0},
         ),
         "mutual_information_gap": (
             ("model", "references", "labels"),
             True,
             "Chen et al. 2018, arXiv:1802.04942",
             "How much better one latent knows a factor than all others.",
-            {"models": flat, "min_examples": 100, "max_examples": 1000, "tolerance": 0.01},
+            {"models": flat, "min_examples": 100, "max_examples": 1000, "tolerance": 0.01, "lowest": 0, "highest": 1},
         ),
         "codebook_perplexity": (
             ("model", "references"),
             True,
             "van den Oord et al. 2017, arXiv:1711.00937",
             "How many codes are in use.",
-            {"models": ("vqvae",), "tolerance": 1},
+            {"models": ("vqvae",), "tolerance": 1, "lowest": 1},
         ),
     }
     terms = ("beta_tc_vae", "beta_vae", "conditional_vae", "hierarchical_vae", "iwae", "kl_autoencoder", "vae")

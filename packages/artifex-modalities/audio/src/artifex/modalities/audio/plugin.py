@@ -87,6 +87,7 @@ def artifex_metrics() -> list[MetricEntry]:
             0.05,
             "Root mean square of differences of level, frame by frame.",
             "Gray and Markel 1976, doi:10.1109/TASSP.1976.1162849",
+            lowest=0,
         ),
         _pair(
             "mel_cepstral_distortion",
@@ -96,6 +97,7 @@ def artifex_metrics() -> list[MetricEntry]:
             0.05,
             "Distance of mel cepstra, frame by frame, of 16 kHz.",
             "Kubichek 1993, doi:10.1109/PACRIM.1993.407206",
+            lowest=0,
         ),
         _pair(
             "multi_resolution_stft",
@@ -105,6 +107,7 @@ def artifex_metrics() -> list[MetricEntry]:
             0.01,
             "Distance of magnitudes and of their logarithms at three resolutions.",
             "Yamamoto et al. 2020, arXiv:1910.11480",
+            lowest=0,
         ),
         _pair(
             "stoi",
@@ -114,8 +117,20 @@ def artifex_metrics() -> list[MetricEntry]:
             0.005,
             "Intelligibility of speech of 16 kHz (extra stoi).",
             "Taal et al. 2011, doi:10.1109/TASL.2011.2114881",
+            lowest=-1,  # a correlation
+            highest=1,
         ),
-        _pair("pesq", "speech:PESQ", True, "", 0.02, "Quality of speech of 16 kHz (extra pesq).", "ITU-T P.862.2 (2007)"),
+        _pair(
+            "pesq",
+            "speech:PESQ",
+            True,
+            "",
+            0.02,
+            "Quality of speech of 16 kHz (extra pesq).",
+            "ITU-T P.862.2 (2007)",
+            lowest=0.999,  # of 0.999 + 4 / (1 + exp(...))
+            highest=4.999,
+        ),
         MetricEntry(
             name="frechet_mel_statistics",
             metric=f"{_HERE}.metrics.frechet:FRECHET_DISTANCE",
@@ -127,13 +142,16 @@ def artifex_metrics() -> list[MetricEntry]:
             features="mel_statistics",
             min_examples=2,
             tolerance=0.01,
+            lowest=0,
             summary="Fréchet distance over mean and spread of the level in mel bands.",
             paper="Dowson and Landau 1982, doi:10.1016/0047-259X(82)90077-X",
         ),
     ]
 
 
-def _pair(name: str, target: str, higher: bool, unit: str, tolerance: float, summary: str, paper: str = "") -> MetricEntry:
+def _pair(
+    name: str, target: str, higher: bool, unit: str, tolerance: float, summary: str, paper: str = "", **bounds: float
+) -> MetricEntry:
     return MetricEntry(
         name=name,
         metric=f"{_HERE}.metrics.{target}",
@@ -146,4 +164,5 @@ def _pair(name: str, target: str, higher: bool, unit: str, tolerance: float, sum
         tolerance=tolerance,
         summary=summary,
         paper=paper,
+        **bounds,
     )

@@ -133,6 +133,7 @@ def _feature_metrics() -> list[MetricEntry]:
             needs=("samples",),
             compares="samples",
             min_examples=100,
+            lowest=1,
         ),
         _of_features(
             "perceptual_distance",
@@ -142,6 +143,7 @@ def _feature_metrics() -> list[MetricEntry]:
             compares="pairs",
             min_examples=1,
             tolerance=0.005,
+            lowest=0,
         ),
     ]
 
@@ -174,6 +176,8 @@ def artifex_metrics() -> list[MetricEntry]:
             compares="pairs",
             min_extent=11,
             tolerance=0.005,
+            lowest=-1,
+            highest=1,
             summary="Structural similarity.",
             paper="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
         ),

@@ -84,6 +84,8 @@ def artifex_metrics() -> list[MetricEntry]:
             compares="sets" if "references" in needs else "samples",
             min_extent=1 if name.startswith("stable") else 0,  # atoms in space are (N, 8); tokens have one axis, and no extent
             tolerance=0.005,
+            lowest=1 if name == "synthetic_accessibility" else 0,
+            highest=10 if name == "synthetic_accessibility" else 1,
             paper=paper,
             summary=summary,
         )
@@ -103,6 +105,7 @@ def _chemnet_distance() -> MetricEntry:
         space="host",
         min_examples=2,
         tolerance=0.05,
+        lowest=0,
         paper="Preuer et al. 2018, doi:10.1021/acs.jcim.8b00234",
         summary="FCD: Fréchet distance of ChemNet's activations (extra fcd).",
     )

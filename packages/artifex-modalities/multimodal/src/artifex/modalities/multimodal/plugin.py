@@ -101,13 +101,19 @@ def _of_embeddings(name: str, target: str, summary: str, *, higher: bool, **fiel
 def artifex_metrics() -> list[MetricEntry]:
     """Retrieval and agreement."""
     wang = "Wang & Isola 2020, arXiv:2005.10242"
-    near = {"higher": True, "tolerance": 0.01}
+    near = {"higher": True, "tolerance": 0.01, "lowest": 0, "highest": 1}
     return [
         _of_embeddings("recall_at_1", "recall_at_k", "How often the nearest is the right one.", **near),
         _of_embeddings("recall_at_5", "recall_at_5", "How often the right one is among the five nearest.", **near),
-        _of_embeddings("median_rank", "median_rank", "Median rank of the right one.", higher=False, tolerance=0.5),
+        _of_embeddings("median_rank", "median_rank", "Median rank of the right one.", higher=False, tolerance=0.5, lowest=1),
         _of_embeddings(
-            "alignment", "ALIGNMENT", "Mean squared distance of pairs on the unit sphere.", higher=False, paper=wang
+            "alignment",
+            "ALIGNMENT",
+            "Mean squared distance of pairs on the unit sphere.",
+            higher=False,
+            paper=wang,
+            lowest=0,
+            highest=4,
         ),
         _of_embeddings(
             "uniformity",
@@ -117,6 +123,8 @@ def artifex_metrics() -> list[MetricEntry]:
             needs=("samples",),
             paper=wang,
             min_examples=2,
+            lowest=-8,  # of the logarithm of exp(-2 d²), d at most 2
+            highest=0,
         ),
         MetricEntry(
             name="cross_modal_consistency",
@@ -127,6 +135,8 @@ def artifex_metrics() -> list[MetricEntry]:
             space="host",
             compares="sets",
             tolerance=0.01,
+            lowest=0,
+            highest=1,
             summary="How often the parts of a sample are of one class.",
         ),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from artifex.core.plugins import DatasetEntry, ExtensionEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -95,6 +97,8 @@ def _pairs() -> list[MetricEntry]:
             compares="pairs",
             unit=unit,
             tolerance=tolerance,
+            lowest=0,
+            highest=math.inf if unit else 1,  # without a unit they are shares
             paper=paper,
             summary=summary,
         )
@@ -123,6 +127,8 @@ def _samples() -> list[MetricEntry]:
             space="host",
             unit=unit,
             tolerance=tolerance,
+            lowest=-math.inf if name == "lennard_jones_energy" else 0,
+            highest=math.inf if unit else 1,
             paper=paper,
             summary=summary,
         )

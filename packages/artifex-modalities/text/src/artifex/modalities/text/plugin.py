@@ -96,6 +96,7 @@ def _of_pairs() -> list[MetricEntry]:
         "modality": "text",
         "space": "host",
         "compares": "pairs",
+        "lowest": 0,
     }
     rouge = {
         "rouge1": "single words",
@@ -108,6 +109,7 @@ def _of_pairs() -> list[MetricEntry]:
             name="bleu",
             metric=f"{_HERE}.metrics.bleu:BLEU",
             tolerance=0.1,
+            highest=100,
             summary="BLEU of the corpus, 0 to 100, with sacrebleu's defaults.",
             paper="Papineni et al. 2002, doi:10.3115/1073083.1073135; Post 2018, arXiv:1804.08771",
             **shared,
@@ -117,6 +119,7 @@ def _of_pairs() -> list[MetricEntry]:
                 name=name,
                 metric=f"{_HERE}.metrics.rouge:{name.upper()}",
                 tolerance=0.001,
+                highest=1,
                 summary=f"ROUGE, F measure: {what}.",
                 paper="Lin 2004, aclanthology.org/W04-1013",
                 **shared,
@@ -127,7 +130,7 @@ def _of_pairs() -> list[MetricEntry]:
 
 
 def _of_samples() -> list[MetricEntry]:
-    shared = {"needs": ("samples",), "modality": "text", "space": "host"}
+    shared = {"needs": ("samples",), "modality": "text", "space": "host", "lowest": 0}
     return [
         *(
             MetricEntry(
@@ -135,6 +138,7 @@ def _of_samples() -> list[MetricEntry]:
                 metric=f"{_HERE}.metrics.diversity:distinct_{n}",
                 higher_is_better=True,
                 tolerance=0.001,
+                highest=1,
                 summary=f"Share of different ones among all {'words' if n == 1 else 'pairs of words'} of the samples.",
                 paper="Li et al. 2016, arXiv:1510.03055",
                 **shared,
@@ -147,6 +151,7 @@ def _of_samples() -> list[MetricEntry]:
             higher_is_better=False,
             min_examples=2,
             tolerance=0.1,
+            highest=100,
             summary="Mean BLEU of each sample against all others.",
             paper="Zhu et al. 2018, arXiv:1802.01886",
             **shared,
@@ -156,6 +161,7 @@ def _of_samples() -> list[MetricEntry]:
             metric=f"{_HERE}.metrics.diversity:WELL_FORMED",
             higher_is_better=True,
             tolerance=0.001,
+            highest=1,
             summary="Share of samples that are well-formed text.",
             **shared,
         ),
@@ -172,6 +178,7 @@ def _of_models() -> list[MetricEntry]:
             modality="text",
             capabilities=("log_prob",),
             tolerance=0.01,
+            lowest=1,
             summary="Among how many equally likely tokens a model is as unsure.",
         ),
         MetricEntry(
@@ -184,6 +191,7 @@ def _of_models() -> list[MetricEntry]:
             space="host",
             unit="bits",
             tolerance=0.001,
+            lowest=0,
             summary="Bits that coding a byte of the text costs.",
         ),
     ]
