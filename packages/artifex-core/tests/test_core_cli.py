@@ -1,5 +1,6 @@
 """The `artifex` command: what it prints, and one message with exit code 2 for every mistake of the user's."""
 
+import errno
 import json
 import sys
 import warnings
@@ -39,6 +40,10 @@ def fail(how: str) -> None:
             raise OSError("no space left")
         case "bug":
             raise RuntimeError("unforeseen")
+        case "end":
+            raise EOFError("No data left in file")
+        case "pipe":
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         case "interrupt":
             raise KeyboardInterrupt
         case "exit":
@@ -226,8 +231,16 @@ def test_a_fault_of_ours_is_exit_code_70_and_offers_the_traceback(run):
 
 
 def test_an_interrupt_and_a_commands_own_exit_code_pass(run):
-    assert run("fail", "interrupt")[0] in (1, 130)
+    assert run("fail", "interrupt")[0] == 130
     assert run("fail", "exit")[0] == 3
+
+
+def test_no_error_has_the_exit_code_of_a_regression(run, monkeypatch):
+    code, _, err = run("fail", "end")
+    assert code == 2
+    assert err == "artifex: a file is empty or was cut short: No data left in file\n"
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # which the command replaces
+    assert run("fail", "pipe")[0] == 141
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "fail", "data"], ["fail", "--debug", "data"], ["fail", "data", "--debug"]])

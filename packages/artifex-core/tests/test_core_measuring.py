@@ -256,3 +256,34 @@ def test_mistakes_are_said():
         material({"y": X})
     with pytest.raises(DataError, match="no examples"):
         material(X[:0])
+
+
+class Normal(nnx.Module):
+    def generate(self, n_samples=1, *, rngs):
+        return jax.random.normal(rngs.sample(), (n_samples, 2))
+
+
+def sizes(samples, references):
+    return 1000.0 * len(samples) + len(references)
+
+
+def first_number(samples):
+    return np.asarray(samples)[:, 0]
+
+
+@pytest.mark.parametrize(("n", "drawn", "compared"), [(1, 100, 1), (60, 100, 60), (150, 150, 150)])
+def test_few_references_do_not_mean_few_samples(n, drawn, compared):
+    """A hundred are drawn at least; two sets that are compared are of one size, unless a number is asked for."""
+    material = Material(Normal(), X[:n], key=evaluation_key(0))
+    assert measure(entry("first_number", needs=("samples",)), material).n == drawn
+    sets = entry("sizes", needs=("samples", "references"), compares="sets")
+    assert measure(sets, material).value == 1001 * compared
+    asked = Material(Normal(), X[:n], key=evaluation_key(0), n_samples=7)
+    assert measure(sets, asked).value == 7000 + n
+
+
+def test_arrays_of_unlike_lengths_are_refused():
+    with pytest.raises(DataError, match="300 of them in 'x'; 'label' has 7"):
+        Material(None, {"x": X, "label": np.arange(7)}, key=evaluation_key(0))
+    with pytest.raises(DataError, match="'n' has no axis"):
+        Material(None, {"x": X, "n": np.int64(300)}, key=evaluation_key(0))

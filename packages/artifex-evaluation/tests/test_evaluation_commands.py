@@ -284,3 +284,54 @@ def test_benchmark(artifex, make_run, tmp_path):
     code, _, err = artifex("benchmark", tmp_path / "bad.yaml")
     assert code == 2
     assert "a name of its own" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("none.npy", b"", "cannot be read"),
+        ("text.npy", b"hello", "no whole file of numbers"),
+        ("zip.npz", b"PK\x03\x04 and no more", "cannot be read"),
+        ("flat.npy", np.zeros(5), r"x has shape \(5,\).*\(N, 1\)"),
+        ("one.npy", np.float32(3), r"x has shape \(\)"),
+        ("words.npy", np.array([["a"], ["b"]]), "x has dtype <U1; numbers are needed"),
+        ("gap.npy", np.array([[1, 2], [3, np.nan], [np.inf, 4]]), "in 2 of 3 examples, the first of them example 1"),
+        ("odd.npz", {"x": np.zeros((4, 2)), "label": np.zeros(3)}, "4 of them in 'x'; 'label' has 3"),
+        ("count.npz", {"x": np.zeros((4, 2)), "n": np.int64(4)}, r"n has shape \(\)"),
+        ("empty.npy", np.zeros((0, 2)), "no references"),
+        ("gone.npy", None, "there is no file"),
+        ("folder", None, "is a folder, but no run's"),
+    ],
+)
+def test_data_that_are_none_are_one_message(artifex, make_run, tmp_path, name, content, said):
+    file = tmp_path / name
+    match content:
+        case bytes():
+            file.write_bytes(content)
+        case dict():
+            np.savez(file, **content)
+        case None:
+            (tmp_path / "folder").mkdir()
+        case _:
+            np.save(file, content)
+    code, out, err = artifex("evaluate", make_run(), "--data", file)
+    assert code == 2, out + err
+    assert re.search(said, err), err
+    assert not out
+
+
+def test_data_of_another_shape_fail_metric_by_metric_and_are_reported(artifex, make_run, tmp_path):
+    np.save(tmp_path / "wide.npy", np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32))
+    code, out, err = artifex("evaluate", make_run(), "--data", tmp_path / "wide.npy")
+    assert code == 3, out + err
+    assert "report: " in err
+    assert re.search(r"^energy_distance +failed: .*\(60, 2\).*\(60, 3\)", out, re.MULTILINE), out
+
+
+def test_a_figure_that_is_lost_is_a_regression(artifex, make_run, stranger, monkeypatch):
+    run, baseline = make_run("now"), make_run("before")
+    assert artifex("evaluate", baseline, "-m", "radius")[0] == 0
+    monkeypatch.setattr(stranger, "radius", lambda samples: np.full(len(samples), np.nan))
+    code, out, _ = artifex("evaluate", run, "-m", "radius", "--baseline", baseline)
+    assert code == 1
+    assert "no longer a finite number): regression" in out

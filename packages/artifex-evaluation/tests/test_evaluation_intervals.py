@@ -157,3 +157,13 @@ def test_a_figure_without_an_interval_has_none(measured):
     found = interval_of(measured, rng=np.random.default_rng(0))
     assert np.isnan(found.low)
     assert not found.method
+
+
+def test_a_metric_that_wants_more_than_half_of_the_examples_keeps_its_figure():
+    def at_a_half(rng):
+        raise ValueError("more than 10 examples are needed")
+
+    for half in (at_a_half, lambda rng: float("nan")):
+        found = interval_of(Measurement(0.5, 12, "whole", at_a_half=half), rng=np.random.default_rng(0))
+        assert found.method == ""
+        assert np.isnan(found.low)

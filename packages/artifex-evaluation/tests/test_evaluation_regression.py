@@ -146,7 +146,7 @@ def test_two_signatures_are_not_compared():
 def test_a_short_history_says_nothing():
     assert math.isnan(step_test([1.0, 2.0], 5.0))
     assert step_test([1.0] * 5, 1.0) == 1
-    assert step_test([1.0] * 5, 2.0) == 0
+    assert math.isnan(step_test([1.0] * 5, 2.0))
 
 
 def test_timings_advise_unless_the_machine_is_the_same():
@@ -160,3 +160,37 @@ def test_timings_advise_unless_the_machine_is_the_same():
 def test_values_of_other_examples_are_refused():
     with pytest.raises(InvalidInputError, match="values of the same examples"):
         paired_randomisation_test(np.zeros(3), np.zeros(4), rng=np.random.default_rng(0))
+
+
+def test_one_model_measured_again_and_again_is_no_history():
+    """Five equal figures say nothing of how far those of other models lie apart."""
+    one, other = figure(value=1.0, low=0.5, high=1.5), figure(value=0.9, low=0.4, high=1.4)
+    for noise in (0.0, 1e-9):
+        repeats = {"m": [1.0 + i * noise for i in range(5)]}
+        (change,) = compare_results(result(one), result(other), history=repeats)
+        assert change.test == "intervals"
+        assert not change.regression
+    (change,) = compare_results(result(one), result(other), history={"m": [1.0, 1.1, 0.9, 1.05, 1.0, 1.0]})
+    assert change.test == "step"
+    assert change.p_value == step_test([1.0, 1.1, 0.9, 1.05], 0.9)
+
+
+def test_an_interval_that_ends_at_the_metric_s_range_makes_no_false_alarms():
+    """Shares near 0, whose intervals end there: the error is that of the longer side."""
+    rng, z, error = np.random.default_rng(8), 1.96, 0.02
+    found = 0
+    for _ in range(2000):
+        pair = [0.005 + error * rng.normal() for _ in range(2)]
+        one, other = (figure(value=max(0.0, v), low=0.0, high=max(0.0, v) + z * error) for v in pair)
+        (change,) = compare_results(result(one), result(other))
+        found += change.significant
+    assert found / 2000 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+@pytest.mark.parametrize(("now", "lost"), [(math.nan, True), (-math.inf, True), (math.inf, False)])
+def test_a_figure_that_is_lost_is_a_regression(now, lost):
+    (change,) = compare_results(result(figure(value=1.0)), result(figure(value=now)))
+    assert change.regression == lost
+    assert ("no longer a finite number): regression" in str(change)) == lost
+    (never,) = compare_results(result(figure(value=math.nan)), result(figure(value=math.nan)))
+    assert not never.regression

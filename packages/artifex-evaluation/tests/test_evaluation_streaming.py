@@ -104,6 +104,20 @@ def test_a_row_that_was_cut_short_is_dropped(tmp_path):
     np.testing.assert_array_equal(again.read(2, 4), [[4, 5], [9, 9]])
 
 
+def test_two_evaluations_at_once_leave_the_rows_whole(tmp_path):
+    """Both compute the same rows, and neither knows of the other's."""
+    rows = np.arange(12.0).reshape(6, 2)
+    one, other = (DiskColumns(tmp_path).column("rows|x") for _ in range(2))
+    one.append(rows[:2])
+    other.append(rows[:2])
+    one.append(rows[2:4])
+    other.append(rows[2:3])
+    other.append(rows[3:6])
+    one.append(rows[4:6])
+    for column in (one, other, DiskColumns(tmp_path).column("rows|x")):
+        np.testing.assert_array_equal(column.read(0, len(column)), rows)
+
+
 def test_a_damaged_description_is_said(tmp_path):
     DiskColumns(tmp_path).column("rows").append(np.zeros(3))
     (file,) = tmp_path.glob("*.json")

@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from artifex.core import plugins
 from artifex.core.errors import (
     ArtifexError,
+    DataError,
     InvalidInputError,
     PluginConflictError,
     PluginError,
@@ -28,9 +30,9 @@ from artifex.core.errors import (
     UnknownNameError,
 )
 
-EXIT_USER, EXIT_INTERNAL = 2, 70
-"""A mistake of the user's, and a fault of ours (``EX_SOFTWARE`` of sysexits.h). 1 is left to commands whose answer is no:
-``artifex doctor`` found a problem, ``artifex evaluate`` a regression."""
+EXIT_USER, EXIT_INTERNAL, EXIT_PIPE = 2, 70, 128 + 13
+"""A mistake of the user's, a fault of ours (``EX_SOFTWARE`` of sysexits.h), and output that nobody reads to its end (as shells
+say it). 1 is left to commands whose answer is no: ``artifex doctor`` found a problem, ``artifex evaluate`` a regression."""
 
 
 class PluginCommand(TyperCommand):
@@ -92,6 +94,16 @@ class PluginGroup(_Light, TyperGroup):
                 ctx.fail(str(error))
             close = difflib.get_close_matches(cmd_name, self.list_commands(ctx), n=1)
             ctx.fail(f"No such command {cmd_name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Keep from typer the two errors that it ends with exit code 1, which says that a metric has become worse."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise DataError(f"a file is empty or was cut short: {error or 'it ended too early'}") from error
+        except BrokenPipeError:  # what reads the output, `head` for one, has gone
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - what Python flushes as it ends
+            raise typer.Exit(EXIT_PIPE) from None
 
 
 app = typer.Typer(

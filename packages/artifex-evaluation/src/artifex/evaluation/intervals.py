@@ -170,6 +170,11 @@ def jackknife_interval(value: float, without: Float[np.ndarray, "G"], *, level: 
 def _halves_interval(
     value: float, at_a_half: Callable[[np.random.Generator], float], level: float, rng: np.random.Generator
 ) -> Interval:
-    found = np.array([at_a_half(rng) for _ in range(HALVES)])
+    try:
+        found = np.array([at_a_half(rng) for _ in range(HALVES)])
+    except Exception:  # a stranger's metric may want more examples than a half: the figure stands, without an interval
+        return NONE
+    if not np.isfinite(found).all():
+        return NONE
     reach = float(stats.t.ppf((1 + level) / 2, HALVES - 1) * found.std(ddof=1))
     return Interval(value - reach, value + reach, "halves")

@@ -232,7 +232,7 @@ class EvaluationPipeline:
         )
 
     def _signature(self, entry: MetricEntry, material: Material, measured: Measurement, data: str) -> Signature:
-        drawn = f", {material.n_samples} samples" if "samples" in entry.needs and entry.compares != "pairs" else ""
+        drawn = f", {material.samples_of(entry)} samples" if "samples" in entry.needs and entry.compares != "pairs" else ""
         try:
             version = f"{self.registry.distribution(entry.name)} {self.registry.version(entry.name)}"
         except UnknownNameError:

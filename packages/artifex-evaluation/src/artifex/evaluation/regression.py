@@ -43,6 +43,8 @@ DRAWS = 4000
 """Of all signs."""
 LEAST_HISTORY = 4
 """Earlier figures without which a step cannot be told."""
+SAME = 1e-6
+"""Relative difference up to which figures are of one model, measured again."""
 AT_ONCE = 2**24
 
 
@@ -79,13 +81,19 @@ class Change:
         return self.difference < 0 if self.higher_is_better else self.difference > 0
 
     @property
+    def lost(self) -> bool:
+        """Whether there was a finite figure, and now there is none, or an infinitely bad one."""
+        return math.isfinite(self.before) and (math.isnan(self.now) or (math.isinf(self.now) and self.worse))
+
+    @property
     def regression(self) -> bool:
-        """Whether it is for the worse, more than chance, and beyond the tolerance."""
-        return self.significant and self.worse and abs(self.difference) > self.tolerance
+        """Whether it is for the worse, more than chance, and beyond the tolerance; or lost altogether."""
+        return self.lost or (self.significant and self.worse and abs(self.difference) > self.tolerance)
 
     def __str__(self) -> str:
         verdict = "regression" if self.regression else self._verdict()
-        sure = f"q={self.q_value:.3g}" if math.isfinite(self.q_value) else "cannot be tested"
+        untested = "no longer a finite number" if self.lost else "cannot be tested"
+        sure = f"q={self.q_value:.3g}" if math.isfinite(self.q_value) else untested
         return f"{self.name}: {self.before:.5g} -> {self.now:.5g} ({self.difference:+.3g}, {sure}): {verdict}"
 
     def _verdict(self) -> str:
@@ -146,7 +154,8 @@ def step_test(history: Sequence[float], now: float) -> float:
         now: the newest.
 
     Returns:
-        The p-value; NaN with a shorter history.
+        The p-value; NaN with a shorter history, or one without any spread: one model measured again and again says nothing of
+        how far others lie apart.
 
     Example:
         >>> step_test([1.0, 1.1, 0.9, 1.0, 1.05], 2.0) < 0.001
@@ -157,8 +166,8 @@ def step_test(history: Sequence[float], now: float) -> float:
     if len(found) < LEAST_HISTORY or not math.isfinite(now):
         return math.nan
     spread = float(found.std(ddof=1))
-    if spread == 0:
-        return 1.0 if now == found[0] else 0.0
+    if spread <= SAME * abs(found.mean()):
+        return 1.0 if math.isclose(now, found[0], rel_tol=SAME) else math.nan
     t = (now - found.mean()) / (spread * math.sqrt(1 + 1 / len(found)))
     return float(2 * stats.t.sf(abs(t), len(found) - 1))
 
@@ -227,14 +236,25 @@ def _tested(one: MetricResult, other: MetricResult, history: Sequence[float], rn
     a, b = one.per_example, other.per_example
     if a is not None and b is not None and a.shape == b.shape:
         return paired_randomisation_test(a, b, rng=rng), "paired randomisation"
-    if len(history) >= LEAST_HISTORY:
-        return step_test(history, other.value), "step"
+    known = _of_different_models(history)
+    if len(known) >= LEAST_HISTORY:
+        return step_test(known, other.value), "step"
     return _from_intervals(one, other)
+
+
+def _of_different_models(history: Sequence[float]) -> list[float]:
+    """The history without repeats: a model that is measured again gets the same figure, which is no second draw."""
+    known: list[float] = []
+    for figure in filter(math.isfinite, history):
+        if not any(math.isclose(figure, other, rel_tol=SAME) for other in known):
+            known.append(figure)
+    return known
 
 
 def _from_intervals(one: MetricResult, other: MetricResult) -> tuple[float, str]:
     """A normal test of two independent figures, as far as their intervals tell."""
-    reach = [(r.high - r.low) / (2 * stats.norm.ppf((1 + r.level) / 2)) for r in (one, other)]
+    # the longer side: the other may end at the metric's lowest or highest value, and not where the error does
+    reach = [max(r.high - r.value, r.value - r.low) / stats.norm.ppf((1 + r.level) / 2) for r in (one, other)]
     error = math.hypot(*reach)
     if not math.isfinite(error) or error == 0:
         return math.nan, ""

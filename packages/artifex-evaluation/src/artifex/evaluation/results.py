@@ -161,5 +161,6 @@ def check_comparable(one: MetricResult, other: MetricResult) -> None:
         differing = [f for f in Signature.__slots__ if getattr(one.signature, f) != getattr(other.signature, f)]
         raise InvalidInputError(
             f"figures of {one.name!r} with different signatures are not compared; they differ in {', '.join(differing)}:\n"
-            f"  {one.signature}\n  {other.signature}"
+            f"  {one.signature}\n  {other.signature}\n"
+            "Evaluate both anew, with the same versions, options and data; the figures that there are stay where they are"
         )

@@ -6,14 +6,16 @@ index is a file that may be deleted at any time: it is made anew from the lines.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import platform
 import sqlite3
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from artifex.core.errors import DataError, RunError
+from artifex.core.errors import DataError, RunError, RunWarning
 from artifex.evaluation.results import EvaluationResult, MetricResult
 
 __all__ = ["RESULTS", "Record", "ResultIndex", "latest_result", "machine", "read_records", "read_results", "write_results"]
@@ -55,7 +57,7 @@ def machine() -> str:
 def write_results(folder: Path, result: EvaluationResult) -> str:
     """Append the figures to the folder's lines; returns the evaluation's name."""
     now = time.time()
-    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}.{time.time_ns() // 1000 % 1_000_000:06d}"
+    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}.{int(now % 1 * 1e6):06d}.{os.getpid()}"
     (folder / EXAMPLES).mkdir(parents=True, exist_ok=True)
     lines = []
     for metric in result.metrics.values():
@@ -67,19 +69,30 @@ def write_results(folder: Path, result: EvaluationResult) -> str:
             np.save(folder / file, metric.per_example)
             record["examples"] = str(file)
         lines.append(json.dumps({**record, **metric.to_dict()}) + "\n")
-    with (folder / RESULTS).open("a", encoding="utf-8") as out:
-        out.write("".join(lines))
+    _append(folder / RESULTS, "".join(lines).encode())
     return name
 
 
+def _append(path: Path, lines: bytes) -> None:
+    """Add lines in one piece, beside what others add, and below a line that was cut short."""
+    with path.open("a+b", buffering=0) as out:
+        if (size := out.seek(0, os.SEEK_END)) and (out.seek(size - 1), out.read(1))[1] != b"\n":
+            lines = b"\n" + lines
+        if (written := out.write(lines)) != len(lines):
+            raise OSError(errno.ENOSPC, f"{written} of {len(lines)} bytes were written", str(path))
+
+
 def read_records(folder: Path, *, examples: bool = False) -> list[Record]:
-    """Every figure of a folder, oldest first. A line that was cut short, when the process was killed, is left out.
+    """Every figure of a folder, oldest first.
+
+    A line that was cut short, when the process was killed, is left out; one that is damaged otherwise, too, with a warning.
 
     Args:
         folder: a run's.
         examples: whether to read per-example values too.
     """
-    return [_record(folder, fields, examples) for fields in _lines(folder / RESULTS)]
+    records = (_record(folder, fields, examples) for fields in _lines(folder / RESULTS))
+    return [record for record in records if record is not None]
 
 
 def read_results(folder: Path, *, examples: bool = False) -> list[EvaluationResult]:
@@ -113,12 +126,27 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield fields
 
 
-def _record(folder: Path, fields: dict[str, Any], examples: bool) -> Record:
-    file = folder / fields["examples"] if examples and "examples" in fields else None
-    per_example = np.load(file) if file is not None and file.is_file() else None
-    result = MetricResult.from_dict(fields, per_example)
-    seconds = fields.get("seconds_per_sample", math.nan)
-    return Record(fields["evaluation"], fields["subject"], fields["time"], fields["machine"], result, seconds)
+def _record(folder: Path, fields: dict[str, Any], examples: bool) -> Record | None:
+    try:
+        result = MetricResult.from_dict(fields, _values(folder, fields) if examples else None)
+        if not isinstance(result.value, int | float):
+            raise TypeError(f"its value is {result.value!r}")
+        when, seconds = float(fields["time"]), float(fields.get("seconds_per_sample", math.nan))
+        return Record(fields["evaluation"], fields["subject"], when, fields["machine"], result, seconds)
+    except (KeyError, TypeError, ValueError) as error:
+        known = f"the figure of {fields.get('name')!r} from {fields.get('evaluation')}"
+        warnings.warn(f"{folder / RESULTS}: {known} is left out, its line is damaged: {error}", RunWarning, stacklevel=2)
+        return None
+
+
+def _values(folder: Path, fields: dict[str, Any]) -> np.ndarray | None:
+    """Per-example values, where they can still be read."""
+    file = folder / fields.get("examples", "")
+    try:
+        return np.load(file) if file.is_file() else None
+    except (OSError, ValueError, EOFError) as error:
+        warnings.warn(f"{file} cannot be read, and its values are not compared: {error}", RunWarning, stacklevel=2)
+        return None
 
 
 class ResultIndex:
@@ -141,8 +169,59 @@ class ResultIndex:
 
     def rebuild(self) -> int:
         """Make the index anew from the runs' lines; returns how many figures it has."""
-        self.file.unlink(missing_ok=True)
-        with closing(sqlite3.connect(self.file)) as base, base:
+        with closing(self._made_anew()) as base:
+            return base.execute("SELECT COUNT(*) FROM results").fetchone()[0]
+
+    def history(self, metric: str, *, signature: str | None = None) -> list[dict[str, Any]]:
+        """The figures of a metric over all runs, oldest first; the index is made anew where it is not of the runs' lines."""
+        query = "SELECT * FROM results WHERE metric = ?" + (" AND signature = ?" if signature else "") + " ORDER BY time"
+        with closing(self._current()) as base:
+            base.row_factory = sqlite3.Row
+            return [dict(row) for row in base.execute(query, (metric, *([signature] if signature else [])))]
+
+    def metrics(self) -> list[str]:
+        """Names of all metrics with figures."""
+        with closing(self._current()) as base:
+            return [row[0] for row in base.execute("SELECT DISTINCT metric FROM results ORDER BY metric")]
+
+    def _sources(self) -> str:
+        """Names, ages and sizes of the files that the index is made from: runs are added, moved and deleted."""
+        files = [(str(path.relative_to(self.root)), path.stat()) for path in sorted(self.root.rglob(RESULTS))]
+        return json.dumps([(name, state.st_mtime_ns, state.st_size) for name, state in files])
+
+    def _current(self) -> sqlite3.Connection:
+        """The index, if it can be read and is of the lines that there are; else a new one."""
+        if self.file.is_file():
+            base = sqlite3.connect(self.file)
+            try:
+                sound = base.execute("PRAGMA quick_check").fetchone() == ("ok",)
+                if sound and base.execute("SELECT files FROM sources").fetchone() == (self._sources(),):
+                    return base
+            except sqlite3.DatabaseError:  # damaged, or of an older version
+                pass
+            base.close()
+        return self._made_anew()
+
+    def _made_anew(self) -> sqlite3.Connection:
+        """In the folder, whole or not at all; in memory where the folder cannot be written."""
+        new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        try:
+            with closing(sqlite3.connect(new)) as base:
+                self._fill(base)
+            new.replace(self.file)
+            return sqlite3.connect(self.file)
+        except (OSError, sqlite3.OperationalError):
+            base = sqlite3.connect(":memory:")
+            self._fill(base)
+            return base
+        finally:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+
+    def _fill(self, base: sqlite3.Connection) -> None:
+        with base:
+            base.execute("CREATE TABLE sources (files TEXT)")
+            base.execute("INSERT INTO sources VALUES (?)", (self._sources(),))
             base.execute(
                 "CREATE TABLE results (run TEXT, evaluation TEXT, subject TEXT, time REAL, machine TEXT, metric TEXT, "
                 "value REAL, low REAL, high REAL, n INTEGER, seconds REAL, signature TEXT, "
@@ -155,26 +234,6 @@ class ResultIndex:
                 for record in read_records(path.parent)
             ]
             base.executemany(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * 12)})", rows)
-            return base.execute("SELECT COUNT(*) FROM results").fetchone()[0]
-
-    def history(self, metric: str, *, signature: str | None = None) -> list[dict[str, Any]]:
-        """The figures of a metric over all runs, oldest first; the index is made anew where a run's lines are newer."""
-        self._refresh()
-        query = "SELECT * FROM results WHERE metric = ?" + (" AND signature = ?" if signature else "") + " ORDER BY time"
-        with closing(sqlite3.connect(self.file)) as base:
-            base.row_factory = sqlite3.Row
-            return [dict(row) for row in base.execute(query, (metric, *([signature] if signature else [])))]
-
-    def metrics(self) -> list[str]:
-        """Names of all metrics with figures."""
-        self._refresh()
-        with closing(sqlite3.connect(self.file)) as base:
-            return [row[0] for row in base.execute("SELECT DISTINCT metric FROM results ORDER BY metric")]
-
-    def _refresh(self) -> None:
-        newest = max((path.stat().st_mtime for path in self.root.rglob(RESULTS)), default=0.0)
-        if not self.file.is_file() or self.file.stat().st_mtime <= newest:
-            self.rebuild()
 
 
 def _row(run: Path, record: Record) -> tuple[Any, ...]:

@@ -3,14 +3,18 @@
 A column is two files: ``NAME.json`` with key, dtype and shape of a row, and ``NAME.rows`` with the rows one after the other.
 The rows of a batch are handed to the system as soon as they are computed, before the next batch begins. From then on they
 outlive the process: a kill costs the batch in flight, which had not ended, and where it falls into the writing itself (tens of
-microseconds a batch) those rows of it that were not written. A row that was cut short is dropped. Nothing is synced to the
+microseconds a batch) those rows of it that were not written. A row that was cut short is written over. Nothing is synced to the
 disk, which would cost milliseconds a batch: after a power failure delete the folder.
+
+Every row is written at its own place, so that two evaluations of one run at once, which compute the same rows, write them twice
+and leave them whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +68,7 @@ class _DiskColumn:
             self._take_up()
 
     def _take_up(self) -> None:
-        """Find out what an earlier evaluation left, and drop a row that was cut short."""
+        """Find out what an earlier evaluation left; a row that was cut short does not count."""
         try:
             form = json.loads(self._form.read_text(encoding="utf-8"))
             self._dtype, self._shape = np.dtype(form["dtype"]), tuple(form["shape"])
@@ -72,9 +76,6 @@ class _DiskColumn:
             raise DataError(f"{self._form} is damaged: {error}; delete it, and what it describes is computed anew") from error
         there = self._rows.stat().st_size if self._rows.is_file() else 0
         self._length = there // self._width
-        if there % self._width:
-            with self._rows.open("r+b") as file:
-                file.truncate(self._length * self._width)
 
     @property
     def _width(self) -> int:
@@ -89,11 +90,13 @@ class _DiskColumn:
         rows = np.ascontiguousarray(rows)
         if self._dtype is None:
             form = {"key": self._key, "dtype": rows.dtype.str, "shape": list(rows.shape[1:])}
-            new = self._form.with_suffix(".new")
+            new = self._form.with_suffix(f".{os.getpid()}.new")
             new.write_text(json.dumps(form), encoding="utf-8")
             new.replace(self._form)  # whole or not at all, and not synced: the first batch is not yet kept
             self._dtype, self._shape = rows.dtype, rows.shape[1:]
-        with self._rows.open("ab") as file:
+        self._rows.touch()
+        with self._rows.open("r+b") as file:
+            file.seek(self._length * self._width)
             file.write(rows.astype(self._dtype, copy=False).tobytes())
         self._length += len(rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -130,6 +131,11 @@ def read_dataset(source: str, *, split: str | None = None) -> Dataset:
         path = path / CONFIG_FILE
     if path.is_file():
         fields: Any = _mapping(path)
+    elif path.is_dir():
+        raise DataError(
+            f"{source} is a folder, but no run's: it has no {CONFIG_FILE}. For a folder of files give a YAML file whose 'dataset' "
+            "reads them"
+        )
     elif path.suffix in (".yaml", ".yml") or "/" in source:
         raise DataError(f"there are no data {source}: give .npy, .npz, a YAML file with a data set, a run's folder or a preset")
     else:
@@ -140,12 +146,35 @@ def read_dataset(source: str, *, split: str | None = None) -> Dataset:
 
 
 def _arrays(path: Path) -> Dataset:
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
     try:
         found = np.load(path)
-    except (OSError, ValueError) as error:
+        data = {"x": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    data = {"x": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+    except ValueError as error:  # NumPy would have it unpickled, which runs whatever the file says
+        raise DataError(f"{path} is no whole file of numbers, as np.save and np.savez write them ({error})") from error
+    for name, array in data.items():
+        _check(array, f"{path}: {name}", may_be_missing="mask" in data)
     return Dataset(path.name, data)
+
+
+def _check(array: np.ndarray, what: str, *, may_be_missing: bool) -> None:
+    """Refuse what is no row of numbers for each example."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{what} has dtype {array.dtype}; numbers are needed")
+    is_x = what.endswith(": x")
+    if array.ndim < (2 if is_x else 1):
+        one = "; examples of one number each are (N, 1)" if is_x and array.ndim else ""
+        raise DataError(f"{what} has shape {array.shape}; the first axis counts examples{one}")
+    if may_be_missing or array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
+        return
+    bad = np.flatnonzero(~finite.reshape(len(array), -1).all(axis=1))
+    raise DataError(
+        f"{what} has numbers that are not finite in {len(bad)} of {len(array)} examples, the first of them example {bad[0]}; "
+        "leave those examples out"
+    )
 
 
 def _of_run(fields: Any, source: str, split: str | None) -> Dataset:

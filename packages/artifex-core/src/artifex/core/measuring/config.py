@@ -54,7 +54,7 @@ class EvaluationConfig(Config):
     every: Count | None = None
     """The trainer measures too, at every so many of its evaluations; left out, ``artifex evaluate`` alone does."""
     n_samples: Count | None = None
-    """Samples drawn; left out, as many as there are references, 2048 at most."""
+    """Samples drawn; left out, as many as there are references, 100 at least and 2048 at most."""
     n_references: Count | None = None
     """References taken, the first ones; left out, all of the split. The trainer takes 2048 at most unless told."""
     batch_size: Count = 256

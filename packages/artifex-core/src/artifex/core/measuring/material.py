@@ -43,8 +43,8 @@ from artifex.core.protocols import (
 
 __all__ = ["BLOCK", "Material", "evaluation_key"]
 
-MOST_SAMPLES = 2048
-"""Samples that are drawn unless another number is asked for."""
+LEAST_SAMPLES, MOST_SAMPLES = 100, 2048
+"""Samples that are drawn, as many as there are references within these, unless another number is asked for."""
 VECTOR = 128
 """Numbers of an example up to which data without a modality are plain vectors."""
 KNOWN = {"labels": "label", "mask": "mask", "condition": "condition"}
@@ -84,7 +84,8 @@ class Material:
         training: what the model was trained on, all of which is taken.
         samples: given instead of drawn, in model space.
         density: the law that the references were drawn from, where it is known.
-        n_samples: how many are drawn; by default as many as there are references, 2048 at most.
+        n_samples: how many are drawn; by default as many as there are references, 100 at least and 2048 at most. Metrics that
+            compare sets are then given as many of both, for many of them are of sets of one size.
         n_references: how many are taken, the first ones; by default all.
         batch_size: examples worked on at a time. It changes no figure.
         modality_name: what the examples are, where no modality prepares them.
@@ -127,7 +128,8 @@ class Material:
         if training is not None:
             self._sets[TRAINING] = Prepared(training, modality, keys["prepare"], None)
         self.n_references = len(self._sets[REFERENCES])
-        drawn = min(self.n_references, MOST_SAMPLES) if n_samples is None else n_samples
+        drawn = max(LEAST_SAMPLES, min(self.n_references, MOST_SAMPLES)) if n_samples is None else n_samples
+        self._as_many = n_samples is None and samples is None
         self.n_samples = drawn if samples is None else len(samples)
         self._lock = threading.RLock()
         self._extractors: dict[str, Any] = {}
@@ -222,10 +224,16 @@ class Material:
         n = {"samples": self.n_samples, "sets": min(self.n_samples, self.n_references)}.get(entry.compares, self.n_references)
         return min(n, entry.max_examples or n)
 
-    def size_of(self, name: str) -> int:
-        """Rows of what metrics call ``name``."""
+    def size_of(self, name: str, entry: MetricEntry) -> int:
+        """Rows of what a metric calls ``name``."""
         others = {other: len(self._sets.get(other, ())) for other in (HOLDOUT, TRAINING)}
-        return {SAMPLES: self.n_samples, **others}.get(name, self.n_references)
+        n = {SAMPLES: self.samples_of(entry), **others}.get(name, self.n_references)
+        return min(n, entry.max_examples or n)
+
+    def samples_of(self, entry: MetricEntry) -> int:
+        """Samples that a metric is given."""
+        few = self._as_many and entry.compares == "sets"
+        return min(self.n_samples, self.n_references) if few else self.n_samples
 
     @_one_thread
     def batch(self, entry: MetricEntry, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def _merged(entry: MetricEntry, metric: MergedMetric, material: Material, progre
     names = _wanted(entry, metric, material)
     apart = [name for name in (SAMPLES, REFERENCES, HOLDOUT) if name in names and entry.compares == "sets"]
     passes = [(name,) for name in apart] or [tuple(n for n in names if n not in ("model", "rngs"))]
-    sizes = [_most(entry, material.size_of(p[0])) if apart else material.count(entry) for p in passes]
+    sizes = [material.size_of(p[0], entry) if apart else material.count(entry) for p in passes]
     groups = GROUPS if min(sizes) >= 2 * GROUPS else 1
     states: list[Any] = [None] * groups
     done = 0
@@ -189,10 +189,6 @@ def _merged(entry: MetricEntry, metric: MergedMetric, material: Material, progre
             progress(done, sum(sizes))
     value, without = _finalized(metric, states)
     return Measurement(value, min(sizes), "merged", without_group=without)
-
-
-def _most(entry: MetricEntry, n: int) -> int:
-    return min(n, entry.max_examples or n)
 
 
 def _pieces(n: int, groups: int, batch_size: int) -> Iterator[tuple[int, int, int]]:
@@ -223,7 +219,7 @@ def _whole(entry: MetricEntry, function: Any, material: Material, progress: Prog
     names = _wanted(entry, function, material)
     sized = [name for name in names if name not in ("model", "rngs")]
     n = material.count(entry)
-    size = {name: _most(entry, material.size_of(name)) if entry.compares == "sets" else n for name in sized}
+    size = {name: material.size_of(name, entry) if entry.compares == "sets" else n for name in sized}
     given = {name: _all(entry, material, name, size[name]) for name in sized}
     found = np.asarray(function(**given, **_singles(names, material)), np.float64)
     progress(1, 1)

@@ -29,14 +29,21 @@ class Prepared:
         most: how many are taken, the first ones; None for all.
 
     Raises:
-        DataError: there are no examples, or they have no ``x``.
+        DataError: there are no examples, they have no ``x``, or arrays are not of one length.
     """
 
     def __init__(self, data: Any, modality: Any, key: jax.Array, most: int | None):
         self._data: Any = {"x": data} if hasattr(data, "shape") else data
         if isinstance(self._data, Mapping) and "x" not in self._data:
             raise DataError(f"the data have no array 'x'; they have {', '.join(map(str, self._data)) or 'nothing'}")
+        if isinstance(self._data, Mapping) and getattr(self._data["x"], "ndim", 1) == 0:
+            raise DataError("'x' is a single number; its first axis counts examples")
         n = len(self._data["x"]) if isinstance(self._data, Mapping) else len(self._data)
+        if isinstance(self._data, Mapping):
+            lengths = {key: len(value) if getattr(value, "ndim", 1) else None for key, value in self._data.items()}
+            if unlike := {key: length for key, length in lengths.items() if length != n}:
+                said = ", ".join(f"{key!r} has {'no axis' if one is None else one}" for key, one in unlike.items())
+                raise DataError(f"the arrays of the data have one row for each example, {n} of them in 'x'; {said}")
         if n == 0:
             raise DataError("there are no references: the data hold no examples")
         self._n, self._modality, self._key = min(n, most or n), modality, key

@@ -29,6 +29,8 @@ MOST_TRAINING = 10_000
 """Training examples that are looked through for neighbours."""
 PLOTS = 6
 """Metrics whose distribution over examples is drawn."""
+SAME = 1e-6
+"""Relative difference that is rounding."""
 
 
 def write_evaluation(
@@ -116,7 +118,10 @@ def _figures(result: EvaluationResult) -> str:
         )
         for r in result.values()
     ]
-    return table(("metric", "figure", "95 % interval", "by", "unit", "examples", "better", "seconds"), rows) if rows else ""
+    levels = " or ".join(dict.fromkeys(f"{100 * r.level:g} %" for r in result.values()))
+    return (
+        table(("metric", "figure", f"{levels} interval", "by", "unit", "examples", "better", "seconds"), rows) if rows else ""
+    )
 
 
 def _changes(changes: Sequence[Change]) -> str:
@@ -128,7 +133,7 @@ def _pairs(head: tuple[str, str], pairs: Mapping[str, str]) -> str:
 
 
 def _distributions(result: EvaluationResult) -> str:
-    chosen = [r for r in result.values() if r.per_example is not None and np.ptp(r.per_example) > 0][:PLOTS]
+    chosen = [r for r in result.values() if _is_a_mean(r)][:PLOTS]
     return _grid([embedded_image(plots.distribution(r), "png", r.name) for r in chosen])
 
 
@@ -145,7 +150,7 @@ def _samples(material: Material | None) -> str:
     samples = material.model_space("samples", 0, min(_shown(material), material.n_samples))
     references = material.model_space("references", 0, min(_shown(material), material.n_references))
     if material.modality is None:
-        if samples.ndim != 2 or samples.shape[1] != 2:
+        if samples.shape[1:] != (2,) or references.shape[1:] != (2,):
             return ""
         return embedded_image(plots.scatter(samples, references), "png", "samples beside references")
     return _grid([_picture(material, samples, "samples"), _picture(material, references, "references")])
@@ -192,8 +197,20 @@ def _worst(result: EvaluationResult, material: Material | None) -> str:
 
 
 def _is_of_references(result: MetricResult, material: Material) -> bool:
+    return result.per_example is not None and len(result.per_example) == material.n_references and _is_a_mean(result)
+
+
+def _is_a_mean(result: MetricResult) -> bool:
+    """Whether the values of the examples differ and their mean is the figure.
+
+    Of a count of units, say, they are shares of nothing, and what they differ by is rounding.
+    """
     values = result.per_example
-    return values is not None and len(values) == material.n_references and float(np.ptp(values)) > 0
+    if values is None or not np.isfinite(values).any():
+        return False
+    there = values[np.isfinite(values)]
+    scale = float(np.abs(there).max())
+    return float(np.ptp(there)) > SAME * scale and abs(float(values.mean()) - result.value) <= SAME * scale
 
 
 def _picture(material: Material, examples: np.ndarray, caption: str) -> str:

@@ -44,7 +44,7 @@ class TaskConfig(Config):
     metrics: tuple[str, ...] = ()
     """Names of metrics; empty for those that apply."""
     n_samples: Count | None = None
-    """Samples drawn; left out, as many as there are references, 2048 at most."""
+    """Samples drawn; left out, as many as there are references, 100 at least and 2048 at most."""
     n_references: Count | None = None
     """References taken, the first ones; left out, all."""
     budget_seconds: Annotated[float, Field(gt=0)] | None = None
