@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from artifex.geometric.datasets import (
     SolidVoxels,
     SolidVoxelsConfig,
 )
+from artifex.geometric.datasets.backbones import _chains_in
 from artifex.geometric.datasets.solids import SOLIDS, TORUS, is_inside, surface_points
 
 EXTENT = np.array([0.5, 0.9, 0.7])
@@ -183,3 +185,124 @@ def test_alpha_carbons_alone_are_a_chain_and_calcium_is_none(tmp_path: Path):
     assert_allclose(arrays["x"][0, :3, 0], [-3.8, 0, 3.8], atol=1e-3)
     with pytest.raises(DataError, match="with 0 chains"):
         Backbones(config.replace(atoms="backbone")).arrays("train")
+
+
+STEP = 1.6 + 1.33
+FIVE = [(name, 10 + i, "", i * STEP) for i, name in enumerate(("GLY", "ALA", "SER", "VAL", "LEU"))]
+
+
+def read(folder: Path, **changes):
+    """The arrays of all files of the folder."""
+    fields = {"folder": folder, "min_residues": 1, "max_residues": 8, "held_out": 0.0, "bucket_step": 4, **changes}
+    _chains_in.cache_clear()
+    return Backbones(BackbonesConfig(**fields)).arrays("train")
+
+
+def line_of(text: str, number: int, name: str) -> str:
+    """The line of an atom of a residue."""
+    return next(line for line in text.splitlines() if line[12:16].strip() == name and int(line[22:26]) == number)
+
+
+@pytest.mark.parametrize("bad", ["********", "     nan", "        ", "  12,345"])
+def test_coordinates_that_are_no_numbers_are_refused(tmp_path: Path, bad: str):
+    """gemmi takes them for 0: an atom in the middle of nowhere."""
+    pytest.importorskip("gemmi")
+    file = tmp_path / "one.pdb"
+    chain_file(file, FIVE)
+    line = line_of(file.read_text(), 12, "CA")
+    file.write_text(file.read_text().replace(line, line[:38] + bad + line[46:]))
+    with pytest.raises(DataError, match=r"one.pdb cannot be read: line 10, chain A, has no three coordinates"):
+        read(tmp_path)
+
+
+def test_a_file_that_was_cut_short_is_refused(tmp_path: Path):
+    pytest.importorskip("gemmi")
+    chain_file(tmp_path / "one.pdb", FIVE)
+    whole = gzip.compress((tmp_path / "one.pdb").read_bytes())
+    (tmp_path / "one.pdb").unlink()
+    (tmp_path / "one.pdb.gz").write_bytes(whole)
+    assert read(tmp_path)["mask"].sum() == 5
+    for size in (len(whole) // 2, len(whole) - 4, 5):
+        (tmp_path / "one.pdb.gz").write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"one.pdb.gz cannot be read"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "<html>404</html>\n", "HEADER    A PROTEIN\nEND\n"])
+def test_a_file_without_atoms_is_refused(tmp_path: Path, text: str):
+    pytest.importorskip("gemmi")
+    chain_file(tmp_path / "one.pdb", FIVE)
+    (tmp_path / "two.pdb").write_text(text)
+    with pytest.raises(DataError, match=r"two.pdb holds no atoms"):
+        read(tmp_path)
+
+
+def test_files_are_told_apart_by_what_they_hold(tmp_path: Path):
+    """Line ends of old systems, marks, other names, an empty first model."""
+    gemmi = pytest.importorskip("gemmi")
+    chain_file(tmp_path / "one.pdb", FIVE)
+    text = (tmp_path / "one.pdb").read_text()
+    cif = gemmi.read_pdb_string(text).make_mmcif_document().as_string()
+    wanted = read(tmp_path)
+    models = "MODEL        1\nENDMDL\nMODEL        2\n" + text.replace("END\n", "ENDMDL\nEND\n")
+    for content in (text.replace("\n", "\r"), text.replace("\n", "\r\n"), "\ufeff" + text, cif, models):
+        (tmp_path / "one.pdb").write_bytes(content.encode())
+        for name, array in read(tmp_path).items():
+            assert_array_equal(array, wanted[name], err_msg=name)
+    (tmp_path / "one.pdb").rename(tmp_path / "one.mmcif")
+    assert_array_equal(read(tmp_path)["x"], wanted["x"])
+
+
+def test_a_residue_without_coordinates_in_an_mmcif_file_is_left_out(tmp_path: Path):
+    gemmi = pytest.importorskip("gemmi")
+    chain_file(tmp_path / "one.pdb", FIVE)
+    structure = gemmi.read_structure(str(tmp_path / "one.pdb"))
+    structure[0]["A"][2].find_atom("CA", "*").pos = gemmi.Position(float("nan"), 0, 0)
+    structure.make_mmcif_document().write_file(str(tmp_path / "one.cif"))
+    (tmp_path / "one.pdb").unlink()
+    arrays = read(tmp_path)
+    assert_array_equal(arrays["residue_index"][0, :4], [0, 1, 3, 4])
+    assert np.isfinite(arrays["x"]).all()
+
+
+def test_modified_residues_and_ligands(tmp_path: Path):
+    """Selenomethionine is a methionine; an amino acid that is a ligand, and a ligand's carbon called CA, are no residues."""
+    pytest.importorskip("gemmi")
+    places = [*FIVE[:2], ("MSE", 12, "", 2 * STEP), *FIVE[3:]]
+    chain_file(tmp_path / "one.pdb", places)
+    chain, end, _ = (tmp_path / "one.pdb").read_text().replace("END\n", "TER\n").partition("TER\n")
+    chain_file(tmp_path / "ligands.pdb", [("GLU", 301, "", 90.0), ("XYZ", 302, "", 95.0)])
+    ligands = (tmp_path / "ligands.pdb").read_text().replace("ATOM  ", "HETATM")
+    (tmp_path / "ligands.pdb").unlink()
+    lines = ["HETATM" + line[6:] if "MSE" in line else line for line in chain.splitlines()]
+    (tmp_path / "one.pdb").write_text("\n".join(lines) + "\n" + end + ligands)
+    for atoms in ("backbone", "alpha"):
+        assert read(tmp_path, atoms=atoms)["mask"].sum() == 5
+    assert_array_equal(read(tmp_path)["residue_type"][0, :5], [7, 0, 12, 19, 10])
+
+
+def test_hybrid_36_numbers_and_places_of_one_conformation(tmp_path: Path):
+    pytest.importorskip("gemmi")
+    chain_file(tmp_path / "one.pdb", FIVE)
+    text = (tmp_path / "one.pdb").read_text()
+    for old, new in ((10, "9998"), (11, "9999"), (12, "A000"), (13, "A001"), (14, "A007")):
+        text = text.replace(f" A{old:4d} ", f" A{new} ")
+    far = "".join(
+        line[:30] + f"{float(line[30:38]) + 40 * (' LEU ' in line):8.3f}" + line[38:] + "\n"
+        if line.startswith("ATOM")
+        else line + "\n"
+        for line in text.splitlines()
+    )
+    (tmp_path / "one.pdb").write_text(far)
+    assert_array_equal(read(tmp_path)["residue_index"][0, :5], [0, 1, 2, 3, 9])
+    chain_file(tmp_path / "one.pdb", FIVE)
+    both = []
+    for line in (tmp_path / "one.pdb").read_text().splitlines():
+        if " SER " in line:
+            other = f"{float(line[30:38]) + 0.5:8.3f}"
+            both += [line[:16] + "A" + line[17:], line[:16] + "B" + line[17:30] + other + line[38:]]
+        else:
+            both.append(line)
+    alone = read(tmp_path)["x"]
+    (tmp_path / "one.pdb").write_text("\n".join(both) + "\n")
+    assert_array_equal(read(tmp_path)["x"], alone)

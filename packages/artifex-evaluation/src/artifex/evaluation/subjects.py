@@ -133,8 +133,8 @@ def read_dataset(source: str, *, split: str | None = None) -> Dataset:
         fields: Any = _mapping(path)
     elif path.is_dir():
         raise DataError(
-            f"{source} is a folder, but no run's: it has no {CONFIG_FILE}. For a folder of files give a YAML file whose 'dataset' "
-            "reads them"
+            f"{source} is a folder, but no run's: it has no {CONFIG_FILE}. For a folder of files give a YAML file whose "
+            "'dataset' reads them"
         )
     elif path.suffix in (".yaml", ".yml") or "/" in source:
         raise DataError(f"there are no data {source}: give .npy, .npz, a YAML file with a data set, a run's folder or a preset")

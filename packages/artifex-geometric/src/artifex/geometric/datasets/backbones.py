@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import re
+import zlib
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,13 +24,16 @@ RESIDUES = (
     "ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE",
     "LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL",
 )  # fmt: skip
-"""The types that ``residue_type`` numbers; 20 is any other."""
+"""The types that ``residue_type`` numbers; a modified residue is of the type that it derives from, 20 is any other."""
+LETTERS = "ARNDCQEGHILKMFPSTWYV"
+"""Their codes of one letter."""
 ATOMS = {"backbone": ("N", "CA", "C", "O"), "alpha": ("CA",)}
 """Atoms that a residue has to have."""
-SUFFIXES = (".pdb", ".ent", ".cif", ".pdb.gz", ".ent.gz", ".cif.gz")
+SUFFIXES = tuple(kind + zipped for kind in (".pdb", ".ent", ".cif", ".mmcif") for zipped in ("", ".gz"))
 SPLITS = ("train", "test", "validation")
 LONGEST_BOND = {"backbone": 2.0, "alpha": 4.5}
 """Å from C to the next residue's N, 1.33 where they are bound; or between alpha carbons, 2.9 or 3.8."""
+MMCIF = re.compile(rb"(?:\s|#[^\n]*\n)*data_", re.IGNORECASE)
 Count = Annotated[int, Field(ge=1)]
 Atoms = Literal["backbone", "alpha"]
 
@@ -66,12 +73,13 @@ class _Chain(NamedTuple):
 class Backbones:
     """``x`` in Å from the alpha carbons' centre; ``mask``, ``residue_index`` and ``residue_type`` ``(M, L)``; ``bucket``.
 
-    Each chain of a file's first model is an example, or with ``cut`` each fragment of one. Residues that lack one of the
-    atoms are left out; ``residue_index`` shows where: bound residues are one apart, others at least two, and as many as the
-    file numbers. Of alternative residues at one place, and of alternative places of an atom, the first is taken.
+    Each chain of a file's first model that has atoms is an example, or with ``cut`` each fragment of one; ligands and water are
+    none of it. Residues that lack one of the atoms, or its coordinates, are left out; ``residue_index`` shows where: bound
+    residues are one apart, others at least two, and as many as the file numbers. Of alternative residues at one place, and of
+    alternative places of an atom, the first is taken.
 
     Raises:
-        DataError: there is no such folder, gemmi is not installed, or no chain is left.
+        DataError: there is no such folder, gemmi is not installed, a file holds no atoms, or no chain is left.
     """
 
     def __init__(self, config: BackbonesConfig) -> None:
@@ -151,24 +159,54 @@ def _fragments(chain: _Chain, most: int) -> list[_Chain]:
 
 def _read(gemmi: Any, file: Path, atoms: Atoms) -> list[_Chain]:
     try:
-        if ".cif" in file.name.lower():
-            structure = gemmi.read_structure(str(file))
-        else:  # what old files have beyond column 72 is no element and no charge
-            structure = gemmi.read_pdb(str(file), max_line_length=72)
-    except (RuntimeError, ValueError, OSError) as error:
+        structure = _structure(gemmi, _content(file))
+    except (RuntimeError, ValueError, OSError, IndexError, EOFError, zlib.error) as error:
         raise DataError(f"{file} cannot be read: {error}; take it out of the folder") from error
-    found = [_backbone(chain, gemmi.Element, atoms) for chain in (structure[0] if len(structure) else ())]
+    model = next((model for model in structure if any(len(chain) for chain in model)), None)
+    if model is None:
+        raise DataError(f"{file} holds no atoms, it is no PDB and no mmCIF file; take it out of the folder")
+    structure.setup_entities()  # which tells chains from their ligands
+    found = [_backbone(chain, gemmi, atoms) for chain in model]
     return [chain for chain in found if chain is not None]
 
 
-def _backbone(chain: Any, element: Any, atoms: Atoms) -> _Chain | None:
+def _content(file: Path) -> bytes:
+    """What a file holds, unzipped, with line ends of one kind and no mark before the first."""
+    data = file.read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)  # which says where a file was cut; gemmi takes what there is
+    return data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _structure(gemmi: Any, data: bytes) -> Any:
+    """Told apart by what they hold, whatever they are called."""
+    if MMCIF.match(data):
+        return gemmi.make_structure_from_block(gemmi.cif.read_string(data)[0])
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.startswith((b"ATOM  ", b"HETATM")) and not _has_coordinates(line):
+            shown, chain = (part.decode(errors="replace") for part in (line[30:54], line[21:22]))
+            raise ValueError(f"line {number}, chain {chain}, has no three coordinates in columns 31 to 54: {shown!r}")
+    # what old files have beyond column 72 is no element and no charge
+    return gemmi.read_pdb_string(data, max_line_length=72)
+
+
+def _has_coordinates(line: bytes) -> bool:
+    """Whether a line of an atom has three numbers; gemmi would take others, such as asterisks, for 0."""
+    try:
+        return all(math.isfinite(float(line[start : start + 8])) for start in (30, 38, 46))
+    except ValueError:
+        return False
+
+
+def _backbone(chain: Any, gemmi: Any, atoms: Atoms) -> _Chain | None:
     """Of the residues that have the atoms."""
     found = []
-    for residue in chain.first_conformer():
-        there = [residue.find_atom(name, "*", element(name[0])) for name in ATOMS[atoms]]  # a calcium is a CA too
-        if all(there):
-            kind = RESIDUES.index(residue.name) if residue.name in RESIDUES else len(RESIDUES)
-            found.append(([atom.pos.tolist() for atom in there], residue.seqid.num, kind))
+    for residue in chain.get_polymer().first_conformer():
+        there = [residue.find_atom(name, "*", gemmi.Element(name[0])) for name in ATOMS[atoms]]  # a calcium is a CA too
+        if all(there) and np.isfinite(places := [atom.pos.tolist() for atom in there]).all():
+            letter = gemmi.find_tabulated_residue(residue.name).one_letter_code.upper()
+            kind = LETTERS.find(letter) if letter.strip() else -1
+            found.append((places, residue.seqid.num, kind if kind >= 0 else len(RESIDUES)))
     if not found:
         return None
     positions, numbers, types = (np.array(column) for column in zip(*found, strict=True))
