@@ -259,3 +259,17 @@ def test_folders_of_transformers_that_cannot_be_read_say_why(tmp_path: Path):
     (folder / "config.json").write_text("{")
     with pytest.raises(DataError, match=r"config.json cannot be read"):
         load_huggingface(folder, rngs=nnx.Rngs(0))
+
+
+def test_a_prefix_longer_than_what_is_drawn_is_refused(pixels: Any, waves: WaveNet):
+    """The message has both lengths; one that leaves nothing to draw is what comes back."""
+    rows = IMAGES.shape[1]
+    with pytest.raises(InvalidInputError, match=rf"shape \(3, {rows + 1}, 4, 1\), expected .*rows up to {rows}, 4, 1"):
+        pixels.generate(3, prefix=np.concatenate([IMAGES, IMAGES[:, :1]], axis=1))
+    whole = pixels.generate(3, prefix=IMAGES, condition=[0, 1, 2], rngs=nnx.Rngs(0))
+    assert_array_equal(whole, IMAGES)
+    length = 6
+    with pytest.raises(InvalidInputError, match=r"prefix has shape \(2, 7\), expected \(2, at most 6\)"):
+        waves.generate(2, length=length, prefix=np.zeros((2, 7), np.float32))
+    drawn = waves.generate(2, length=length, prefix=np.zeros((2, 6), np.float32), rngs=nnx.Rngs(0))
+    assert drawn.shape[:2] == (2, 6)

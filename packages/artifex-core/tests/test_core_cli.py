@@ -2,6 +2,7 @@
 
 import errno
 import json
+import subprocess
 import sys
 import warnings
 from types import ModuleType
@@ -235,12 +236,22 @@ def test_an_interrupt_and_a_commands_own_exit_code_pass(run):
     assert run("fail", "exit")[0] == 3
 
 
-def test_no_error_has_the_exit_code_of_a_regression(run, monkeypatch):
+def test_no_error_has_the_exit_code_of_a_regression(run):
     code, _, err = run("fail", "end")
     assert code == 2
     assert err == "artifex: a file is empty or was cut short: No data left in file\n"
-    monkeypatch.setattr(sys, "stdout", sys.stdout)  # which the command replaces
     assert run("fail", "pipe")[0] == 141
+
+
+def test_output_that_nobody_reads_is_no_regression():
+    program = "import sys; sys.stdin.readline(); from artifex.core.cli import main; main(['list'])"
+    command = [sys.executable, "-u", "-c", program]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate("\n")
+    assert (process.returncode, err) == (141, "")
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "fail", "data"], ["fail", "--debug", "data"], ["fail", "data", "--debug"]])

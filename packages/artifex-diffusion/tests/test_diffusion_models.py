@@ -378,3 +378,25 @@ def test_zero_terminal_snr_trains_at_its_last_step():
     x = jnp.ones((64, 2))
     assert np.isfinite(float(model.loss_fn({"x": x}, model(x, rngs=nnx.Rngs(1)))["loss"]))
     assert np.all(np.isfinite(model.generate(8)))
+
+
+@pytest.mark.parametrize(("shape", "widths"), [((7, 7, 1), (8, 8)), ((15, 17, 1), (8, 8, 8, 8)), ((28, 28, 1), (8, 8, 8, 8))])
+def test_a_unet_takes_sides_that_do_not_halve(shape, widths):
+    """Each level takes half of its sides, rounded up, and comes back to the size that it had; shapes alone are computed."""
+    backbone = UNetBackboneConfig(hidden_dims=widths, blocks_per_level=1)
+    model = DDPMModel(DDPMConfig(input_shape=shape, backbone=backbone), rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
+
+    def prediction(state, x):
+        return nnx.merge(graph, state)(x, rngs=nnx.Rngs(0))["prediction"]
+
+    def drawn(state):
+        return nnx.merge(graph, state).generate(2, rngs=nnx.Rngs(0))
+
+    assert jax.eval_shape(prediction, state, jnp.zeros((2, *shape))).shape == (2, *shape)
+    assert jax.eval_shape(drawn, state).shape == (2, *shape)
+
+
+def test_a_unet_of_more_levels_than_the_sides_have_is_refused():
+    with pytest.raises(ValueError, match=r"4 levels of hidden_dims halve \(2, 2\) below one position; use fewer"):
+        DDPMConfig(input_shape=(2, 2, 1), backbone=UNetBackboneConfig(hidden_dims=(8,) * 4))

@@ -12,8 +12,8 @@ import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -102,7 +102,8 @@ class PluginGroup(_Light, TyperGroup):
         except EOFError as error:
             raise DataError(f"a file is empty or was cut short: {error or 'it ended too early'}") from error
         except BrokenPipeError:  # what reads the output, `head` for one, has gone
-            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - what Python flushes as it ends
+            with suppress(OSError):  # what Python has left to flush as it ends goes nowhere
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(EXIT_PIPE) from None
 
 

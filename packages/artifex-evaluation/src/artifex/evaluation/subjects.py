@@ -149,8 +149,9 @@ def _arrays(path: Path) -> Dataset:
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     try:
-        found = np.load(path)
-        data = {"x": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+        with path.open("rb") as file:
+            found = np.load(file)
+            data = {"x": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     except ValueError as error:  # NumPy would have it unpickled, which runs whatever the file says
