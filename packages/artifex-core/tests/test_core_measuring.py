@@ -287,3 +287,45 @@ def test_arrays_of_unlike_lengths_are_refused():
         Material(None, {"x": X, "label": np.arange(7)}, key=evaluation_key(0))
     with pytest.raises(DataError, match="'n' has no axis"):
         Material(None, {"x": X, "n": np.int64(300)}, key=evaluation_key(0))
+
+
+def forgotten(references):
+    return None
+
+
+def words(references):
+    return "0.5"
+
+
+def turned(references):
+    return 1j
+
+
+class OneRow:
+    def statistics(self, batch):
+        return np.sum(batch["references"], axis=0)[None]
+
+    def finalize(self, total):
+        return total[..., 0]
+
+
+class Flat(OneRow):
+    def statistics(self, batch):
+        return np.asarray(batch["references"])[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("forgotten", "gave 'None', NoneType; numbers are wanted"),
+        ("words", "gave '0.5', str; numbers are wanted"),
+        ("turned", "gave '1j', complex; numbers are wanted"),
+        ("OneRow", r"statistics of 256 examples have shape \(1, 2\); one row each"),
+        ("Flat", r"statistics of 256 examples have shape \(256,\)"),
+    ],
+)
+def test_what_a_metric_may_not_give(metric, said):
+    """None would be NaN; a sum in the place of rows would be taken for the first of them."""
+    material = Material(None, X, key=evaluation_key(0))
+    with pytest.raises(InvalidTypeError, match=said):
+        measure(entry(metric), material)

@@ -162,14 +162,33 @@ def _statistics(
     programs, draws = material.programs, "rngs" in names
     on_host = entry.space == "host" or (not draws and "model" not in names and programs.mesh is None)
     if on_host:
-        rows = np.asarray(metric.statistics({**batch, **_singles(names, material)}), np.float64)
+        rows = _as_rows(entry, metric.statistics({**batch, **_singles(names, material)}), stop - first)
         return rows.sum(axis=0) if summed else rows
 
     def function(model: Any, given: dict[str, Any]) -> Any:
         return metric.statistics({**given, "model": model} if "model" in names else given)
 
     run = programs.total if summed else programs.rows
-    return np.asarray(run(entry.name, function, batch, first=first, size=material.batch_size, rngs=draws), np.float64)
+    made = run(entry.name, function, batch, first=first, size=material.batch_size, rngs=draws)
+    return np.asarray(made, np.float64) if summed else _as_rows(entry, made, stop - first)
+
+
+def _as_rows(entry: MetricEntry, made: Any, n: int) -> np.ndarray:
+    """Statistics ``(n, S)``, one row an example, if they are such."""
+    rows = _numbers(entry, made)
+    if rows.ndim != 2 or len(rows) != n:
+        raise InvalidTypeError(
+            f"metric {entry.name!r}: statistics of {n} examples have shape {rows.shape}; one row each is wanted, ({n}, S)"
+        )
+    return rows
+
+
+def _numbers(entry: MetricEntry, made: Any) -> np.ndarray:
+    """What a metric gave, in float64: None would be NaN, and text a number."""
+    found = np.asarray(made)
+    if not (np.issubdtype(found.dtype, np.number) or found.dtype == bool or found.dtype.kind == "V") or np.iscomplexobj(found):
+        raise InvalidTypeError(f"metric {entry.name!r} gave {str(made)[:40]!r}, {type(made).__name__}; numbers are wanted")
+    return found.astype(np.float64)
 
 
 def _merged(entry: MetricEntry, metric: MergedMetric, material: Material, progress: Progress) -> Measurement:
@@ -221,7 +240,7 @@ def _whole(entry: MetricEntry, function: Any, material: Material, progress: Prog
     n = material.count(entry)
     size = {name: material.size_of(name, entry) if entry.compares == "sets" else n for name in sized}
     given = {name: _all(entry, material, name, size[name]) for name in sized}
-    found = np.asarray(function(**given, **_singles(names, material)), np.float64)
+    found = _numbers(entry, function(**given, **_singles(names, material)))
     progress(1, 1)
     if found.shape == (n,) and n > 1:
         rows = np.stack([found, np.ones(n)], axis=1)
