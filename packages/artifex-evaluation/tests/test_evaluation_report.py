@@ -1,6 +1,7 @@
 """Reports: one inert file each, with what was measured in it."""
 
 import base64
+import dataclasses
 import io
 import re
 from xml.etree import ElementTree
@@ -59,6 +60,25 @@ def test_samples_neighbours_and_worst_examples(shifted, points, tmp_path):
     blocks = [block.text for block in root.iter(f"{xhtml}pre")]
     shown = np.loadtxt(io.StringIO(blocks[3]))
     np.testing.assert_allclose(shown, nearest, atol=2e-3)
+
+
+def test_shares_of_a_count_are_neither_drawn_nor_worst(shifted, points, tmp_path):
+    """Pseudo-values of a figure that is no mean: all alike but for rounding, or of one example far away."""
+    pipeline = EvaluationPipeline(EvaluationConfig(metrics=("loss",)))
+    result = pipeline.evaluate(shifted(), points)
+    n = len(points)
+    for values in (16 + 1e-13 * np.arange(n), np.where(np.arange(n) == 7, 315.0, 16.0)):
+        count = dataclasses.replace(figure(16.0, 15.0, 16.0), name="count", per_example=values)
+        result.metrics = {"count": count, "loss": result["loss"]}
+        page = write_evaluation(tmp_path, result, pipeline.material(shifted(), points)).read_text()
+        assert "<th>example</th><th>loss</th>" in page
+        assert 'alt="count"' not in page
+        assert 'alt="loss"' in page
+
+
+def test_the_level_of_the_intervals_is_shown(tmp_path, shifted, points):
+    result = EvaluationPipeline(EvaluationConfig(metrics=("loss",)), level=0.9).evaluate(shifted(), points)
+    assert "90 % interval" in write_evaluation(tmp_path, result).read_text()
 
 
 def figure(value, low, high):

@@ -307,7 +307,7 @@ def _line(item: Any, title: str) -> str:
         return f"{where}: required, but not given"
     if kind == "unexpected_positional_argument":
         return f"{_short(given)} is given by position; name the field, as in {title}(name=...)"
-    message = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")  # as YAML calls it
     whole = (
         kind == "unknown_field" or isinstance(given, ArgsKwargs) or (isinstance(given, Mapping) and not kind.endswith("_type"))
     )

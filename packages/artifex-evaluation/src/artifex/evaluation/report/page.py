@@ -29,8 +29,8 @@ MOST_TRAINING = 10_000
 """Training examples that are looked through for neighbours."""
 PLOTS = 6
 """Metrics whose distribution over examples is drawn."""
-SAME = 1e-6
-"""Relative difference that is rounding."""
+SAME, NEAR = 1e-6, 1e-3
+"""Relative differences that are rounding: of a value, and of a mean of differences of many."""
 
 
 def write_evaluation(
@@ -210,7 +210,7 @@ def _is_a_mean(result: MetricResult) -> bool:
         return False
     there = values[np.isfinite(values)]
     scale = float(np.abs(there).max())
-    return float(np.ptp(there)) > SAME * scale and abs(float(values.mean()) - result.value) <= SAME * scale
+    return float(np.ptp(there)) > SAME * scale and abs(float(values.mean()) - result.value) <= NEAR * scale
 
 
 def _picture(material: Material, examples: np.ndarray, caption: str) -> str:
