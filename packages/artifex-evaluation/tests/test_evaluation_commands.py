@@ -1,7 +1,9 @@
 """The commands on run folders: figures, exit codes, baselines, comparison, history, JUnit, GitHub, suites."""
 
+import errno
 import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +12,7 @@ import yaml
 
 from artifex.core.cli import main
 from artifex.core.storage import save_model
-from artifex.evaluation.store import ResultIndex, latest_result, read_results
+from artifex.evaluation.store import ResultIndex, _append, latest_result, read_results
 
 
 @pytest.fixture
@@ -335,3 +337,24 @@ def test_a_figure_that_is_lost_is_a_regression(artifex, make_run, stranger, monk
     code, out, _ = artifex("evaluate", run, "-m", "radius", "--baseline", baseline)
     assert code == 1
     assert "no longer a finite number): regression" in out
+
+
+def test_figures_are_shown_where_they_cannot_be_written(artifex, make_run, monkeypatch):
+    def full(path, lines):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = make_run()
+    monkeypatch.setattr("artifex.evaluation.store._append", full)
+    code, out, err = artifex("evaluate", run, "-m", "radius")
+    assert code == 2
+    assert re.search(r"^radius +\S+ ", out, re.MULTILINE)
+    assert "No space left on device" in err
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    (tmp_path / "lines").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as error:
+        _append(tmp_path / "lines", b"{}\n")
+    assert error.value.filename == str(tmp_path / "lines")

@@ -115,3 +115,16 @@ def test_a_file_that_is_no_suite(tmp_path):
     (tmp_path / "s.yaml").write_text("tasks: [{dataset: {kind: density, density: rings}}]\n")
     with pytest.raises(DataError, match="a task needs a name"):
         read_suite(tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize(("suite", "task"), [("../mine", "a"), ("mine", "a/../../b"), ("..", "a"), ("mine", "a\\b")])
+def test_names_are_those_of_folders(suite, task):
+    dataset = {"kind": "density", "density": "two_moons"}
+    with pytest.raises(ValueError, match="without slashes; got"):
+        SuiteConfig.from_dict({"name": suite, "tasks": [{"name": task, "dataset": dataset}]})
+
+
+def test_a_file_that_is_no_text_is_no_suite(tmp_path):
+    (tmp_path / "s.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="no text in UTF-8"):
+        read_suite(tmp_path / "s.yaml")

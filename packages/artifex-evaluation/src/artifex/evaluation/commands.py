@@ -93,12 +93,12 @@ def evaluate(
         name=found.name,
         data_name=of.name,
     )
-    write_results(subject, result)
-    changes = [] if known is None else _changes(*known, result, baseline)
     _tell_training(subject)
     typer.echo(result.table())
     for reason, names in result.reasons().items() if why else ():
         typer.echo(f"does not apply, {reason}: {', '.join(names)}")
+    write_results(subject, result)  # which a full disk prevents, once the figures are shown
+    changes = [] if known is None else _changes(*known, result, baseline)
     for change in changes:
         typer.echo(str(change))
     slower = known is not None and _tell_timing(known[1], result)

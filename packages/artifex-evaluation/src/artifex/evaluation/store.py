@@ -25,6 +25,7 @@ import numpy as np
 
 from artifex.core.errors import DataError, RunError, RunWarning
 from artifex.evaluation.results import EvaluationResult, MetricResult
+from artifex.evaluation.streaming import naming
 
 __all__ = ["RESULTS", "Record", "ResultIndex", "latest_result", "machine", "read_records", "read_results", "write_results"]
 
@@ -75,7 +76,7 @@ def write_results(folder: Path, result: EvaluationResult) -> str:
 
 def _append(path: Path, lines: bytes) -> None:
     """Add lines in one piece, beside what others add, and below a line that was cut short."""
-    with path.open("a+b", buffering=0) as out:
+    with naming(path), path.open("a+b", buffering=0) as out:
         if (size := out.seek(0, os.SEEK_END)) and (out.seek(size - 1), out.read(1))[1] != b"\n":
             lines = b"\n" + lines
         if (written := out.write(lines)) != len(lines):

@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ __all__ = ["DiskColumns", "data_digest", "model_digest"]
 
 DIGITS = 16
 """Of a checksum."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of writing, which says no more than that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 class DiskColumns:
@@ -95,7 +106,7 @@ class _DiskColumn:
             new.replace(self._form)  # whole or not at all, and not synced: the first batch is not yet kept
             self._dtype, self._shape = rows.dtype, rows.shape[1:]
         self._rows.touch()
-        with self._rows.open("r+b") as file:
+        with naming(self._rows), self._rows.open("r+b") as file:
             file.seek(self._length * self._width)
             file.write(rows.astype(self._dtype, copy=False).tobytes())
         self._length += len(rows)

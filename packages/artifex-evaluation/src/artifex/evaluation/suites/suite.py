@@ -31,6 +31,12 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+def _check_folder(name: str, what: str) -> None:
+    """Results lie in a folder of that name, and nowhere else."""
+    if "/" in name or "\\" in name or name in (".", ".."):
+        raise ValueError(f"the name of a {what} is that of a folder of results, without slashes; got {name!r}")
+
+
 @config
 class TaskConfig(Config):
     """One data set of a suite, and what is measured on it. Its ``name`` is the task's."""
@@ -53,6 +59,7 @@ class TaskConfig(Config):
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a task needs a name")
+        _check_folder(self.name, "task")
 
 
 @config
@@ -73,6 +80,7 @@ class SuiteConfig(Config):
     """The tasks."""
 
     def __post_init__(self) -> None:
+        _check_folder(self.name, "suite")
         names = [task.name for task in self.tasks]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"a suite has one task at least, each with a name of its own; got {', '.join(names) or 'none'}")
@@ -104,7 +112,10 @@ def read_suite(source: str | Path) -> SuiteConfig:
     """
     path = Path(source)
     if path.is_file():
-        text, where = path.read_text(encoding="utf-8"), str(path)
+        try:
+            text, where = path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is no text in UTF-8, and so no suite: {error}") from error
     elif path.suffix in (".yaml", ".yml"):
         raise DataError(f"there is no suite file {path}")
     else:
