@@ -339,8 +339,8 @@ def test_explanation_names_file_field_and_value(tmp_path):
     file.write_text("layer: {width: many}\nratee: 1\nhidden_dims: wide")
     assert explain_of(lambda: NetConfig.from_yaml(file)).splitlines() == [
         f"{file}: not a valid NetConfig",
-        "  layer.width: input should be a valid integer, unable to parse string as an integer (given: 'many')",
         "  hidden_dims: input should be a list (given: 'wide')",
+        "  layer.width: input should be a valid integer, unable to parse string as an integer (given: 'many')",
         "  ratee: no such field in NetConfig; did you mean 'rate'?",
     ]
 
