@@ -108,10 +108,9 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
 def convolution_options(platform: str, version: tuple[int, ...] = jax.__version_info__) -> dict[str, str] | None:
     """``compiler_options`` of :func:`jax.jit` with which a CPU convolves on all its cores; None where XLA does so by itself.
 
-    JAX 0.10 gives convolutions to a library (YNNPACK) that computes one to fewer than 128 channels on a single thread. Left to
-    Eigen, as products and sums of other layers are left to that library, a U-Net's training step takes two thirds of the time
-    on two cores. From 0.12 on the library divides them as well. A program within another one takes no options: they belong to
-    the outermost, such as a training step.
+    JAX 0.10 gives convolutions to a library (YNNPACK) that computes one to fewer than 128 channels on a single thread; these
+    options leave them to Eigen, which divides them, and sums and products to that library. From 0.12 on the library divides
+    convolutions as well. A program within another one takes no options: they belong to the outermost, such as a training step.
 
     Args:
         platform: of the devices that the program is compiled for.
