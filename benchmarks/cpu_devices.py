@@ -76,6 +76,7 @@ def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int
     from flax import nnx
 
     from artifex.core import create_model
+    from artifex.core.compilation import convolution_options
     from artifex.core.mesh import ShardingConfig
     from artifex.core.sharding import batch_sharding
     from artifex.training import Trainer, TrainerConfig
@@ -94,7 +95,8 @@ def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int
     trainer = Trainer(create_model(config, rngs=nnx.Rngs(0)), TrainerConfig(steps=1, batch_size=batch), seed=0, mesh=sharding)
     trainer.compile(loader)
     placed = jax.device_put(next(loader), batch_sharding(trainer.mesh))
-    step, state = jax.jit(trainer.plan.program.step, donate_argnums=0, out_shardings=trainer.plan.layout), trainer.state
+    how = {"donate_argnums": 0, "out_shardings": trainer.plan.layout, "compiler_options": convolution_options("cpu")}
+    step, state = jax.jit(trainer.plan.program.step, **how), trainer.state
     flops = count_flops(jax.make_jaxpr(trainer.plan.program.step)(state, placed).jaxpr)["conv"]
     advice = advise(trainer.plan.program.step, state, placed, batch_size=batch).devices
     for _ in range(5):

@@ -5,16 +5,17 @@
 Needs `torch`, `diffusers` and `artifex-diffusion`. About five minutes on two cores.
 
 The U-Net of 32 × 32 × 3 images has levels of (64, 128) channels, two residual blocks each, no attention, batch 16. A step is
-forward, backward and Adam on one batch in memory. `ddim` draws 16 images in 50 steps; figures are milliseconds a network call.
-`calls` sets those beside as many calls of the bare network in one compiled loop: what a sampler adds to it. Every row is a
-process of its own on the same cores, and the rows take turns (`rounds.py`). XLA runs a convolution on one thread a device, so
-that a row of ours has as many virtual devices as there are cores, and the batch divided over them; "one device" has one.
+forward, backward and Adam on one batch in memory, compiled as the trainer compiles it. `ddim` draws 16 images in 50 steps;
+figures are milliseconds a network call. `calls` sets those beside as many calls of the bare network in one compiled loop: what
+a sampler adds to it. Every row is a process of its own on the same cores, and the rows take turns (`rounds.py`). "Artifex" has
+as many virtual devices as there are cores, and the batch divided over them; "one device" has one.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
     from flax import nnx
     from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+    from artifex.core.compilation import convolution_options
     from artifex.diffusion import DDIMConfig, DDIMModel, UNetBackboneConfig
 
     del threads  # the process is held to its cores
@@ -58,9 +60,9 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
     x = jax.device_put(np.random.default_rng(0).normal(size=(BATCH, SIZE, SIZE, CHANNELS)).astype(np.float32), split)
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     params, rest = (jax.device_put(nnx.as_pure(part), whole) for part in (params, rest))
-    optimizer = optax.adam(1e-4)
+    optimizer, compiled = optax.adam(1e-4), partial(jax.jit, compiler_options=convolution_options("cpu"))
 
-    @jax.jit
+    @compiled
     def train(params: Any, state: Any, key: Any) -> Any:
         def loss(params: Any) -> Any:
             made = nnx.merge(graph, params, rest)
@@ -69,7 +71,7 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
         updates, state = optimizer.update(jax.grad(loss)(params), state)
         return optax.apply_updates(params, updates), state
 
-    @jax.jit
+    @compiled
     def ddim(params: Any, x: Any) -> Any:
         from artifex.diffusion import samplers
 
@@ -77,7 +79,7 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
         levels = made.process.levels(DDIM_STEPS, None).to_the_end()
         return samplers.ddim(lambda x, t: made._denoised(x, t, None), x, levels)
 
-    @jax.jit
+    @compiled
     def calls(params: Any, x: Any) -> Any:
         made = nnx.merge(graph, params, rest)
         return jax.lax.scan(lambda x, t: (made.network(x, jnp.broadcast_to(t, (BATCH,))), None), x, jnp.arange(50.0))[0]

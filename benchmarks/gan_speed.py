@@ -1,6 +1,6 @@
 """Milliseconds a training step of a DCGAN, 64 × 64 × 3, batch 32: PyTorch beside Artifex.
 
-    python benchmarks/gan_speed.py [--threads 2] [--compiled] [--quick]
+    python benchmarks/gan_speed.py [--threads 2] [--rounds 6] [--compiled] [--quick]
 
 Needs `torch`, `artifex-gan` and `artifex-training` (`nox -s bench` sets them up). About three minutes on two cores.
 
@@ -28,6 +28,7 @@ def main() -> None:
     """Time the rows and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="cores that every row may use")
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--quick", action="store_true", help="one step a round: shows that it runs, not how fast")
     parser.add_argument("--compiled", action="store_true", help="PyTorch compiled too, where its inductor can")
     arguments = parser.parse_args()
@@ -38,7 +39,7 @@ def main() -> None:
         Contestant("Artifex's trainer", artifex_training, {"devices": 1}),
         Contestant(f"Artifex's trainer, {threads} host devices", artifex_training, {"devices": threads}),
     ]
-    steps, rounds = (1, 1) if arguments.quick else (3, 6)
+    steps, rounds = (1, 1) if arguments.quick else (3, arguments.rounds)
     timings = measure(rows, steps=steps, rounds=rounds, threads=threads)
     print(f"DCGAN {SIZE} × {SIZE}, batch {BATCH}, {threads} threads, medians of {rounds} rounds of {steps} steps\n")
     print(table(timings, baseline="torch, eager"))

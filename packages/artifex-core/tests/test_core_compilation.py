@@ -1,5 +1,6 @@
 """Compiled methods: one trace, the eager numbers, fresh draws, an untouched model."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -9,8 +10,9 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from artifex.core.compilation import compiled_method, draw_key
+from artifex.core.compilation import compiled_method, convolution_options, draw_key
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.nn.convolution import conv
 
 TRACES = {"generate": 0, "log_prob": 0}
 
@@ -151,3 +153,32 @@ def test_threads_that_draw_from_one_model_draw_different_keys(model):
     with ThreadPoolExecutor(8) as threads:
         keys = list(threads.map(lambda _: draw_key(model, None), range(400)))
     assert len({tuple(np.asarray(jax.random.key_data(key))) for key in keys}) == 400
+
+
+def test_options_of_convolutions_are_for_the_cpu_of_jax_0_10_alone():
+    assert convolution_options("cpu", (0, 10, 2)) is not None
+    assert [convolution_options(platform, (0, 10, 2)) for platform in ("cuda", "tpu")] == [None, None]
+    assert convolution_options("cpu", (0, 12, 0)) is None
+
+
+def test_a_convolution_under_the_options_is_the_same_function():
+    """XLA accepts them and leaves a convolution to itself; values and gradients, odd sizes and strides too."""
+    for sizes, channels, outputs, stride in [((7, 5), 20, 17, 1), ((8, 9), 17, 20, 2)]:
+        keys = jax.random.split(jax.random.key(0))
+        x, kernel = (
+            jax.random.normal(keys[0], (3, *sizes, channels)),
+            jax.random.normal(keys[1], (3, 3, channels, outputs)) / 13,
+        )
+
+        def value(x, kernel, stride=stride):
+            return jnp.sum(jnp.sin(conv(x, kernel, stride)))
+
+        step = jax.value_and_grad(value, (0, 1))
+        optioned = jax.jit(step, compiler_options=convolution_options("cpu")).lower(x, kernel).compile()
+        if jax.__version_info__[:2] == (0, 10):
+            assert "ynn_fusion" in jax.jit(conv).lower(x, kernel).compile().as_text()
+            assert "conv_general_dilated" in optioned.as_text()
+            assert not re.search(r"ynn_fusion.*conv_general_dilated", optioned.as_text())
+        # float32, sums of at most 9 * 20 products of order one, and of 3 * 72 of those in the kernel's gradient
+        for found, wanted in zip(jax.tree.leaves(optioned(x, kernel)), jax.tree.leaves(jax.jit(step)(x, kernel)), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5)

@@ -34,7 +34,7 @@ from flax import nnx
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.model_tree import flatten
 
-__all__ = ["compiled_method", "draw_key"]
+__all__ = ["compiled_method", "convolution_options", "draw_key"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,6 +103,25 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
         return call
 
     return decorate
+
+
+def convolution_options(platform: str, version: tuple[int, ...] = jax.__version_info__) -> dict[str, str] | None:
+    """``compiler_options`` of :func:`jax.jit` with which a CPU convolves on all its cores; None where XLA does so by itself.
+
+    JAX 0.10 gives convolutions to a library (YNNPACK) that computes one to fewer than 128 channels on a single thread; these
+    options leave them to Eigen, which divides them, and sums and products to that library. From 0.12 on the library divides
+    convolutions as well. A program within another one takes no options: they belong to the outermost, such as a training step.
+
+    Args:
+        platform: of the devices that the program is compiled for.
+        version: of JAX.
+
+    >>> convolution_options("cuda") is None
+    True
+    """
+    if platform != "cpu" or version[:2] != (0, 10):
+        return None
+    return {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 def draw_key(model: nnx.Module, rngs: nnx.Rngs | None, stream: str = "sample") -> jax.Array:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from artifex.core.compilation import convolution_options
 from artifex.core.hardware import HardwareDetector, MemoryUsage
 from artifex.core.objectives import Objective, WeightedMean
 from artifex.core.protocols import ModalityProtocol
@@ -88,11 +89,14 @@ class Plan:
 
     def _compile(self) -> None:
         step: Any = self._step_from_rows if self._placement.stages(self._loader) else self.program.step
+        platform = self._placement.mesh.devices.flat[0].platform
         # on CPUs XLA would first copy every donated parameter that the backward pass uses again
-        given = (0,) if self._placement.mesh.devices.flat[0].platform == "cpu" else (0, 1)
-        places = StateForm.flatten(self.layout)
-        self._compiled_step = jax.jit(self._leafwise(step), donate_argnums=given, out_shardings=places)
-        self._compiled_losses = jax.jit(self.program.losses)
+        given = (0,) if platform == "cpu" else (0, 1)
+        places, options = StateForm.flatten(self.layout), convolution_options(platform)
+        self._compiled_step = jax.jit(
+            self._leafwise(step), donate_argnums=given, out_shardings=places, compiler_options=options
+        )
+        self._compiled_losses = jax.jit(self.program.losses, compiler_options=options)
 
     @property
     def variables_layout(self) -> Variables:
