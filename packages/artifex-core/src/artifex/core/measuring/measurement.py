@@ -227,11 +227,14 @@ def _whole(entry: MetricEntry, function: Any, material: Material, progress: Prog
     given = {name: _all(entry, material, name, size[name]) for name in sized}
     found = np.asarray(function(**given, **_singles(names, material)), np.float64)
     progress(1, 1)
-    if found.shape == (n,) and n > 1:
-        rows = np.stack([found, np.ones(n)], axis=1)
-        return Measurement(float(found.mean()), n, "whole", rows=rows, finalize=MeanOf(function).finalize)
+    each = size.get(SAMPLES, n)  # of two sets, the samples are what there is a number for
+    if found.shape == (each,) and each > 1:
+        rows = np.stack([found, np.ones(each)], axis=1)
+        return Measurement(float(found.mean()), each, "whole", rows=rows, finalize=MeanOf(function).finalize)
     if found.ndim:
         raise InvalidTypeError(f"metric {entry.name!r} gave an array of shape {found.shape}; one number, or one an example")
+
+    of_a_half = resolve(entry.of_a_half) if entry.of_a_half else function
 
     def at_a_half(rng: np.random.Generator) -> float:
         own = [name for name in (SAMPLES, HOLDOUT) if name in size and entry.compares == "sets"]
@@ -239,7 +242,7 @@ def _whole(entry: MetricEntry, function: Any, material: Material, progress: Prog
         rows = {name: _half(rng, size[name]) for name in own}
         rows |= dict.fromkeys(shared, _half(rng, min((size[name] for name in shared), default=0)))
         half = {name: _taken(given[name], rows[name]) for name in sized}
-        return float(np.asarray(function(**half, **_singles(names, material))))
+        return float(np.asarray(of_a_half(**half, **_singles(names, material))))
 
     return Measurement(float(found), min(size.values(), default=n), "whole", at_a_half=at_a_half)
 

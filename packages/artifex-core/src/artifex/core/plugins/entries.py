@@ -179,6 +179,10 @@ class MetricEntry(Entry):
     """The least length that an example's axes, the last one aside, have to have: height and width of images."""
     max_examples: int = 0
     """The most examples that it is given, the first ones, because it is expensive; 0 for all."""
+    of_a_half: str = ""
+    """Target of the function that the interval of a whole set's figure is made of, in the metric's place, where that is too
+    expensive to be computed of every random half: the same figure with more noise, so that the interval is wider at worst. One
+    network, say, where the metric is the mean over several."""
     unit: str = ""
     """Of its figure: ``nats``, ``dB``; empty where it has none."""
     tolerance: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from artifex.core.plugins import DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
@@ -18,7 +19,7 @@ def _dataset(name: str, module: str, cls: str, summary: str) -> DatasetEntry:
 
 def _metric(function: str, needs: tuple[Any, ...], compares: Any, summary: str, **more: Any) -> MetricEntry:
     module, _, name = function.partition(":")
-    given = {"name": name, "higher_is_better": True, "tolerance": 0.005, **more}
+    given = {"name": name, "higher_is_better": True, "tolerance": 0.005, "lowest": 0, "highest": 1, **more}  # most are shares
     metric = f"{_HERE}.metrics.{module}:{name}"
     return MetricEntry(
         metric=metric, needs=needs, modality="tabular", space="host", compares=compares, summary=summary, **given
@@ -85,6 +86,7 @@ def artifex_metrics() -> list[MetricEntry]:
             ("samples", "training"),
             "sets",
             "Distance to the closest training row.",
+            highest=math.inf,
             paper="Zhao et al. 2021, arXiv:2102.08369",
         ),
         _metric(
@@ -107,6 +109,8 @@ def artifex_metrics() -> list[MetricEntry]:
             "samples",
             "Size of the smallest group of rows with the same levels.",
             tolerance=1.0,
+            lowest=1,
+            highest=math.inf,
             unit="rows",
             paper="Sweeney 2002, doi:10.1142/S0218488502001648",
         ),
@@ -117,6 +121,8 @@ def artifex_metrics() -> list[MetricEntry]:
             "Score on real rows of a forest that learnt from samples.",
             min_examples=20,
             tolerance=0.01,
+            lowest=-math.inf,  # R²
+            of_a_half=f"{_HERE}.metrics.usefulness:synthetic_of_a_small_forest",
             paper="Esteban et al. 2017, arXiv:1706.02633",
         ),
         _metric(
@@ -126,6 +132,8 @@ def artifex_metrics() -> list[MetricEntry]:
             "Score on the same rows of a forest that learnt from real rows.",
             min_examples=20,
             tolerance=0.01,
+            lowest=-math.inf,  # R²
+            of_a_half=f"{_HERE}.metrics.usefulness:real_of_a_small_forest",
             paper="Esteban et al. 2017, arXiv:1706.02633",
         ),
     ]

@@ -20,7 +20,7 @@ def _dataset(name: str, module: str, cls: str, summary: str) -> DatasetEntry:
 
 def _metric(function: str, summary: str, paper: str = "", **more: Any) -> MetricEntry:
     module, _, name = function.partition(":")
-    given = {"name": name, "higher_is_better": False, "compares": "sets", "tolerance": 0.01, **more}
+    given = {"name": name, "higher_is_better": False, "compares": "sets", "tolerance": 0.01, "lowest": 0, **more}
     return MetricEntry(
         metric=f"{_HERE}.metrics.{module}:{name}",
         needs=("samples", "references"),
@@ -66,23 +66,36 @@ def artifex_metrics() -> list[MetricEntry]:
         _metric("warping:dtw_to_nearest", "Dynamic time warping distance to the nearest reference.", warping),
         _metric("dependence:autocorrelation_difference", "Difference of autocorrelations.", tsgbench),
         _metric("dependence:cross_correlation_difference", "Difference of correlations between channels.", tsgbench),
-        _metric("dependence:power_spectrum_distance", "Hellinger's distance between shares of power."),
+        _metric("dependence:power_spectrum_distance", "Hellinger's distance between shares of power.", highest=1),
         _metric("dependence:marginal_distribution_difference", "Difference of densities at each step.", tsgbench),
         _metric(
             "components:trend_preservation",
             "Likeness of the strengths of the trend.",
             strength,
             higher_is_better=True,
+            highest=1,
         ),
         _metric(
             "components:seasonality_preservation",
             "Likeness of the strengths of the season.",
             strength,
             higher_is_better=True,
+            highest=1,
         ),
-        _metric("scores:discriminative_score", "How well a network tells samples from real series.", timegan, min_examples=8),
         _metric(
-            "scores:predictive_score", "Error of real forecasts by a network that learnt from samples.", timegan, min_examples=8
+            "scores:discriminative_score",
+            "How well a network tells samples from real series.",
+            timegan,
+            min_examples=8,
+            highest=0.5,
+            of_a_half=f"{_HERE}.metrics.scores:discriminative_score_of_one",
+        ),
+        _metric(
+            "scores:predictive_score",
+            "Error of real forecasts by a network that learnt from samples.",
+            timegan,
+            min_examples=8,
+            of_a_half=f"{_HERE}.metrics.scores:predictive_score_of_one",
         ),
     ]
 
