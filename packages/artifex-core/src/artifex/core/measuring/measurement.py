@@ -25,6 +25,8 @@ STRETCHES = 8
 OPTIONAL = ("condition", "mask", "labels", "rngs")
 """What a function is given too where it takes it, though its entry does not ask for it."""
 
+SINGLE = ("model", "modality", "rngs")
+"""What there is one of, for all examples."""
 Progress = Callable[[int, int], None]
 """Told how many examples are done, of how many."""
 
@@ -122,8 +124,9 @@ def _gives_one_for_each(entry: MetricEntry, function: Any, material: Material) -
 
 
 def _singles(names: tuple[str, ...], material: Material) -> dict[str, Any]:
-    """Model and streams, which are one for all examples."""
-    return {name: material.model if name == "model" else material.rngs() for name in names if name in ("model", "rngs")}
+    """Model, modality and streams, which are one for all examples."""
+    made = {"model": lambda: material.model, "modality": lambda: material.modality, "rngs": material.rngs}
+    return {name: made[name]() for name in names if name in SINGLE}
 
 
 def _streamed(entry: MetricEntry, metric: StreamedMetric, material: Material, progress: Progress, keep: bool) -> Measurement:
@@ -165,8 +168,10 @@ def _statistics(
         rows = np.asarray(metric.statistics({**batch, **_singles(names, material)}), np.float64)
         return rows.sum(axis=0) if summed else rows
 
+    beside = {"modality": material.modality} if "modality" in names else {}
+
     def function(model: Any, given: dict[str, Any]) -> Any:
-        return metric.statistics({**given, "model": model} if "model" in names else given)
+        return metric.statistics({**given, **beside, "model": model} if "model" in names else {**given, **beside})
 
     run = programs.total if summed else programs.rows
     return np.asarray(run(entry.name, function, batch, first=first, size=material.batch_size, rngs=draws), np.float64)
@@ -175,7 +180,7 @@ def _statistics(
 def _merged(entry: MetricEntry, metric: MergedMetric, material: Material, progress: Progress) -> Measurement:
     names = _wanted(entry, metric, material)
     apart = [name for name in (SAMPLES, REFERENCES, HOLDOUT) if name in names and entry.compares == "sets"]
-    passes = [(name,) for name in apart] or [tuple(n for n in names if n not in ("model", "rngs"))]
+    passes = [(name,) for name in apart] or [tuple(n for n in names if n not in SINGLE)]
     sizes = [_most(entry, material.size_of(p[0])) if apart else material.count(entry) for p in passes]
     groups = GROUPS if min(sizes) >= 2 * GROUPS else 1
     states: list[Any] = [None] * groups
@@ -221,7 +226,7 @@ def _finalized(metric: MergedMetric, states: list[Any]) -> tuple[float, np.ndarr
 
 def _whole(entry: MetricEntry, function: Any, material: Material, progress: Progress) -> Measurement:
     names = _wanted(entry, function, material)
-    sized = [name for name in names if name not in ("model", "rngs")]
+    sized = [name for name in names if name not in SINGLE]
     n = material.count(entry)
     size = {name: _most(entry, material.size_of(name)) if entry.compares == "sets" else n for name in sized}
     given = {name: _all(entry, material, name, size[name]) for name in sized}

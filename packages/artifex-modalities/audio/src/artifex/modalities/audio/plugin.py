@@ -7,6 +7,8 @@ from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, Moda
 ARTIFEX_API = (1, 1)
 
 _HERE = "artifex.modalities.audio"
+OF_A_RATE = ("mel_cepstral_distortion", "pesq", "stoi")
+"""Metrics that depend on the sample rate, which the modality knows."""
 
 
 @hookimpl
@@ -94,7 +96,7 @@ def artifex_metrics() -> list[MetricEntry]:
             False,
             "dB",
             0.05,
-            "Distance of mel cepstra, frame by frame, of 16 kHz.",
+            "Distance of mel cepstra, frame by frame.",
             "Kubichek 1993, doi:10.1109/PACRIM.1993.407206",
         ),
         _pair(
@@ -112,10 +114,10 @@ def artifex_metrics() -> list[MetricEntry]:
             True,
             "",
             0.005,
-            "Intelligibility of speech of 16 kHz (extra stoi).",
+            "Intelligibility of speech (extra stoi).",
             "Taal et al. 2011, doi:10.1109/TASL.2011.2114881",
         ),
-        _pair("pesq", "speech:PESQ", True, "", 0.02, "Quality of speech of 16 kHz (extra pesq).", "ITU-T P.862.2 (2007)"),
+        _pair("pesq", "speech:PESQ", True, "", 0.02, "Quality of speech, from 8 kHz on (extra pesq).", "ITU-T P.862.2 (2007)"),
         MetricEntry(
             name="frechet_mel_statistics",
             metric=f"{_HERE}.metrics.frechet:FRECHET_DISTANCE",
@@ -137,7 +139,7 @@ def _pair(name: str, target: str, higher: bool, unit: str, tolerance: float, sum
     return MetricEntry(
         name=name,
         metric=f"{_HERE}.metrics.{target}",
-        needs=("samples", "references"),
+        needs=("samples", "references", *(("modality",) if name in OF_A_RATE else ())),
         higher_is_better=higher,
         modality="audio",
         space="restored",

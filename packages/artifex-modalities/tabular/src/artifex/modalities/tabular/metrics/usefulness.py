@@ -86,7 +86,7 @@ def train_real_test_real(samples: TableLike, training: TableLike, references: Ta
 
 
 synthetic_of_a_small_forest = partial(train_synthetic_test_real, trees=SMALL)
-"""What the interval of :func:`train_synthetic_test_real` is made of: a small forest varies more, so that it is too wide at worst."""
+"""What the interval of :func:`train_synthetic_test_real` is made of: a small forest varies more, so it is too wide at worst."""
 real_of_a_small_forest = partial(train_real_test_real, trees=SMALL)
 """What the interval of :func:`train_real_test_real` is made of."""
 
