@@ -271,6 +271,7 @@ def test_every_registered_metric_has_a_figure_or_one_clear_error_at_the_edges(ca
         assert case != "no series", entry.name
         assert np.shape(figure) in ((), (len(samples),)), entry.name
         assert not np.isinf(figure).any(), entry.name
+        assert not np.any((np.asarray(figure) < entry.lowest) | (np.asarray(figure) > entry.highest)), entry.name
 
 
 def test_same_sets_have_the_best_figure() -> None:
