@@ -334,7 +334,7 @@ def test_stoi_of_a_thousand_random_pairs_is_pystois_and_in_range() -> None:
 
 @pytest.mark.nightly
 def test_pesq_of_a_thousand_random_pairs_is_its_librarys_and_in_range() -> None:
-    """Of all lengths from a quarter of a second to one, silence among them: the wrapper, as with STOI; about 0.1 s a pair."""
+    """Of all lengths from a quarter of a second to one, silence among them: the wrapper, as with STOI."""
     import pesq as theirs
 
     rng = np.random.default_rng(1)
