@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import fft, linalg, signal
 
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.measuring import Material, evaluation_key, measure, obstacle
 from artifex.core.metrics import FeatureExtractor, MergedMetric, StreamedMetric
 from artifex.core.plugins import resolve
+from artifex.modalities.audio import AudioModality, AudioModalityConfig
 from artifex.modalities.audio.mel import mel_filters
 from artifex.modalities.audio.metrics import (
     FRECHET_DISTANCE,
@@ -28,6 +32,7 @@ from artifex.modalities.audio.metrics import (
     stoi,
 )
 from artifex.modalities.audio.plugin import artifex_metrics
+from artifex.modalities.audio.processing import resample
 
 RNG = np.random.default_rng(0)
 REFERENCES = RNG.normal(size=(1000, 600)) * RNG.uniform(0.01, 0.4, (1000, 1))
@@ -191,8 +196,8 @@ def test_speech_metrics_are_their_libraries(monkeypatch: pytest.MonkeyPatch) -> 
         pesq(noisy, clean, sample_rate=8000), [theirs_pesq.pesq(8000, r, s, "nb") for s, r in zip(noisy, clean, strict=True)]
     )
     assert np.isnan(pesq(np.zeros((1, 16000)), np.zeros((1, 16000)))).all()
-    with pytest.raises(InvalidInputError, match="PESQ is of 8000 or 16000 samples a second, got 44100"):
-        pesq(noisy, clean, sample_rate=44100)
+    with pytest.raises(InvalidInputError, match="PESQ is of 8000 or 16000 samples a second, and these signals have 4000"):
+        pesq(noisy, clean, sample_rate=4000)
     with pytest.raises(InvalidInputError, match=r"STOI needs about 0.4 seconds of speech"):
         stoi(noisy[:, :3000], clean[:, :3000])
     for name, function in (("pystoi", stoi), ("pesq", pesq)):
@@ -230,8 +235,120 @@ def test_every_registered_metric_computes() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             if isinstance(metric, StreamedMetric):
-                figure = metric.finalize(metric.statistics(batch).sum(axis=0))
+                figure = metric.finalize(metric.statistics({**batch, "modality": AudioModality()}).sum(axis=0))
             else:
-                features = MelStatistics(MelStatisticsConfig())
+                features = MelStatistics(MelStatisticsConfig(sample_rate=16000))
                 figure = metric.finalize(metric.state({name: features(x) for name, x in batch.items()}))
         assert np.isfinite(figure)
+
+
+class Noisy:
+    """Reconstructs with a given error."""
+
+    def __init__(self, error: np.ndarray):
+        self.error = error
+
+    def reconstruct(self, x: Any, **_: Any) -> Any:
+        return x + np.pad(self.error, ((0, len(x) - len(self.error)), (0, 0)))  # batches are filled up
+
+
+def at_rate(rate: int, name: str, clean: np.ndarray, noisy: np.ndarray, **fields: Any) -> float:
+    """A registered figure of a second of sound at 48 kHz, brought to another rate, in a modality of that rate."""
+    clean, noisy = (resample(x, 48000, rate).astype(np.float32) for x in (clean, noisy))
+    modality = AudioModality(AudioModalityConfig(sample_rate=rate, length=rate))
+    entry = next(e for e in artifex_metrics() if e.name == name)
+    reconstructing = entry.compares == "pairs"
+    material = Material(
+        Noisy(noisy - clean) if reconstructing else None,
+        {"x": clean},
+        key=evaluation_key(0),
+        modality=modality,
+        samples=None if reconstructing else noisy,
+        **fields,
+    )
+    assert obstacle(entry, material.facts) == ""
+    return measure(entry, material).value
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("stoi", 0.005), ("pesq", 0.05), ("mel_cepstral_distortion", None), ("frechet_mel_statistics", None)]
+)
+def test_registered_figures_take_the_modalitys_rate(name: str, near: float | None) -> None:
+    """Of one sound below 8 kHz, at 16 and at 24 kHz.
+
+    STOI and PESQ resample it to what they are defined at: what is left is the filters' transition. Mel figures see other bands
+    up to half the rate, and are those of their function at that rate and no other.
+    """
+    clean = resample(speech_like(0, 3), 16000, 48000)
+    noisy = clean + resample(0.02 * np.random.default_rng(3).normal(size=(3, 16000)), 16000, 48000)
+    found = {rate: at_rate(rate, name, clean, noisy) for rate in (16000, 24000)}
+    if near is not None:
+        assert found[24000] == pytest.approx(found[16000], abs=near)
+        return
+    clean, noisy = (resample(x, 48000, 24000) for x in (clean, noisy))
+    if name == "mel_cepstral_distortion":
+        wanted, other = (mel_cepstral_distortion(noisy, clean, sample_rate=rate).mean() for rate in (24000, 16000))
+    else:
+        extracts = [MelStatistics(MelStatisticsConfig(sample_rate=rate)) for rate in (24000, 16000)]
+        states = [FRECHET_DISTANCE.state({"samples": e(noisy), "references": e(clean)}) for e in extracts]
+        wanted, other = (FRECHET_DISTANCE.finalize(state) for state in states)
+    assert found[24000] == pytest.approx(wanted, rel=1e-3)  # float32 in the modality
+    assert found[24000] != pytest.approx(other, rel=1e-2)
+
+
+def test_mel_cepstral_distortion_at_24_khz_is_of_librosas_bands() -> None:
+    stored = dict(np.load(Path(__file__).parent / "frozen" / "librosa.npz"))
+    signals = {"signal": stored["signal"], "cube": stored["signal"] ** 3}
+    cepstra = [fft.dct(np.log(np.maximum(stored[f"mel_24000_{name}"], 1e-10)))[:, 1:14] / (2 * 40) for name in signals]
+    wanted = 10 / np.log(10) * np.sqrt(2 * ((cepstra[0] - cepstra[1]) ** 2).sum(axis=1)).mean()
+    made = mel_cepstral_distortion(*(x[None] for x in signals.values()), sample_rate=24000)
+    np.testing.assert_allclose(made, wanted, rtol=1e-4)  # librosa's bands are float32
+
+
+def test_a_rate_that_is_not_known_or_contradicted_is_refused() -> None:
+    clean = speech_like(0)
+    with pytest.raises(InvalidInputError, match="depends on the sample rate, and NoneType has none; give the audio modality"):
+        resolve("artifex.modalities.audio.metrics.speech:STOI")(clean, clean)
+    with pytest.raises(InvalidInputError, match="no sample_rate, and there is no audio modality to say it; set it"):
+        MelStatistics(MelStatisticsConfig())(clean)
+    extract = MelStatistics(MelStatisticsConfig(sample_rate=16000))
+    with pytest.raises(InvalidInputError, match="has sample_rate 16000, and the signals have 24000; leave it out"):
+        extract.for_modality(AudioModality(AudioModalityConfig(sample_rate=24000)))
+    assert extract.for_modality(AudioModality()).signature == extract.signature
+
+
+@pytest.mark.nightly
+def test_stoi_of_a_thousand_random_pairs_is_pystois_and_in_range() -> None:
+    """The library is the one that is called: what is proved is the wrapper, each pair by itself, in its order, at its rate."""
+    import pystoi
+
+    rng = np.random.default_rng(0)
+    for rate in (8000, 16000, 24000, 44100):
+        clean = np.stack([resample(speech_like(int(seed), 1)[0], 16000, rate) for seed in rng.integers(2**31, size=250)])
+        noisy = clean + rng.uniform(0, 0.3, (250, 1)) * rng.normal(size=clean.shape)
+        made = stoi(noisy, clean, sample_rate=rate)
+        wanted = [pystoi.stoi(r, s, rate) for s, r in zip(noisy, clean, strict=True)]
+        np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-12)
+        assert ((made > -1) & (made <= 1 + 1e-9)).all()
+
+
+@pytest.mark.nightly
+def test_pesq_of_a_thousand_random_pairs_is_its_librarys_and_in_range() -> None:
+    """Of all lengths from a quarter of a second to one, silence among them: the wrapper, as with STOI."""
+    import pesq as theirs
+
+    rng = np.random.default_rng(1)
+    for case in range(1000):
+        rate, mode = ((8000, "nb"), (16000, "wb"))[case % 2]
+        clean = speech_like(case, 1)[:, : int(rng.integers(4000, 16000))]
+        clean = np.zeros_like(clean) if case % 50 == 0 else clean
+        noisy = clean + rng.choice([0.0, 0.001, 0.02, 0.2]) * rng.normal(size=clean.shape)
+        (made,) = pesq(noisy, clean, sample_rate=rate)
+        if not (clean.any() and noisy.any()):
+            assert np.isnan(made)
+            continue
+        try:
+            assert made == theirs.pesq(rate, clean[0], noisy[0], mode)
+            assert 1 <= made <= 4.7
+        except (theirs.NoUtterancesError, theirs.BufferTooShortError):
+            assert np.isnan(made)

@@ -33,6 +33,7 @@ from artifex.modalities.audio import (
 )
 from artifex.modalities.audio.datasets import AudioFolder, AudioFolderConfig, SyntheticAudio, SyntheticAudioConfig
 from artifex.modalities.audio.datasets.synthetic import note
+from artifex.modalities.audio.files import read_sound, sound_info
 
 T = np.arange(2000) / 8000
 SIGNALS = np.stack([0.5 * np.sin(2 * np.pi * f * T) for f in (220, 440, 1000)]).astype(np.float32)
@@ -344,6 +345,43 @@ def test_a_file_that_is_no_sound_is_named(tmp_path: Path, content: bytes | np.nd
     data = AudioFolder(AudioFolderConfig(folder=tmp_path))
     with pytest.raises(DataError, match=message):
         _ = [one for split in data.splits for one in data.source(split)]
+
+
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAVEX", "PCM_16"), ("RF64", "PCM_16"), ("AIFF", "PCM_16")],
+)
+def test_a_file_that_was_cut_short_is_refused_wherever_the_cut_lies(tmp_path: Path, container: str, subtype: str) -> None:
+    """And one that is whole, whatever chunks it has, is read."""
+    path = tmp_path / ("a.aiff" if container == "AIFF" else "a.wav")
+    soundfile.write(path, 0.1 * np.ones((400, 2)), 16000, format=container, subtype=subtype)
+    whole = path.read_bytes()
+    assert read_sound(path)[0].shape == (2, 400)
+    width = len(whole) // 400
+    for cut in (1, width, 100 * width, 399 * width):
+        path.write_bytes(whole[:-cut])
+        try:
+            left = soundfile.info(path).frames
+        except soundfile.LibsndfileError:  # nothing but a header
+            continue
+        if left == 400:  # the cut took a chunk after the samples
+            continue
+        said = rf"{path.name} was cut short: its header promises 400 frames, and there are {left}; get it again"
+        for read in (read_sound, sound_info):
+            with pytest.raises(DataError, match=said):
+                read(path)
+        with pytest.raises(DataError, match=said):
+            AudioFolder(AudioFolderConfig(folder=tmp_path)).source("train")
+
+
+def test_a_wav_file_of_a_pipe_has_no_length_and_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.ones(400), 16000)
+    whole = path.read_bytes()
+    at = whole.index(b"data") + 4
+    for unknown in (b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f"):
+        path.write_bytes(whole[:at] + unknown + whole[at + 4 :])
+        assert read_sound(path)[0].shape == (1, 400)
 
 
 def test_two_folders_of_one_split_are_refused(folder: Path) -> None:

@@ -15,6 +15,11 @@ from artifex.modalities.tabular.datasets import MixedTable, MixedTableConfig
 from artifex.modalities.tabular.metrics.privacy import roc_auc
 
 
+def cases(every_day: int) -> pytest.MarkDecorator:
+    """So many random tables, a thousand of them nightly."""
+    return pytest.mark.parametrize("n", [every_day, pytest.param(1000, marks=pytest.mark.nightly)])
+
+
 @pytest.fixture(scope="module")
 def data() -> MixedTable:
     return MixedTable(MixedTableConfig(n_train=1500, n_test=1500, n_validation=1500))
@@ -28,14 +33,17 @@ def test_copies_of_the_training_rows_are_found_out_and_fresh_draws_are_not(data:
     assert 0.65 < metrics.membership_auc(half, train, holdout) < 0.85
 
 
-def test_distances_are_those_of_brute_force() -> None:
-    """Twenty random tables, distances by hand: standard deviations, and 1 between two levels."""
-    for seed in range(20):
+@cases(20)
+def test_distances_are_those_of_brute_force(n: int) -> None:
+    """Distances by hand: standard deviations, and 1 between two levels."""
+    for seed in range(n):
         rng = np.random.default_rng(seed)
         made, real = (
-            pd.DataFrame({"a": rng.normal(size=n), "b": rng.integers(0, 9, n), "c": rng.choice(list("uvw"), n)})
-            for n in (30, 40)
+            pd.DataFrame({"a": rng.normal(size=rows), "b": rng.integers(0, 9, rows), "c": rng.choice(list("uvw"), rows)})
+            for rows in (int(rng.integers(1, 31)), int(rng.integers(2, 41)))
         )
+        if real[["a", "b"]].nunique().min() < 2:
+            continue  # a constant has no standard deviation
         parts = []
         for name in "ab":
             one, other = (side[name].to_numpy(float)[:, None] / real[name].std(ddof=0) for side in (made, real))
@@ -43,7 +51,8 @@ def test_distances_are_those_of_brute_force() -> None:
         parts.append((made["c"].to_numpy()[:, None] != real["c"].to_numpy()[None, :]).astype(float))
         expected = np.sort(np.sqrt(sum(parts)), axis=1)
         np.testing.assert_allclose(metrics.distance_to_closest_record(made, real), expected[:, 0], atol=1e-12)
-        np.testing.assert_allclose(metrics.nearest_neighbour_ratio(made, real), expected[:, 0] / expected[:, 1], atol=1e-12)
+        ratio = np.divide(expected[:, 0], expected[:, 1], out=np.ones(len(made)), where=expected[:, 1] > 0)
+        np.testing.assert_allclose(metrics.nearest_neighbour_ratio(made, real), ratio, atol=1e-12)
 
 
 def test_the_area_under_the_curve_is_scikit_learns() -> None:
@@ -67,8 +76,9 @@ def test_gaps_dates_and_single_rows_have_distances() -> None:
         metrics.nearest_neighbour_ratio(constant, constant[:1])
 
 
-def test_the_smallest_group_is_counted() -> None:
-    for seed in range(100):
+@cases(100)
+def test_the_smallest_group_is_counted(n: int) -> None:
+    for seed in range(n):
         rng = np.random.default_rng(seed)
         table = pd.DataFrame({"a": rng.choice(list("xy"), 30), "b": rng.choice(["u", None], 30), "c": rng.normal(size=30)})
         groups: dict = {}
@@ -94,6 +104,45 @@ def test_usefulness_is_that_of_a_forest_trained_by_hand(data: MixedTable) -> Non
         )
         forest = RandomForestRegressor(100, random_state=3).fit(x, table["savings"])
         assert figure == pytest.approx(forest.score(x_test, test["savings"]))
+
+
+def random_table(rng: np.random.Generator, rows: int, target: str) -> pd.DataFrame:
+    """Numbers and levels, both with gaps, and a target that depends on them."""
+    a, c = rng.normal(size=rows), rng.choice(list("uvw"), rows)
+    signal = a + (c == "u") + 0.3 * rng.normal(size=rows)
+    made = pd.DataFrame({"a": a, "b": rng.integers(0, 5, rows).astype(float), "c": c})
+    made = made.mask(rng.random(made.shape) < 0.1)
+    return made.assign(
+        y=signal if target == "number" else np.where(signal > 0.8, "high", np.where(signal > 0, "middle", "low"))
+    )
+
+
+def inputs_by_hand(table: pd.DataFrame, real: pd.DataFrame) -> np.ndarray:
+    """Numbers, gaps at the real median, and whether there is one; levels one-hot as they come up, and another for the rest."""
+    parts = [column for name in "ab" for column in (table[name].fillna(real[name].median()), table[name].isna())]
+    levels = [*real["c"].dropna().unique(), "other"]
+    known = table["c"].where(table["c"].isin(levels), "other")
+    return np.column_stack([*parts, *((known == level) for level in levels)]).astype(float)
+
+
+@pytest.mark.parametrize("target", ["number", "levels"])
+@cases(20)
+def test_training_on_samples_is_scikit_learns_by_hand(n: int, target: str) -> None:
+    """Inputs by pandas, scores by scikit-learn. Five trees: with the hundred of the default a thousand tables take minutes."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+    from sklearn.metrics import r2_score, recall_score
+
+    for seed in range(n):
+        rng = np.random.default_rng(seed)
+        made, real, test = (random_table(rng, int(rng.integers(40, 80)), target) for _ in range(3))
+        for table, figure in ((made, metrics.train_synthetic_test_real), (real, metrics.train_real_test_real)):
+            forest = (RandomForestRegressor if target == "number" else RandomForestClassifier)(5, random_state=0)
+            found = forest.fit(inputs_by_hand(table, real), table["y"]).predict(inputs_by_hand(test, real))
+            if target == "number":
+                wanted = r2_score(test["y"], found)
+            else:  # balanced accuracy: the mean recall of the levels that stand there
+                wanted = recall_score(test["y"], found, labels=sorted(set(test["y"])), average="macro")
+            assert figure(made, real, test, trees=5) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_usefulness_falls_when_columns_come_apart(data: MixedTable) -> None:

@@ -174,6 +174,20 @@ def test_self_bleu_is_sacrebleus_against_the_others() -> None:
         self_bleu(["a"])
 
 
+def test_self_bleu_of_a_thousand_random_texts_is_sacrebleus() -> None:
+    """Each against the others of its set: few words, so that they have much in common, ties, copies, texts without a word."""
+    sacrebleu = quiet_sacrebleu()
+    rng = np.random.default_rng(0)
+    seen = 0
+    while seen < 1000:
+        lengths = rng.integers(0, 16, int(rng.integers(2, 9)))
+        texts = [" ".join(rng.choice(["a", "b", "c", "d,", "e."], length)) for length in lengths]
+        texts += [texts[0]] * int(rng.integers(0, 2))
+        wanted = [sacrebleu.sentence_bleu(one, texts[:i] + texts[i + 1 :]).score for i, one in enumerate(texts)]
+        np.testing.assert_allclose(self_bleu(texts), wanted, atol=1e-9, err_msg=str(texts))
+        seen += len(texts)
+
+
 def test_distinct_counts_different_ngrams() -> None:
     for n in (1, 2, 3):
         every = [gram for text in SAMPLES for gram in zip(*(words(text)[i:] for i in range(n)), strict=False)]

@@ -10,8 +10,10 @@ from dtaidistance import dtw as oracle, dtw_ndim
 from scipy.signal import periodogram
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.plugins import resolve
 from artifex.modalities.timeseries import metrics
 from artifex.modalities.timeseries.metrics.components import decompose
+from artifex.modalities.timeseries.plugin import artifex_metrics
 
 MANY = pytest.mark.parametrize("cases", [100, pytest.param(1000, marks=pytest.mark.nightly)])
 
@@ -175,6 +177,9 @@ def test_scores_tell_what_can_be_told() -> None:
     assert one.std == 0
     assert metrics.discriminative(noise, y, n_seeds=1) == one
     assert metrics.predictive(x, y, n_seeds=1).mean < 0.3 < metrics.predictive(noise, y, n_seeds=1).mean
+    of_one = {e.name: resolve(e.of_a_half) for e in artifex_metrics() if e.of_a_half}
+    assert of_one["discriminative_score"](noise, y) == one.mean
+    assert of_one["predictive_score"](x, y) == metrics.predictive(x, y, n_seeds=1).mean
     with pytest.raises(InvalidInputError, match="eight series of each kind or more, got 3 and 120"):
         metrics.discriminative_score(x[:3], y)
     with pytest.raises(InvalidInputError, match="two steps or more"):
@@ -255,9 +260,6 @@ def edge_cases() -> dict[str, tuple]:
 @pytest.mark.parametrize("case", edge_cases())
 def test_every_registered_metric_has_a_figure_or_one_clear_error_at_the_edges(case: str) -> None:
     """And warns of nothing, which is an error here."""
-    from artifex.core.plugins import resolve
-    from artifex.modalities.timeseries.plugin import artifex_metrics
-
     samples, references = edge_cases()[case]
     for entry in artifex_metrics():
         if entry.name.endswith("_score") and case in ("constant", "both constant", "unequal lengths", "ties"):
@@ -269,6 +271,7 @@ def test_every_registered_metric_has_a_figure_or_one_clear_error_at_the_edges(ca
         assert case != "no series", entry.name
         assert np.shape(figure) in ((), (len(samples),)), entry.name
         assert not np.isinf(figure).any(), entry.name
+        assert not np.any((np.asarray(figure) < entry.lowest) | (np.asarray(figure) > entry.highest)), entry.name
 
 
 def test_same_sets_have_the_best_figure() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["FeatureExtractor", "MeanOf", "MergedMetric", "StreamedMetric"]
+__all__ = ["FeatureExtractor", "FitsModality", "MeanOf", "MergedMetric", "StreamedMetric"]
 
 
 @runtime_checkable
@@ -116,4 +116,17 @@ class FeatureExtractor(Protocol):
 
     def __call__(self, examples: Any) -> Any:
         """Features ``(B, F)`` of a batch, in the space that the metric's entry names."""
+        ...
+
+
+@runtime_checkable
+class FitsModality(Protocol):
+    """An extractor that takes from the data's modality what its own config leaves open: a sample rate."""
+
+    def for_modality(self, modality: Any) -> FeatureExtractor:
+        """The extractor for examples that this modality restores; itself, where the modality says nothing that it asks for.
+
+        Raises:
+            InvalidInputError: its config says something else.
+        """
         ...

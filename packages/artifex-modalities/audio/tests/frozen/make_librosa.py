@@ -27,6 +27,8 @@ def main() -> None:
         y=signal, sr=RATE, n_fft=512, hop_length=128, n_mels=24, htk=True, norm=None, pad_mode="reflect"
     ).T
     made["mfcc"] = librosa.feature.mfcc(y=signal, sr=RATE, n_fft=512, hop_length=128, n_mels=24, n_mfcc=13).T
+    for name, x in (("signal", signal), ("cube", signal**3)):
+        made[f"mel_24000_{name}"] = librosa.feature.melspectrogram(y=x, sr=24000, n_fft=1024, hop_length=256, n_mels=40).T
     faint = 1e-5 * np.sin(np.arange(9000) ** 1.5)
     made["kept"] = librosa.effects.trim(np.r_[faint, np.tile(signal, 2), faint], top_db=60)[1]
     seconds = np.arange(96000) / 48000

@@ -28,6 +28,7 @@ from artifex.core.measuring.columns import Column, Columns, MemoryColumns
 from artifex.core.measuring.config import EXTRACTOR
 from artifex.core.measuring.prepared import BLOCK, Prepared
 from artifex.core.measuring.programs import Programs, filled
+from artifex.core.metrics import FitsModality
 from artifex.core.plugins.entries import MetricEntry, resolve
 from artifex.core.protocols import (
     AdversarialModelProtocol,
@@ -183,6 +184,7 @@ class Material:
         there |= {"condition"} if self._condition else set()
         conditions = {
             "model": self.model is not None,
+            "modality": self.modality is not None,
             "log_prob": "log_prob" in capabilities,
             "data_log_prob": isinstance(self._density, KnowsDensity),
             HOLDOUT: HOLDOUT in self._sets,
@@ -270,7 +272,9 @@ class Material:
             entry = registry.entry_for_slot(EXTRACTOR, name)
             config = resolve(entry.config)
             fields = self._extractor_fields.get(name)
-            self._extractors[name] = resolve(entry.component)(config.from_dict(fields) if fields else config())
+            extractor = resolve(entry.component)(config.from_dict(fields) if fields else config())
+            fits = isinstance(extractor, FitsModality) and self.modality is not None
+            self._extractors[name] = extractor.for_modality(self.modality) if fits else extractor
         return self._extractors[name]
 
     def extractor_obstacle(self, entry: MetricEntry) -> str:

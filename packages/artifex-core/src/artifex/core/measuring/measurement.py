@@ -25,6 +25,8 @@ STRETCHES = 8
 OPTIONAL = ("condition", "mask", "labels", "rngs")
 """What a function is given too where it takes it, though its entry does not ask for it."""
 
+SINGLE = ("model", "modality", "rngs")
+"""What there is one of, for all examples."""
 Progress = Callable[[int, int], None]
 """Told how many examples are done, of how many."""
 
@@ -122,8 +124,9 @@ def _gives_one_for_each(entry: MetricEntry, function: Any, material: Material) -
 
 
 def _singles(names: tuple[str, ...], material: Material) -> dict[str, Any]:
-    """Model and streams, which are one for all examples."""
-    return {name: material.model if name == "model" else material.rngs() for name in names if name in ("model", "rngs")}
+    """Model, modality and streams, which are one for all examples."""
+    made = {"model": lambda: material.model, "modality": lambda: material.modality, "rngs": material.rngs}
+    return {name: made[name]() for name in names if name in SINGLE}
 
 
 def _streamed(entry: MetricEntry, metric: StreamedMetric, material: Material, progress: Progress, keep: bool) -> Measurement:
@@ -165,8 +168,10 @@ def _statistics(
         rows = _as_rows(entry, metric.statistics({**batch, **_singles(names, material)}), stop - first)
         return rows.sum(axis=0) if summed else rows
 
+    beside = {"modality": material.modality} if "modality" in names else {}
+
     def function(model: Any, given: dict[str, Any]) -> Any:
-        return metric.statistics({**given, "model": model} if "model" in names else given)
+        return metric.statistics({**given, **beside, "model": model} if "model" in names else {**given, **beside})
 
     run = programs.total if summed else programs.rows
     made = run(entry.name, function, batch, first=first, size=material.batch_size, rngs=draws)
@@ -194,7 +199,7 @@ def _numbers(entry: MetricEntry, made: Any) -> np.ndarray:
 def _merged(entry: MetricEntry, metric: MergedMetric, material: Material, progress: Progress) -> Measurement:
     names = _wanted(entry, metric, material)
     apart = [name for name in (SAMPLES, REFERENCES, HOLDOUT) if name in names and entry.compares == "sets"]
-    passes = [(name,) for name in apart] or [tuple(n for n in names if n not in ("model", "rngs"))]
+    passes = [(name,) for name in apart] or [tuple(n for n in names if n not in SINGLE)]
     sizes = [material.size_of(p[0], entry) if apart else material.count(entry) for p in passes]
     groups = GROUPS if min(sizes) >= 2 * GROUPS else 1
     states: list[Any] = [None] * groups
@@ -236,17 +241,20 @@ def _finalized(metric: MergedMetric, states: list[Any]) -> tuple[float, np.ndarr
 
 def _whole(entry: MetricEntry, function: Any, material: Material, progress: Progress) -> Measurement:
     names = _wanted(entry, function, material)
-    sized = [name for name in names if name not in ("model", "rngs")]
+    sized = [name for name in names if name not in SINGLE]
     n = material.count(entry)
     size = {name: material.size_of(name, entry) if entry.compares == "sets" else n for name in sized}
     given = {name: _all(entry, material, name, size[name]) for name in sized}
     found = _numbers(entry, function(**given, **_singles(names, material)))
     progress(1, 1)
-    if found.shape == (n,) and n > 1:
-        rows = np.stack([found, np.ones(n)], axis=1)
-        return Measurement(float(found.mean()), n, "whole", rows=rows, finalize=MeanOf(function).finalize)
+    each = size.get(SAMPLES, n)  # of two sets, the samples are what there is a number for
+    if found.shape == (each,) and each > 1:
+        rows = np.stack([found, np.ones(each)], axis=1)
+        return Measurement(float(found.mean()), each, "whole", rows=rows, finalize=MeanOf(function).finalize)
     if found.ndim:
         raise InvalidTypeError(f"metric {entry.name!r} gave an array of shape {found.shape}; one number, or one an example")
+
+    of_a_half = resolve(entry.of_a_half) if entry.of_a_half else function
 
     def at_a_half(rng: np.random.Generator) -> float:
         own = [name for name in (SAMPLES, HOLDOUT) if name in size and entry.compares == "sets"]
@@ -254,7 +262,7 @@ def _whole(entry: MetricEntry, function: Any, material: Material, progress: Prog
         rows = {name: _half(rng, size[name]) for name in own}
         rows |= dict.fromkeys(shared, _half(rng, min((size[name] for name in shared), default=0)))
         half = {name: _taken(given[name], rows[name]) for name in sized}
-        return float(np.asarray(function(**half, **_singles(names, material))))
+        return float(np.asarray(of_a_half(**half, **_singles(names, material))))
 
     return Measurement(float(found), min(size.values(), default=n), "whole", at_a_half=at_a_half)
 

@@ -130,6 +130,7 @@ Need = Literal[
     "data_log_prob",
     "log_weights",
     "model",
+    "modality",
     "rngs",
 ]
 Space = Literal["model", "restored", "host"]
@@ -152,7 +153,8 @@ class MetricEntry(Entry):
     data, ``training`` those that it was trained on, ``labels`` and ``condition`` what is known of each reference, ``mask``
     where references of unequal length stand, ``log_prob`` nats of each reference under the model, ``data_log_prob`` under the
     law that it was drawn from. ``rngs`` are streams of each example's own: a metric that asks for them, and is no function of
-    the whole set, is traced with one example at a time."""
+    the whole set, is traced with one example at a time. ``modality`` is the object that prepared the data, whose config says
+    what arrays alone do not: a sample rate."""
     higher_is_better: bool
     """Which way is better."""
     takes: tuple[Need, ...] = ()
@@ -179,6 +181,10 @@ class MetricEntry(Entry):
     """The least length that an example's axes, the last one aside, have to have: height and width of images."""
     max_examples: int = 0
     """The most examples that it is given, the first ones, because it is expensive; 0 for all."""
+    of_a_half: str = ""
+    """Target of the function that the interval of a whole set's figure is made of, in the metric's place, where that is too
+    expensive to be computed of every random half: the same figure with more noise, so that the interval is wider at worst. One
+    network, say, where the metric is the mean over several."""
     unit: str = ""
     """Of its figure: ``nats``, ``dB``; empty where it has none."""
     tolerance: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ __all__ = ["read_sound", "save_wav", "sound_info"]
 
 LOUDEST = 4.0
 """Of floats that are taken for a sound: 12 decibels above a full one. Lossy codecs and loud mixes go a little beyond 1."""
+UNKNOWN = (0x7FFFF000, 0xFFFFFFFF)
+"""Bytes of samples that SoX and FFmpeg promise where they write to a pipe, and cannot know."""
 
 
 def save_wav(path: str | Path, x: Float[np.ndarray, "T"], sample_rate: int) -> Path:
@@ -48,28 +51,34 @@ def sound_info(path: Path) -> Any:
     """Frames, sample rate and channels of a sound file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or was cut short.
     """
     import soundfile
 
     try:
-        return soundfile.info(str(path))
+        info = soundfile.info(str(path))
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as sound ({_reason(error)}); mend it, or take it away") from error
+    _check_whole(path, info.frames)
+    return info
 
 
 def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[Float[np.ndarray, "C T"], int]:
     """Part of a sound file, float32 in [-1, 1], and its sample rate.
 
     Raises:
-        DataError: it cannot be read, or holds what is not finite or far from a sound's range.
+        DataError: it cannot be read, was cut short, or holds what is not finite or far from a sound's range.
     """
     import soundfile
 
+    there = sound_info(path).frames
+    wanted = max(there - start, 0) if frames < 0 else frames
     try:
         x, rate = soundfile.read(str(path), frames, start, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as sound ({_reason(error)}); mend it, or take it away") from error
+    if len(x) < wanted:
+        raise _cut(path, max(there, start + wanted), start + len(x))
     if not np.isfinite(x).all():
         first = start + int(np.argwhere(~np.isfinite(x).all(axis=1))[0, 0])
         raise DataError(f"{path}: sample {first} is not a finite number; mend the file, or take it away")
@@ -81,6 +90,42 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[Float[np.n
             "it is of 16-bit numbers written as floats"
         )
     return x.T, rate
+
+
+def _check_whole(path: Path, frames: int) -> None:
+    """That a WAV or AIFF file holds what its header promises: libsndfile reads one as far as it goes, and says nothing."""
+    with path.open("rb") as file:
+        magic, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if magic not in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM") or form not in (b"WAVE", b"AIFF", b"AIFC"):
+            return
+        order = ">" if magic in (b"RIFX", b"FORM") else "<"
+        size, width = path.stat().st_size, 1
+        wide = counted = None
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack(f"{order}4sI", head)
+            at = file.tell()
+            if name == b"ds64":  # of RF64: 64-bit sizes of the whole and of the samples
+                wide = struct.unpack("<Q", file.read(16)[8:])[0]
+            elif name == b"fmt ":
+                width = struct.unpack(f"{order}H", file.read(14)[12:])[0]  # bytes of a frame, of all but compressed samples
+            elif name == b"fact":  # of those, their number
+                counted = struct.unpack(f"{order}I", file.read(4))[0]
+            elif name == b"COMM":
+                promised = struct.unpack(">I", file.read(6)[2:])[0]
+                if promised > frames:
+                    raise _cut(path, promised, frames)
+            elif name == b"data" and form == b"WAVE":
+                length = wide if wide is not None and length == UNKNOWN[-1] else length
+                if length not in UNKNOWN and length > size - at:
+                    raise _cut(path, length // width if counted in (None, UNKNOWN[-1]) else counted, frames)
+                return
+            file.seek(at + length + length % 2)
+
+
+def _cut(path: Path, promised: int, found: int) -> DataError:
+    return DataError(
+        f"{path} was cut short: its header promises {promised} frames, and there are {found}; get it again, or take it away"
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,8 @@ from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, Moda
 ARTIFEX_API = (1, 1)
 
 _HERE = "artifex.modalities.audio"
+OF_A_RATE = ("mel_cepstral_distortion", "pesq", "stoi")
+"""Metrics that depend on the sample rate, which the modality knows."""
 
 
 @hookimpl
@@ -95,7 +97,7 @@ def artifex_metrics() -> list[MetricEntry]:
             False,
             "dB",
             0.05,
-            "Distance of mel cepstra, frame by frame, of 16 kHz.",
+            "Distance of mel cepstra, frame by frame.",
             "Kubichek 1993, doi:10.1109/PACRIM.1993.407206",
             lowest=0,
         ),
@@ -115,7 +117,7 @@ def artifex_metrics() -> list[MetricEntry]:
             True,
             "",
             0.005,
-            "Intelligibility of speech of 16 kHz (extra stoi).",
+            "Intelligibility of speech (extra stoi).",
             "Taal et al. 2011, doi:10.1109/TASL.2011.2114881",
             lowest=-1,  # a correlation
             highest=1,
@@ -126,7 +128,7 @@ def artifex_metrics() -> list[MetricEntry]:
             True,
             "",
             0.02,
-            "Quality of speech of 16 kHz (extra pesq).",
+            "Quality of speech, from 8 kHz on (extra pesq).",
             "ITU-T P.862.2 (2007)",
             lowest=0.999,  # of 0.999 + 4 / (1 + exp(...))
             highest=4.999,
@@ -155,7 +157,7 @@ def _pair(
     return MetricEntry(
         name=name,
         metric=f"{_HERE}.metrics.{target}",
-        needs=("samples", "references"),
+        needs=("samples", "references", *(("modality",) if name in OF_A_RATE else ())),
         higher_is_better=higher,
         modality="audio",
         space="restored",

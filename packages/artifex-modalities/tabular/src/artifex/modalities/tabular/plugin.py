@@ -19,7 +19,7 @@ def _dataset(name: str, module: str, cls: str, summary: str) -> DatasetEntry:
 
 def _metric(function: str, needs: tuple[Any, ...], compares: Any, summary: str, **more: Any) -> MetricEntry:
     module, _, name = function.partition(":")
-    given = {"name": name, "higher_is_better": True, "tolerance": 0.005, "lowest": 0, "highest": 1, **more}
+    given = {"name": name, "higher_is_better": True, "tolerance": 0.005, "lowest": 0, "highest": 1, **more}  # most are shares
     metric = f"{_HERE}.metrics.{module}:{name}"
     return MetricEntry(
         metric=metric, needs=needs, modality="tabular", space="host", compares=compares, summary=summary, **given
@@ -121,7 +121,8 @@ def artifex_metrics() -> list[MetricEntry]:
             "Score on real rows of a forest that learnt from samples.",
             min_examples=20,
             tolerance=0.01,
-            lowest=-math.inf,  # of the coefficient of determination
+            lowest=-math.inf,  # R²
+            of_a_half=f"{_HERE}.metrics.usefulness:synthetic_of_a_small_forest",
             paper="Esteban et al. 2017, arXiv:1706.02633",
         ),
         _metric(
@@ -131,7 +132,8 @@ def artifex_metrics() -> list[MetricEntry]:
             "Score on the same rows of a forest that learnt from real rows.",
             min_examples=20,
             tolerance=0.01,
-            lowest=-math.inf,  # of the coefficient of determination
+            lowest=-math.inf,  # R²
+            of_a_half=f"{_HERE}.metrics.usefulness:real_of_a_small_forest",
             paper="Esteban et al. 2017, arXiv:1706.02633",
         ),
     ]

@@ -88,9 +88,14 @@ def artifex_metrics() -> list[MetricEntry]:
             timegan,
             min_examples=8,
             highest=0.5,
+            of_a_half=f"{_HERE}.metrics.scores:discriminative_score_of_one",
         ),
         _metric(
-            "scores:predictive_score", "Error of real forecasts by a network that learnt from samples.", timegan, min_examples=8
+            "scores:predictive_score",
+            "Error of real forecasts by a network that learnt from samples.",
+            timegan,
+            min_examples=8,
+            of_a_half=f"{_HERE}.metrics.scores:predictive_score_of_one",
         ),
     ]
 

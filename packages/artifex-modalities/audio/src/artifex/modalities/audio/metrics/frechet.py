@@ -12,6 +12,7 @@ Shapes: ``B = examples, T = samples, F = features, M = mel bands``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.core.frechet import Moments, frechet_distance, merged_moments, moments
 from artifex.modalities.audio.mel import mel_filters
-from artifex.modalities.audio.metrics.pairs import FLOOR, power_spectrum
+from artifex.modalities.audio.metrics.pairs import FLOOR, power_spectrum, sample_rate_of
 
 __all__ = ["FRECHET_DISTANCE", "FrechetAudioDistance", "MelStatistics", "MelStatisticsConfig"]
 
@@ -31,8 +32,8 @@ __all__ = ["FRECHET_DISTANCE", "FrechetAudioDistance", "MelStatistics", "MelStat
 class MelStatisticsConfig(Config):
     """How the frames are taken."""
 
-    sample_rate: Annotated[int, Field(ge=1)] = 16000
-    """Samples a second."""
+    sample_rate: Annotated[int, Field(ge=1)] | None = None
+    """Samples a second; in an evaluation, those of the data's modality."""
     n_fft: Annotated[int, Field(ge=4)] = 1024
     """Samples of a frame; the next begins a quarter later."""
     n_mels: Annotated[int, Field(ge=1)] = 20
@@ -44,13 +45,30 @@ class MelStatistics:
 
     A component of the slot ``feature_extractor``; of signals ``(B, T)`` as the modality restores them.
 
-    >>> MelStatistics(MelStatisticsConfig())(np.zeros((3, 4000))).shape
+    >>> MelStatistics(MelStatisticsConfig(sample_rate=16000))(np.zeros((3, 4000))).shape
     (3, 40)
     """
 
     def __init__(self, config: MelStatisticsConfig) -> None:
         self.config = config
-        self._filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels)
+
+    def for_modality(self, modality: Any) -> MelStatistics:
+        """At the modality's sample rate.
+
+        Raises:
+            InvalidInputError: the config has another one, or the modality none.
+        """
+        rate, own = sample_rate_of(modality), self.config.sample_rate
+        if own not in (None, rate):
+            raise InvalidInputError(f"mel_statistics has sample_rate {own}, and the signals have {rate}; leave it out")
+        return MelStatistics(self.config.replace(sample_rate=rate))
+
+    @cached_property
+    def _filters(self) -> np.ndarray:
+        rate = self.config.sample_rate
+        if rate is None:
+            raise InvalidInputError("mel_statistics has no sample_rate, and there is no audio modality to say it; set it")
+        return mel_filters(rate, self.config.n_fft, self.config.n_mels)
 
     @property
     def signature(self) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "mel_cepstral_distortion",
     "multi_resolution_stft",
     "power_spectrum",
+    "sample_rate_of",
     "si_sdr",
     "snr",
 ]
@@ -156,14 +157,21 @@ class MeanOverPairs:
     20.0
     """
 
-    measure: Callable[[Signals, Signals], Float[np.ndarray, "B"]]
+    measure: Callable[..., Float[np.ndarray, "B"]]
     """Gives one number for each pair."""
     signature: str
     """All that figures depend on."""
+    takes_rate: bool = False
+    """Whether the measure is given ``sample_rate``, that of the batch's ``modality``."""
 
     def statistics(self, batch: Mapping[str, Any]) -> np.ndarray:
-        """``(B, 2)``: the number, and whether there is one."""
-        values = self.measure(np.asarray(batch["samples"]), np.asarray(batch["references"]))
+        """``(B, 2)``: the number, and whether there is one.
+
+        Raises:
+            InvalidInputError: the measure takes a sample rate, and there is no ``modality`` that says it.
+        """
+        given = {"sample_rate": sample_rate_of(batch.get("modality"))} if self.takes_rate else {}
+        values = self.measure(np.asarray(batch["samples"]), np.asarray(batch["references"]), **given)
         there = ~np.isnan(values)
         return np.stack([np.where(there, values, 0), there], axis=-1)
 
@@ -173,9 +181,24 @@ class MeanOverPairs:
         with np.errstate(invalid="ignore", divide="ignore"):
             return total[..., 0] / total[..., 1]
 
-    def __call__(self, samples: Signals, references: Signals) -> Any:
+    def __call__(self, samples: Signals, references: Signals, *, modality: Any = None) -> Any:
         """The mean over all pairs."""
-        return self.finalize(self.statistics({"samples": samples, "references": references}).sum(axis=0))
+        batch = {"samples": samples, "references": references, "modality": modality}
+        return self.finalize(self.statistics(batch).sum(axis=0))
+
+
+def sample_rate_of(modality: Any) -> int:
+    """Samples a second of what a modality restores.
+
+    Raises:
+        InvalidInputError: it does not say.
+    """
+    rate = getattr(getattr(modality, "config", None), "sample_rate", None)
+    if rate is None:
+        raise InvalidInputError(
+            f"this figure depends on the sample rate, and {type(modality).__name__} has none; give the audio modality"
+        )
+    return int(rate)
 
 
 def _pair(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -198,6 +221,8 @@ SNR = MeanOverPairs(snr, "snr")
 SI_SDR = MeanOverPairs(si_sdr, "si-sdr|means kept")
 LOG_SPECTRAL_DISTANCE = MeanOverPairs(log_spectral_distance, "lsd|n_fft:1024|hop:256|hann|floor:1e-10")
 MEL_CEPSTRAL_DISTORTION = MeanOverPairs(
-    mel_cepstral_distortion, "mcd|rate:16000|n_fft:1024|hop:256|mels:40 librosa|coefficients:1-13|unaligned"
+    mel_cepstral_distortion,
+    "mcd|rate:the modality's|n_fft:1024|hop:256|mels:40 librosa|coefficients:1-13|unaligned",
+    takes_rate=True,
 )
 MULTI_RESOLUTION_STFT = MeanOverPairs(multi_resolution_stft, "mr-stft|1024/120/600,2048/240/1200,512/50/240|hann|per pair")

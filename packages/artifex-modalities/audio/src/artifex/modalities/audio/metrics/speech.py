@@ -11,12 +11,13 @@ from jaxtyping import Float
 
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.modalities.audio.metrics.pairs import MeanOverPairs, Signals
+from artifex.modalities.audio.processing import resample
 
 __all__ = ["PESQ", "STOI", "pesq", "stoi"]
 
 
 def stoi(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> Float[np.ndarray, "B"]:
-    """Short-time objective intelligibility, up to 1, by ``pystoi`` (extra ``stoi``).
+    """Short-time objective intelligibility, up to 1, by ``pystoi`` (extra ``stoi``), which resamples to 10 kHz itself.
 
     Taal et al. 2011, "An Algorithm for Intelligibility Prediction of Time-Frequency Weighted Noisy Speech"
     (doi:10.1109/TASL.2011.2114881).
@@ -38,25 +39,27 @@ def stoi(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> 
 
 
 def pesq(samples: Signals, references: Signals, *, sample_rate: int = 16000) -> Float[np.ndarray, "B"]:
-    """Perceptual evaluation of speech quality, 1 to 4.6, by ``pesq`` (extra ``pesq``); wide band at 16 kHz, narrow band at 8.
+    """Perceptual evaluation of speech quality, 1 to 4.6, by ``pesq`` (extra ``pesq``).
 
-    ITU-T Recommendations P.862 (2001) and P.862.2 (2007). NaN where it finds no speech, or one of the two is silent.
+    ITU-T Recommendations P.862.2 (2007), wide band, of signals from 16 kHz on, which are resampled to 16 kHz; P.862 (2001),
+    narrow band, of those from 8 kHz on, at 8 kHz. The two scales are not comparable. NaN where it finds no speech, or one of
+    the two is silent.
 
     Raises:
         DataError: the library is not installed.
-        InvalidInputError: the shapes differ, or the sample rate is another one.
+        InvalidInputError: the shapes differ, or there are less than 8000 samples a second.
     """
-    if sample_rate not in (8000, 16000):
-        raise InvalidInputError(f"PESQ is of 8000 or 16000 samples a second, got {sample_rate}; resample")
+    if sample_rate < 8000:
+        raise InvalidInputError(f"PESQ is of 8000 or 16000 samples a second, and these signals have {sample_rate}")
     library = _library("pesq", "pesq")
-    mode = "wb" if sample_rate == 16000 else "nb"
+    rate, mode = (16000, "wb") if sample_rate >= 16000 else (8000, "nb")
     made = []
-    for sample, reference in zip(*_signals(samples, references), strict=True):
+    for sample, reference in zip(*(resample(x, sample_rate, rate) for x in _signals(samples, references)), strict=True):
         if not (sample.any() and reference.any()):
             made.append(np.nan)
             continue
         try:
-            made.append(library.pesq(sample_rate, reference, sample, mode))
+            made.append(library.pesq(rate, reference, sample, mode))
         except (library.NoUtterancesError, library.BufferTooShortError):
             made.append(np.nan)
     return np.array(made)
@@ -77,5 +80,5 @@ def _library(name: str, extra: str) -> Any:
         raise DataError(f"this metric needs the library {name!r}: pip install 'artifex-modalities-audio[{extra}]'") from error
 
 
-STOI = MeanOverPairs(stoi, "stoi|pystoi|rate:16000")
-PESQ = MeanOverPairs(pesq, "pesq|wide band|rate:16000")
+STOI = MeanOverPairs(stoi, "stoi|pystoi|rate:the modality's", takes_rate=True)
+PESQ = MeanOverPairs(pesq, "pesq|wide band from 16000 samples a second|rate:the modality's", takes_rate=True)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from artifex.core.encodings import undecodable
 from artifex.core.errors import DataError
 
 __all__ = ["as_dates", "looks_like_dates", "read_csv", "refuse_numbers_and_dates_as_text"]
@@ -72,7 +73,7 @@ def read_csv(
             f"{path} has {len(names)} names in its first line, but more values in lines below; give every column a name"
         ) from error
     except UnicodeError as error:
-        raise DataError(f"{path}{_undecodable(path, encoding)}, or save it as UTF-8") from error
+        raise DataError(f"{path}{undecodable(path, encoding)}") from error
     except LookupError as error:
         raise DataError(f"there is no encoding {encoding!r}; Python's names for them are utf-8, latin-1, cp1252 ...") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, OSError, EOFError, ValueError) as error:
@@ -96,20 +97,6 @@ def _as_numbers(values: pd.Series, decimal: str, thousands: str | None) -> pd.Se
         return values
     plain = values.str.replace(thousands, "", regex=False) if thousands else values
     return pd.Series(pd.to_numeric(plain.str.replace(decimal, ".", regex=False)), values.index)
-
-
-def _undecodable(path: Path, encoding: str) -> str:
-    """Where a file is not in its encoding, and what it may be in."""
-    data = b"" if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst", ".zip") else path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return f" is no {encoding}, but looks like UTF-16; set encoding to 'utf-16'"
-    where = ""
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        where = f", line {line}: byte {data[error.start]:#04x}"
-    return f"{where} is no {encoding}; set encoding to what it is in (latin-1, cp1252 ...)"
 
 
 def _named(frame: pd.DataFrame, names: list[str], path: Path, use: Sequence[str]) -> pd.DataFrame:

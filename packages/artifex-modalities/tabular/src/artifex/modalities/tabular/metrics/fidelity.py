@@ -11,7 +11,7 @@ rows, and of frames told from ``references``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,9 @@ def correlation_similarity(samples: TableLike, references: TableLike) -> float:
     >>> round(correlation_similarity(rising, falling), 4)
     0.0
     """
-    return _mean_of_pairs(pair_correlation_similarity, NUMBERS, *both(samples, references))
+    made, real = both(samples, references)
+    columns = [[_with_gaps(side.frame[name]) for name in real.names(*NUMBERS)] for side in (made, real)]
+    return _mean([_likeness(*pair) for pair in zip(*(itertools.combinations(side, 2) for side in columns), strict=True)])
 
 
 def contingency_similarity(samples: TableLike, references: TableLike) -> float:
@@ -89,17 +91,14 @@ def contingency_similarity(samples: TableLike, references: TableLike) -> float:
     >>> contingency_similarity(one, pd.DataFrame({"a": list("xxyy"), "b": list("uuvv")}))
     0.5
     """
-    return _mean_of_pairs(pair_contingency_similarity, LEVELS, *both(samples, references))
+    made, real = both(samples, references)
+    pairs = [list(pair) for pair in itertools.combinations(real.names(*LEVELS), 2)]
+    return _mean([pair_contingency_similarity(made.frame[pair], real.frame[pair]) for pair in pairs])
 
 
 def _mean_of_columns(measure: Callable[[Any, Any], float], kinds: tuple[str, ...], made: Table, real: Table) -> float:
     figures = [measure(made.frame[name], real.frame[name]) for name in real.names(*kinds)]
     return _mean(figures)
-
-
-def _mean_of_pairs(measure: Callable[[Any, Any], float], kinds: tuple[str, ...], made: Table, real: Table) -> float:
-    pairs = (list(pair) for pair in itertools.combinations(real.names(*kinds), 2))
-    return _mean([measure(made.frame[pair], real.frame[pair]) for pair in pairs])
 
 
 def _mean(figures: list[float]) -> float:
@@ -139,13 +138,28 @@ def column_tv_complement(samples: Any, references: Any) -> float:
 
 def pair_correlation_similarity(samples: pd.DataFrame, references: pd.DataFrame) -> float:
     """``1 - |r - s| / 2`` of two tables of two columns; rows with a gap are left out. NaN where a column is constant."""
-    return float(1 - abs(_correlation(samples) - _correlation(references)) / 2)
+    for pair in (samples, references):
+        _check_pair(pair)
+    return _likeness(*([_with_gaps(pair.iloc[:, i]) for i in (0, 1)] for pair in (samples, references)))
 
 
-def _correlation(pair: pd.DataFrame) -> float:
-    _check_pair(pair)
-    there = pair.dropna()
-    x, y = (numbers(there.iloc[:, i]).astype(np.float64) for i in (0, 1))
+Pair = Sequence[np.ndarray]
+
+
+def _with_gaps(column: pd.Series) -> np.ndarray:
+    """A column as float64 with NaN for gaps."""
+    made, there = np.full(len(column), np.nan), column.notna().to_numpy()
+    made[there] = numbers(column)
+    return made
+
+
+def _likeness(made: Pair, real: Pair) -> float:
+    return float(1 - abs(_correlation(*made) - _correlation(*real)) / 2)
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    there = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[there], y[there]
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     x, y = x - x.mean(), y - y.mean()

@@ -10,6 +10,7 @@ C. Esteban, S. L. Hyland, G. Ratsch 2017, "Real-valued (medical) time series gen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,19 @@ from artifex.core.errors import InvalidInputError
 from artifex.modalities.tabular.metrics.fidelity import NUMBERS, numbers
 from artifex.modalities.tabular.rows import Table, TableLike, as_table
 
-__all__ = ["Utility", "train_real_test_real", "train_synthetic_test_real", "utility"]
+__all__ = [
+    "Utility",
+    "real_of_a_small_forest",
+    "synthetic_of_a_small_forest",
+    "train_real_test_real",
+    "train_synthetic_test_real",
+    "utility",
+]
 
 TREES = 100
+SMALL = 20
+"""Trees of a forest for the interval."""
+SYNTHETIC, REAL, REFERENCES = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,42 @@ def utility(
     Raises:
         InvalidInputError: there is no such column, or it is the only one, or it is missing throughout.
     """
+    prepared = _prepared(samples, training, references, target)
+    return Utility(
+        _score(prepared, SYNTHETIC, TREES, seed),
+        _score(prepared, REAL, TREES, seed),
+        target=prepared.target,
+        score="R2" if prepared.is_number else "balanced accuracy",
+    )
+
+
+def train_synthetic_test_real(samples: TableLike, training: TableLike, references: TableLike, *, trees: int = TREES) -> float:
+    """Score on real rows of a forest that learnt from samples, predicting the last column: see :func:`utility`."""
+    return _score(_prepared(samples, training, references), SYNTHETIC, trees)
+
+
+def train_real_test_real(samples: TableLike, training: TableLike, references: TableLike, *, trees: int = TREES) -> float:
+    """Score on the same rows of a forest that learnt from the real training rows: what TSTR is to be read beside."""
+    return _score(_prepared(samples, training, references), REAL, trees)
+
+
+synthetic_of_a_small_forest = partial(train_synthetic_test_real, trees=SMALL)
+"""What the interval of :func:`train_synthetic_test_real` is made of: a small forest varies more, so it is too wide at worst."""
+real_of_a_small_forest = partial(train_real_test_real, trees=SMALL)
+"""What the interval of :func:`train_real_test_real` is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Inputs and answers of samples, training rows and references."""
+
+    inputs: list[np.ndarray]
+    answers: list[np.ndarray]
+    is_number: bool
+    target: str
+
+
+def _prepared(samples: TableLike, training: TableLike, references: TableLike, target: str | None = None) -> _Prepared:
     real = as_table(training, name="training")
     tables = [as_table(samples, real), real, as_table(references, real, name="references")]
     column = real.columns[-1] if target is None else next((c for c in real.columns if c.column == target), None)
@@ -70,18 +117,7 @@ def utility(
         raise InvalidInputError(f"{empty[0]} has no value of the column {column.column!r}, which is to be predicted")
     answers = [_answers(table.frame[column.column][rows], is_number) for table, rows in zip(tables, known, strict=True)]
     inputs = [x[rows] for x, rows in zip(inputs, known, strict=True)]
-    scores = [_score(inputs[i], answers[i], inputs[2], answers[2], is_number, seed) for i in (0, 1)]
-    return Utility(*scores, target=column.column, score="R2" if is_number else "balanced accuracy")
-
-
-def train_synthetic_test_real(samples: TableLike, training: TableLike, references: TableLike) -> float:
-    """Score on real rows of a forest that learnt from samples, predicting the last column: see :func:`utility`."""
-    return utility(samples, training, references).synthetic
-
-
-def train_real_test_real(samples: TableLike, training: TableLike, references: TableLike) -> float:
-    """Score on the same rows of a forest that learnt from the real training rows: what TSTR is to be read beside."""
-    return utility(samples, training, references).real
+    return _Prepared(inputs, answers, is_number, column.column)
 
 
 def _answers(values: pd.Series, is_number: bool) -> np.ndarray:
@@ -113,12 +149,13 @@ def _inputs(tables: list[Table], real: Table, target: str) -> list[np.ndarray]:
     return [np.concatenate(part, axis=1) for part in parts]
 
 
-def _score(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, is_number: bool, seed: int) -> float:
+def _score(prepared: _Prepared, learnt: int, trees: int, seed: int = 0) -> float:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    forest = (RandomForestRegressor if is_number else RandomForestClassifier)(TREES, random_state=seed).fit(x, y)
-    found = np.asarray(forest.predict(x_test))
-    if not is_number:
-        return float(np.mean([np.mean(found[y_test == level] == level) for level in np.unique(y_test)]))
-    spread = np.sum((y_test - y_test.mean()) ** 2)
-    return float(1 - np.sum((y_test - found) ** 2) / spread) if spread > 0 else float("nan")
+    forest = (RandomForestRegressor if prepared.is_number else RandomForestClassifier)(trees, random_state=seed)
+    forest.fit(prepared.inputs[learnt], prepared.answers[learnt])
+    found, answers = np.asarray(forest.predict(prepared.inputs[REFERENCES])), prepared.answers[REFERENCES]
+    if not prepared.is_number:
+        return float(np.mean([np.mean(found[answers == level] == level) for level in np.unique(answers)]))
+    spread = np.sum((answers - answers.mean()) ** 2)
+    return float(1 - np.sum((answers - found) ** 2) / spread) if spread > 0 else float("nan")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from artifex.core.encodings import undecodable
 from artifex.core.errors import DataError, RunWarning
 
 __all__ = ["Read", "read_csv", "read_ts"]
@@ -61,23 +62,9 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     except LookupError as error:
         raise DataError(f"there is no encoding {encoding!r}; Python's names for them are utf-8, latin-1, cp1252 ...") from error
     except UnicodeError as error:
-        raise DataError(f"{path}{_undecodable(path, encoding)}, or save it as UTF-8") from error
+        raise DataError(f"{path}{undecodable(path, encoding)}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _undecodable(path: Path, encoding: str) -> str:
-    """Where a file is not in its encoding, and what it may be in."""
-    data = path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return f" is no {encoding}, but looks like UTF-16; set encoding to 'utf-16'"
-    where = ""
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        where = f", line {line}: byte {data[error.start]:#04x}"
-    return f"{where} is no {encoding}; set encoding to what it is in (latin-1, cp1252 ...)"
 
 
 def read_csv(
