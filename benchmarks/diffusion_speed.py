@@ -60,9 +60,9 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
     x = jax.device_put(np.random.default_rng(0).normal(size=(BATCH, SIZE, SIZE, CHANNELS)).astype(np.float32), split)
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     params, rest = (jax.device_put(nnx.as_pure(part), whole) for part in (params, rest))
-    optimizer, compiled = optax.adam(1e-4), partial(jax.jit, compiler_options=convolution_options("cpu"))
+    optimizer = optax.adam(1e-4)
 
-    @compiled
+    @partial(jax.jit, compiler_options=convolution_options("cpu"))
     def train(params: Any, state: Any, key: Any) -> Any:
         def loss(params: Any) -> Any:
             made = nnx.merge(graph, params, rest)
@@ -71,7 +71,7 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
         updates, state = optimizer.update(jax.grad(loss)(params), state)
         return optax.apply_updates(params, updates), state
 
-    @compiled
+    @jax.jit
     def ddim(params: Any, x: Any) -> Any:
         from artifex.diffusion import samplers
 
@@ -79,7 +79,7 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
         levels = made.process.levels(DDIM_STEPS, None).to_the_end()
         return samplers.ddim(lambda x, t: made._denoised(x, t, None), x, levels)
 
-    @compiled
+    @jax.jit
     def calls(params: Any, x: Any) -> Any:
         made = nnx.merge(graph, params, rest)
         return jax.lax.scan(lambda x, t: (made.network(x, jnp.broadcast_to(t, (BATCH,))), None), x, jnp.arange(50.0))[0]

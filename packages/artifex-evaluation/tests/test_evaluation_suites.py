@@ -128,3 +128,14 @@ def test_a_file_that_is_no_text_is_no_suite(tmp_path):
     (tmp_path / "s.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="no text in UTF-8"):
         read_suite(tmp_path / "s.yaml")
+
+
+def test_data_that_a_model_does_not_take_name_it_and_the_task(suite, shifted):
+    class Refusing:
+        def prepare(self, *given, **more):
+            raise InvalidInputError("not of this kind")
+
+        preprocess = to_host = prepare
+
+    with pytest.raises(InvalidInputError, match="far on rings: not of this kind"):
+        suite.compare_models({"far": shifted(1.0)}, modalities={"far": Refusing()})

@@ -11,7 +11,7 @@ import numpy as np
 
 from artifex.core import plugins
 from artifex.core.config import Config
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import ArtifexError, DataError, InvalidInputError
 from artifex.core.measuring.config import EvaluationConfig
 from artifex.core.plugins.entries import resolve
 from artifex.core.protocols import ArrayDataset, FitsData, KnowsDensity, SourceDataset
@@ -97,10 +97,14 @@ class BenchmarkSuite:
 
         Raises:
             InvalidInputError: there is no such task.
-            DataError: it is no data set.
+            DataError: it is no data set, or none that the model takes.
         """
         task, made = self._task(dataset)
-        return self._measured(task, made, model, metrics, modality, name or type(model).__name__)
+        name = name or type(model).__name__
+        try:
+            return self._measured(task, made, model, metrics, modality, name)
+        except ArtifexError as error:
+            raise type(error)(f"{name} on {task.name}: {error}") from error
 
     def measure_training_data(self, task: str, metrics: Sequence[str] | None = None) -> BenchmarkResult:
         """What the training data get in the place of samples: what a model that has learnt everything would."""
