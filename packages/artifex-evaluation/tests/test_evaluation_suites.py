@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artifex.core.densities.dataset import DensitySamples, DensitySamplesConfig
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError, UnknownNameError
 from artifex.evaluation import BenchmarkSuite, ComparisonResult, SuiteConfig
 from artifex.evaluation.results import EvaluationResult, MetricResult, Signature
 from artifex.evaluation.suites import read_suite
@@ -130,12 +130,6 @@ def test_a_file_that_is_no_text_is_no_suite(tmp_path):
         read_suite(tmp_path / "s.yaml")
 
 
-def test_data_that_a_model_does_not_take_name_it_and_the_task(suite, shifted):
-    class Refusing:
-        def prepare(self, *given, **more):
-            raise InvalidInputError("not of this kind")
-
-        preprocess = to_host = prepare
-
-    with pytest.raises(InvalidInputError, match="far on rings: not of this kind"):
-        suite.compare_models({"far": shifted(1.0)}, modalities={"far": Refusing()})
+def test_an_error_names_the_model_and_the_task(suite, shifted):
+    with pytest.raises(UnknownNameError, match="far on rings: .*'divergences'"):
+        suite.compare_models({"far": shifted(1.0)}, metrics=["divergences"])
