@@ -1,10 +1,10 @@
 """Convolutions as pure functions, in the form that the machine at hand runs fastest.
 
 On the CPU, XLA computes a strided transposed convolution over the zeros between its inputs, several times slower than need be.
-:func:`conv_transpose` rewrites it there as one matrix product. So does :func:`conv` with a strided convolution in three
-dimensions, whose gradient XLA computes ten to a hundred times slower. The choice is made when the program is lowered for a
-platform (:func:`jax.lax.platform_dependent`), so tracing it starts no backend, and a program exported for several platforms
-carries the right form for each.
+:func:`conv_transpose` rewrites it there as one convolution of stride one, or in one and three dimensions as a matrix product. So
+does :func:`conv` with a strided convolution in three dimensions, whose gradient XLA computes ten to a hundred times slower. The
+choice is made when the program is lowered for a platform (:func:`jax.lax.platform_dependent`), so tracing it starts no backend,
+and a program exported for several platforms carries the right form for each.
 
 Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output
 channels. Arrays are channels-last, kernels are ``(*K, C, O)``.
@@ -116,8 +116,8 @@ def plain_conv_transpose(x: jax.Array, kernel: jax.Array, strides: int | Sequenc
 def patches_conv(x: jax.Array, kernel: jax.Array, strides: int | Sequence[int] = 1, padding: Padding = "SAME") -> jax.Array:
     """:func:`conv` as one matrix product over the input's patches ("im2col", Chellapilla et al. 2006).
 
-    It serves :func:`subpixel_conv_transpose`, whose kernels are small, and strides in three dimensions. Elsewhere XLA's own
-    form is as fast or faster on a CPU, for one to three input channels too (benchmarks/core_nn.py).
+    It serves :func:`subpixel_conv_transpose` in one and three dimensions, and strides in three. Elsewhere XLA's own form is as
+    fast or faster on a CPU, for one to three input channels too (benchmarks/core_nn.py).
     """
     strides, pads = _check_window(x, kernel, strides, padding)
     *sizes, n_in, n_out = kernel.shape
@@ -144,7 +144,8 @@ def subpixel_conv_transpose(
     taps = [-(-k // s) for k, s in zip(sizes, strides, strict=True)]
     grouped = _by_phase(kernel, taps, strides)
     x = jnp.pad(x, ((0, 0), *((m - 1, m - 1) for m in taps), (0, 0)))
-    y = patches_conv(x, grouped, 1, "VALID")  # (B, *(S + m - 1), prod(s) O)
+    form = plain_conv if n == 2 else patches_conv  # XLA is slow at these in one and three dimensions
+    y = form(x, grouped, 1, "VALID")  # (B, *(S + m - 1), prod(s) O)
     full = y.shape[1:-1]
     y = y.reshape(y.shape[0], *full, *strides, n_out)
     y = y.transpose(0, *(axis for i in range(n) for axis in (1 + i, 1 + n + i)), 1 + 2 * n)
