@@ -131,5 +131,5 @@ def test_a_file_that_is_no_text_is_no_suite(tmp_path):
 
 
 def test_an_error_names_the_model_and_the_task(suite, shifted):
-    with pytest.raises(UnknownNameError, match="far on rings: .*'divergences'"):
+    with pytest.raises(UnknownNameError, match=r"far on rings: .*'divergences'"):
         suite.compare_models({"far": shifted(1.0)}, metrics=["divergences"])

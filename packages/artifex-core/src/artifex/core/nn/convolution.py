@@ -1,10 +1,10 @@
 """Convolutions as pure functions, in the form that the machine at hand runs fastest.
 
 On the CPU, XLA computes a strided transposed convolution over the zeros between its inputs, several times slower than need be.
-:func:`conv_transpose` rewrites it there as one convolution of stride one, or in one and three dimensions as a matrix product. So
-does :func:`conv` with a strided convolution in three dimensions, whose gradient XLA computes ten to a hundred times slower. The
-choice is made when the program is lowered for a platform (:func:`jax.lax.platform_dependent`), so tracing it starts no backend,
-and a program exported for several platforms carries the right form for each.
+:func:`conv_transpose` rewrites it there as one convolution of stride one, or in one and three dimensions as a matrix product;
+:func:`conv` makes one of a strided convolution in three dimensions, whose gradient XLA computes ten to a hundred times slower.
+The choice is made when the program is lowered for a platform (:func:`jax.lax.platform_dependent`), so tracing it starts no
+backend, and a program exported for several platforms carries the right form for each.
 
 Shapes: ``B`` batch, ``*S`` spatial sizes (one, two or three of them), ``*K`` kernel sizes, ``C`` input and ``O`` output
 channels. Arrays are channels-last, kernels are ``(*K, C, O)``.
