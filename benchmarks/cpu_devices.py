@@ -1,10 +1,9 @@
-"""From which size on a step gains from several virtual CPU devices: what `artifex train` decides by, measured.
+"""Whether a training step gains from several virtual CPU devices that share the batch: why `artifex train` takes one.
 
     python benchmarks/cpu_devices.py [--quick]
 
 Needs `artifex-vae` and `artifex-training`. About five minutes on two cores. Convolutional and dense VAEs of several sizes, one
-device against one a core, each in processes that take turns; the last column is what `artifex.training.host_devices` advises.
-The convolutions' operations at which the ratio passes one belong into its `WORTH_SPLITTING`.
+device against one a core, each in processes that take turns.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ SIZES = [
     ("conv", 28, (32, 64), 32),
     ("conv", 28, (32, 64), 64),
     ("conv", 28, (32, 64), 128),
+    ("conv", 32, (64, 128), 128),
+    ("conv", 64, (64, 128, 256), 32),
 ]
 
 
@@ -46,20 +47,19 @@ def main() -> None:
     if arguments.child:
         print(json.dumps(_time_step(*json.loads(arguments.child))))
         return
-    print(f"{'model':<32}{'conv GFLOP':>11}{'1 device':>11}{f'{arguments.devices} devices':>12}{'gain':>7}  advice")
+    print(f"{'model':<34}{'1 device':>11}{f'{arguments.devices} devices':>12}{'gain':>7}")
     for size in SIZES[2:4] if arguments.quick else SIZES:
         rounds = [
             [_child(size, devices) for devices in (1, arguments.devices)]
             for _ in range(1 if arguments.quick else arguments.rounds)
         ]
-        one, many = (statistics.median(pair[i]["ms"] for pair in rounds) for i in (0, 1))
-        flops, advice = rounds[0][0]["flops"], rounds[0][0]["advice"]
+        one, many = (statistics.median(pair[i] for pair in rounds) for i in (0, 1))
         kind, side, hidden, batch = size
         name = f"{kind} {side}x{side}, {'-'.join(map(str, hidden))}, batch {batch}"
-        print(f"{name:<32}{flops / 1e9:>11.3f}{one:>8.2f} ms{many:>9.2f} ms{one / many:>7.2f}  {advice}", flush=True)
+        print(f"{name:<34}{one:>8.2f} ms{many:>9.2f} ms{one / many:>7.2f}", flush=True)
 
 
-def _child(size: object, devices: int) -> dict[str, float]:
+def _child(size: object, devices: int) -> float:
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
     if devices > 1:
         environment[POOL_SIZE] = str(enough_threads(devices))
@@ -70,7 +70,7 @@ def _child(size: object, devices: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int) -> dict[str, float]:
+def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int) -> float:
     import jax
     import numpy as np
     from flax import nnx
@@ -80,7 +80,6 @@ def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int
     from artifex.core.mesh import ShardingConfig
     from artifex.core.sharding import batch_sharding
     from artifex.training import Trainer, TrainerConfig
-    from artifex.training.host_devices import advise, count_flops
     from artifex.training.loaders import as_loader
     from artifex.vae import DecoderConfig, EncoderConfig, VAEConfig
 
@@ -97,8 +96,6 @@ def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int
     placed = jax.device_put(next(loader), batch_sharding(trainer.mesh))
     how = {"donate_argnums": 0, "out_shardings": trainer.plan.layout, "compiler_options": convolution_options("cpu")}
     step, state = jax.jit(trainer.plan.program.step, **how), trainer.state
-    flops = count_flops(jax.make_jaxpr(trainer.plan.program.step)(state, placed).jaxpr)["conv"]
-    advice = advise(trainer.plan.program.step, state, placed, batch_size=batch).devices
     for _ in range(5):
         state = step(state, placed)
     jax.block_until_ready(state)
@@ -107,7 +104,7 @@ def _time_step(kind: str, side: int, hidden: list[int], batch: int, devices: int
         start = time.perf_counter()
         state = jax.block_until_ready(step(state, placed))
         times.append(time.perf_counter() - start)
-    return {"ms": 1e3 * statistics.median(times), "flops": flops, "advice": advice}
+    return 1e3 * statistics.median(times)
 
 
 if __name__ == "__main__":

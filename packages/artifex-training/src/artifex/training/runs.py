@@ -31,7 +31,7 @@ from artifex.training.callbacks.base import Training, run_folder
 from artifex.training.callbacks.registered_metrics import RegisteredMetrics
 from artifex.training.checkpoints import CHECKPOINTS, latest_step
 from artifex.training.environment import ENVIRONMENT, environment
-from artifex.training.host_devices import advise, set_cpu_devices
+from artifex.training.host_devices import set_cpu_devices
 from artifex.training.learning_rates import jump
 from artifex.training.loaders import BucketLoader, Loader, as_loader, batch_shapes
 from artifex.training.objectives import objectives_of
@@ -372,7 +372,7 @@ def _length(data: Any) -> int:
 def _choose_mesh(
     config: RunConfig, train: Loader, modality: ModalityProtocol | None, extensions: list[Any]
 ) -> tuple[ShardingConfig, tuple[str, ...]]:
-    """The mesh of the run's config or, where it says nothing, the one that suits the model and the machine.
+    """The mesh of the run's config or, where it says nothing, every accelerator that the batch splits over.
 
     The step is traced over shapes alone, before JAX starts; a batch that does not fit the model is found out here.
     """
@@ -384,21 +384,14 @@ def _choose_mesh(
             f"the data do not fit the model: {error}\n"
             "  Change the shape in 'model', or how 'data.modality' prepares the examples."
         ) from error
+    set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
     if config.mesh is not None or jax.distributed.is_initialized():
-        set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
         return config.mesh or ShardingConfig(), ()
-    micro_batch = config.training.batch_size // config.training.accumulate
-    advice = advise(step, *arguments, batch_size=micro_batch)
-    set_cpu_devices(advice.devices)
-    there = len(jax.devices())
-    if jax.default_backend() != "cpu":
-        used, note = devices_for(micro_batch, there), _idle_devices(config, there)
-    elif there < advice.devices:
-        used = devices_for(micro_batch, there)
-        note = f"{advice.devices} CPU devices would be faster, but JAX has {there} already"
-    else:
-        used, note = advice.devices, advice.reason
-    return ShardingConfig(data_parallel_size=used), (note,) if note else ()
+    if jax.default_backend() == "cpu":  # of which one device uses all cores
+        return ShardingConfig(data_parallel_size=1), ()
+    there, micro_batch = len(jax.devices()), config.training.batch_size // config.training.accumulate
+    note = _idle_devices(config, there)
+    return ShardingConfig(data_parallel_size=devices_for(micro_batch, there)), (note,) if note else ()
 
 
 def _idle_devices(config: RunConfig, there: int) -> str:
