@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
@@ -152,7 +154,7 @@ def artifex_metrics() -> list[MetricEntry]:
 
 
 def _pair(
-    name: str, target: str, higher: bool, unit: str, tolerance: float, summary: str, paper: str = "", **bounds: float
+    name: str, target: str, higher: bool, unit: str, tolerance: float, summary: str, paper: str = "", **bounds: Any
 ) -> MetricEntry:
     return MetricEntry(
         name=name,
