@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from importlib_metadata import entry_points
+from PIL import Image
 
 from artifex.core import plugins
 from artifex.core.cli import main
@@ -140,4 +141,5 @@ def test_a_strangers_model_learns_the_codes_and_draws_them(stranger, capsys):
 
     drawn = vqvae.decode(prior.generate(9, rngs=nnx.Rngs(key_for(7, "sample"))).reshape(9, 2, 2))
     expected = save_samples(modality, drawn, stranger / "expected")
-    assert expected.read_bytes() == (stranger / "drawn.png").read_bytes()
+    pixels = [np.asarray(Image.open(path), np.int64) for path in (expected, stranger / "drawn.png")]
+    np.testing.assert_allclose(*pixels, atol=1)  # two programs round differently, which a level of 8 bits may show
