@@ -6,6 +6,7 @@ import math
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import jax
 import numpy as np
 import pytest
 
@@ -261,7 +262,7 @@ def test_a_run_that_was_interrupted_and_resumed_has_one_history(tiny, tmp_path):
         start(config, folder, interrupt_at(7))
     assert parts(folder) == [(0, 7, "interrupted")]
     assert "interrupted" in (folder / "report.html").read_text()
-    run = start(config, folder, resume=True)
+    start(config, folder, resume=True)
     assert parts(folder) == [(0, 7, "interrupted"), (7, 15, "finished")]
     page = read(folder)
     (loss,) = [svg for svg in page.iter(f"{SVG}svg") if svg.find(f"{SVG}title").text.startswith("loss")]
@@ -275,9 +276,15 @@ def test_a_run_that_was_interrupted_and_resumed_has_one_history(tiny, tmp_path):
     assert ["total", "4 arrays", "", "17"] in rows
     assert ["model", "tiny"] in rows
     assert "A line." in [p.text for p in page.iter(f"{XHTML}p")]
-    assert run.notes[0] in [p.text for p in page.iter(f"{XHTML}p")]
     assert (folder / "config.yaml").read_text() in [pre.text for pre in page.iter(f"{XHTML}pre")]
     assert len(list(page.iter(f"{XHTML}figure"))) == 3
+
+
+def test_what_a_run_notes_of_its_devices_is_in_its_report(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    run = start(tiny.config(training__batch_size=12), tmp_path / "run")
+    assert run.notes[0].startswith("6 of 8 devices")
+    assert run.notes[0] in [p.text for p in read(tmp_path / "run").iter(f"{XHTML}p")]
 
 
 def test_a_run_that_failed_says_why(tiny, tmp_path):
