@@ -9,7 +9,6 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -374,11 +373,11 @@ def _choose_mesh(
 ) -> tuple[ShardingConfig, tuple[str, ...]]:
     """The mesh of the run's config or, where it says nothing, every accelerator that the batch splits over.
 
-    The step is traced over shapes alone, before JAX starts; a batch that does not fit the model is found out here.
+    The losses are traced over shapes alone, before JAX starts; a batch that does not fit the model is found out here.
     """
-    step, arguments = _abstract_step(config, modality, extensions, batch_shapes(train))
+    losses, arguments = _abstract_losses(config, modality, extensions, batch_shapes(train))
     try:
-        jax.eval_shape(step, *arguments)
+        jax.eval_shape(losses, *arguments)
     except InvalidInputError as error:
         raise InvalidInputError(
             f"the data do not fit the model: {error}\n"
@@ -404,22 +403,18 @@ def _idle_devices(config: RunConfig, there: int) -> str:
     return f"{used} of {there} devices: {what} splits over no more of them; a multiple of {there * parts} would use all"
 
 
-def _abstract_step(
+def _abstract_losses(
     config: RunConfig, modality: ModalityProtocol | None, extensions: list[Any], batch: Any
 ) -> tuple[Any, tuple[Any, ...]]:
-    """One forward and backward pass as a function of shapes."""
+    """Every objective's loss as a function of shapes."""
     model = nnx.eval_shape(lambda: create_model(config.model, rngs=nnx.Rngs(key_for(config.seed, "initialise"))))
     parts, objectives = ModelParts(model), objectives_of(model, extensions)
 
-    def loss(params: Any, variables: Variables, batch: Any, key: jax.Array, index: int) -> jax.Array:
+    def losses(variables: Variables, batch: Any, key: jax.Array) -> list[jax.Array]:
         prepare_key, model_key, stream_key = jax.random.split(key, 3)
         if modality is not None:
             batch = modality.prepare(batch, rngs=nnx.Rngs(prepare_key), train=True)
-        made = parts.assemble(variables._replace(params=params), stream_key, train=True)
-        losses = objectives[index].loss(made, batch, nnx.Rngs(model_key), jax.numpy.zeros([], jax.numpy.int32))
-        return value_of(losses["loss"])
+        made, step = parts.assemble(variables, stream_key, train=True), jax.numpy.zeros([], jax.numpy.int32)
+        return [value_of(objective.loss(made, batch, nnx.Rngs(model_key), step)["loss"]) for objective in objectives]
 
-    def step(variables: Variables, batch: Any, key: jax.Array) -> Any:
-        return [jax.grad(partial(loss, index=i))(variables.params, variables, batch, key) for i in range(len(objectives))]
-
-    return step, (parts.shapes, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))
+    return losses, (parts.shapes, batch, jax.eval_shape(lambda: key_for(config.seed, "train")))
