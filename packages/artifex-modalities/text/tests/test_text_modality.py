@@ -256,3 +256,20 @@ def test_misspellings_are_told_and_found(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "spellchecker", None)
     with pytest.raises(DataError, match=r"pip install 'artifex-modalities-text\[spelling\]'"):
         misspellings("a", language="fr")
+
+
+def test_grammar_errors_are_told_and_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from artifex.modalities.text.constraints import grammar_errors
+
+    text = "\N{CAT FACE} They was late\0 and I has a idea. She go home, and me sitt sitt."
+    found = grammar_errors(text)
+    assert [text[one.start : one.stop] for one in found] == ["was", "has", "a", "go", "sitt sitt"]
+    assert found[0].message == "'was': Make the verb agree with its subject."
+    right = "They were late, and I have an idea. She goes home  to see the colour of teh moon."
+    assert grammar_errors(right) == grammar_errors("") == []  # neither spelling nor white space
+    assert grammar_errors("a" * 100_000) == []  # one word, which a search for its spelling does not survive
+    with pytest.raises(InvalidInputError, match=r"no dialect 'scots'; there are american, .*british"):
+        grammar_errors("a", dialect="scots")
+    monkeypatch.setitem(sys.modules, "harper", None)
+    with pytest.raises(DataError, match=r"pip install 'artifex-modalities-text\[grammar\]'"):
+        grammar_errors("a", dialect="indian")

@@ -1,4 +1,4 @@
-"""What is wrong with a text, and where: bytes that are no UTF-8, repetition, and words that no dictionary has."""
+"""What is wrong with a text, and where: bytes that are no UTF-8, repetition, spelling and grammar."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import regex
@@ -13,10 +14,18 @@ import regex
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.modalities.text.metrics.tokenisation import words
 
-__all__ = ["TextViolation", "malformed_utf8", "misspellings", "repetitions"]
+__all__ = ["TextViolation", "grammar_errors", "malformed_utf8", "misspellings", "repetitions"]
 
 SPELT = regex.compile(r"(?<![\p{N}_])[\p{L}\p{M}]+(?:['\u2019][\p{L}\p{M}]+)*(?![\p{N}_])")
 """Runs of letters with apostrophes within."""
+
+BESIDE_GRAMMAR = frozenset(
+    ["Enhancement", "Formatting", "Readability", "Redundancy", "Regionalism", "Spelling", "Style", "Typo"]
+)
+"""What Harper tells of besides grammar: spelling (:func:`misspellings` has more languages), white space and taste."""
+
+ONE_AT_A_TIME = Lock()
+"""A checker of Harper refuses a call while another thread is in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,8 @@ def repetitions(text: str, *, longest: int = 8, times: int = 3) -> list[TextViol
 def misspellings(text: str, *, language: str = "en", known: Collection[str] = ()) -> list[TextViolation]:
     """Words that the dictionary of ``pyspellchecker`` lacks (extra ``spelling``); places are those of characters.
 
-    Spelling alone, not grammar: "we has gone" passes, and so does a wrong word that is one. Names and new words are told of;
-    single letters, and what has digits in it, are not looked at.
+    Spelling alone: "we has gone" passes (:func:`grammar_errors`), and so does a wrong word that is one. Names and new words are
+    told of; single letters, and what has digits in it, are not looked at.
 
     Args:
         text: a text.
@@ -99,6 +108,48 @@ def misspellings(text: str, *, language: str = "en", known: Collection[str] = ()
         for (start, word), own in zip(found, plain, strict=True)
         if own in wrong
     ]
+
+
+def grammar_errors(text: str, *, dialect: str = "american") -> list[TextViolation]:
+    """What the rules of Harper find wrong in English (extra ``grammar``); places are those of characters.
+
+    Agreement, articles, confused words, capitals, punctuation and repeated words; no spelling, white space or style. Harper is
+    Automattic's checker in Rust (https://writewithharper.com), installed with its rules and its dictionary; it works offline,
+    25 kB a second. Its rules, written by hand, find plain mistakes and let others pass ("this are bad").
+
+    Args:
+        text: a text, taken as plain, not as Markdown.
+        dialect: ``american``, ``australian``, ``british``, ``canadian`` or ``indian``.
+
+    Raises:
+        DataError: the library is not installed.
+        InvalidInputError: it knows no such dialect.
+
+    >>> grammar_errors("We has seen an test.")[0]
+    TextViolation(start=3, stop=6, message="'has': The form of the verb must agree in grammatical number with the pronoun.")
+    """
+    with ONE_AT_A_TIME:
+        found = _checker(dialect).lint(text, language="plaintext")
+    return [
+        TextViolation(one.span.start, one.span.end, f"{one.problem_text!r}: {one.message}")
+        for one in found
+        if one.lint_kind not in BESIDE_GRAMMAR
+    ]
+
+
+@cache
+def _checker(dialect: str) -> Any:
+    try:
+        library: Any = importlib.import_module("harper")  # an extra, like the dictionary
+    except ImportError as error:
+        raise DataError("grammar needs the library 'harper-py': pip install 'artifex-modalities-text[grammar]'") from error
+    dialects = {one.name.lower(): one for one in library.Dialect}
+    if dialect not in dialects:
+        raise InvalidInputError(f"there is no dialect {dialect!r}; there are {', '.join(sorted(dialects))}")
+    checker = library.Linter(dialects[dialect])
+    # Spelling is not asked for, and its search for a suggestion takes gigabytes for one word of 100 000 letters.
+    checker.set_lint_config(library.get_default_lint_config() | {"SpellCheck": False})
+    return checker
 
 
 @cache
