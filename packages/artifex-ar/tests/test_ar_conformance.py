@@ -58,18 +58,20 @@ TestPixelCNNPP = conformance(
         )
     }
 )
+COLOURS = {"x": np.random.default_rng(0).choice([0, 1], (8, 2, 2, 3)).astype(np.float32)}  # a pixel above, one to the left
+
 TestColours = pytest.mark.nightly(
     conformance(
         {
             "pixel_cnn": (
-                PixelCNNConfig(image_shape=(1, 2, 3), **PIXEL_CNN),
-                images(1, 2, 3),
-                {"exact": lattice(LEVELS, (1, 2, 3))},
+                PixelCNNConfig(image_shape=(2, 2, 3), **{**PIXEL_CNN, "levels": 2}),
+                COLOURS,
+                {"exact": lattice([0, 1], (2, 2, 3))},
             ),
             "pixel_cnn_pp": (
-                PixelCNNPPConfig(image_shape=(1, 2, 3), **PIXEL_CNN_PP),
-                images(1, 2, 3),
-                {"exact": lattice(LEVELS, (1, 2, 3))},
+                PixelCNNPPConfig(image_shape=(2, 2, 3), **{**PIXEL_CNN_PP, "levels": 2}),
+                COLOURS,
+                {"exact": lattice([0, 1], (2, 2, 3))},
             ),
         }
     )

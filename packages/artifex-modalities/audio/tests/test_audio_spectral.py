@@ -128,6 +128,7 @@ def test_every_level_of_mu_law_comes_back(levels: int) -> None:
     every = jnp.arange(levels)
     np.testing.assert_array_equal(mu_law_encode(mu_law_decode(every, levels), levels), every)
     x = jnp.linspace(-1, 1, 1001)
+    assert float(jnp.max(jnp.abs(mu_law_decode(every, levels)))) == 1
     step = float(jnp.max(jnp.diff(mu_law_decode(every, levels))))
     assert float(jnp.max(jnp.abs(mu_law_decode(mu_law_encode(x, levels), levels) - x))) <= step
     assert mu_law_encode(jnp.array([-7.0, 7.0]), levels).tolist() == [0, levels - 1]

@@ -231,8 +231,9 @@ class WaveNet(nnx.Module):
         return None if self.config.condition_dim is not None else turns(self.config.num_classes, n_samples)
 
     def from_levels(self, y: Float[Array, "B T"]) -> Float[Array, "B T"]:
-        """What is modelled as signals."""
-        return mu_law_inverse(y, self.config.number_of_levels - 1) if self.config.output == "mu_law" else y
+        """What is modelled as signals in [-1, 1]; mu-law rounds the loudest level to just above 1, which a sound file clips."""
+        signals = mu_law_inverse(y, self.config.number_of_levels - 1) if self.config.output == "mu_law" else y
+        return jnp.clip(signals, -1, 1)
 
     def loss_fn(self, batch: Batch, outputs: Mapping[str, Array]) -> dict[str, Float[Array, ""]]:
         """``mean -log p(x_t | x_{<t})`` over samples, nats; ``bits_per_sample`` is the same in bits.

@@ -28,7 +28,8 @@ def mu_law_encode(x: Float[Array, "..."], levels: int = 256) -> Int[Array, "..."
 
 
 def mu_law_decode(level: Int[Array, "..."], levels: int = 256) -> Float[Array, "..."]:
-    """The sample that each level stands for."""
+    """The sample in [-1, 1] that each level stands for."""
     mu = levels - 1
     companded = 2 * level.astype(jnp.float32) / mu - 1
-    return jnp.sign(companded) * jnp.expm1(jnp.abs(companded) * math.log1p(mu)) / mu
+    samples = jnp.sign(companded) * jnp.expm1(jnp.abs(companded) * math.log1p(mu)) / mu
+    return jnp.clip(samples, -1, 1)  # the ends are rounded outwards
