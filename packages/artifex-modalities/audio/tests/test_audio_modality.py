@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -372,6 +373,22 @@ def test_a_file_that_was_cut_short_is_refused_wherever_the_cut_lies(tmp_path: Pa
                 read(path)
         with pytest.raises(DataError, match=said):
             AudioFolder(AudioFolderConfig(folder=tmp_path)).source("train")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_that_was_cut_short_is_refused(tmp_path: Path, subtype: str) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, 0.5 * np.sin(0.05 * np.arange(48_000)), 48_000, format="OGG", subtype=subtype)
+    whole = path.read_bytes()
+    assert read_sound(path)[0].shape == (1, 48_000)
+    path.write_bytes(whole + b"TAG" + bytes(125))  # as a tagger of MP3 files leaves it
+    assert read_sound(path)[0].shape == (1, 48_000)
+    pages = [match.start() for match in re.finditer(b"OggS", whole)]
+    for cut in (len(whole) - 1, len(whole) * 9 // 10, pages[-1] + 26, pages[-1] + 5, pages[-1] + 1, len(whole) // 2, 300):
+        path.write_bytes(whole[:cut])
+        for read in (read_sound, sound_info):
+            with pytest.raises(DataError, match="a.ogg (was cut short: its last page|cannot be read)"):
+                read(path)
 
 
 def test_a_wav_file_of_a_pipe_has_no_length_and_is_read(tmp_path: Path) -> None:

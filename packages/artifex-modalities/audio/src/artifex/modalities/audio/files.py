@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +18,8 @@ LOUDEST = 4.0
 """Of floats that are taken for a sound: 12 decibels above a full one. Lossy codecs and loud mixes go a little beyond 1."""
 UNKNOWN = (0x7FFFF000, 0xFFFFFFFF)
 """Bytes of samples that SoX and FFmpeg promise where they write to a pipe, and cannot know."""
+LARGEST_PAGE = 27 + 255 + 255 * 255
+"""Bytes of a page of an Ogg file at most."""
 
 
 def save_wav(path: str | Path, x: Float[np.ndarray, "T"], sample_rate: int) -> Path:
@@ -96,6 +98,8 @@ def _check_whole(path: Path, frames: int) -> None:
     """That a WAV or AIFF file holds what its header promises: libsndfile reads one as far as it goes, and says nothing."""
     with path.open("rb") as file:
         magic, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if magic == b"OggS":
+            _check_last_page(path, file)
         if magic not in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM") or form not in (b"WAVE", b"AIFF", b"AIFC"):
             return
         order = ">" if magic in (b"RIFX", b"FORM") else "<"
@@ -120,6 +124,17 @@ def _check_whole(path: Path, frames: int) -> None:
                     raise _cut(path, length // width if counted in (None, UNKNOWN[-1]) else counted, frames)
                 return
             file.seek(at + length + length % 2)
+
+
+def _check_last_page(path: Path, file: BinaryIO) -> None:
+    """That an Ogg file ends with a whole page (RFC 3533, section 6): of others libsndfile reads some frames or none."""
+    file.seek(max(0, path.stat().st_size - LARGEST_PAGE))
+    tail = file.read()
+    page = tail[max(tail.rfind(b"OggS\0"), 0) :]
+    segments = page[26] if len(page) > 26 else 255  # its head has 27 bytes; then the length of each segment, then the segments
+    length = 27 + segments + sum(page[27 : 27 + segments])
+    if len(page) < length or (page[length:] and b"OggS\0".startswith(page[length:])):
+        raise DataError(f"{path} was cut short: its last page is not whole; get it again, or take it away")
 
 
 def _cut(path: Path, promised: int, found: int) -> DataError:
