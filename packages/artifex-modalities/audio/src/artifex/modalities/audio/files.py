@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -61,7 +61,10 @@ def sound_info(path: Path) -> Any:
         info = soundfile.info(str(path))
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as sound ({_reason(error)}); mend it, or take it away") from error
-    _check_whole(path, info.frames)
+    if info.format == "OGG":
+        _check_last_page(path)
+    else:
+        _check_whole(path, info.frames)
     return info
 
 
@@ -98,8 +101,6 @@ def _check_whole(path: Path, frames: int) -> None:
     """That a WAV or AIFF file holds what its header promises: libsndfile reads one as far as it goes, and says nothing."""
     with path.open("rb") as file:
         magic, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if magic == b"OggS":
-            _check_last_page(path, file)
         if magic not in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM") or form not in (b"WAVE", b"AIFF", b"AIFC"):
             return
         order = ">" if magic in (b"RIFX", b"FORM") else "<"
@@ -126,10 +127,11 @@ def _check_whole(path: Path, frames: int) -> None:
             file.seek(at + length + length % 2)
 
 
-def _check_last_page(path: Path, file: BinaryIO) -> None:
+def _check_last_page(path: Path) -> None:
     """That an Ogg file ends with a whole page (RFC 3533, section 6): of others libsndfile reads some frames or none."""
-    file.seek(max(0, path.stat().st_size - LARGEST_PAGE))
-    tail = file.read()
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LARGEST_PAGE))
+        tail = file.read()
     page = tail[max(tail.rfind(b"OggS\0"), 0) :]
     segments = page[26] if len(page) > 26 else 255  # its head has 27 bytes; then the length of each segment, then the segments
     length = 27 + segments + sum(page[27 : 27 + segments])
