@@ -108,6 +108,11 @@ def test_each_is_its_formula(kind: str) -> None:
     assert_allclose(ours, expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_examples_give_none(kind: str) -> None:
+    assert fusion(kind)(jnp.zeros((0, 3, 4)), jnp.zeros((0, 3), bool)).shape == (0, 4)
+
+
 def test_what_does_not_fit() -> None:
     for kind in KINDS:
         with pytest.raises(

@@ -114,7 +114,7 @@ class ConditionalEBM(EBM):
         if self._flat():
             flat = jax.lax.collapse(x, 1) if x.ndim > 2 else x
             return self.network(jnp.concatenate([flat, c], axis=-1))[:, 0]
-        channels = jnp.broadcast_to(c.reshape(c.shape[0], *(1,) * (x.ndim - 2), -1), (*x.shape[:-1], c.shape[-1]))
+        channels = jnp.broadcast_to(jnp.expand_dims(c, range(1, x.ndim - 1)), (*x.shape[:-1], c.shape[-1]))
         return self.network(jnp.concatenate([x, channels], axis=-1))[:, 0]
 
     def _start(self, n_samples: int, given: Given, key: Array) -> Float[Array, "n ..."]:

@@ -40,7 +40,9 @@ def checked_classes(condition: Condition, n: int, n_classes: int, what: str = "c
     # inside a compiled program the values are not known yet: there, `one_hot` sees to them
     if not isinstance(c, Tracer) and c.size and not np.isin(c, np.arange(n_classes)).all():
         raise InvalidInputError(f"{what} holds classes from {np.min(c)} to {np.max(c)}, expected 0 to {n_classes - 1}")
-    return jnp.broadcast_to(jnp.asarray(c, jnp.int32), (n,))
+    if isinstance(c, jax.Array):
+        return jnp.broadcast_to(c.astype(jnp.int32), (n,))
+    return jnp.asarray(np.broadcast_to(c, (n,)), jnp.int32)
 
 
 def checked_vectors(condition: Condition, n: int, width: int) -> Float[Array, "n C"]:
@@ -49,13 +51,13 @@ def checked_vectors(condition: Condition, n: int, width: int) -> Float[Array, "n
     Raises:
         InvalidInputError: they are none, or not as many as the examples.
     """
-    c = jnp.asarray(condition)
+    c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
     if c.shape not in ((n, width), (1, width)) or not jnp.issubdtype(c.dtype, jnp.floating):
         raise InvalidInputError(
             f"condition is {c.dtype} of shape {c.shape}, expected floating-point vectors of shape ({n}, {width}), "
             "or one for all"
         )
-    return jnp.broadcast_to(c, (n, width))
+    return jnp.broadcast_to(c, (n, width)) if isinstance(c, jax.Array) else jnp.asarray(np.broadcast_to(c, (n, width)))
 
 
 def one_hot(classes: Int[Array, "n"], n_classes: int) -> Float[Array, "n C"]:

@@ -88,7 +88,7 @@ class ConcatenationFusion(nnx.Module):
         """The fused vector."""
         e, present = _present_only(embeddings, present, self.n_parts, self.width)
         filled = jnp.where(present[..., None], e, self.missing[...][None])
-        return self.linear(filled.reshape(filled.shape[0], -1))
+        return self.linear(jax.lax.collapse(filled, 1))
 
 
 @config
@@ -116,7 +116,8 @@ class AttentionFusion(nnx.Module):
         tokens = jnp.concatenate([summary, e + self.kinds[...][None]], axis=1)  # (B, 1 + M, W)
         there = jnp.concatenate([jnp.ones_like(present[:, :1]), present], axis=1)
         q, k, v = (
-            layer(tokens).reshape(*tokens.shape[:2], self.config.heads, -1) for layer in (self.query, self.key, self.value)
+            layer(tokens).reshape(*tokens.shape[:2], self.config.heads, self.width // self.config.heads)
+            for layer in (self.query, self.key, self.value)
         )
         scores = jnp.einsum("bthd,bshd->bhts", q, k) / jnp.sqrt(jnp.asarray(q.shape[-1], q.dtype))
         weights = jax.nn.softmax(jnp.where(there[:, None, None], scores, -jnp.inf), axis=-1)
@@ -142,7 +143,7 @@ class GatedFusion(nnx.Module):
         e, present = _present_only(embeddings, present, self.n_parts, self.width)
         states = jnp.stack([jnp.tanh(layer(e[:, m])) for m, layer in enumerate(self.states)], axis=1)
         some = jnp.any(present, axis=1, keepdims=True)
-        scores = jnp.where(present | ~some, self.gates(e.reshape(e.shape[0], -1)), -jnp.inf)
+        scores = jnp.where(present | ~some, self.gates(jax.lax.collapse(e, 1)), -jnp.inf)
         weights = jnp.where(present, jax.nn.softmax(scores, axis=-1), 0.0)
         return jnp.sum(weights[..., None] * states, axis=1)
 
