@@ -161,6 +161,20 @@ def test_options_of_convolutions_are_for_the_cpu_of_jax_0_10_alone():
     assert convolution_options("cpu", (0, 12, 0)) is None
 
 
+def test_a_method_is_compiled_with_the_options_unless_it_is_within_another_program(monkeypatch):
+    monkeypatch.setattr("artifex.core.compilation.convolution_options", lambda platform: {"no_such_option": platform})
+
+    class Model(nnx.Module):
+        @compiled_method()
+        def twice(self, x):
+            return 2 * x
+
+    model = Model()
+    assert jax.jit(model.twice)(1.0) == 2
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+        model.twice(1.0)
+
+
 def test_a_convolution_under_the_options_is_the_same_function():
     """XLA accepts them and leaves a convolution to itself; values and gradients, odd sizes and strides too."""
     for sizes, channels, outputs, stride in [((7, 5), 20, 17, 1), ((8, 9), 17, 20, 2)]:

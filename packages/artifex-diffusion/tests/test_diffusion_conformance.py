@@ -83,8 +83,8 @@ TestBackbones = pytest.mark.nightly(
                 {"sampling": {"condition": TOKENS["condition"]}},
             ),
             "unet_patches": (
-                DDPMConfig(input_shape=(4, 4, 1), backbone=UNET.replace(patch_size=2), noise_schedule=SHORT),
-                IMAGES,
+                DDPMConfig(input_shape=(8, 8, 1), backbone=UNET.replace(patch_size=2), noise_schedule=SHORT),
+                {"x": DRAW(size=(8, 8, 8, 1)).astype(np.float32)},  # four places in the middle, for attention to choose from
             ),
             "mlp_vector": (
                 EDMConfig(input_shape=(3,), backbone=MLP.replace(condition_dim=2)),
@@ -95,7 +95,7 @@ TestBackbones = pytest.mark.nightly(
                 ScoreSDEConfig(
                     input_shape=(2,),
                     backbone=MLP,
-                    noise_schedule={"kind": "variance_exploding", "times": "log_uniform"},
+                    noise_schedule={"kind": "variance_exploding", "times": "log_uniform", "sigma_max": 1.0},  # within the box
                     sampler={"kind": "probability_flow", "steps": 4},
                 ),
                 {"x": DRAW(size=(8, 2)).astype(np.float32)},

@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -75,7 +76,7 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
         itself = next(iter(signature.parameters))
         random = "rngs" in signature.parameters
 
-        @functools.partial(jax.jit, static_argnums=(0, 1))
+        @_compiled
         def program(
             graph: nnx.GraphDef[Any],
             fixed: tuple[tuple[str, Any], ...],
@@ -105,12 +106,29 @@ def compiled_method(*, static: Sequence[str] = ()) -> Callable[[Callable[P, R]],
     return decorate
 
 
+def _compiled(program: Callable[..., R]) -> Callable[..., R]:
+    """:func:`jax.jit`, the first two arguments static; with :func:`convolution_options` where no other program is around it."""
+    within = jax.jit(program, static_argnums=(0, 1))
+
+    @functools.cache
+    def alone() -> Callable[..., R]:  # made at the first call: to ask for the platform starts it
+        options = convolution_options(jax.default_backend())
+        return within if options is None else jax.jit(program, static_argnums=(0, 1), compiler_options=options)
+
+    def call(*args: Any) -> R:
+        inside_another = isinstance(jnp.zeros(()), jax.core.Tracer)
+        return (within if inside_another else alone())(*args)
+
+    return call
+
+
 def convolution_options(platform: str, version: tuple[int, ...] = jax.__version_info__) -> dict[str, str] | None:
     """``compiler_options`` of :func:`jax.jit` with which a CPU convolves on all its cores; None where XLA does so by itself.
 
     JAX 0.10 gives convolutions to a library (YNNPACK) that computes one to fewer than 128 channels on a single thread; these
     options leave them to Eigen, which divides them, and sums and products to that library. From 0.12 on the library divides
-    convolutions as well. A program within another one takes no options: they belong to the outermost, such as a training step.
+    convolutions as well. A program within another one takes no options: they belong to the outermost, a training step or a
+    :func:`compiled_method`.
 
     Args:
         platform: of the devices that the program is compiled for.
