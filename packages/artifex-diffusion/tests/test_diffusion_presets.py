@@ -46,7 +46,7 @@ def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bo
     run = build_run(config)  # which traces a whole step
     pretrained = getattr(config.model, "pretrained", None)
     if compiled and pretrained is not None and not Path(pretrained).is_dir():  # test_latent_run.py trains one
-        with pytest.raises(RunError, match="no trained autoencoder in .*; train one first"):
+        with pytest.raises(RunError, match=r"no trained autoencoder in .*; train one first"):
             dry_run(run)
     elif compiled:
         assert math.isfinite(dry_run(run).losses["loss"])
