@@ -5,16 +5,14 @@
 Needs `torch`, `diffusers` and `artifex-diffusion`. About five minutes on two cores.
 
 The U-Net of 32 × 32 × 3 images has levels of (64, 128) channels, two residual blocks each, no attention, batch 16. A step is
-forward, backward and Adam on one batch in memory, compiled as the trainer compiles it. `ddim` draws 16 images in 50 steps;
-figures are milliseconds a network call. `calls` sets those beside as many calls of the bare network in one compiled loop: what
-a sampler adds to it. Every row is a process of its own on the same cores, and the rows take turns (`rounds.py`). "Artifex" has
-as many virtual devices as there are cores, and the batch divided over them; "one device" has one.
+forward, backward and Adam on one batch in memory, compiled as the trainer compiles it. `ddim` draws 16 images in 50 steps with
+`generate`; figures are milliseconds a network call. `calls` sets those beside as many calls of the bare network in one compiled
+loop: what a sampler adds to it. Every row is a process of its own on the same cores, and the rows take turns (`rounds.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from functools import partial
 from typing import Any
 
@@ -40,26 +38,23 @@ def main() -> None:
         print(f"\n{what}\n\n{table(timings, baseline=rows[-1].label)}", flush=True)
 
 
-def artifex_run(*, threads: int, task: str, devices: int) -> Run:
+def artifex_run(*, threads: int, task: str) -> Run:
     """Training steps, a draw of so many DDIM steps, or so many calls of the network."""
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     import jax
     import jax.numpy as jnp
     import optax
     from flax import nnx
-    from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
     from artifex.core.compilation import convolution_options
-    from artifex.diffusion import DDIMConfig, DDIMModel, UNetBackboneConfig
+    from artifex.diffusion import DDIMConfig, DDIMModel, DDIMSamplerConfig, UNetBackboneConfig
 
     del threads  # the process is held to its cores
     backbone = UNetBackboneConfig(hidden_dims=WIDTHS, blocks_per_level=BLOCKS, middle_attention=False)
-    model = DDIMModel(DDIMConfig(input_shape=(SIZE, SIZE, CHANNELS), backbone=backbone), rngs=nnx.Rngs(0))
-    mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
-    split, whole = (NamedSharding(mesh, spec) for spec in (PartitionSpec("data"), PartitionSpec()))
-    x = jax.device_put(np.random.default_rng(0).normal(size=(BATCH, SIZE, SIZE, CHANNELS)).astype(np.float32), split)
+    config = DDIMConfig(input_shape=(SIZE, SIZE, CHANNELS), backbone=backbone, sampler=DDIMSamplerConfig(steps=DDIM_STEPS))
+    model = DDIMModel(config, rngs=nnx.Rngs(0))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, SIZE, SIZE, CHANNELS)), jnp.float32)
     graph, params, rest = nnx.split(model, nnx.Param, ...)
-    params, rest = (jax.device_put(nnx.as_pure(part), whole) for part in (params, rest))
+    params, rest = nnx.as_pure(params), nnx.as_pure(rest)
     optimizer = optax.adam(1e-4)
 
     @partial(jax.jit, compiler_options=convolution_options("cpu"))
@@ -71,18 +66,12 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
         updates, state = optimizer.update(jax.grad(loss)(params), state)
         return optax.apply_updates(params, updates), state
 
-    @jax.jit
-    def ddim(params: Any, x: Any) -> Any:
-        from artifex.diffusion import samplers
-
-        made = nnx.merge(graph, params, rest)
-        levels = made.process.levels(DDIM_STEPS, None).to_the_end()
-        return samplers.ddim(lambda x, t: made._denoised(x, t, None), x, levels)
-
-    @jax.jit
+    @partial(jax.jit, compiler_options=convolution_options("cpu"))
     def calls(params: Any, x: Any) -> Any:
         made = nnx.merge(graph, params, rest)
-        return jax.lax.scan(lambda x, t: (made.network(x, jnp.broadcast_to(t, (BATCH,))), None), x, jnp.arange(50.0))[0]
+        return jax.lax.scan(
+            lambda x, t: (made.network(x, jnp.broadcast_to(t, (BATCH,))), None), x, jnp.arange(float(DDIM_STEPS))
+        )[0]
 
     state = optimizer.init(params)
 
@@ -93,7 +82,7 @@ def artifex_run(*, threads: int, task: str, devices: int) -> Run:
                 params, state = train(params, state, jax.random.key(i))
             jax.block_until_ready(params)
         else:
-            jax.block_until_ready({"ddim": ddim, "calls": calls}[task](params, x))
+            jax.block_until_ready(model.generate(BATCH) if task == "ddim" else calls(params, x))
 
     return run
 
@@ -134,19 +123,12 @@ def diffusers_run(*, threads: int, task: str) -> Run:
     return run
 
 
-def _ours(task: str) -> list[Contestant]:
-    return [
-        Contestant("Artifex", artifex_run, {"task": task, "devices": THREADS}),
-        Contestant("Artifex, one device", artifex_run, {"task": task, "devices": 1}),
-    ]
-
-
 ROWS = {
-    "train": [*_ours("train"), Contestant("diffusers", diffusers_run, {"task": "train"})],
-    "ddim": [*_ours("ddim"), Contestant("diffusers", diffusers_run, {"task": "ddim"})],
+    "train": [Contestant("Artifex", artifex_run, {"task": "train"}), Contestant("diffusers", diffusers_run, {"task": "train"})],
+    "ddim": [Contestant("Artifex", artifex_run, {"task": "ddim"}), Contestant("diffusers", diffusers_run, {"task": "ddim"})],
     "calls": [
-        Contestant("DDIM in 50 steps", artifex_run, {"task": "ddim", "devices": 1}),
-        Contestant("50 calls of the network", artifex_run, {"task": "calls", "devices": 1}),
+        Contestant("DDIM in 50 steps", artifex_run, {"task": "ddim"}),
+        Contestant("50 calls of the network", artifex_run, {"task": "calls"}),
     ],
 }
 
