@@ -105,19 +105,19 @@ def test_companding_is_undone():
 
 @pytest.mark.nightly
 def test_a_sample_costs_the_same_however_far_back_is_seen():
-    """12 layers whose rings hold 252 and 24 570 inputs: the median of seven runs differs by less than a third."""
-
-    def seconds(layers: int, stacks: int) -> float:
+    """12 layers whose rings hold 252 and 24 570 inputs, in turns: the quickest of seven runs differs by less than a third."""
+    models = []
+    for layers, stacks in ((6, 2), (12, 1)):
         config = WaveNetConfig(length=500, num_layers=layers, num_stacks=stacks)
-        model, times = WaveNet(config, rngs=nnx.Rngs(0)), []
-        model.generate(4).block_until_ready()
-        for _ in range(7):
-            start = time.perf_counter()
-            model.generate(4).block_until_ready()
-            times.append(time.perf_counter() - start)
-        return float(np.median(times))
+        models.append(WaveNet(config, rngs=nnx.Rngs(0)))
+        models[-1].generate(4).block_until_ready()
 
-    near, far = seconds(6, 2), seconds(12, 1)
+    def seconds(model: WaveNet) -> float:
+        start = time.perf_counter()
+        model.generate(4).block_until_ready()
+        return time.perf_counter() - start
+
+    near, far = np.min([[seconds(model) for model in models] for _ in range(7)], axis=0)
     assert far < 1.33 * near, f"{near:.3f} s with 127 samples seen, {far:.3f} s with 4096"
 
 
