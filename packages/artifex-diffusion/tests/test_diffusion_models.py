@@ -38,6 +38,7 @@ from artifex.diffusion import (
     NoiseScheduleConfig,
     RectifiedFlowConfig,
     RectifiedFlowModel,
+    ScoreSDEConfig,
     UNetBackboneConfig,
     VConfig,
 )
@@ -328,7 +329,15 @@ BAD_CONFIGS = {
     "guided": (lambda: GuidedDiffusionConfig(input_shape=(2,), backbone=MLP), "has no condition"),
     "zero_snr": (
         lambda: DDPMConfig(input_shape=(2,), backbone=MLP, noise_schedule={"zero_terminal_snr": True}),
-        "use parameterization 'v' or 'x0'",
+        "use parameterization 'v', 'x0' or 'velocity'",
+    ),
+    "straight": (
+        lambda: ScoreSDEConfig(input_shape=(2,), backbone=MLP, noise_schedule="straight"),
+        "leaves nothing of the example .* use parameterization 'v', 'x0' or 'velocity'",
+    ),
+    "straight_noise": (
+        lambda: RectifiedFlowConfig(input_shape=(2,), backbone=MLP, parameterization="epsilon"),
+        "leaves nothing of the example",
     ),
 }
 
@@ -361,6 +370,17 @@ def test_bad_calls_are_refused(guided):
         guided.generate(2, condition=[1, 1, 1])
     with pytest.raises(InvalidTypeError, match="sampler takes a sampler's config"):
         guided.generate(2, sampler="ddim")
+    for scale in (float("nan"), "a", float("inf")):
+        with pytest.raises(InvalidInputError, match=r"classifier_scale is .*; it has to be a finite number"):
+            guided.classifier_guided(2, lambda x, t: x, condition=1, classifier_scale=scale)
+    for steps in (2.5, "2", 0, True):
+        with pytest.raises(InvalidInputError, match=r"the sampler has steps=.*; it takes at least 1"):
+            model.log_prob(jnp.zeros((4, 2)), steps=steps)
+    words = UNET.replace(cross_attention_dim=5, attention_resolutions=(2,))
+    with pytest.raises(InvalidInputError, match=r"of shape \(2, 0, 5\), expected .* of shape \(2, 1 or more, 5\)"):
+        DDPMModel(DDPMConfig(input_shape=(4, 4, 1), backbone=words), rngs=nnx.Rngs(0))(
+            jnp.zeros((2, 4, 4, 1)), condition=jnp.zeros((2, 0, 5))
+        )
     with pytest.raises(InvalidTypeError, match="takes a DDPMConfig"):
         DDPMModel(EDMConfig(input_shape=(2,), backbone=MLP), rngs=nnx.Rngs(0))
     with pytest.raises(InvalidInputError, match=r"latent_shape is \(2,\), but .* have shape \(3,\)"):

@@ -43,14 +43,16 @@ def checked_condition(condition: Condition | None, backbone: BackboneConfig, n: 
             )
         return None
     wanted = f"class labels below {backbone.num_classes}" if shape == () else "floating-point vectors"
-    sizes = [str(n), *("any" if size is None else str(size) for size in shape)]
+    sizes = [str(n), *("1 or more" if size is None else str(size) for size in shape)]
     wanted = f"{wanted} of shape ({', '.join(sizes)}{',' * (len(sizes) == 1)})"
     if condition is None:
         raise InvalidInputError(f"no condition is given; pass condition=... with {wanted}, or one for all")
     c = condition if isinstance(condition, jax.Array) else np.asarray(condition)
     kind = jnp.integer if shape == () else jnp.floating
     own = c.shape[1:] if c.ndim else ()
-    fits = len(own) == len(shape) and all(size in (None, given) for size, given in zip(shape, own, strict=True))
+    fits = len(own) == len(shape) and all(
+        given > 0 if size is None else given == size for size, given in zip(shape, own, strict=True)
+    )
     if not fits or (c.ndim == 0 and shape != ()) or not jnp.issubdtype(c.dtype, kind):
         raise InvalidInputError(f"condition is {c.dtype} of shape {c.shape}, expected {wanted}, or one for all")
     if c.ndim and c.shape[0] not in (1, n):

@@ -14,6 +14,8 @@ Shapes: ``B = batch, ... = one example, n = samples``.
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Annotated, Any
 
 import jax
@@ -22,7 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from pydantic import Field
 
-from artifex.core.checks import check_at_least
+from artifex.core.checks import check_at_least, check_number
 from artifex.core.compilation import compiled_method
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
@@ -102,12 +104,12 @@ class GuidedDiffusionModel(DensityDiffusion):
             classifier: ``classifier(x_t, t)`` gives logits or log probabilities ``(n, classes)``, times as the process counts
                 them: a module, or a function of JAX.
             condition: the class of each sample, or one for all.
-            classifier_scale: ``s``.
+            classifier_scale: ``s``, finite.
             sampler: that of the config by default.
             rngs: stream ``sample``; the model's own by default.
 
         Raises:
-            InvalidInputError: the model's conditions are no classes, or the classifier has others.
+            InvalidInputError: the model's conditions are no classes, the classifier has others, or the scale is not finite.
             InvalidTypeError: the classifier cannot be called, or the sampler is no sampler's config.
         """
         check_at_least(1, n_samples=n_samples)
@@ -115,6 +117,7 @@ class GuidedDiffusionModel(DensityDiffusion):
             raise InvalidInputError("a classifier leads to classes, but the model's backbone has no num_classes")
         if not callable(classifier):
             raise InvalidTypeError(f"classifier is called as classifier(x, t), got {type(classifier).__name__}")
+        check_number("classifier_scale", classifier_scale, "a finite number", above=-math.inf, most=sys.float_info.max)
         given = self._given(condition, None, n_samples)
         graph, state = nnx.split(_evaluating(classifier)) if isinstance(classifier, nnx.Module) else (classifier, None)
         return self._led(

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -138,9 +139,10 @@ def check_steps(steps: int, most: int | None = None) -> None:
     Raises:
         InvalidInputError: there are none, or more than a schedule has.
     """
-    if steps < 1 or (most is not None and steps > most):
+    whole = isinstance(steps, Integral) and not isinstance(steps, bool)
+    if not whole or steps < 1 or (most is not None and steps > most):
         limit = "" if most is None else f" and at most {most}, the schedule's num_timesteps: take fewer, or a longer schedule"
-        raise InvalidInputError(f"the sampler has steps={steps}; it takes at least 1{limit}")
+        raise InvalidInputError(f"the sampler has steps={steps!r}; it takes at least 1{limit}" + ("" if whole else ", whole"))
 
 
 def _check_start(spacing: Spacing | None) -> None:
