@@ -98,6 +98,20 @@ def test_settings_that_do_not_fit_are_said(settings: dict, message: str, tmp_pat
         load_huggingface(folder, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.parametrize("token", [50256, None, "left out"])
+def test_a_first_token_that_a_small_vocabulary_lacks_is_none(token: int | str | None, tmp_path: Path):
+    """As of every small model of transformers that was given no other: its default stays that of GPT-2."""
+    case = frozen("gpt2")
+    folder = folder_of(case, tmp_path)
+    given = json.loads((folder / "config.json").read_text()) | {"bos_token_id": token}
+    if token == "left out":
+        del given["bos_token_id"]
+    (folder / "config.json").write_text(json.dumps(given))
+    model = load_huggingface(folder, rngs=nnx.Rngs(0))
+    assert model.config.start_token == 0
+    assert_allclose(jax.jit(lambda x: model.following(x))(jnp.asarray(case["x"])), case["logits"], atol=1e-4)
+
+
 def test_rotary_positions_of_another_kind_are_refused(tmp_path: Path):
     folder = folder_of(frozen("llama"), tmp_path)
     given = json.loads((folder / "config.json").read_text()) | {"rope_parameters": {"rope_type": "yarn"}}

@@ -55,6 +55,17 @@ def test_far_out_levels_have_finite_gradients():
     assert gradient[1] < 0  # the mean is pulled back
 
 
+@pytest.mark.parametrize("levels", [256, 65_536])
+def test_a_level_can_be_all_but_certain(levels: int):
+    """The narrowest component has a scale of 0.116 levels, and so a mass of F(0.5 / 0.116) - F(-0.5 / 0.116) = 0.973."""
+    x = jnp.float32(2 * (levels // 3) / (levels - 1) - 1)
+    value, gradient = jax.value_and_grad(likelihoods.mixture_of_logistics_log_prob, 1)(x, jnp.array([0.0, x, -20.0]), levels)
+    assert_allclose(np.exp(value), 0.973, atol=2e-3)  # x is rounded by up to a five-hundredth of a level of 65536
+    assert np.all(np.isfinite(gradient))
+    drawn = likelihoods.draw_logistics(jnp.tile(jnp.array([0.0, x, -20.0]), (1000, 1)), levels, jax.random.key(0))
+    assert np.mean(np.abs(drawn - x) < 1 / levels) > 0.95
+
+
 def test_draws_have_the_levels_frequencies():
     parameters = jnp.array([0.3, -0.2, -0.9, 0.4, -1.5, -0.5])
     drawn = likelihoods.draw_logistics(jnp.tile(parameters, (20_000, 1)), 9, jax.random.key(0))

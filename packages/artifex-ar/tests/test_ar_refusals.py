@@ -80,9 +80,9 @@ def waves(request: pytest.FixtureRequest) -> WaveNet:
         ({"max_new_tokens": 2.5}, "max_new_tokens is 2.5"),
         ({"max_new_tokens": 0}, "max_new_tokens is 0"),
         ({"top_k": 2.5}, "top_k is 2.5; it has to be an integer"),
-        ({"temperature": "hot"}, "temperature is 'hot'; it has to be above 0"),
+        ({"temperature": "hot"}, "temperature is 'hot'; it has to be a number above 0"),
         ({"temperature": float("nan")}, "temperature is nan"),
-        ({"top_p": 1.5}, "top_p is 1.5; it has to be above 0 and at most 1"),
+        ({"top_p": 1.5}, "top_p is 1.5; it has to be a number above 0 and at most 1"),
         ({"min_p": 0.0}, "min_p is 0.0"),
     ],
 )

@@ -17,6 +17,7 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from artifex.ar import TransformerAR, TransformerARConfig
+from artifex.ar.kept import KeptStep, kept_of_prompts
 from artifex.core.errors import InvalidInputError
 from artifex.core.objectives import value_of
 
@@ -205,6 +206,28 @@ def test_what_is_kept_stands_for_whole_forward_passes(kind: str):
         assert_array_equal(row[: n + 6], x[0, : n + 6])
 
 
+@pytest.mark.daily("llama", "start_token")
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_from_kept_keys_are_those_of_a_whole_forward_pass(kind: str):
+    """Five tokens after prompts of four, two and three: at every step, for every row."""
+    model, prompt, lengths, new = made(kind), tokens(3, 4, seed=5), np.array([4, 2, 3]), tokens(3, 5, seed=6)
+    starts = model.start is not None
+
+    @jax.jit
+    def kept(prompt, new):
+        logits, cache, positions = kept_of_prompts(model, prompt, jnp.asarray(lengths), None, 5, starts=starts)
+        step, found = KeptStep(model, None, positions), [logits]
+        for i in range(5):
+            cache, logits = step(cache, new[:, i], jnp.int32(i))
+            found.append(logits)
+        return jnp.stack(found, axis=1)
+
+    for row, n, given, found in zip(prompt, lengths, new, kept(prompt, new), strict=True):
+        x = np.concatenate([row[:n], given, [0]])[None]  # whose last token nothing sees
+        whole = logits_of(kind)(x)[0, n:] if starts else jax.jit(model.following)(x)[0, n - 1 : -1]
+        assert_allclose(found, whole, atol=2e-6 * float(jnp.max(jnp.abs(whole))))  # float32, sums of 16 in another order
+
+
 def test_samples_follow_the_model():
     """Frequencies of all 49 pairs of tokens, against their probabilities."""
     model = made("gpt2")
@@ -241,7 +264,7 @@ def test_classes_and_dropout():
         ({"prompt": [1, 2], "prompt_lengths": [3]}, "prompt_lengths holds 3 to 3, but the prompt goes from 0 to 2"),
         ({"prompt_lengths": [3]}, "prompt_lengths are given without a prompt"),
         ({"temperature": -1.0}, "temperature is -1.0"),
-        ({"top_p": 0.0}, "top_p is 0.0; it has to be above 0 and at most 1"),
+        ({"top_p": 0.0}, "top_p is 0.0; it has to be a number above 0 and at most 1"),
         ({"top_k": 0}, "top_k is 0"),
         ({"n_samples": 0}, "n_samples is 0"),
     ],

@@ -93,7 +93,7 @@ class Sampling(NamedTuple):
             ("min_p", self.min_p, 0, 1),
         ):
             if value is not None:
-                said = "above 0 (0 draws the likeliest)" if name == "temperature" else "above 0 and at most 1"
+                said = "a number above 0 (0 draws the likeliest)" if name == "temperature" else "a number above 0 and at most 1"
                 check_number(name, value, said, above=low, most=high)
         if k is not None:
             check_at_least(1, top_k=k)

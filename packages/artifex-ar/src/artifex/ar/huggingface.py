@@ -152,7 +152,7 @@ def _gpt2(settings: Mapping[str, Any]) -> TransformerARConfig:
         norm_epsilon=settings.get("layer_norm_epsilon", 1e-5),
         dropout=settings.get("resid_pdrop", 0.1),
         tie_embeddings=settings.get("tie_word_embeddings", True),
-        start_token=_first(settings.get("bos_token_id", 50256)),
+        start_token=_first(settings.get("bos_token_id", 50256), settings.get("vocab_size", 50257)),
         metadata=_ends(settings),
     )
 
@@ -178,7 +178,7 @@ def _llama(settings: Mapping[str, Any]) -> TransformerARConfig:
         activation="swiglu",
         tie_embeddings=settings.get("tie_word_embeddings", False),
         use_bias=False,
-        start_token=_first(settings.get("bos_token_id", 1)),
+        start_token=_first(settings.get("bos_token_id", 1), settings.get("vocab_size", 32000)),
         metadata=_ends(settings),
     )
 
@@ -199,9 +199,13 @@ def _ends(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {ENDS: settings[ENDS]} if ENDS in settings else {}
 
 
-def _first(tokens: Any) -> int:
-    """One token where there may be several; the first of the vocabulary where there is none."""
-    return (tokens[0] if tokens else 0) if isinstance(tokens, list) else (tokens or 0)
+def _first(tokens: Any, vocab_size: int) -> int:
+    """One token where there may be several; the first of the vocabulary where there is none.
+
+    A small vocabulary often has none: the default of transformers is that of GPT-2, far outside of it.
+    """
+    token = (tokens[0] if tokens else 0) if isinstance(tokens, list) else (tokens or 0)
+    return token if token < vocab_size else 0
 
 
 def _kind_of(config: TransformerARConfig) -> str:

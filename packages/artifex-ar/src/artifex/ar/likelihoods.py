@@ -13,6 +13,8 @@ Shapes: ``K = components, ... = any leading axes``. Parameters are logits of the
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,7 +22,12 @@ from jaxtyping import Array, Float
 __all__ = ["draw_logistics", "level_masses", "mixture_of_logistics_log_prob"]
 
 LEAST_LOG_SCALE = -7.0
-"""Of PixelCNN++: a quarter of a level of 256. Narrower components would have gradients of nothing but noise."""
+"""Of PixelCNN++, for up to 256 levels: a ninth of the distance between two of those. It shrinks with the distance of more."""
+
+
+def _scale(log_scale: Float[Array, "..."], levels: int) -> Float[Array, "..."]:
+    """``s``, not so narrow that its gradients would be nothing but noise."""
+    return jnp.exp(jnp.maximum(log_scale, LEAST_LOG_SCALE - math.log(max(1, (levels - 1) / 255))))
 
 
 def level_masses(
@@ -31,7 +38,7 @@ def level_masses(
     Args:
         x: on the ``levels`` evenly spaced values of [-1, 1].
         mean: ``m_k``.
-        log_scale: ``log s_k``, raised to -7 where it is less.
+        log_scale: ``log s_k``, raised to -7 where it is less; of more than 256 levels, to ``-7 - log((levels - 1) / 255)``.
         levels: how many values there are.
 
     Example:
@@ -40,7 +47,7 @@ def level_masses(
     """
     kind = jnp.promote_types(mean.dtype, jnp.float32)
     x, mean, log_scale = (a.astype(kind) for a in (x[..., None], mean, log_scale))
-    half, scale = 1 / (levels - 1), jnp.exp(jnp.maximum(log_scale, LEAST_LOG_SCALE))
+    half, scale = 1 / (levels - 1), _scale(log_scale, levels)
     upper, lower = (x - mean + half) / scale, (x - mean - half) / scale
     below_upper, above_lower = -jax.nn.softplus(-upper), -jax.nn.softplus(lower)
     inside = below_upper + above_lower + jnp.log(-jnp.expm1(-2 * half / scale))
@@ -88,7 +95,7 @@ def draw_logistics(
     logits, mean, log_scale = jnp.split(parameters.astype(jnp.promote_types(parameters.dtype, jnp.float32)), 3, axis=-1)
     chosen = jax.random.categorical(of_component, logits / temperature)[..., None]
     mean, log_scale = (jnp.take_along_axis(a, chosen, axis=-1)[..., 0] for a in (mean, log_scale))
-    scale = jnp.exp(jnp.maximum(log_scale, LEAST_LOG_SCALE)) * temperature
+    scale = _scale(log_scale, levels) * temperature
     x = mean + scale * jax.random.logistic(of_value, mean.shape, mean.dtype)
     steps = levels - 1
     return 2 * jnp.clip(jnp.round((x + 1) / 2 * steps), 0, steps) / steps - 1

@@ -340,8 +340,9 @@ class TransformerAR(nnx.Module):
                 f"a prompt of {tokens.shape[1]} tokens{asked} does not fit: context_length is {self.config.context_length}, "
                 "of which at least one is for a new token"
             )
-        greedy = temperature == 0
-        sampling = Sampling(None if greedy or temperature == 1 else temperature, top_p, min_p)
+        one = np.ndim(temperature) == 0
+        greedy = one and temperature == 0
+        sampling = Sampling(None if one and temperature in (0, 1) else temperature, top_p, min_p)
         sampling.check(top_k)
         condition = self.conditions_for(n) if condition is None else condition
         classes = classes_of(self.config.num_classes, condition, None, n)
