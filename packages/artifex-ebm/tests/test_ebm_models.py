@@ -252,6 +252,20 @@ def test_the_condition_stands_beside_an_image_as_channels():
             lambda: EBMConfig(input_dim=2, energy_network={"kind": "mixture", "components": ["mlp"], "weights": [-1.0]}),
             "those of a mixture are above zero",
         ),
+        (
+            lambda: EBMConfig(input_dim=2, tilted=True, reference="uniform"),
+            r"mcmc has Langevin chains with bounds None; give it bounds within \[0\.0, 1\.0\], or sampler 'mala' or 'hmc'",
+        ),
+        (
+            lambda: EBMConfig(input_dim=2, tilted=True, reference="uniform", mcmc={"bounds": [-1.0, 1.0]}),
+            r"mcmc has Langevin chains with bounds \(-1\.0, 1\.0\)",
+        ),
+        (
+            lambda: EBMConfig(
+                input_dim=2, tilted=True, reference="uniform", mcmc={"sampler": "mala"}, generation={"n_steps": 9}
+            ),
+            "generation has Langevin chains with bounds None",
+        ),
     ],
 )
 def test_configs_that_do_not_fit_are_refused(make, message: str):

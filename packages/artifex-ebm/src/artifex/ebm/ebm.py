@@ -97,6 +97,17 @@ class EBMConfig(Config):
                 f"a sample_buffer is given, but the objective {type(self.objective).__name__} runs no chains; "
                 "leave the buffer out, or use the objective 'contrastive_divergence'"
             )
+        if self.tilted and isinstance(self.reference, UniformReferenceConfig):
+            low, high = self.reference.low, self.reference.high
+            for name, chains in (("mcmc", self.mcmc), ("generation", self.generation)):
+                if chains is None or chains.sampler != "langevin":
+                    continue  # they stay inside: no step to an infinite energy is accepted
+                if chains.bounds is not None and low <= chains.bounds[0] and chains.bounds[1] <= high:
+                    continue
+                raise ValueError(
+                    f"the model tilts a uniform reference, outside of which its energy is infinite, and {name} has Langevin "
+                    f"chains with bounds {chains.bounds}; give it bounds within [{low}, {high}], or sampler 'mala' or 'hmc'"
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -316,6 +327,9 @@ class EBM(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> LogPartition:
         """``log Z`` by annealed runs from the reference, ``log f_b = (1 - b) log q - b E``.
+
+        ``Z`` is the integral of ``exp(-E)`` over all that the reference covers: everything where it is Gaussian, its box
+        alone where it is uniform.
 
         Args:
             method: annealed importance sampling, or tempered sequential Monte Carlo, which chooses its levels itself.

@@ -107,6 +107,7 @@ def artifex_presets() -> list[PresetEntry]:
         "ebm-fashion-mnist": "A convolutional energy of Fashion-MNIST, by persistent contrastive divergence.",
         "ebm-two-moons": "An energy-based model on two moons, by persistent contrastive divergence.",
         "ebm-eight-gaussians": "An energy-based model on eight Gaussians, by persistent contrastive divergence.",
+        "ebm-composition": "Concepts in one energy, a mixture of quadratic ones, on eight Gaussians.",
         "jem-digits": "A classifier of the digits that is a density too.",
         "rbm-digits": "A restricted Boltzmann machine on the digits.",
     }

@@ -98,6 +98,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "reference/uniform",
         ),
         "preset": (
+            "ebm-composition",
             "ebm-digits",
             "ebm-eight-gaussians",
             "ebm-fashion-mnist",
