@@ -1,6 +1,6 @@
 """What the extensions of bond lengths and angles do for a flow of backbones: the same training without and with them.
 
-    python benchmarks/protein_extensions.py [--steps 1500] [--weight 5] [--structures FOLDER] [--seeds 3] [--quick]
+    python benchmarks/protein_extensions.py [--steps 1500] [--weight 5] [--structures FOLDER] [--seeds 0 1 2] [--quick]
 
 Needs `artifex-geometric`, `artifex-training` and `artifex-modalities-protein`. Without `--structures` the chains are made:
 helices, strands and turns of 20 to 32 residues; with it, stretches of 32 residues from a folder of PDB or mmCIF files. About
@@ -29,13 +29,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--weight", type=float, default=5.0, help="of each extension")
     parser.add_argument("--structures", type=Path, help="a folder of PDB or mmCIF files")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--quick", action="store_true", help="few steps: shows that it runs, not how well")
     given = parser.parse_args()
     steps = 10 if given.quick else given.steps
     print("| seed | weight | sound C-N | sound angles at C-N | sound bonds | coarse Ramachandran | s |\n" + 7 * "|---" + "|")
     changes = []
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         found = []
         for weight in (0.0, given.weight):
             started = time.perf_counter()
