@@ -6,9 +6,9 @@ Needs `torch`, `transformers` and `artifex-ar`. A few minutes on two cores.
 
 The transformer has 6 layers of width 256, 8 heads, a vocabulary of 256; a step is forward, backward and Adam on a batch of
 8 × 256 tokens in memory; generating makes 256 new tokens behind a prompt of 8, batch 4. A PixelCNN of 64 channels and 8 layers
-draws 4 images of 28 × 28; a WaveNet of 20 layers × 64 channels draws 1000 samples. PyTorch's WaveNet is the same network
-written with a ring for each layer, as wavenet_vocoder draws. Every row is a process of its own on the same cores, and the rows
-take turns (`rounds.py`). "Compiled" is `torch.compile`, for generating with a static cache.
+draws 4 images of 28 × 28; a WaveNet of 20 layers × 64 channels draws 1000 samples of 256 levels. `wavenet` needs
+wavenet_vocoder beside torch: `pip install --no-deps --no-build-isolation wavenet_vocoder==0.1.1`. Every row is a process of its
+own on the same cores, and the rows take turns (`rounds.py`). "Compiled" is `torch.compile`, for generating with a static cache.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _rows(what: str) -> list[Contestant]:
     if what == "pixel_cnn":
         return [Contestant("Artifex", artifex_pixel_cnn)]
     if what == "wavenet":
-        return [Contestant("Artifex", artifex_wavenet), Contestant("PyTorch, rings", torch_wavenet)]
+        return [Contestant("Artifex", artifex_wavenet), Contestant("wavenet_vocoder", vocoder_wavenet)]
     return [
         Contestant("Artifex", artifex_transformer, {"what": what}),
         Contestant("transformers, eager", torch_transformer, {"what": what, "compiled": False}),
@@ -164,43 +164,22 @@ def artifex_wavenet(threads: int) -> Run:
     return run
 
 
-def torch_wavenet(threads: int) -> Run:
-    """The same network, drawn eagerly: a ring for each layer, as wavenet_vocoder's incremental forward keeps a buffer."""
+def vocoder_wavenet(threads: int) -> Run:
+    """wavenet_vocoder's network of the same size, its weight normalisation folded in, as its authors draw."""
     import torch
-    from torch import nn
+    from wavenet_vocoder import WaveNet
 
     torch.set_num_threads(threads)
-    channels, dilations = 64, [2**i for _ in range(2) for i in range(10)]
-    layers = [
-        nn.ModuleDict(
-            {
-                "conv": nn.Linear(2 * channels, 2 * channels),
-                "residual": nn.Linear(channels, channels),
-                "skip": nn.Linear(channels, channels),
-            }
-        )
-        for _ in dilations
-    ]
-    entry, hidden, head = nn.Linear(1, channels), nn.Linear(channels, channels), nn.Linear(channels, 256)
-
-    def draw() -> None:
-        rings = [torch.zeros(d, 1, channels) for d in dilations]
-        x = torch.zeros(1, 1)
-        for t in range(1000):
-            h, skips = entry(x), torch.zeros(1, channels)
-            for layer, ring, d in zip(layers, rings, dilations, strict=True):
-                past = ring[t % d].clone()
-                ring[t % d] = h
-                a, b = layer["conv"](torch.cat([past, h], dim=-1)).chunk(2, dim=-1)
-                z = torch.tanh(a) * torch.sigmoid(b)
-                h, skips = h + layer["residual"](z), skips + layer["skip"](z)
-            logits = head(torch.relu(hidden(torch.relu(skips))))
-            x = 2 * torch.multinomial(torch.softmax(logits, dim=-1), 1) / 255 - 1
+    network = WaveNet(
+        out_channels=256, layers=20, stacks=2, residual_channels=64, gate_channels=128, skip_out_channels=64, kernel_size=2,
+        dropout=0.0,
+    ).eval()  # fmt: skip
+    network.make_generation_fast_()
 
     def run(steps: int) -> None:
         with torch.no_grad():
             for _ in range(steps):
-                draw()
+                network.incremental_forward(T=1000)
 
     return run
 
