@@ -213,7 +213,7 @@ def test_stereo_that_is_kept_and_lost():
     ],
 )
 def test_what_is_no_molecule_of_rdkit_is_refused(function, given):
-    message = f"a molecule of RDKit is expected, got {given!r}; parse_smiles makes one of a SMILES, or None where it is none"
+    message = f"a molecule of RDKit is expected, got {given!r}; parse_smiles makes one of a SMILES, None where it is none"
     with pytest.raises(InvalidTypeError, match=message):
         function(given)
 

@@ -1,8 +1,8 @@
 """What is registered: how many samples are molecules, how different and how likely ones.
 
-All work on RDKit molecules (space ``host``), ``None`` where a sample is none. Those in space need not be sanitised: but for the
-figures of stability, each counts in the form of :func:`~artifex.modalities.molecular.valid.valid_form`, and as none where it has
-none. Shares and means stream; what compares sets is a pure function of all of them.
+All work on RDKit molecules (space ``host``), ``None`` where a sample is none. Those in space need not be sanitised: each counts
+in the form of :func:`~artifex.modalities.molecular.valid.valid_form`, and as none where it has none, but for the figures of
+stability. Shares and means stream; what compares sets is a pure function of all of them.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def checked(molecule: Any) -> Any:
 
     if not isinstance(molecule, Chem.Mol):
         raise InvalidTypeError(
-            f"a molecule of RDKit is expected, got {molecule!r:.60}; parse_smiles makes one of a SMILES, or None where it is none"
+            f"a molecule of RDKit is expected, got {molecule!r:.60}; parse_smiles makes one of a SMILES, None where it is none"
         )
     return molecule
 
@@ -82,7 +82,8 @@ def required(molecule: Any) -> Any:
     """
     form = valid_form(molecule)
     if form is None:
+        n = molecule.GetNumAtoms()
         raise InvalidInputError(
-            f"a molecule of {molecule.GetNumAtoms()} atoms is not valid; constraints.valence_violations says where; leave it out"
+            f"a molecule of {n} atoms is not valid; constraints.valence_violations says where; leave it out"
         )
     return form
