@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from artifex.core import plugins
 from artifex.core.errors import InvalidInputError
@@ -337,6 +337,19 @@ def test_a_sample_that_is_no_structure_is_the_worst_there_is(name: str):
     with pytest.raises(InvalidInputError, match="reference 0 of the batch is no structure"):
         metric.statistics({"samples": references[:1], "references": [None]})
     assert np.isnan(metric.finalize(np.zeros(2)))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in PAIRS])
+def test_a_pair_without_a_common_atom_is_left_out(name: str):
+    """The first has nitrogens alone, and its reference the rest of the backbone."""
+    metric, (whole, other) = resolve(REGISTERED[name].metric), folds(2)
+    nitrogens = np.arange(37) == 0
+    sample, reference = (
+        Protein.from_positions(whole.positions, atom_mask=whole.atom_mask & m) for m in (nitrogens, ~nitrogens)
+    )
+    rows = metric.statistics({"samples": [sample, other], "references": [reference, other]})
+    assert_array_equal(rows[:, 1], [0, 1])
+    assert_array_equal(rows[0], 0)
 
 
 def test_ideal_chains_are_sound():

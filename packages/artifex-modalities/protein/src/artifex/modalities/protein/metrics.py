@@ -108,9 +108,11 @@ def _check_alike(sample: Protein, reference: Protein) -> None:
 
 
 def _lddt(sample: Protein, reference: Protein) -> float:
-    """Of the atoms that both have."""
+    """Of the atoms that both have; NaN where there is none."""
     _check_alike(sample, reference)
     rows, columns = np.nonzero(sample.atom_mask & reference.atom_mask)
+    if not len(rows):
+        return float("nan")
     return similarity.lddt(sample.positions[rows, columns], reference.positions[rows, columns], residues=rows)
 
 
