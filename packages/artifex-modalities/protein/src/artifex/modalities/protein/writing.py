@@ -18,7 +18,7 @@ __all__ = ["write_proteins"]
 
 
 def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> Path:
-    """Write one protein, or several as models 1, 2, ... of one file: mmCIF where its name ends in ``.cif`` or ``.mmcif``, else PDB.
+    """Write one protein, or several as models 1, 2, ... of a file: mmCIF where its name ends in ``.cif`` or ``.mmcif``, or PDB.
 
     With ``.gz`` behind that it is gzipped. Capitals make no difference.
 
