@@ -66,10 +66,10 @@ def test_figures_are_those_of_moses(moses):
 
 @pytest.mark.reference
 def test_moses_agrees_live(moses):
-    pytest.importorskip("moses")
-    pytest.importorskip("torch")
     import importlib.util
 
+    if importlib.util.find_spec("moses") is None:  # its import needs what the recipe puts in the place of a package
+        pytest.skip("molsets is not installed")
     spec = importlib.util.spec_from_file_location("make_moses_figures", FROZEN.with_name("make_moses_figures.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,9 +1,8 @@
-"""Metrics beside biotite, tmtools, plain loops and OpenMM; edges; and the same figure however a batch is cut."""
+"""Metrics beside biotite, tmtools, and plain loops; edges; and the same figure however a batch is cut."""
 
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +13,11 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.metrics import StreamedMetric
 from artifex.core.plugins import resolve
 from artifex.core.testing.metrics import check_invariance
-from artifex.modalities.protein import Protein, energies, gdt_ts, lddt, metrics, rmsd, similarity, tm_score
+from artifex.modalities.protein import Protein, gdt_ts, lddt, metrics, rmsd, similarity, tm_score
 from artifex.modalities.protein.datasets import ProteinFolds, ProteinFoldsConfig
-from artifex.modalities.protein.soundness import OVERLAP, RADII, coarse_ramachandran_region, heavy_atom_clashes
+from artifex.modalities.protein.soundness import coarse_ramachandran_region, heavy_atom_clashes
 from artifex.modalities.protein.superposition import superimpose
 
-FROZEN = Path(__file__).parent / "frozen" / "openmm_energies.npz"
 CASES = 1000
 REGISTERED = {
     entry.name: entry for entry, plugin in plugins.registry().entries("metric") if plugin.distribution.endswith("-protein")
@@ -216,25 +214,6 @@ def test_a_score_needs_a_length():
         tm_score(np.ones((3, 3)), np.ones((3, 3)), length=0)
 
 
-def test_clashes_are_those_of_a_plain_loop():
-    rng = np.random.default_rng(2)
-    protein = folds(1)[0]
-    crowded = Protein.from_positions(protein.positions[:, :4] * 0.8 + 0.1 * rng.standard_normal((len(protein), 4, 3)))
-    names = ("N", "CA", "C", "O")
-    bonds_in = {"N": 2, "CA": 1, "C": 0, "O": 1}
-    bonds_out = {"N": 0, "CA": 1, "C": 2, "O": 3}
-    wanted = set()
-    for i, j in itertools.combinations(range(len(protein)), 2):
-        for a, b in itertools.product(range(4), range(4)):
-            apart = np.linalg.norm(crowded.positions[i, a] - crowded.positions[j, b])
-            bonded = j == i + 1 and bonds_in[names[a]] + 1 + bonds_out[names[b]] <= 3
-            if apart <= RADII[names[a][0]] + RADII[names[b][0]] - OVERLAP and not bonded:
-                wanted.add((i, names[a], j, names[b]))
-    found = heavy_atom_clashes(crowded)
-    assert {clash[:4] for clash in found} == wanted
-    assert len(wanted) > 10
-
-
 def test_disulfide_bridges_are_no_clashes():
     x, mask = np.zeros((2, 37, 3)), np.zeros((2, 37), bool)
     x[1, 10] = [2.05, 0, 0]
@@ -248,51 +227,6 @@ def test_disulfide_bridges_are_no_clashes():
 def test_coarse_regions_have_edges_that_belong_to_them():
     assert coarse_ramachandran_region(np.array([]), np.array([])) == []
     assert coarse_ramachandran_region(np.deg2rad([-160.0, 180.0]), np.deg2rad([-90.0, 180.0])) == ["alpha", "beta"]
-
-
-def energy_cases():
-    rng = np.random.default_rng(5)
-    for protein in folds(4, seed=9):
-        yield protein.positions[:12, :4] + 0.05 * rng.standard_normal((12, 4, 3))
-
-
-def own_energies(x: np.ndarray) -> list[float]:
-    mask, linked = np.ones(len(x), bool), np.arange(len(x)) < len(x) - 1
-    x = x.astype(np.float32)
-    return [float(f(x, mask, linked)) for f in (energies.bond_energy, energies.angle_energy, energies.lennard_jones_energy)]
-
-
-def test_energies_are_openmms():
-    """Frozen: tests/frozen/make_openmm_energies.py."""
-    with np.load(FROZEN) as frozen:
-        for x, wanted in zip(frozen["x"], frozen["energies"], strict=True):
-            assert_allclose(own_energies(x), wanted, rtol=2e-4)  # float32: squares of differences of nearly equal numbers
-
-
-def test_energies_do_not_cross_breaks_and_ignore_padding():
-    x = next(iter(energy_cases())).astype(np.float32)
-    mask, linked = np.ones(12, bool), np.arange(12) < 11
-    far = x.copy()
-    far[6:] += 200.0
-    linked[5] = False
-    halves = [own_energies(part) for part in (x[:6], x[6:])]
-    for i, energy in enumerate((energies.bond_energy, energies.angle_energy, energies.lennard_jones_energy)):
-        assert_allclose(energy(far, mask, linked), halves[0][i] + halves[1][i], rtol=1e-3)
-        padded = np.concatenate([x, np.full((4, 4, 3), np.nan, np.float32)])
-        there, bound = np.arange(16) < 12, np.arange(16) < 11
-        assert_allclose(energy(padded, there, bound), own_energies(x)[i], rtol=1e-5)
-
-
-@pytest.mark.reference
-def test_openmm_agrees_live():
-    pytest.importorskip("openmm")
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("make_openmm_energies", FROZEN.with_name("make_openmm_energies.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for x in energy_cases():
-        assert_allclose(own_energies(x), module.energies(x), rtol=2e-4)
 
 
 N = 72
