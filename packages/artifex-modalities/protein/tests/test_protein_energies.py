@@ -97,14 +97,14 @@ def assert_near_in_float32(found: np.ndarray, wanted: np.ndarray, size: np.ndarr
 def test_energies_are_openmms():
     """Frozen: tests/frozen/make_openmm_energies.py, in double precision."""
     with np.load(FROZEN / "openmm_energies.npz") as frozen:
-        assert_allclose(own_energies(frozen["x"]), frozen["energies"], rtol=1e-9)
-        assert_allclose(plain_sums(frozen["x"])[0], frozen["energies"], rtol=1e-9)
+        assert_allclose(own_energies(frozen["x"]), frozen["energies"], rtol=1e-12)
+        assert_allclose(plain_sums(frozen["x"])[0], frozen["energies"], rtol=1e-12)
 
 
 def test_energies_are_plain_sums_in_1000_random_chains():
     x = random_chains(1000)
     wanted, size = plain_sums(x)
-    assert_allclose(own_energies(x.astype(np.float64)), wanted, rtol=1e-9)
+    assert_allclose(own_energies(x.astype(np.float64)), wanted, rtol=1e-12)
     assert_near_in_float32(own_energies(x), wanted, size)
 
 
@@ -113,7 +113,7 @@ def test_openmm_agrees_live_in_1000_random_chains():
     pytest.importorskip("openmm")
     x = random_chains(1000)
     wanted = np.array([recipe().energies(chain.astype(np.float64)) for chain in x])
-    assert_allclose(own_energies(x.astype(np.float64)), wanted, rtol=1e-9)
+    assert_allclose(own_energies(x.astype(np.float64)), wanted, rtol=1e-12)
     assert_near_in_float32(own_energies(x), wanted, plain_sums(x)[1])
 
 

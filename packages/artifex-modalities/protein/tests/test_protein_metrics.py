@@ -114,14 +114,16 @@ def perturbed(y: np.ndarray, others: list[Protein], rng: np.random.Generator):
     yield from (y + first, hinge, gap, gap + second[: len(gap)], others[rng.integers(len(others))].atom("CA"))
 
 
-def test_tm_score_is_at_least_tmtools_on_the_pairs_that_it_chooses():
+@pytest.mark.parametrize("chains", [20, 200])
+@pytest.mark.daily("20")
+def test_tm_score_is_at_least_tmtools_on_the_pairs_that_it_chooses(chains: int):
     """tmtools also looks for the alignment; on its pairs of residues, gaps among them, ours is at least its score - 0.01."""
     tmtools = pytest.importorskip("tmtools")
     rng, gapped = np.random.default_rng(1), 0
-    chains = ProteinFolds(ProteinFoldsConfig(n_train=30, n_held_out=1, min_seq_length=20, max_seq_length=80)).split("train")
-    for protein in chains:
+    made = ProteinFolds(ProteinFoldsConfig(n_train=chains, n_held_out=1, min_seq_length=20, max_seq_length=80)).split("train")
+    for protein in made:
         y = protein.atom("CA")
-        for given in perturbed(y, chains, rng):
+        for given in perturbed(y, made, rng):  # five
             x = turned(given, rng)
             found = tmtools.tm_align(x, y, "A" * len(x), "A" * len(y))
             own, other = (np.array([letter != "-" for letter in text]) for text in (found.seqxA, found.seqyA))
@@ -129,7 +131,7 @@ def test_tm_score_is_at_least_tmtools_on_the_pairs_that_it_chooses():
             rows, columns = np.cumsum(own)[both] - 1, np.cumsum(other)[both] - 1
             assert tm_score(x[rows], y[columns], length=len(y)) >= found.tm_norm_chain2 - 0.01
             gapped += not both.all()
-    assert gapped > 80
+    assert gapped > 2.5 * chains
 
 
 def test_gdt_ts_of_what_can_be_counted_by_hand():
@@ -161,26 +163,28 @@ def superimposed_by_biotite(x: np.ndarray, y: np.ndarray, subsets: np.ndarray) -
     return np.array([(apart <= cutoff - 1e-4).mean(axis=1).max() for cutoff in similarity.GDT_CUTOFFS])
 
 
-def test_gdt_ts_finds_what_many_superpositions_find():
+@pytest.mark.parametrize("cases", [40, 1000])
+@pytest.mark.daily("40")
+def test_gdt_ts_finds_what_many_superpositions_find(cases: int):
     """There is no package of GDT: biotite lays every three, four and five points of short chains, and many of longer ones.
 
-    Each superposition is a lower bound of the best; a search may miss it, by little. Measured: at most 0.05 and 0.033.
+    Each superposition is a lower bound of the best, which a search may miss by little. Measured in 1 000 cases: at most two
+    points of short chains, counted at all four distances, and 0.033 of longer ones.
     """
-    rng = np.random.default_rng(0)
-    for _ in range(30):
+    rng, proteins = np.random.default_rng(0), folds(max(8, cases // 40))
+    for _ in range(3 * cases // 4):
         n = int(rng.integers(8, 14))
         y = np.cumsum(2.2 * rng.standard_normal((n, 3)), axis=0)
         x = y + rng.exponential(2.0) * rng.standard_normal(y.shape)
         every = (np.array(list(itertools.combinations(range(n), k))) for k in (3, 4, 5))
         best = np.max([superimposed_by_biotite(x, y, subsets) for subsets in every], axis=0)
-        assert gdt_ts(x, y) >= best.mean() - 0.06
-    for protein in folds(8):
-        y = protein.atom("CA")
-        for noise in (0.5, 1.0, 2.0, 4.0):
-            x = y + noise * rng.standard_normal(y.shape)
-            subsets = [np.stack([rng.choice(len(y), k, replace=False) for _ in range(400)]) for k in (3, 5, 8)]
-            best = np.max([superimposed_by_biotite(x, y, chosen) for chosen in subsets], axis=0)
-            assert gdt_ts(x, y) >= best.mean() - 0.04
+        assert gdt_ts(x, y) >= best.mean() - 2.01 / (4 * n)
+    for i in range(cases // 4):
+        y = proteins[i % len(proteins)].atom("CA")
+        x = y + (0.5, 1.0, 2.0, 4.0)[i % 4] * rng.standard_normal(y.shape)
+        subsets = [np.stack([rng.choice(len(y), k, replace=False) for _ in range(400)]) for k in (3, 5, 8)]
+        best = np.max([superimposed_by_biotite(x, y, chosen) for chosen in subsets], axis=0)
+        assert gdt_ts(x, y) >= best.mean() - 0.04
 
 
 @pytest.mark.parametrize("figure", [rmsd, tm_score, gdt_ts, lddt, similarity.chirality_agreement])
