@@ -290,6 +290,14 @@ def test_a_pair_without_a_common_atom_is_left_out(name: str):
     assert_array_equal(rows[0], 0)
 
 
+def test_a_tm_score_is_normalised_by_the_reference_whatever_the_sample_lacks():
+    (whole,) = folds(1)
+    n, kept = len(whole), len(whole) // 2
+    half = Protein.from_positions(whole.positions, atom_mask=whole.atom_mask & (np.arange(n) < kept)[:, None])
+    rows = metrics.tm_score.statistics({"samples": [half, whole], "references": [whole, half]})
+    assert_allclose(rows, [[kept / n, 1], [1, 1]])
+
+
 def test_ideal_chains_are_sound():
     batch = {"samples": folds(8)}
     for name, wanted in (("sound_bonds", 1.0), ("sound_angles", 1.0)):

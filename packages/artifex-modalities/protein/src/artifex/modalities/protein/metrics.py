@@ -116,6 +116,12 @@ def _lddt(sample: Protein, reference: Protein) -> float:
     return similarity.lddt(sample.positions[rows, columns], reference.positions[rows, columns], residues=rows)
 
 
+def _tm_score(sample: Protein, reference: Protein) -> float:
+    """Normalised by the alpha carbons of the reference, so that what the sample lacks counts as far away."""
+    x, y = _alpha(sample, reference)
+    return similarity.tm_score(x, y, length=int(reference.has("CA").sum())) if len(x) else float("nan")
+
+
 def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein], float]:
     def of_pair(sample: Protein, reference: Protein) -> float:
         x, y = _alpha(sample, reference)
@@ -125,7 +131,7 @@ def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein
 
 
 rmsd = PairMetric(_of_alpha(similarity.rmsd), float("nan"))
-tm_score = PairMetric(_of_alpha(similarity.tm_score), 0.0)
+tm_score = PairMetric(_tm_score, 0.0)
 gdt_ts = PairMetric(_of_alpha(similarity.gdt_ts), 0.0)
 lddt = PairMetric(_lddt, 0.0)
 chirality_agreement = PairMetric(_of_alpha(similarity.chirality_agreement), 0.0)
