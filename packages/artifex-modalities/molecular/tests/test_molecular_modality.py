@@ -218,6 +218,17 @@ def test_smiles_csv_and_sdf_hold_the_same(tmp_path: Path):
         assert len(data) == 3
 
 
+def test_hydrogens_of_an_sdf_file_change_neither_tokens_nor_splits(tmp_path: Path):
+    texts = [canonical_smiles(m) for m in CommonMolecules(CommonMoleculesConfig()).molecules("test")][:12]
+    (tmp_path / "a.smi").write_text("\n".join(texts) + "\n")
+    with Chem.SDWriter(str(tmp_path / "a.sdf")) as writer:
+        for text in texts:
+            writer.write(Chem.AddHs(Chem.MolFromSmiles(text)))
+    lines, records = (MoleculeFile(MoleculeFileConfig(file=tmp_path / name, max_length=120)) for name in ("a.smi", "a.sdf"))
+    assert lines.splits == records.splits == ("test",)
+    assert_array_equal(records.arrays("test")["x"], lines.arrays("test")["x"])
+
+
 def test_positions_of_an_sdf_file_are_kept(tmp_path: Path):
     found = conformer(parse_smiles("CO"), seed=5).molecule
     with Chem.SDWriter(str(tmp_path / "a.sdf")) as writer:

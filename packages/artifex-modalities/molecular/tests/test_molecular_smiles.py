@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from rdkit import Chem
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.molecular import (
     canonical_smiles,
     conformer,
@@ -16,10 +16,13 @@ from artifex.modalities.molecular import (
     molecule_from_graph,
     molecule_from_positions,
     parse_smiles,
+    qed,
     smiles_tokens,
+    synthetic_accessibility,
     to_selfies,
     vocabulary_of,
 )
+from artifex.modalities.molecular.arrays import text_of
 from artifex.modalities.molecular.conformers import Graph
 from artifex.modalities.molecular.constraints import charge_violations, lost_stereo, valence_violations
 from artifex.modalities.molecular.datasets import CommonMolecules, CommonMoleculesConfig
@@ -189,3 +192,34 @@ def test_stereo_that_is_kept_and_lost():
     assert lost_stereo(parse_smiles("CC"), parse_smiles("CC")) == []
     (other,) = lost_stereo(parse_smiles("CC"), parse_smiles("CCC"))
     assert other.atoms == ()
+    (broken,) = lost_stereo(parse_smiles("CC"), unsanitised("C(C)(C)(C)(C)C"))
+    assert broken.what == "one of the two is not valid"
+    assert lost_stereo(alanine, unsanitised("C[C@H](N)C(=O)O")) == []
+
+
+@pytest.mark.parametrize("given", ["CCO", None, 3])
+@pytest.mark.parametrize(
+    "function",
+    [
+        valence_violations,
+        charge_violations,
+        lambda given: lost_stereo(given, COMMON[0]),
+        lambda given: lost_stereo(COMMON[0], given),
+        canonical_smiles,
+        graph,
+        lambda given: conformer(given, seed=0),
+        qed,
+        synthetic_accessibility,
+    ],
+)
+def test_what_is_no_molecule_of_rdkit_is_refused(function, given):
+    message = f"a molecule of RDKit is expected, got {given!r}; parse_smiles makes one of a SMILES, None where it is none"
+    with pytest.raises(InvalidTypeError, match=message):
+        function(given)
+
+
+def test_hydrogens_that_are_atoms_change_neither_a_graph_nor_a_text():
+    found = conformer(parse_smiles("CC(=O)N"), seed=1).molecule
+    for own, flat in zip(graph(found), graph(parse_smiles("CC(=O)N")), strict=True):
+        assert_array_equal(own, flat)
+    assert text_of(found, "smiles") == "CC(N)=O"

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.modalities.protein import Protein, read_proteins, sequence_types, write_proteins
 from artifex.modalities.protein.datasets import ProteinFolds, ProteinFoldsConfig
-from artifex.modalities.protein.reading import joined
+from artifex.modalities.protein.reading import SUFFIXES, joined
 
 THESEUS = Path("/usr/share/doc/theseus/examples")
 RESIDUE = {"N": (0.0, 0.0, 0.0), "CA": (1.459, 0.0, 0.0), "C": (2.0, 1.42, 0.0), "O": (1.3, 2.4, 0.0)}
@@ -315,6 +315,22 @@ def test_a_protein_comes_back_from_its_file(tmp_path: Path):
     assert again.sequence == "GPW"
     assert_allclose(again.positions, protein.positions, atol=1e-3)
     assert_array_equal(again.atom_mask, protein.atom_mask)
+
+
+@pytest.mark.parametrize("name", [f"made{suffix}" for suffix in SUFFIXES])
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_the_name_says_the_form_and_it_is_read_back(tmp_path: Path, name: str, change):
+    """Every suffix of the reader, in capitals too; twice the same bytes."""
+    (protein,) = folds(1)
+    path = write_proteins(protein, tmp_path / change(name))
+    data = path.read_bytes()
+    assert data.startswith(b"\x1f\x8b") == name.endswith(".gz")
+    text = gzip.decompress(data) if name.endswith(".gz") else data
+    assert text.startswith(b"data_" + change("made").encode() + b"\n") == ("cif" in name)
+    (again,) = read_proteins(path)
+    assert_array_equal(again.residue_type, np.where(protein.residue_type == 20, 0, protein.residue_type))
+    assert_allclose(again.positions, protein.positions, atol=6e-4)  # three decimals
+    assert write_proteins(protein, tmp_path / "again" / change(name)).read_bytes() == data
 
 
 def test_what_cannot_be_written(tmp_path: Path):

@@ -1,25 +1,23 @@
-"""Metrics beside biotite, tmtools, plain loops and OpenMM; edges; and the same figure however a batch is cut."""
+"""Metrics beside biotite, tmtools, and plain loops; edges; and the same figure however a batch is cut."""
 
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from artifex.core import plugins
 from artifex.core.errors import InvalidInputError
 from artifex.core.metrics import StreamedMetric
 from artifex.core.plugins import resolve
 from artifex.core.testing.metrics import check_invariance
-from artifex.modalities.protein import Protein, energies, gdt_ts, lddt, metrics, rmsd, similarity, tm_score
+from artifex.modalities.protein import Protein, gdt_ts, lddt, metrics, rmsd, similarity, tm_score
 from artifex.modalities.protein.datasets import ProteinFolds, ProteinFoldsConfig
-from artifex.modalities.protein.soundness import OVERLAP, RADII, coarse_ramachandran_region, heavy_atom_clashes
+from artifex.modalities.protein.soundness import coarse_ramachandran_region, heavy_atom_clashes
 from artifex.modalities.protein.superposition import superimpose
 
-FROZEN = Path(__file__).parent / "frozen" / "openmm_energies.npz"
 CASES = 1000
 REGISTERED = {
     entry.name: entry for entry, plugin in plugins.registry().entries("metric") if plugin.distribution.endswith("-protein")
@@ -116,14 +114,16 @@ def perturbed(y: np.ndarray, others: list[Protein], rng: np.random.Generator):
     yield from (y + first, hinge, gap, gap + second[: len(gap)], others[rng.integers(len(others))].atom("CA"))
 
 
-def test_tm_score_is_at_least_tmtools_on_the_pairs_that_it_chooses():
+@pytest.mark.parametrize("chains", [20, 200])
+@pytest.mark.daily("20")
+def test_tm_score_is_at_least_tmtools_on_the_pairs_that_it_chooses(chains: int):
     """tmtools also looks for the alignment; on its pairs of residues, gaps among them, ours is at least its score - 0.01."""
     tmtools = pytest.importorskip("tmtools")
     rng, gapped = np.random.default_rng(1), 0
-    chains = ProteinFolds(ProteinFoldsConfig(n_train=30, n_held_out=1, min_seq_length=20, max_seq_length=80)).split("train")
-    for protein in chains:
+    made = ProteinFolds(ProteinFoldsConfig(n_train=chains, n_held_out=1, min_seq_length=20, max_seq_length=80)).split("train")
+    for protein in made:
         y = protein.atom("CA")
-        for given in perturbed(y, chains, rng):
+        for given in perturbed(y, made, rng):  # five
             x = turned(given, rng)
             found = tmtools.tm_align(x, y, "A" * len(x), "A" * len(y))
             own, other = (np.array([letter != "-" for letter in text]) for text in (found.seqxA, found.seqyA))
@@ -131,7 +131,7 @@ def test_tm_score_is_at_least_tmtools_on_the_pairs_that_it_chooses():
             rows, columns = np.cumsum(own)[both] - 1, np.cumsum(other)[both] - 1
             assert tm_score(x[rows], y[columns], length=len(y)) >= found.tm_norm_chain2 - 0.01
             gapped += not both.all()
-    assert gapped > 80
+    assert gapped > 2.5 * chains
 
 
 def test_gdt_ts_of_what_can_be_counted_by_hand():
@@ -163,26 +163,28 @@ def superimposed_by_biotite(x: np.ndarray, y: np.ndarray, subsets: np.ndarray) -
     return np.array([(apart <= cutoff - 1e-4).mean(axis=1).max() for cutoff in similarity.GDT_CUTOFFS])
 
 
-def test_gdt_ts_finds_what_many_superpositions_find():
+@pytest.mark.parametrize("cases", [40, 1000])
+@pytest.mark.daily("40")
+def test_gdt_ts_finds_what_many_superpositions_find(cases: int):
     """There is no package of GDT: biotite lays every three, four and five points of short chains, and many of longer ones.
 
-    Each superposition is a lower bound of the best; a search may miss it, by little. Measured: at most 0.05 and 0.033.
+    Each superposition is a lower bound of the best, which a search may miss by little. Measured in 1 000 cases: at most two
+    points of short chains, counted at all four distances, and 0.033 of longer ones.
     """
-    rng = np.random.default_rng(0)
-    for _ in range(30):
+    rng, proteins = np.random.default_rng(0), folds(max(8, cases // 40))
+    for _ in range(3 * cases // 4):
         n = int(rng.integers(8, 14))
         y = np.cumsum(2.2 * rng.standard_normal((n, 3)), axis=0)
         x = y + rng.exponential(2.0) * rng.standard_normal(y.shape)
         every = (np.array(list(itertools.combinations(range(n), k))) for k in (3, 4, 5))
         best = np.max([superimposed_by_biotite(x, y, subsets) for subsets in every], axis=0)
-        assert gdt_ts(x, y) >= best.mean() - 0.06
-    for protein in folds(8):
-        y = protein.atom("CA")
-        for noise in (0.5, 1.0, 2.0, 4.0):
-            x = y + noise * rng.standard_normal(y.shape)
-            subsets = [np.stack([rng.choice(len(y), k, replace=False) for _ in range(400)]) for k in (3, 5, 8)]
-            best = np.max([superimposed_by_biotite(x, y, chosen) for chosen in subsets], axis=0)
-            assert gdt_ts(x, y) >= best.mean() - 0.04
+        assert gdt_ts(x, y) >= best.mean() - 2.01 / (4 * n)
+    for i in range(cases // 4):
+        y = proteins[i % len(proteins)].atom("CA")
+        x = y + (0.5, 1.0, 2.0, 4.0)[i % 4] * rng.standard_normal(y.shape)
+        subsets = [np.stack([rng.choice(len(y), k, replace=False) for _ in range(400)]) for k in (3, 5, 8)]
+        best = np.max([superimposed_by_biotite(x, y, chosen) for chosen in subsets], axis=0)
+        assert gdt_ts(x, y) >= best.mean() - 0.04
 
 
 @pytest.mark.parametrize("figure", [rmsd, tm_score, gdt_ts, lddt, similarity.chirality_agreement])
@@ -216,25 +218,6 @@ def test_a_score_needs_a_length():
         tm_score(np.ones((3, 3)), np.ones((3, 3)), length=0)
 
 
-def test_clashes_are_those_of_a_plain_loop():
-    rng = np.random.default_rng(2)
-    protein = folds(1)[0]
-    crowded = Protein.from_positions(protein.positions[:, :4] * 0.8 + 0.1 * rng.standard_normal((len(protein), 4, 3)))
-    names = ("N", "CA", "C", "O")
-    bonds_in = {"N": 2, "CA": 1, "C": 0, "O": 1}
-    bonds_out = {"N": 0, "CA": 1, "C": 2, "O": 3}
-    wanted = set()
-    for i, j in itertools.combinations(range(len(protein)), 2):
-        for a, b in itertools.product(range(4), range(4)):
-            apart = np.linalg.norm(crowded.positions[i, a] - crowded.positions[j, b])
-            bonded = j == i + 1 and bonds_in[names[a]] + 1 + bonds_out[names[b]] <= 3
-            if apart <= RADII[names[a][0]] + RADII[names[b][0]] - OVERLAP and not bonded:
-                wanted.add((i, names[a], j, names[b]))
-    found = heavy_atom_clashes(crowded)
-    assert {clash[:4] for clash in found} == wanted
-    assert len(wanted) > 10
-
-
 def test_disulfide_bridges_are_no_clashes():
     x, mask = np.zeros((2, 37, 3)), np.zeros((2, 37), bool)
     x[1, 10] = [2.05, 0, 0]
@@ -248,51 +231,6 @@ def test_disulfide_bridges_are_no_clashes():
 def test_coarse_regions_have_edges_that_belong_to_them():
     assert coarse_ramachandran_region(np.array([]), np.array([])) == []
     assert coarse_ramachandran_region(np.deg2rad([-160.0, 180.0]), np.deg2rad([-90.0, 180.0])) == ["alpha", "beta"]
-
-
-def energy_cases():
-    rng = np.random.default_rng(5)
-    for protein in folds(4, seed=9):
-        yield protein.positions[:12, :4] + 0.05 * rng.standard_normal((12, 4, 3))
-
-
-def own_energies(x: np.ndarray) -> list[float]:
-    mask, linked = np.ones(len(x), bool), np.arange(len(x)) < len(x) - 1
-    x = x.astype(np.float32)
-    return [float(f(x, mask, linked)) for f in (energies.bond_energy, energies.angle_energy, energies.lennard_jones_energy)]
-
-
-def test_energies_are_openmms():
-    """Frozen: tests/frozen/make_openmm_energies.py."""
-    with np.load(FROZEN) as frozen:
-        for x, wanted in zip(frozen["x"], frozen["energies"], strict=True):
-            assert_allclose(own_energies(x), wanted, rtol=2e-4)  # float32: squares of differences of nearly equal numbers
-
-
-def test_energies_do_not_cross_breaks_and_ignore_padding():
-    x = next(iter(energy_cases())).astype(np.float32)
-    mask, linked = np.ones(12, bool), np.arange(12) < 11
-    far = x.copy()
-    far[6:] += 200.0
-    linked[5] = False
-    halves = [own_energies(part) for part in (x[:6], x[6:])]
-    for i, energy in enumerate((energies.bond_energy, energies.angle_energy, energies.lennard_jones_energy)):
-        assert_allclose(energy(far, mask, linked), halves[0][i] + halves[1][i], rtol=1e-3)
-        padded = np.concatenate([x, np.full((4, 4, 3), np.nan, np.float32)])
-        there, bound = np.arange(16) < 12, np.arange(16) < 11
-        assert_allclose(energy(padded, there, bound), own_energies(x)[i], rtol=1e-5)
-
-
-@pytest.mark.reference
-def test_openmm_agrees_live():
-    pytest.importorskip("openmm")
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("make_openmm_energies", FROZEN.with_name("make_openmm_energies.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for x in energy_cases():
-        assert_allclose(own_energies(x), module.energies(x), rtol=2e-4)
 
 
 N = 72
@@ -337,6 +275,27 @@ def test_a_sample_that_is_no_structure_is_the_worst_there_is(name: str):
     with pytest.raises(InvalidInputError, match="reference 0 of the batch is no structure"):
         metric.statistics({"samples": references[:1], "references": [None]})
     assert np.isnan(metric.finalize(np.zeros(2)))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in PAIRS])
+def test_a_pair_without_a_common_atom_is_left_out(name: str):
+    """The first has nitrogens alone, and its reference the rest of the backbone."""
+    metric, (whole, other) = resolve(REGISTERED[name].metric), folds(2)
+    nitrogens = np.arange(37) == 0
+    sample, reference = (
+        Protein.from_positions(whole.positions, atom_mask=whole.atom_mask & m) for m in (nitrogens, ~nitrogens)
+    )
+    rows = metric.statistics({"samples": [sample, other], "references": [reference, other]})
+    assert_array_equal(rows[:, 1], [0, 1])
+    assert_array_equal(rows[0], 0)
+
+
+def test_a_tm_score_is_normalised_by_the_reference_whatever_the_sample_lacks():
+    (whole,) = folds(1)
+    n, kept = len(whole), len(whole) // 2
+    half = Protein.from_positions(whole.positions, atom_mask=whole.atom_mask & (np.arange(n) < kept)[:, None])
+    rows = metrics.tm_score.statistics({"samples": [half, whole], "references": [whole, half]})
+    assert_allclose(rows, [[kept / n, 1], [1, 1]])
 
 
 def test_ideal_chains_are_sound():

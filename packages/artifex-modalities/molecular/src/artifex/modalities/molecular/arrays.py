@@ -14,6 +14,7 @@ import numpy as np
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.molecular.elements import ELEMENTS, molecule_from_positions
 from artifex.modalities.molecular.smiles import Language, canonical_smiles, from_selfies, parse_smiles, split_tokens, to_selfies
+from artifex.modalities.molecular.valid import checked, required
 
 __all__ = [
     "decoded_text",
@@ -27,8 +28,13 @@ __all__ = [
 
 
 def text_of(molecule: Any, language: Language) -> str:
-    """Canonical SMILES, or the SELFIES of it."""
-    text = canonical_smiles(molecule)
+    """Canonical SMILES, or the SELFIES of it, of a molecule with or without its hydrogens.
+
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+        InvalidInputError: it is not valid, or has no SELFIES.
+    """
+    text = canonical_smiles(required(molecule))
     return to_selfies(text) if language == "selfies" else text
 
 
@@ -69,11 +75,12 @@ def packed_positions(molecules: Sequence[Any], most: int) -> dict[str, np.ndarra
     """``x`` float32 ``(M, N, 8)``, positions from the atoms' mean, then the element one hot; and ``mask``.
 
     Raises:
+        InvalidTypeError: one is no molecule of RDKit.
         InvalidInputError: a molecule has no conformer, too many atoms, or another element.
     """
     x, mask = np.zeros((len(molecules), most, 3 + len(ELEMENTS)), np.float32), np.zeros((len(molecules), most), bool)
     for i, molecule in enumerate(molecules):
-        n, symbols = molecule.GetNumAtoms(), [atom.GetSymbol() for atom in molecule.GetAtoms()]
+        n, symbols = checked(molecule).GetNumAtoms(), [atom.GetSymbol() for atom in molecule.GetAtoms()]
         if other := sorted(set(symbols) - set(ELEMENTS)):
             raise InvalidInputError(f"a molecule has {other[0]}; in space they are made of {', '.join(ELEMENTS)}")
         if n > most or not molecule.GetNumConformers():

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.frechet import Moments, frechet_distance, merged_moments, moments
 from artifex.modalities.molecular.smiles import canonical_smiles
+from artifex.modalities.molecular.valid import required, valid_forms
 
 __all__ = ["FRECHET_CHEMNET_DISTANCE", "FrechetChemNetDistance", "chemnet_features"]
 
@@ -34,10 +35,11 @@ def chemnet_features(molecules: Sequence[Any]) -> Float[np.ndarray, "M 512"]:
 
     Raises:
         DataError: the package ``fcd`` is not installed.
-        InvalidInputError: a SMILES is longer than the network reads.
+        InvalidTypeError: one is no molecule of RDKit.
+        InvalidInputError: one is not valid, or its SMILES longer than the network reads.
     """
     torch, encode, network = _chemnet()
-    texts = [canonical_smiles(molecule) for molecule in molecules]
+    texts = [canonical_smiles(required(molecule)) for molecule in molecules]
     if too_long := [text for text in texts if len(text) >= LENGTH]:
         raise InvalidInputError(
             f"ChemNet reads SMILES of up to {LENGTH - 1} characters, one has {len(too_long[0])}; leave it out"
@@ -63,11 +65,11 @@ def _chemnet() -> tuple[Any, Any, Any]:
 
 
 class FrechetChemNetDistance:
-    """FCD of ``samples`` and ``references``; a :class:`~artifex.core.metrics.MergedMetric`. ``None`` is left out."""
+    """FCD of ``samples`` and ``references``; a :class:`~artifex.core.metrics.MergedMetric`. What is not valid is left out."""
 
     def state(self, batch: Mapping[str, Any]) -> dict[str, Moments]:
         """Moments of the activations of what the batch holds."""
-        kept = {name: [m for m in batch[name] if m is not None] for name in ("samples", "references") if name in batch}
+        kept = {name: valid_forms(batch[name]) for name in ("samples", "references") if name in batch}
         return {name: moments(chemnet_features(molecules)) for name, molecules in kept.items() if molecules}
 
     def merge(self, one: Mapping[str, Moments], other: Mapping[str, Moments]) -> dict[str, Moments]:

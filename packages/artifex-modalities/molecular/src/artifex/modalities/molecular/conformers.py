@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from artifex.core.errors import InvalidInputError
+from artifex.modalities.molecular.valid import checked, required
 
 __all__ = ["Conformer", "Graph", "conformer", "graph", "molecule_from_graph"]
 
@@ -43,6 +44,9 @@ def conformer(molecule: Any, *, seed: int, attempts: int = 20, relax: bool = Tru
         attempts: how often ETKDG begins anew before it gives up.
         relax: go down MMFF94's gradient.
 
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+
     >>> from artifex.modalities.molecular import parse_smiles
     >>> found = conformer(parse_smiles("CCO"), seed=1)
     >>> found.positions.shape, found.reason
@@ -52,7 +56,7 @@ def conformer(molecule: Any, *, seed: int, attempts: int = 20, relax: bool = Tru
     from rdkit.Chem import AllChem
 
     chemistry: Any = AllChem  # its stubs lack what it imports with a star
-    whole, parameters = Chem.AddHs(molecule), chemistry.ETKDGv3()
+    whole, parameters = Chem.AddHs(checked(molecule)), chemistry.ETKDGv3()
     parameters.randomSeed, parameters.maxIterations, parameters.trackFailures = seed, attempts, True
     with rdBase.BlockLogs():
         if chemistry.EmbedMolecule(whole, parameters) < 0:
@@ -82,7 +86,13 @@ class Graph(NamedTuple):
 
 
 def graph(molecule: Any) -> Graph:
-    """The arrays of a molecule; stereo is not among them."""
+    """The arrays of a molecule; stereo is not among them.
+
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+        InvalidInputError: it is not valid.
+    """
+    molecule = required(molecule)
     atoms, n = list(molecule.GetAtoms()), molecule.GetNumAtoms()
     bonds = np.zeros((n, n), np.int32)
     for bond in molecule.GetBonds():

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from artifex.modalities.molecular.valid import checked, sanitised
+
 __all__ = ["Violation", "charge_violations", "lost_stereo", "valence_violations"]
 
 
@@ -27,6 +29,9 @@ def valence_violations(molecule: Any) -> list[Violation]:
     Args:
         molecule: RDKit's; it need not be sanitised.
 
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+
     >>> from rdkit import Chem
     >>> [(v.kind, v.atoms) for v in valence_violations(Chem.MolFromSmiles("C(C)(C)(C)(C)C", sanitize=False))]
     [('valence', (0,))]
@@ -35,7 +40,7 @@ def valence_violations(molecule: Any) -> list[Violation]:
     """
     from rdkit import Chem, rdBase
 
-    copy = Chem.Mol(molecule)
+    copy = Chem.Mol(checked(molecule))
     with rdBase.BlockLogs():
         problems = Chem.DetectChemistryProblems(copy)
     found = []
@@ -52,11 +57,14 @@ def valence_violations(molecule: Any) -> list[Violation]:
 def charge_violations(molecule: Any, *, charge: int = 0) -> list[Violation]:
     """A net charge other than the one that is wanted, at the atoms that carry one.
 
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+
     >>> from artifex.modalities.molecular import parse_smiles
     >>> [(v.atoms, v.what) for v in charge_violations(parse_smiles("CC(=O)[O-]"))]
     [((3,), 'the net charge is -1, wanted is 0')]
     """
-    net = sum(atom.GetFormalCharge() for atom in molecule.GetAtoms())
+    net = sum(atom.GetFormalCharge() for atom in checked(molecule).GetAtoms())
     if net == charge:
         return []
     atoms = tuple(atom.GetIdx() for atom in molecule.GetAtoms() if atom.GetFormalCharge())
@@ -66,12 +74,18 @@ def charge_violations(molecule: Any, *, charge: int = 0) -> list[Violation]:
 def lost_stereo(before: Any, after: Any) -> list[Violation]:
     """Stereo of ``before`` that ``after``, the same molecule otherwise, lacks or has the other way round.
 
-    Two that are not the same but for stereo violate it as a whole.
+    Two that are not the same but for stereo, or of which one is not valid, violate it as a whole.
+
+    Raises:
+        InvalidTypeError: one is no molecule of RDKit.
 
     >>> from artifex.modalities.molecular import parse_smiles
     >>> [v.atoms for v in lost_stereo(parse_smiles("C[C@H](N)O"), parse_smiles("CC(N)O"))]
     [(1,)]
     """
+    before, after = sanitised(before), sanitised(after)
+    if before is None or after is None:
+        return [Violation("stereo", (), "one of the two is not valid")]
     match = after.GetSubstructMatch(before)
     if before.GetNumAtoms() != after.GetNumAtoms() or len(match) != before.GetNumAtoms():
         return [Violation("stereo", (), "the two are not the same molecule")]

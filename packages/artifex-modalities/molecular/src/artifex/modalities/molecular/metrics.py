@@ -1,7 +1,8 @@
 """What is registered: how many samples are molecules, how different and how likely ones.
 
-All work on RDKit molecules (space ``host``), ``None`` where a sample is none. Shares and means stream; what compares sets is a
-pure function of all of them.
+All work on RDKit molecules (space ``host``), ``None`` where a sample is none. Those in space need not be sanitised: each counts
+in the form of :func:`~artifex.modalities.molecular.valid.valid_form`, and as none where it has none, but for the figures of
+stability. Shares and means stream; what compares sets is a pure function of all of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from jaxtyping import Float
 
 from artifex.modalities.molecular import properties, similarity
 from artifex.modalities.molecular.elements import ELEMENTS, stable_atoms as stable
+from artifex.modalities.molecular.valid import checked, valid_form
 
 __all__ = [
     "internal_diversity",
@@ -40,8 +42,13 @@ class MoleculeMean:
     """The same of a sample that is none."""
 
     def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
-        """What is counted, and among how many."""
-        return np.array([self.missing if m is None else self.counts(m) for m in batch["samples"]], float).reshape(-1, 2)
+        """What is counted, and among how many.
+
+        Raises:
+            InvalidTypeError: a sample is neither a molecule of RDKit nor ``None``.
+        """
+        counts = [self.missing if m is None else self.counts(checked(m)) for m in batch["samples"]]
+        return np.array(counts, float).reshape(-1, 2)
 
     def finalize(self, total: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
         """NaN where there is nothing to count."""
@@ -64,10 +71,15 @@ def _stable(molecule: Any) -> np.ndarray:
 
 
 def _is_valid(molecule: Any) -> tuple[float, float]:
-    """Molecules that distances made are not sanitised yet."""
-    from artifex.modalities.molecular.constraints import valence_violations
+    return float(valid_form(molecule) is not None), 1.0
 
-    return float(not valence_violations(molecule) and molecule.GetNumAtoms() > 0), 1.0
+
+def _of_valid(figure: Callable[[Any], float]) -> Callable[[Any], tuple[float, float]]:
+    def counts(molecule: Any) -> tuple[float, float]:
+        form = valid_form(molecule)
+        return (0.0, 0.0) if form is None else (figure(form), 1.0)
+
+    return counts
 
 
 def _stable_atoms(molecule: Any) -> tuple[float, float]:
@@ -80,8 +92,8 @@ def _stable_molecule(molecule: Any) -> tuple[float, float]:
 
 
 validity = MoleculeMean(_is_valid, (0.0, 1.0))
-qed = MoleculeMean(lambda molecule: (properties.qed(molecule), 1.0), (0.0, 0.0))
-synthetic_accessibility = MoleculeMean(lambda m: (properties.synthetic_accessibility(m), 1.0), (0.0, 0.0))
+qed = MoleculeMean(_of_valid(properties.qed), (0.0, 0.0))
+synthetic_accessibility = MoleculeMean(_of_valid(properties.synthetic_accessibility), (0.0, 0.0))
 stable_atoms = MoleculeMean(_stable_atoms, (0.0, 0.0))
 stable_molecules = MoleculeMean(_stable_molecule, (0.0, 1.0))
 

@@ -1,4 +1,7 @@
-"""Figures of one molecule: drug-likeness and synthetic accessibility, as RDKit computes them."""
+"""Figures of one molecule: drug-likeness and synthetic accessibility, as RDKit computes them.
+
+Hydrogens that are atoms, and whether it is sanitised, change nothing: a molecule in space has the figures of its SMILES.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from artifex.core.errors import DataError
+from artifex.modalities.molecular.valid import required
 
 __all__ = ["qed", "synthetic_accessibility"]
 
@@ -15,22 +19,28 @@ __all__ = ["qed", "synthetic_accessibility"]
 def qed(molecule: Any) -> float:
     """Quantitative estimate of drug-likeness, 0 to 1 (Bickerton et al. 2012, doi:10.1038/nchem.1243).
 
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+        InvalidInputError: it is not valid.
+
     >>> from artifex.modalities.molecular import parse_smiles
     >>> round(qed(parse_smiles("CC(=O)Oc1ccccc1C(=O)O")), 3)
     0.55
     """
     from rdkit.Chem.QED import qed as of_rdkit
 
-    return float(of_rdkit(molecule))
+    return float(of_rdkit(required(molecule)))
 
 
 def synthetic_accessibility(molecule: Any) -> float:
     """From 1, easy, to 10, hard (Ertl & Schuffenhauer 2009, doi:10.1186/1758-2946-1-8).
 
     Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+        InvalidInputError: it is not valid.
         DataError: this RDKit comes without its contributed SA score.
     """
-    return float(_scorer().calculateScore(molecule))
+    return float(_scorer().calculateScore(required(molecule)))
 
 
 @cache

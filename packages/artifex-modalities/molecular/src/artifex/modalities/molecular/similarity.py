@@ -2,7 +2,8 @@ r"""How sets of molecules compare: the definitions of MOSES.
 
 D. Polykovskiy et al. 2020, "Molecular Sets (MOSES): a benchmarking platform for molecular generation models", arXiv:1811.12823.
 Fingerprints are Morgan's of radius 2 in 1024 bits; ``T`` is Tanimoto's similarity, of bits that both have over those that
-either has.
+either has. Of samples and references those count that are valid, in the form of
+:func:`~artifex.modalities.molecular.valid.valid_form`; ``None`` and the others are left out.
 
 Shapes: ``M`` and ``R`` molecules.
 """
@@ -18,6 +19,7 @@ from jaxtyping import Float, UInt8
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.molecular.smiles import canonical_smiles
+from artifex.modalities.molecular.valid import required, valid_forms
 
 __all__ = [
     "fingerprints",
@@ -35,11 +37,20 @@ AT_ONCE = 512
 
 
 def fingerprints(molecules: Sequence[Any]) -> UInt8[np.ndarray, "M 1024"]:
-    """Morgan fingerprints, 0 or 1."""
+    """Morgan fingerprints, 0 or 1.
+
+    Raises:
+        InvalidTypeError: one is no molecule of RDKit.
+        InvalidInputError: one is not valid.
+    """
+    return _fingerprints([required(molecule) for molecule in molecules])
+
+
+def _fingerprints(forms: Sequence[Any]) -> np.ndarray:
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
     generator = GetMorganGenerator(radius=RADIUS, fpSize=BITS)
-    made = [generator.GetFingerprintAsNumPy(molecule) for molecule in molecules]
+    made = [generator.GetFingerprintAsNumPy(form) for form in forms]
     return np.stack(made) if made else np.zeros((0, BITS), np.uint8)
 
 
@@ -55,10 +66,10 @@ def nearest_similarity(samples: Sequence[Any], references: Sequence[Any]) -> flo
     """SNN: the mean over samples of ``max_r T(m, r)``. NaN where either is empty.
 
     Args:
-        samples: molecules; ``None`` among them is left out.
-        references: molecules.
+        samples: molecules, ``None`` where there is none.
+        references: likewise.
     """
-    own, others = (fingerprints([m for m in part if m is not None]) for part in (samples, references))
+    own, others = (_fingerprints(valid_forms(part)) for part in (samples, references))
     if not len(own) or not len(others):
         return float("nan")
     parts = (own[i : i + AT_ONCE] for i in range(0, len(own), AT_ONCE))
@@ -70,7 +81,7 @@ def internal_diversity(samples: Sequence[Any], *, power: float = 1.0) -> float:
 
     So MOSES' code has it; its paper takes the root of the mean over all pairs. At ``power`` 1 they are the same.
     """
-    own = fingerprints([m for m in samples if m is not None])
+    own = _fingerprints(valid_forms(samples))
     if not len(own):
         return float("nan")
     parts = (own[i : i + AT_ONCE] for i in range(0, len(own), AT_ONCE))
@@ -84,9 +95,7 @@ def scaffolds(molecules: Sequence[Any], *, least_rings: int = 2) -> Counter[str]
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
     found: Counter[str] = Counter()
-    for molecule in molecules:
-        if molecule is None:
-            continue
+    for molecule in valid_forms(molecules):
         with rdBase.BlockLogs():
             scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
         text = Chem.MolToSmiles(scaffold)
@@ -115,7 +124,7 @@ def uniqueness(samples: Sequence[Any], *, first: int | None = None) -> float:
     Raises:
         InvalidInputError: ``first`` is not positive, or fewer than that are valid.
     """
-    valid = [m for m in samples if m is not None]
+    valid = valid_forms(samples)
     if first is not None:
         if first < 1 or len(valid) < first:
             raise InvalidInputError(
@@ -127,6 +136,5 @@ def uniqueness(samples: Sequence[Any], *, first: int | None = None) -> float:
 
 def novelty(samples: Sequence[Any], training: Sequence[Any]) -> float:
     """The share of different valid samples that are not in the training set, both in canonical form. NaN without any."""
-    own = {canonical_smiles(m) for m in samples if m is not None}
-    known = {canonical_smiles(m) for m in training if m is not None}
+    own, known = ({canonical_smiles(form) for form in valid_forms(part)} for part in (samples, training))
     return len(own - known) / len(own) if own else float("nan")

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.modalities.molecular.valid import checked
 
 __all__ = [
     "COMMON_TOKENS",
@@ -67,12 +68,15 @@ def parse_smiles(text: str | None) -> Any | None:
 def canonical_smiles(molecule: Any, *, stereo: bool = True) -> str:
     """RDKit's canonical SMILES: equal for equal molecules. Without ``stereo``, of molecules equal but for it.
 
+    Raises:
+        InvalidTypeError: this is no molecule of RDKit.
+
     >>> canonical_smiles(parse_smiles("OCC")), canonical_smiles(parse_smiles("C[C@H](N)O"), stereo=False)
     ('CCO', 'CC(N)O')
     """
     from rdkit import Chem
 
-    return Chem.MolToSmiles(molecule, isomericSmiles=stereo)
+    return Chem.MolToSmiles(checked(molecule), isomericSmiles=stereo)
 
 
 def smiles_tokens(text: str) -> list[str]:

@@ -31,7 +31,7 @@ ANGLE_CONSTANTS = {
 LENNARD_JONES = {"N": (1.8240, 0.1700), "CA": (1.9080, 0.1094), "C": (1.9080, 0.0860), "O": (1.6612, 0.2100)}
 """Half of R in Å, and eps in kcal / mol."""
 # Bonds from each of N, CA, C, O to its residue's C, and to its residue's N.
-_WITHIN = np.array([[0, 1, 2, 3], [1, 0, 1, 2], [2, 1, 0, 1], [3, 2, 1, 0]])
+_WITHIN = np.array([[0, 1, 2, 3], [1, 0, 1, 2], [2, 1, 0, 1], [3, 2, 1, 0]], np.int32)
 
 
 def bond_energy(x: Float[Array, "L A 3"], mask: Bool[Array, "L"], linked: Bool[Array, "L"]) -> Float[Array, ""]:

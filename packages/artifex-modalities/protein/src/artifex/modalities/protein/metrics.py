@@ -108,10 +108,18 @@ def _check_alike(sample: Protein, reference: Protein) -> None:
 
 
 def _lddt(sample: Protein, reference: Protein) -> float:
-    """Of the atoms that both have."""
+    """Of the atoms that both have; NaN where there is none."""
     _check_alike(sample, reference)
     rows, columns = np.nonzero(sample.atom_mask & reference.atom_mask)
+    if not len(rows):
+        return float("nan")
     return similarity.lddt(sample.positions[rows, columns], reference.positions[rows, columns], residues=rows)
+
+
+def _tm_score(sample: Protein, reference: Protein) -> float:
+    """Normalised by the alpha carbons of the reference, so that what the sample lacks counts as far away."""
+    x, y = _alpha(sample, reference)
+    return similarity.tm_score(x, y, length=int(reference.has("CA").sum())) if len(x) else float("nan")
 
 
 def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein], float]:
@@ -123,7 +131,7 @@ def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein
 
 
 rmsd = PairMetric(_of_alpha(similarity.rmsd), float("nan"))
-tm_score = PairMetric(_of_alpha(similarity.tm_score), 0.0)
+tm_score = PairMetric(_tm_score, 0.0)
 gdt_ts = PairMetric(_of_alpha(similarity.gdt_ts), 0.0)
 lddt = PairMetric(_lddt, 0.0)
 chirality_agreement = PairMetric(_of_alpha(similarity.chirality_agreement), 0.0)

@@ -1,7 +1,8 @@
-"""Proteins as PDB and mmCIF files."""
+"""Proteins as PDB and mmCIF files, gzipped or not."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_uppercase
@@ -17,7 +18,9 @@ __all__ = ["write_proteins"]
 
 
 def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> Path:
-    """Write one protein, or several as models 1, 2, ... of one file: PDB, or mmCIF where ``path`` ends in ``.cif``.
+    """Write one protein, or several as models 1, 2, ... of a file: mmCIF where its name ends in ``.cif`` or ``.mmcif``, or PDB.
+
+    With ``.gz`` behind that it is gzipped. Capitals make no difference.
 
     Residues are numbered by their place along the chain from 1, so that a break shows as a gap; unknown ones are written as
     alanine, which viewers draw, if they have atoms of the backbone alone, else as UNK.
@@ -35,13 +38,13 @@ def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> P
         if not np.isfinite(protein.positions).all():
             raise InvalidInputError(f"protein {number} holds coordinates that are not finite; leave it out")
         structure.add_model(_model(gemmi, protein, number))
-    structure.name = path.stem
+    name = path.name.lower().removesuffix(".gz")
+    structure.name = path.name[: len(name)].rpartition(".")[0] or path.name
     structure.setup_entities()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".cif":
-        structure.make_mmcif_document().write_file(str(path))
-    else:
-        path.write_text(structure.make_minimal_pdb())
+    is_mmcif = name.endswith((".cif", ".mmcif"))
+    text = structure.make_mmcif_document().as_string() if is_mmcif else structure.make_minimal_pdb()
+    path.write_bytes(gzip.compress(text.encode(), mtime=0) if name != path.name.lower() else text.encode())
     return path
 
 

@@ -16,6 +16,7 @@ from artifex.modalities.molecular.arrays import encoded_text, packed_positions, 
 from artifex.modalities.molecular.config import Representation, check_vocabulary
 from artifex.modalities.molecular.conformers import conformer
 from artifex.modalities.molecular.smiles import COMMON_TOKENS, canonical_smiles
+from artifex.modalities.molecular.valid import without_hydrogens
 
 __all__ = ["MoleculeDataset", "MoleculeDatasetConfig"]
 
@@ -133,6 +134,7 @@ class MoleculeDataset(Generic[C]):
         return made.molecule
 
     def _split_of(self, molecule: Any) -> str:
-        digest = hashlib.sha256(canonical_smiles(molecule, stereo=False).encode()).digest()
+        text = canonical_smiles(without_hydrogens(molecule), stereo=False)
+        digest = hashlib.sha256(text.encode()).digest()
         place, held = int.from_bytes(digest[:8], "big") / 2**64, self.config.held_out
         return "test" if place < held else "validation" if place < 2 * held else "train"
