@@ -370,3 +370,18 @@ def test_structures_that_come_with_tmtools_read_alike_from_both_formats():
     for a, b in zip(one, other, strict=True):
         assert a.sequence == b.sequence
         assert_allclose(a.positions, b.positions, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "chains"), [("many.pdb", 62), ("many.cif", 130)])
+def test_every_chain_has_a_name_of_its_own(name: str, chains: int, tmp_path: Path):
+    one = Protein.from_positions(np.array([list(RESIDUE.values())]))
+    positions = np.concatenate([one.positions + 10 * i for i in range(chains)])
+    many = Protein.from_positions(positions[:, :4], chain=np.arange(chains))
+    found = read_proteins(write_proteins(many, tmp_path / name))
+    assert len(found) == chains
+    assert_allclose([protein.positions[0, 0] for protein in found], positions[:, 0], atol=1e-3)
+    if name.endswith("pdb"):
+        more = Protein.from_positions(np.concatenate([positions, positions[:1]])[:, :4], chain=np.arange(chains + 1))
+        with pytest.raises(InvalidInputError, match=r"chain 63 has no name of one letter, .* write mmCIF: more\.cif"):
+            write_proteins(more, tmp_path / "more.pdb")
+        assert not (tmp_path / "more.pdb").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from string import ascii_uppercase
+from string import ascii_letters, digits
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.residues import ATOMS, RESIDUES
 
 __all__ = ["write_proteins"]
+
+CHAIN_NAMES = ascii_letters[26:] + ascii_letters[:26] + digits
 
 
 def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> Path:
@@ -26,7 +28,8 @@ def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> P
     alanine, which viewers draw, if they have atoms of the backbone alone, else as UNK.
 
     Raises:
-        InvalidInputError: there is no protein, or one holds a coordinate that is not finite.
+        InvalidInputError: there is no protein, one holds a coordinate that is not finite, or it has more chains than a PDB file
+            can name.
     """
     import gemmi
 
@@ -40,9 +43,14 @@ def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> P
         structure.add_model(_model(gemmi, protein, number))
     name = path.name.lower().removesuffix(".gz")
     structure.name = path.name[: len(name)].rpartition(".")[0] or path.name
+    is_mmcif = name.endswith((".cif", ".mmcif"))
+    most = max(int(protein.chain.max(initial=0)) for protein in proteins)
+    if not is_mmcif and most >= len(CHAIN_NAMES):
+        raise InvalidInputError(
+            f"chain {most + 1} has no name of one letter, and a PDB file takes no other; write mmCIF: {path.stem}.cif"
+        )
     structure.setup_entities()
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_mmcif = name.endswith((".cif", ".mmcif"))
     text = structure.make_mmcif_document().as_string() if is_mmcif else structure.make_minimal_pdb()
     path.write_bytes(gzip.compress(text.encode(), mtime=0) if name != path.name.lower() else text.encode())
     return path
@@ -51,11 +59,17 @@ def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> P
 def _model(gemmi: Any, protein: Protein, number: int) -> Any:
     model = gemmi.Model(number)
     for i in np.unique(protein.chain):
-        chain = gemmi.Chain(ascii_uppercase[int(i) % len(ascii_uppercase)])
+        chain = gemmi.Chain(_chain_name(int(i)))
         for row in np.flatnonzero(protein.chain == i):
             chain.add_residue(_residue(gemmi, protein, int(row)))
         model.add_chain(chain)
     return model
+
+
+def _chain_name(i: int) -> str:
+    """A to Z, a to z, 0 to 9, then two of them."""
+    before, last = divmod(i, len(CHAIN_NAMES))
+    return (CHAIN_NAMES[before - 1] if before else "") + CHAIN_NAMES[last]
 
 
 def _residue(gemmi: Any, protein: Protein, row: int) -> Any:
