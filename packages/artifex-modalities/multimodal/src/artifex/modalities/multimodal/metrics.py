@@ -6,12 +6,19 @@ r"""How well two kinds of data find each other, and how well they agree.
     uniformity   log mean_{i < j} exp(-t |f(x_i) - f(x_j)|^2)               equation 4
     consistency  how often the parts of an example are of one class, each classed by the nearest of the references' same parts
 
-Shapes: ``N = pairs, row i of both belongs together, F = features, M = parts``. Features are scaled to unit length first.
+What is registered takes the embeddings of all parts, as a model's ``embed_parts`` gives them, zero where an example lacks a part
+or nothing is said of it: each part is asked for each other one of its example, among the examples that have both, and every
+question counts once; alignment is the mean over all pairs of parts, uniformity the mean over the parts.
+
+Shapes: ``N = pairs or examples, row i of both belongs together, F = features, M = parts``. Features are scaled to unit length
+first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -22,12 +29,17 @@ from artifex.core.errors import InvalidInputError
 
 __all__ = [
     "ALIGNMENT",
+    "MEDIAN_RANK",
+    "RECALL_AT_1",
+    "RECALL_AT_5",
+    "UNIFORMITY",
     "Alignment",
+    "OfParts",
     "cross_modal_consistency",
     "median_rank",
     "ranks",
-    "recall_at_5",
     "recall_at_k",
+    "squared_distances",
     "uniformity",
 ]
 
@@ -37,8 +49,11 @@ TIE = 1e-9
 
 def _unit(features: Num[np.ndarray, "N F"], name: str) -> Float[np.ndarray, "N F"]:
     x = np.asarray(features, np.float64)
-    if x.ndim != 2 or 0 in x.shape or not np.isfinite(x).all():
-        raise InvalidInputError(f"{name} are finite features (examples, features), at least one of each; got shape {x.shape}")
+    if x.ndim != 2 or 0 in x.shape:
+        raise InvalidInputError(f"{name} are features (examples, features), at least one of each; got shape {x.shape}")
+    if not (finite := np.isfinite(x)).all():
+        row, feature = np.argwhere(~finite)[0]
+        raise InvalidInputError(f"{name}[{row}] holds {x[row, feature]}, which is no finite feature")
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     if not lengths.all():
         raise InvalidInputError(f"{name}[{int(np.argmin(lengths))}] is zero, and has no direction")
@@ -92,38 +107,19 @@ def recall_at_k(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N 
     return np.clip((k - nearer) / (tied + 1), 0.0, 1.0)
 
 
-def recall_at_5(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
-    """:func:`recall_at_k` with ``k = 5``."""
-    return recall_at_k(samples, references, k=5)
-
-
 def median_rank(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> float:
     """Median of :func:`ranks`."""
     return float(np.median(ranks(samples, references)))
 
 
-class Alignment:
-    """Mean squared distance of pairs of unit length; a :class:`~artifex.core.metrics.StreamedMetric`.
+def squared_distances(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
+    """``|x_i - y_i|^2`` of each pair, both of unit length; their mean is the alignment.
 
-    >>> metric = Alignment()
-    >>> total = metric.statistics({"samples": np.eye(2), "references": np.array([[1.0, 0], [0, -3.0]])}).sum(axis=0)
-    >>> float(metric.finalize(total))
-    2.0
+    >>> squared_distances(np.eye(2), np.array([[1.0, 0], [0, -3.0]])).tolist()
+    [0.0, 4.0]
     """
-
-    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
-        """Squared distance of each pair, and one."""
-        x, y = _pairs(batch["samples"], batch["references"])
-        squares = np.square(x - y).sum(axis=1)
-        return np.stack([squares, np.ones_like(squares)], axis=-1)
-
-    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Any:
-        """The mean."""
-        total = np.asarray(total, np.float64)
-        return total[..., 0] / total[..., 1]
-
-
-ALIGNMENT = Alignment()
+    x, y = _pairs(samples, references)
+    return np.square(x - y).sum(axis=1)
 
 
 def uniformity(samples: Num[np.ndarray, "N F"], *, t: float = 2.0) -> float:
@@ -144,6 +140,115 @@ def uniformity(samples: Num[np.ndarray, "N F"], *, t: float = 2.0) -> float:
         kernel = np.exp(-t * np.maximum(2.0 - 2.0 * rows @ x.T, 0.0))
         total += float(kernel.sum() - kernel[np.arange(len(rows)), np.arange(start, start + len(rows))].sum())
     return float(np.log(total / (len(x) * (len(x) - 1))))
+
+
+def _present(embeddings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings in float64 and which parts each example has ``(N, M)``."""
+    x = np.asarray(embeddings, np.float64)
+    if x.ndim != 3 or x.shape[1] < 2:
+        raise InvalidInputError(f"embeddings (examples, parts, width) of two parts at least are needed; got shape {x.shape}")
+    return x, (x != 0).any(axis=-1)
+
+
+def _pairs_of_parts(embeddings: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For every two parts, the embeddings of both where an example has both.
+
+    Raises:
+        InvalidInputError: no example has two parts.
+    """
+    x, there = _present(embeddings)
+    if not (there.sum(axis=1) > 1).any():
+        raise InvalidInputError(f"none of {len(x)} examples has embeddings of two parts, which are asked for each other")
+    for m, n in combinations(range(x.shape[1]), 2):
+        if (both := there[:, m] & there[:, n]).any():
+            yield x[both, m], x[both, n]
+
+
+def _each_asked_for_the_other(found: Callable[[np.ndarray, np.ndarray], np.ndarray], embeddings: Any) -> np.ndarray:
+    return np.concatenate([each for x, y in _pairs_of_parts(embeddings) for each in (found(x, y), found(y, x))])
+
+
+def _recall_at_1(embeddings: Any) -> float:
+    return float(_each_asked_for_the_other(recall_at_k, embeddings).mean())
+
+
+def _recall_at_5(embeddings: Any) -> float:
+    return float(_each_asked_for_the_other(partial(recall_at_k, k=5), embeddings).mean())
+
+
+def _median_rank(embeddings: Any) -> float:
+    return float(np.median(_each_asked_for_the_other(ranks, embeddings)))
+
+
+def _uniformity(embeddings: Any) -> float:
+    x, there = _present(embeddings)
+    parts = [x[has, m] for m, has in enumerate(there.T) if has.sum() > 1]
+    if not parts:
+        raise InvalidInputError("uniformity needs two examples of a part at least, and no part has them")
+    return float(np.mean([uniformity(part) for part in parts]))
+
+
+@dataclass(frozen=True, slots=True)
+class OfParts:
+    """A figure of the embeddings of all examples; a :class:`~artifex.core.metrics.MergedMetric`, whose state they are.
+
+    >>> same = np.repeat(np.eye(3)[:, None], 2, axis=1)  # three examples, whose two parts are in one place
+    >>> RECALL_AT_1.finalize(RECALL_AT_1.state({"embeddings": same})), MEDIAN_RANK.finalize([same])
+    (1.0, 1.0)
+    """
+
+    figure: Callable[[Any], float]
+    """Of embeddings ``(N, M, W)``."""
+
+    def state(self, batch: Mapping[str, Any]) -> list[Float[np.ndarray, "B M W"]]:
+        """The embeddings."""
+        return [np.asarray(batch["embeddings"], np.float64)]
+
+    def merge(self, one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
+        """Those of both."""
+        return [*one, *other]
+
+    def finalize(self, state: list[np.ndarray]) -> float:
+        """The figure.
+
+        Raises:
+            InvalidInputError: embeddings are not finite, or too few examples have parts enough.
+        """
+        return self.figure(np.concatenate(state))
+
+
+RECALL_AT_1 = OfParts(_recall_at_1)
+RECALL_AT_5 = OfParts(_recall_at_5)
+MEDIAN_RANK = OfParts(_median_rank)
+UNIFORMITY = OfParts(_uniformity)
+
+
+class Alignment:
+    """Mean squared distance of two parts of an example, of unit length; a :class:`~artifex.core.metrics.StreamedMetric`.
+
+    >>> total = Alignment().statistics({"embeddings": np.array([[[1.0, 0], [3, 0]], [[0, 1], [0, -1]]])}).sum(axis=0)
+    >>> float(Alignment().finalize(total))
+    2.0
+    """
+
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
+        """Of each example, the sum over the pairs of its parts, and how many pairs there are."""
+        x, there = _present(batch["embeddings"])
+        rows = np.zeros((len(x), 2))
+        for m, n in combinations(range(x.shape[1]), 2):
+            if (both := there[:, m] & there[:, n]).any():
+                rows[both, 0] += squared_distances(x[both, m], x[both, n])
+                rows[both, 1] += 1
+        return rows
+
+    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Any:
+        """The mean; NaN where no example has two parts."""
+        total = np.asarray(total, np.float64)
+        pairs = total[..., 1]
+        return np.where(pairs > 0, total[..., 0] / np.where(pairs > 0, pairs, 1), np.nan)
+
+
+ALIGNMENT = Alignment()
 
 
 def cross_modal_consistency(
