@@ -6,9 +6,9 @@ r"""How well two kinds of data find each other, and how well they agree.
     uniformity   log mean_{i < j} exp(-t |f(x_i) - f(x_j)|^2)               equation 4
     consistency  how often the parts of an example are of one class, each classed by the nearest of the references' same parts
 
-What is registered takes the embeddings of all parts, as a model's ``embed_parts`` gives them, zero where an example lacks a part
-or nothing is said of it: each part is asked for each other one of its example, among the examples that have both, and every
-question counts once; alignment is the mean over all pairs of parts, uniformity the mean over the parts.
+What is registered takes the embeddings of all parts, as a model's ``embed_parts`` gives them, zero where an example lacks a
+part or nothing is said of it: each part is asked for each other one of its example, among the examples that have both, and
+every question counts once; alignment is the mean over all pairs of parts, uniformity the mean over the parts.
 
 Shapes: ``N = pairs or examples, row i of both belongs together, F = features, M = parts``. Features are scaled to unit length
 first.

@@ -36,6 +36,7 @@ def artifex_datasets() -> list[DatasetEntry]:
         "digit_words": ("digit_words:DigitWords", "Digits, their words and their tones; no download."),
         "paired_folders": ("paired_folders:PairedFolders", "A folder for each part; files of one name belong together."),
         "json_lines_pairs": ("json_lines:JsonLinesPairs", "JSON lines of the paths of files that belong together."),
+        "side_by_side": ("side_by_side:SideBySide", "Other data sets as one; rows of one number belong together."),
     }
     return [
         DatasetEntry(
