@@ -1,4 +1,4 @@
-"""Retrieval against sorting by chance, alignment and uniformity against SciPy, consistency against scikit-learn."""
+"""Retrieval against sorting by chance, alignment, uniformity and consistency against SciPy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import cdist, pdist
 from sklearn.metrics import top_k_accuracy_score
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 from artifex.core import plugins
@@ -138,18 +137,31 @@ def test_uniformity_in_blocks() -> None:
 
 
 def test_consistency_is_that_of_nearest_neighbours() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(3, size=40)
-    known = [{"a": rng.normal(size=(2, 2)) + c, "b": rng.normal(size=3) - c, "c": rng.normal(size=1) + 9 * c} for c in labels]
-    made = [
-        {"a": rng.normal(size=(2, 2)) + c, "b": rng.normal(size=3) - c, "c": rng.normal(size=1) + 9 * c} for c in labels[:25]
-    ]
-    classes = {}
-    for part in "abc":
-        x, y = ([np.ravel(example[part]) for example in examples] for examples in (known, made))
-        classes[part] = KNeighborsClassifier(1).fit(x, labels).predict(y)
-    expected = np.mean([classes[p] == classes[q] for p, q in ("ab", "ac", "bc")], axis=0)
-    assert_allclose(cross_modal_consistency(made, known, labels), expected)
+    """Of three parts, one of them text, some of which are missing; the nearest by SciPy's distances classes each by itself."""
+    words = np.array(["one", "two", "six"])
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        labels = np.r_[0:3, rng.integers(3, size=9)]
+
+        def drawn(c: int, rng: np.random.Generator = rng) -> dict:
+            return {"a": rng.normal(size=(2, 2)) + c, "b": rng.normal() - c, "c": words[(c + (rng.random() < 0.3)) % 3]}
+
+        known, made = [drawn(c) for c in labels], [drawn(c) for c in rng.integers(3, size=6)]
+        lacks = rng.random((6, 3)) < 0.2
+        classes = np.full((6, 3), -1)
+        for i, part in enumerate("abc"):
+            x, y = ([_flat(example[part], words) for example in examples] for examples in (known, made))
+            classes[:, i] = labels[cdist(y, x).argmin(axis=1)]
+        pairs = np.stack([~lacks[:, i] & ~lacks[:, j] for i, j in ((0, 1), (0, 2), (1, 2))], axis=1)
+        agree = np.stack([classes[:, i] == classes[:, j] for i, j in ((0, 1), (0, 2), (1, 2))], axis=1) & pairs
+        expected = agree.sum(1) / np.maximum(pairs.sum(1), 1)
+        given = [{p: v for p, v in e.items() if not lack["abc".index(p)]} for e, lack in zip(made, lacks, strict=True)]
+        assert_allclose(cross_modal_consistency(given, known, labels), expected, err_msg=str(seed))
+
+
+def _flat(value: object, words: np.ndarray) -> np.ndarray:
+    """Words that share no letter in a place are as far from each other as unit vectors are."""
+    return (words == value).astype(float) if isinstance(value, str) else np.ravel(value)
 
 
 def test_consistency_of_texts_and_of_what_is_missing() -> None:
@@ -167,8 +179,29 @@ def test_consistency_of_texts_and_of_what_is_missing() -> None:
         cross_modal_consistency([{"tone": np.ones(2)}], known, labels)
     with pytest.raises(InvalidInputError, match="there are 4 references and 3 labels"):
         cross_modal_consistency(made, known, labels[:3])
-    with pytest.raises(InvalidInputError, match="a part has 3 elements in samples and 2 in references"):
+    with pytest.raises(InvalidInputError, match="part 'x' has 3 elements in samples and 2 in references"):
         cross_modal_consistency([{"x": np.ones(3)}], known, labels)
+
+
+def test_what_is_broken_agrees_with_nothing_and_is_told_where_it_is_data() -> None:
+    known = [{"x": np.zeros(2), "y": 0.0, "word": "zero"}, {"x": np.ones(2), "y": 1.0, "word": "one"}, {"x": None, "y": 0.0}]
+    labels = np.array([0, 1, 0])
+    broken = [
+        {"x": np.full(2, np.nan), "word": "zero"},
+        {"x": np.zeros(2), "word": None},
+        {"x": np.full(2, np.inf), "y": np.nan},
+        {"x": np.ones(2), "y": 0.9, "word": None},
+    ]
+    assert_allclose(cross_modal_consistency(broken, known, labels), [0, 0, 0, 1 / 3])
+    assert cross_modal_consistency([{"word": None}], known, labels).tolist() == [0]
+    for bad, message in (
+        ({"y": np.nan}, r"references\[1\] has a number that is not finite in its part 'y'; leave it out"),
+        ({"y": {"age": 3}}, "part 'y' holds a dict; numbers, arrays of numbers and texts are compared"),
+        ({"y": "one"}, "part 'y' is a text here and numbers there"),
+        ({"y": np.ones(2)}, "part 'y' has 1 elements in samples and 1 or 2 in references"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            cross_modal_consistency([{"y": 0.0}], [{"y": 0.0}, bad], labels[:2])
 
 
 def test_bad_features() -> None:

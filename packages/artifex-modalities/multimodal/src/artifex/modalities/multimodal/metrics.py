@@ -258,12 +258,13 @@ def cross_modal_consistency(
 
     Args:
         samples: examples as dicts of their parts: numbers or arrays of one shape, or texts. An example with fewer than two
-            parts agrees with nothing: 0.
+            parts agrees with nothing: 0. A part that is there and is None, or holds what is not finite, agrees with no other.
         references: examples of known class.
         labels: the class of each reference.
 
     Raises:
-        InvalidInputError: labels and references differ in number, or no reference has a part that a sample has.
+        InvalidInputError: labels and references differ in number; no reference has a part that a sample has; or a part is
+            neither numbers nor text, of unequal length, or not finite in a reference.
 
     >>> known = [{"image": np.zeros(2), "word": "zero"}, {"image": np.ones(2), "word": "one"}]
     >>> made = [{"image": np.full(2, 0.9), "word": "ona"}, {"image": np.full(2, 0.9), "word": "zer"}]
@@ -272,31 +273,61 @@ def cross_modal_consistency(
     """
     if len(labels) != len(references):
         raise InvalidInputError(f"there are {len(references)} references and {len(labels)} labels; each reference has one")
-    classes: list[dict[str, int]] = [{} for _ in samples]
+    classes: list[dict[str, int | None]] = [{} for _ in samples]
     for part in sorted({name for sample in samples for name in sample or {}}):
-        known = [
-            (reference[part], label)
-            for reference, label in zip(references, labels, strict=True)
-            if reference and part in reference
-        ]
-        if not known:
-            raise InvalidInputError(f"no reference has the part {part!r}, which samples have")
-        rows = [i for i, sample in enumerate(samples) if sample and part in sample]
-        x, y = _vectors([samples[i][part] for i in rows], [value for value, _ in known])  # type: ignore[index]
+        known = _known(part, references, labels)
+        made = {i: _value(sample[part], part) for i, sample in enumerate(samples) if sample and part in sample}
+        whole = {i: value for i, value in made.items() if value is not None}
+        for i in made.keys() - whole.keys():
+            classes[i][part] = None
+        if not whole:
+            continue
+        x, y = _vectors(part, list(whole.values()), [value for value, _ in known])
         distances = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
-        for i, nearest in zip(rows, distances.argmin(axis=1), strict=True):
-            classes[i][part] = int(known[nearest][1])
+        for i, nearest in zip(whole, distances.argmin(axis=1), strict=True):
+            classes[i][part] = known[nearest][1]
     return np.array([_agreement(list(found.values())) for found in classes])
 
 
-def _agreement(classes: list[int]) -> float:
+def _known(part: str, references: Sequence[Mapping[str, Any] | None], labels: Any) -> list[tuple[str | np.ndarray, int]]:
+    """What references have as a part, and the class of each; one that has None, as what makes no object is, is left out."""
+    known = []
+    for row, (reference, label) in enumerate(zip(references, labels, strict=True)):
+        if not reference or reference.get(part) is None:
+            continue
+        value = _value(reference[part], part)
+        if value is None:
+            raise InvalidInputError(f"references[{row}] has a number that is not finite in its part {part!r}; leave it out")
+        known.append((value, int(label)))
+    if not known:
+        raise InvalidInputError(f"no reference has the part {part!r}, which samples have")
+    return known
+
+
+def _value(value: Any, part: str) -> str | np.ndarray | None:
+    """A text, or numbers as a vector; None for what is neither: None itself, and numbers that are not finite."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        x = np.asarray(value, np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"part {part!r} holds a {type(value).__name__}; numbers, arrays of numbers and texts are compared"
+        ) from error
+    return x if np.isfinite(x).all() else None
+
+
+def _agreement(classes: list[int | None]) -> float:
     pairs = list(combinations(classes, 2))
-    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+    return sum(a == b and a is not None for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
-def _vectors(samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _vectors(part: str, samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64 vectors of one length: texts by their characters at each place."""
-    if isinstance(references[0], str):
+    texts = {isinstance(value, str) for value in (*samples, *references)}
+    if texts == {True, False}:
+        raise InvalidInputError(f"part {part!r} is a text here and numbers there; samples and references have one kind")
+    if texts == {True}:
         length = max(map(len, [*samples, *references]))
         alphabet = sorted(set("".join([*samples, *references]))) or [" "]
         index = {letter: i for i, letter in enumerate(alphabet)}
@@ -307,8 +338,12 @@ def _vectors(samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.
             return made.ravel()
 
         return np.stack([one_hot(text) for text in samples]), np.stack([one_hot(text) for text in references])
-    x, y = (np.stack([np.asarray(value, np.float64).ravel() for value in values]) for values in (samples, references))
-    if x.shape[1] != y.shape[1]:
-        raise InvalidInputError(f"a part has {x.shape[1]} elements in samples and {y.shape[1]} in references")
+    sizes = [sorted({value.size for value in values}) for values in (samples, references)]
+    if sizes[0] != sizes[1] or len(sizes[0]) > 1:
+        made, known = (" or ".join(map(str, found)) for found in sizes)
+        raise InvalidInputError(
+            f"part {part!r} has {made} elements in samples and {known} in references; each has to have as many"
+        )
+    x, y = np.stack(samples), np.stack(references)
     centre = y.mean(axis=0)
     return x - centre, y - centre
