@@ -33,8 +33,8 @@ MODALITY: dict[str, Any] = {
 def dataset(tmp_path: Path) -> dict[str, Any]:
     """The fields of a data set: files of images and of rows, and series that are made."""
     rng = np.random.default_rng(0)
-    images = {f"x_{split}": rng.integers(0, 256, (n, 4, 4), np.uint8) for split, n in (("train", TRAIN), ("test", TEST))}
-    np.savez(tmp_path / "images.npz", **images)
+    train, test = (rng.integers(0, 256, (n, 4, 4), np.uint8) for n in (TRAIN, TEST))
+    np.savez(tmp_path / "images.npz", x_train=train, x_test=test)
     for split, n in (("train", TRAIN), ("test", TEST)):
         rows = {"age": rng.integers(20, 60, n), "town": np.resize(["Bern", "Chur", "Thun"], n)}
         pd.DataFrame(rows).to_csv(tmp_path / f"{split}.csv", index=False)
@@ -69,7 +69,7 @@ def test_each_part_learns_from_its_own_data_set_and_comes_back(dataset: dict[str
     assert_allclose(batch["series"].mean((0, 1)), 0, atol=1e-5)  # scales of the training series
     assert_allclose(batch["table"][:, 0].std(), 1, rtol=1e-5)
     examples = modality.to_host(np.asarray(batch["x"]), np.asarray(batch["mask"]))
-    assert [dict(example["table"]) for example in examples[:5]] == rows[:5].to_dict("records")
+    assert [dict(example["table"]) for example in examples[:5]] == rows[:5].to_dict(orient="records")
     assert_allclose([example["series"] for example in examples], arrays["series"], atol=1e-5)
     assert_allclose([example["image"][..., 0] for example in examples], arrays["x"].reshape(-1, 4, 4) / 255, atol=1e-5)
     page = modality.save_samples(np.asarray(batch["x"][:3]), tmp_path / "page").read_text(encoding="utf-8")

@@ -271,8 +271,8 @@ def test_features_do_not_depend_on_batches_or_devices() -> None:
 
 @pytest.mark.nightly
 def test_inceptions_figures_do_not_depend_on_batches(saved: Callable[[str], str]) -> None:
-    """Of 9 images one by one, in sevens and all at once, which are programs for 1, 8 and 16 images."""
-    x, y = np.random.default_rng(0).uniform(size=(2, 9, 40, 40, 3)).astype(np.float32)
+    """Of 15 images one by one, in sevens and all at once, which are programs for 1, 8 and 16 images."""
+    x, y = np.random.default_rng(0).uniform(size=(2, 15, 40, 40, 3)).astype(np.float32)
     extractor = InceptionFeatures(InceptionFeaturesConfig(weights=saved("inception")))
     whole, references = extractor(x), extractor(y)
     figure = frechet(whole, references)
@@ -284,7 +284,7 @@ def test_inceptions_figures_do_not_depend_on_batches(saved: Callable[[str], str]
 
 @pytest.mark.nightly
 def test_perceptual_distances_do_not_depend_on_batches(saved: Callable[[str], str]) -> None:
-    x, y = np.random.default_rng(0).uniform(size=(2, 9, 40, 40, 3)).astype(np.float32)
+    x, y = np.random.default_rng(0).uniform(size=(2, 15, 40, 40, 3)).astype(np.float32)
     extractor = PerceptualFeatures(PerceptualFeaturesConfig(weights=saved("alex"), heads=saved("alex")))
     whole, vectors = extractor.distance(x, y), extractor(x)
     for size in (1, 7):
