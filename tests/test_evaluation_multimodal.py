@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -118,3 +119,13 @@ def test_encoders_and_joint_vaes_are_measured_and_other_models_are_not() -> None
 
     skipped = measured(Silent(), data).skipped
     assert {skipped[name] for name in NAMES} == {"the model has no embed_parts"}
+
+
+def test_prepared_arrays_on_a_mesh_have_the_figures_of_one_device() -> None:
+    data = {"x": directions(0), "other": (directions(0) + directions(1)) / 2}
+    one = measured(Known(), data)
+    prepared = {key: np.asarray(MODALITY.prepare(data, train=False)[key]) for key in ("x", "mask")}
+    mesh = jax.make_mesh((len(jax.devices()),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread = EvaluationPipeline(mesh=mesh).evaluate(Known(), prepared, "multimodal")
+    assert spread.ok, spread.failures
+    assert {name: spread[name].value for name in NAMES} == pytest.approx({name: one[name].value for name in NAMES}, rel=1e-6)
