@@ -10,21 +10,16 @@ from pathlib import Path
 import pytest
 
 PACKAGES = Path(__file__).parents[1] / "packages"
+SKLEARN = {"scikit-learn", "cloudpickle", "joblib", "narwhals", "threadpoolctl"}
 OWN = {
     "text": {"regex"},
     "audio": {"soundfile", "cffi", "pycparser"},
-    "tabular": {
-        "pandas",
-        "python-dateutil",
-        "six",
-        "tzdata",
-        "scikit-learn",
-        "cloudpickle",
-        "joblib",
-        "narwhals",
-        "threadpoolctl",
-    },
+    "tabular": {"pandas", "python-dateutil", "six", "tzdata", *SKLEARN},
     "timeseries": set(),
+    "protein": {"gemmi"},
+    "molecular": {"pillow", "rdkit"},
+    "multimodal": {"pillow", *SKLEARN},
+    "image": {"pillow", *SKLEARN},
 }
 """What each needs beside the core, with what that needs in turn."""
 
@@ -36,6 +31,11 @@ def resolved(*folders: Path) -> set[str]:
     found = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     return {re.split(r"[=<>@ ;]", line)[0] for line in found.stdout.splitlines() if line and not line.startswith("-e")}
+
+
+def test_every_modality_is_weighed() -> None:
+    folders = {path.parent.name for path in (PACKAGES / "artifex-modalities").glob("*/pyproject.toml")}
+    assert folders == OWN.keys()
 
 
 @pytest.mark.nightly

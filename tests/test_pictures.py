@@ -19,6 +19,7 @@ SCRIPTS = {
     "concepts": {"concepts.png"},
     "digits": {"samples.png", "reconstructions.png", "interpolation.png"},
     "energies": {"energies.png"},
+    "images": {"images.png"},
     "molecules": {"molecules.png"},
     "proteins": {"proteins.png"},
     "evaluation": {"evaluation.png"},

@@ -312,6 +312,11 @@ class Measured(Right):
         return super().encode(x) * (1 if len(x) else 0)
 
 
+class MisshapenParts(Right):
+    def embed_parts(self, x):
+        return super().encode(x)
+
+
 class Averaging(Right):
     def loss_fn(self, batch, outputs):
         return {"loss": jnp.sum((outputs["x"] - batch["x"]) ** 2) * (1 / batch["x"].shape[0])}
@@ -530,6 +535,12 @@ BROKEN = [
         MisshapenCapability,
         {"capabilities": ("encode", "reconstruct")},
         r"has shape \(8, 4\) instead of \(8, 8\)",
+    ),
+    (
+        "capabilities",
+        MisshapenParts,
+        {"capabilities": ("embed_parts", "encode")},
+        r"embed_parts gives the shape \(8, 4\); \(batch, parts, width\) is wanted",
     ),
     ("config_round_trip", Right, {"made_from": ForgetfulConfig}, "another config"),
     ("config_schema", WithSilentConfig, {"made_from": SilentConfig}, r"\['width'\]"),

@@ -155,6 +155,18 @@ def test_the_mixtures_posterior_has_the_mixtures_moments() -> None:
     assert_allclose(np.exp(posterior.log_variance), second - mean.mean(1) ** 2, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["product", "mixture"])
+def test_a_part_is_embedded_as_the_mean_of_what_it_says_alone(kind: str) -> None:
+    model = made(kind)
+    mask = np.ones(X.shape, bool)
+    mask[0, :6] = mask[1, 6:] = False
+    embedded = model.embed_parts(X, mask=mask)
+    for m, alone in enumerate((np.arange(10) < 6, np.arange(10) >= 6)):
+        assert_allclose(embedded[:, m], model.encode(X, mask=mask & alone).mean, atol=1e-6)
+    assert not embedded[0, 0].any()
+    assert not embedded[1, 1].any()
+
+
 def test_generate_decodes_every_part() -> None:
     model = made()
     samples = model.generate(4, rngs=nnx.Rngs(0))

@@ -142,28 +142,36 @@ def test_kernel_distance_in_rows_and_without_bias(monkeypatch: pytest.MonkeyPatc
         kernel_distance(x, np.full_like(y, np.inf))
 
 
-def naive(name: str, x: np.ndarray, y: np.ndarray, k: int) -> float:
-    """By the definitions, distance by distance."""
+def by_definition(name: str, x: np.ndarray, y: np.ndarray, k: int) -> float:
+    """Balls from all distances between points as they are."""
 
-    def radius(z: np.ndarray, i: int) -> float:
-        return float(np.sort(np.linalg.norm(z - z[i], axis=1))[k])
+    def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.square(a[:, None] - b[None]).sum(axis=2)
 
-    inside = np.array([[np.linalg.norm(a - b) <= radius(y, j) for j, b in enumerate(y)] for a in x])
+    def radii(z: np.ndarray) -> np.ndarray:
+        return np.sort(distances(z, z), axis=1)[:, k]  # the nearest is the point itself
+
+    inside = distances(x, y) <= radii(y)
     if name == "precision":
         return float(inside.any(axis=1).mean())
     if name == "density":
         return float(inside.sum() / (k * len(x)))
     if name == "coverage":
         return float(inside.any(axis=0).mean())
-    return float(np.mean([any(np.linalg.norm(a - b) <= radius(x, i) for i, a in enumerate(x)) for b in y]))
+    return float((distances(y, x) <= radii(x)).any(axis=1).mean())
 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)
-@pytest.mark.parametrize("k", [1, 3])
-def test_neighbourhoods_by_their_definitions(name: str, k: int) -> None:
-    for seed in range(12):
-        x, y = two_sets(seed, 14, 11, 3)
-        assert NEIGHBOURS[name](x, y, k=k) == pytest.approx(naive(name, x, y, k), abs=1e-12)
+def test_neighbourhoods_by_their_definitions_in_a_thousand_cases(name: str) -> None:
+    """A third of them on a lattice, where most distances have ties and some points are copies."""
+    rng = np.random.default_rng(0)
+    for seed in range(1000):
+        k = 1 + seed % 4
+        n, m = rng.integers(k + 1, 20, size=2)
+        x, y = two_sets(seed, n, m, features=1 + seed % 5)
+        if seed % 3 == 0:
+            x, y = (rng.integers(0, 4, size=z.shape).astype(float) for z in (x, y))
+        assert NEIGHBOURS[name](x, y, k=k) == pytest.approx(by_definition(name, x, y, k), abs=1e-12)
 
 
 @pytest.mark.reference

@@ -40,6 +40,7 @@ from artifex.modalities.image.features.perceptual import BACKBONES, _network
 from artifex.modalities.image.features.random_convolutions import random_filters
 from artifex.modalities.image.features.resizing import for_inception, resize_matrix
 from artifex.modalities.image.features.weights import read_weights
+from artifex.modalities.image.metrics import FrechetDistance
 
 SCRIPT = runpy.run_path(str(Path(__file__).with_name("frozen_image_networks.py")))
 BOTH = [pytest.param("frozen"), pytest.param("live", marks=pytest.mark.reference)]
@@ -266,6 +267,36 @@ def test_features_do_not_depend_on_batches_or_devices() -> None:
     mesh = Mesh(np.array(jax.devices()), ("data",))
     spread = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
     assert_allclose(extractor(spread), whole, atol=1e-6)
+
+
+@pytest.mark.nightly
+def test_inceptions_figures_do_not_depend_on_batches(saved: Callable[[str], str]) -> None:
+    """Of 15 images one by one, in sevens and all at once, which are programs for 1, 8 and 16 images."""
+    x, y = np.random.default_rng(0).uniform(size=(2, 15, 40, 40, 3)).astype(np.float32)
+    extractor = InceptionFeatures(InceptionFeaturesConfig(weights=saved("inception")))
+    whole, references = extractor(x), extractor(y)
+    figure = frechet(whole, references)
+    for size in (1, 7):
+        parts = np.concatenate([extractor(x[i : i + size]) for i in range(0, len(x), size)])
+        assert_allclose(parts, whole, atol=1e-6 * np.abs(whole).max())
+        assert frechet(parts, references) == pytest.approx(figure, rel=1e-6)
+
+
+@pytest.mark.nightly
+def test_perceptual_distances_do_not_depend_on_batches(saved: Callable[[str], str]) -> None:
+    x, y = np.random.default_rng(0).uniform(size=(2, 15, 40, 40, 3)).astype(np.float32)
+    extractor = PerceptualFeatures(PerceptualFeaturesConfig(weights=saved("alex"), heads=saved("alex")))
+    whole, vectors = extractor.distance(x, y), extractor(x)
+    for size in (1, 7):
+        parts = np.concatenate([extractor.distance(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)])
+        assert_allclose(parts, whole, rtol=1e-6)
+        own = np.concatenate([extractor(x[i : i + size]) for i in range(0, len(x), size)])
+        assert_allclose(own, vectors, atol=1e-6 * np.abs(vectors).max())
+
+
+def frechet(samples: np.ndarray, references: np.ndarray) -> float:
+    metric = FrechetDistance()
+    return metric.finalize(metric.state({"samples": samples, "references": references}))
 
 
 def test_what_is_no_image() -> None:

@@ -140,7 +140,7 @@ def test_encoders_give_unit_vectors_and_zero_for_what_is_missing(kind: str) -> N
     x = RNG.normal(size=(5, 5)).astype(np.float32)
     mask = np.ones((5, 5), bool)
     mask[1, :3] = mask[2, 3:] = False
-    embedded = model.embed(x, mask)
+    embedded = model.embed_parts(x, mask)
     lengths = np.ones((5, 2))
     lengths[1, 0] = lengths[2, 1] = 0
     assert_allclose(np.linalg.norm(embedded, axis=-1), lengths, atol=1e-5)
@@ -189,7 +189,7 @@ def test_training_brings_digits_and_their_words_together() -> None:
     @jax.jit
     def train(params: Any, batches: jax.Array) -> Any:
         def loss(params: Any, batch: jax.Array) -> jax.Array:
-            return contrastive_loss(nnx.merge(graph, params).embed(batch), jnp.ones((10, 2), bool)).value
+            return contrastive_loss(nnx.merge(graph, params).embed_parts(batch), jnp.ones((10, 2), bool)).value
 
         def step(carry: Any, batch: jax.Array) -> Any:
             params, state = carry
@@ -202,7 +202,7 @@ def test_training_brings_digits_and_their_words_together() -> None:
     batches = np.stack([x[[rng.choice(rows) for rows in by_class]] for _ in range(600)])  # one of each class
     trained = nnx.merge(graph, train(nnx.as_pure(params), batches))
     test, classes = vectors("test")
-    embedded = np.asarray(trained.embed(test))
+    embedded = np.asarray(trained.embed_parts(test))
     words = np.stack([embedded[np.flatnonzero(classes == c)[0], 1] for c in range(10)])
     found = [
         recall_at_k(np.repeat(image[None], 10, axis=0), words)[c] for image, c in zip(embedded[:, 0], classes, strict=True)

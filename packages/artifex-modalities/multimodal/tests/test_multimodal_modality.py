@@ -265,6 +265,13 @@ def test_a_modality_is_no_part_of_itself() -> None:
         MultiModalModality(WavesConfig())  # type: ignore[arg-type]
 
 
+def test_rngs_are_rngs() -> None:
+    modality = made()
+    assert MultiModalModality(modality.config, rngs=nnx.Rngs(0)) == modality
+    with pytest.raises(InvalidTypeError, match=r"MultiModalModality takes rngs=nnx.Rngs\(seed\), got int: 3"):
+        MultiModalModality(modality.config, rngs=3)  # type: ignore[arg-type]
+
+
 # --- letters and waves ---
 
 

@@ -72,6 +72,7 @@ def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     assert arrays["mask"].sum(1).tolist() == [3, 3, 2]
     np.testing.assert_array_equal(arrays["x"][0], [[1, 4], [2, 5], [3, 6]])
     assert np.isnan(arrays["x"][1, 1, 0])
+    np.testing.assert_array_equal(data.arrays("train")["x"], arrays["x"])  # nothing is divided: in their order
 
 
 @pytest.mark.parametrize(

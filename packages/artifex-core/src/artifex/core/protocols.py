@@ -34,6 +34,7 @@ __all__ = [
     "DeclaresObjectives",
     "DeclaresValues",
     "Decodes",
+    "EmbedsParts",
     "Encodes",
     "FitsData",
     "GenerativeModelProtocol",
@@ -161,6 +162,18 @@ class Encodes(Protocol):
     """Capability ``encode``."""
 
     def encode(self, x: jax.Array) -> Any: ...
+
+
+@runtime_checkable
+class EmbedsParts(Protocol):
+    """Capability ``embed_parts``: several kinds of data in one space, where what belongs together is near."""
+
+    def embed_parts(self, x: jax.Array) -> jax.Array:
+        """Each part of each example by itself, ``(B, M, W)`` of ``M`` parts; zero where an example lacks it.
+
+        A model whose examples may lack parts declares a keyword ``mask``, true where there is something.
+        """
+        ...
 
 
 @runtime_checkable

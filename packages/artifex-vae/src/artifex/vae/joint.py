@@ -345,6 +345,14 @@ class JointVAE(nnx.Module):
         spread = jnp.exp(experts.log_variance) + jnp.square(experts.mean - mean[:, None])
         return DiagonalGaussian(mean, jnp.log(jnp.where(none, 1.0, jnp.sum(weights * spread, axis=1))))
 
+    def embed_parts(self, x: Float[Array, "B D"], *, mask: Mask | None = None) -> Float[Array, "B M L"]:
+        """The mean of ``q(z | x_m)`` of each part alone; zero, the prior's, where it is missing."""
+        x, mask = self._checked(x, mask)
+        experts, present = self._experts(x, mask), self._present(mask)
+        if self.config.experts == "mixture":
+            return experts.mean
+        return product_of_experts(experts, _subsets(present)[:, 1:]).mean
+
     def decode(self, z: Float[Array, "B L"]) -> Float[Array, "B D"]:
         """``E[x | z]`` of every part, in data space."""
         z = checked(z, (self.config.latent_dim,), "z")

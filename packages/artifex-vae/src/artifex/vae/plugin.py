@@ -90,7 +90,7 @@ def artifex_models() -> list[ModelEntry]:
             model="artifex.vae.joint:JointVAE",
             config="artifex.vae.joint:JointVAEConfig",
             family="vae",
-            capabilities=("encode", "decode", "reconstruct"),
+            capabilities=("encode", "decode", "embed_parts", "reconstruct"),
             paper="Wu & Goodman 2018, arXiv:1802.05335; Shi et al. 2019, arXiv:1911.03393",
             summary="One latent for several kinds of data, any of which may be missing: product or mixture of experts.",
         ),

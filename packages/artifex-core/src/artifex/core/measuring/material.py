@@ -34,6 +34,7 @@ from artifex.core.protocols import (
     AdversarialModelProtocol,
     ChoosesConditions,
     DeclaresObjectives,
+    EmbedsParts,
     HasHostForm,
     HasLogProb,
     KnowsDensity,
@@ -142,7 +143,7 @@ class Material:
         """What metrics apply by."""
         entry = _entry("model", self.model)
         capabilities = set() if entry is None else set(entry.capabilities)
-        protocols = {"log_prob": HasLogProb, "reconstruct": Reconstructs}
+        protocols = {"log_prob": HasLogProb, "reconstruct": Reconstructs, "embed_parts": EmbedsParts}
         capabilities |= {name for name, protocol in protocols.items() if entry is None and isinstance(self.model, protocol)}
         others = DeclaresObjectives | AdversarialModelProtocol
         if isinstance(self.model, TrainableGenerativeModelProtocol) and not isinstance(self.model, others):
@@ -186,6 +187,7 @@ class Material:
             "model": self.model is not None,
             "modality": self.modality is not None,
             "log_prob": "log_prob" in capabilities,
+            "embeddings": "embed_parts" in capabilities,
             "data_log_prob": isinstance(self._density, KnowsDensity),
             HOLDOUT: HOLDOUT in self._sets,
             TRAINING: TRAINING in self._sets,
@@ -250,6 +252,8 @@ class Material:
                 made[name] = self._sets[REFERENCES].rows(start, stop)[key]
             elif source in ("log_prob", "data_log_prob"):
                 made[name] = self._log_prob(source, start, stop)
+            elif source == "embeddings":
+                made[name] = self._embeddings(start, stop)
         return made
 
     def examples(self, source: str, entry: MetricEntry, start: int, stop: int) -> Any:
@@ -371,6 +375,15 @@ class Material:
             return np.asarray(self._density.log_prob(x))[: last - first]
 
         return self._read(self._column(which), start, stop, computed)
+
+    def _embeddings(self, start: int, stop: int) -> np.ndarray:
+        def of(model: Any, batch: dict[str, Any]) -> Any:
+            return model.embed_parts(batch.pop("x"), **batch)
+
+        def computed(first: int, last: int) -> np.ndarray:
+            return self._by_model("embed_parts", of, first, last)
+
+        return self._read(self._column("embeddings"), start, stop, computed)
 
     def _by_model(self, method: str, function: Any, first: int, last: int) -> np.ndarray:
         """A method of the model on references, with what of a batch it takes beside ``x``."""

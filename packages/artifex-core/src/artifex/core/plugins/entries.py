@@ -128,6 +128,7 @@ Need = Literal[
     "condition",
     "log_prob",
     "data_log_prob",
+    "embeddings",
     "log_weights",
     "model",
     "modality",
@@ -152,9 +153,10 @@ class MetricEntry(Entry):
     """What it has to be given. ``references`` are data that the model was not trained on, ``holdout`` a second set of such
     data, ``training`` those that it was trained on, ``labels`` and ``condition`` what is known of each reference, ``mask``
     where references of unequal length stand, ``log_prob`` nats of each reference under the model, ``data_log_prob`` under the
-    law that it was drawn from. ``rngs`` are streams of each example's own: a metric that asks for them, and is no function of
-    the whole set, is traced with one example at a time. ``modality`` is the object that prepared the data, whose config says
-    what arrays alone do not: a sample rate."""
+    law that it was drawn from, ``embeddings`` what the model's ``embed_parts`` makes of each reference, ``(N, M, W)``. ``rngs``
+    are streams of each example's own: a metric that asks for them, and is no function of the whole set, is traced with one
+    example at a time. ``modality`` is the object that prepared the data, whose config says what arrays alone do not: a sample
+    rate."""
     higher_is_better: bool
     """Which way is better."""
     takes: tuple[Need, ...] = ()

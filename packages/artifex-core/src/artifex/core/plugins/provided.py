@@ -369,6 +369,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "digit_words",
             "json_lines_pairs",
             "paired_folders",
+            "side_by_side",
         ),
         "component": (
             "fusion/attention",
@@ -598,6 +599,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "DDPMSamplerConfig": ("artifex.diffusion.sampling", "artifex-diffusion"),
     "DPMSolverSamplerConfig": ("artifex.diffusion.sampling", "artifex-diffusion"),
     "DataConfig": ("artifex.training.run_config", "artifex-training"),
+    "DatasetPartConfig": ("artifex.modalities.multimodal.datasets.side_by_side", "artifex-modalities-multimodal"),
     "DecoderConfig": ("artifex.vae.decoders", "artifex-vae"),
     "DeepEBMConfig": ("artifex.ebm.deep_ebm", "artifex-ebm"),
     "DenoisingScoreMatchingConfig": ("artifex.ebm.objectives", "artifex-ebm"),
@@ -738,6 +740,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "SetTransformerConfig": ("artifex.geometric.set_transformer", "artifex-geometric"),
     "ShardingConfig": ("artifex.core.mesh", "artifex-core"),
     "ShippedTableConfig": ("artifex.modalities.tabular.datasets.shipped", "artifex-modalities-tabular"),
+    "SideBySideConfig": ("artifex.modalities.multimodal.datasets.side_by_side", "artifex-modalities-multimodal"),
     "SklearnTableConfig": ("artifex.flow.tables", "artifex-flow"),
     "SlicedScoreMatchingConfig": ("artifex.ebm.objectives", "artifex-ebm"),
     "SolidPointsConfig": ("artifex.geometric.datasets.solids", "artifex-geometric"),

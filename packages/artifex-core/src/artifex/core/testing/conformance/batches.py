@@ -15,6 +15,7 @@ from artifex.core.protocols import Batch
 from artifex.core.testing.conformance.subject import Subject, close, quickly, taken
 
 MAPS: dict[str, type] = {
+    "embed_parts": protocols.EmbedsParts,
     "encode": protocols.Encodes,
     "energy": protocols.HasEnergy,
     "log_prob": protocols.HasLogProb,
@@ -65,7 +66,7 @@ def no_examples(subject: Subject) -> None:
             made = jax.eval_shape(function, state, none, bits)
         except Exception as error:
             raise AssertionError(f"{name} of no examples raises {type(error).__name__}: {error}") from error
-        if name in ("energy", "log_prob", "reconstruct", "score"):
+        if name in ("embed_parts", "energy", "log_prob", "reconstruct", "score"):
             assert made.shape[0] == 0, f"{name} of no examples has shape {made.shape}"
     for name, objective in subject.objectives.items():
         graph = nnx.graphdef(subject.model())

@@ -23,6 +23,7 @@ from artifex.core.value_ranges import check_values
 
 CAPABILITIES: dict[str, type] = {
     "decode": known.Decodes,
+    "embed_parts": known.EmbedsParts,
     "encode": known.Encodes,
     "energy": known.HasEnergy,
     "interpolate": known.Interpolates,
@@ -115,6 +116,11 @@ def capabilities(subject: Subject) -> None:
         value = method(*arguments, **taken(method, subject.batch))
         assert jnp.shape(value) == wanted, f"{name} of x with shape {x.shape} has shape {jnp.shape(value)} instead of {wanted}"
         assert finite(value), f"{name} gives values that are not finite"
+    if "embed_parts" in declared:
+        embedded = model.embed_parts(x, **taken(model.embed_parts, subject.batch))
+        assert embedded.ndim == 3, f"embed_parts gives the shape {embedded.shape}; (batch, parts, width) is wanted"
+        assert embedded.shape[0] == n, f"embed_parts of {n} examples has shape {embedded.shape}"
+        assert finite(embedded), "embed_parts gives values that are not finite"
     if "encode" in declared:
         assert jax.tree.leaves(model.encode(x, **taken(model.encode, subject.batch))), "encode gives no array"
 

@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.modalities.image import (
+        constraints as constraints,
         datasets as datasets,
         features as features,
         metrics as metrics,
@@ -41,6 +42,7 @@ _NAMES = (
     "ImageModelAdapter",
     "ImageModalityConfig",
     "ImageStandardizeConfig",
+    "constraints",
     "datasets",
     "features",
     "image_grid",

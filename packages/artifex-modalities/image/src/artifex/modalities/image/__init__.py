@@ -6,6 +6,7 @@ from artifex.core import _lazy
 
 if TYPE_CHECKING:
     from artifex.modalities.image import (
+        constraints as constraints,
         datasets as datasets,
         features as features,
         metrics as metrics,
@@ -43,6 +44,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "ImageModel": "artifex.modalities.image.adapter",
         "ImageModelAdapter": "artifex.modalities.image.adapter",
         "ImageStandardizeConfig": "artifex.modalities.image.config",
+        "constraints": "artifex.modalities.image.constraints",
         "features": "artifex.modalities.image.features",
         "datasets": "artifex.modalities.image.datasets",
         "image_grid": "artifex.modalities.image.grid",

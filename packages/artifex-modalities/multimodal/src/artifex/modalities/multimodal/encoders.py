@@ -58,7 +58,7 @@ class JointEncoder(nnx.Module):
 
     >>> parts = [{"part": "image", "size": 6}, {"part": "word", "size": 4}]
     >>> encoder = JointEncoder(JointEncoderConfig.from_dict({"parts": parts, "width": 8}), rngs=nnx.Rngs(0))
-    >>> encoder.embed(jnp.ones((3, 10))).shape, encoder(jnp.ones((3, 10))).shape
+    >>> encoder.embed_parts(jnp.ones((3, 10))).shape, encoder(jnp.ones((3, 10))).shape
     ((3, 2, 8), (3, 8))
     """
 
@@ -79,7 +79,7 @@ class JointEncoder(nnx.Module):
         present = jnp.stack([jnp.any(part, axis=1) for part in jnp.split(mask, ends, axis=1)], axis=1)
         return jnp.split(jnp.where(mask, x, jnp.zeros((), x.dtype)), ends, axis=1), present
 
-    def embed(self, x: Float[Array, "B D"], mask: Bool[Array, "B D"] | None = None) -> Float[Array, "B M W"]:
+    def embed_parts(self, x: Float[Array, "B D"], mask: Bool[Array, "B D"] | None = None) -> Float[Array, "B M W"]:
         """Each part in the space, of unit length; zero where it is missing."""
         parts, present = self._checked(x, mask)
         raw = jnp.stack([encoder(part) for encoder, part in zip(self.encoders, parts, strict=True)], axis=1)
@@ -89,7 +89,7 @@ class JointEncoder(nnx.Module):
     def __call__(self, x: Float[Array, "B D"], mask: Bool[Array, "B D"] | None = None) -> Float[Array, "B W"]:
         """All that is there as one vector."""
         _, present = self._checked(x, mask)
-        return self.fusion(self.embed(x, mask), present)
+        return self.fusion(self.embed_parts(x, mask), present)
 
 
 def contrastive_loss(

@@ -6,12 +6,19 @@ r"""How well two kinds of data find each other, and how well they agree.
     uniformity   log mean_{i < j} exp(-t |f(x_i) - f(x_j)|^2)               equation 4
     consistency  how often the parts of an example are of one class, each classed by the nearest of the references' same parts
 
-Shapes: ``N = pairs, row i of both belongs together, F = features, M = parts``. Features are scaled to unit length first.
+What is registered takes the embeddings of all parts, as a model's ``embed_parts`` gives them, zero where an example lacks a
+part or nothing is said of it: each part is asked for each other one of its example, among the examples that have both, and
+every question counts once; alignment is the mean over all pairs of parts, uniformity the mean over the parts.
+
+Shapes: ``N = pairs or examples, row i of both belongs together, F = features, M = parts``. Features are scaled to unit length
+first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -22,12 +29,17 @@ from artifex.core.errors import InvalidInputError
 
 __all__ = [
     "ALIGNMENT",
+    "MEDIAN_RANK",
+    "RECALL_AT_1",
+    "RECALL_AT_5",
+    "UNIFORMITY",
     "Alignment",
+    "OfParts",
     "cross_modal_consistency",
     "median_rank",
     "ranks",
-    "recall_at_5",
     "recall_at_k",
+    "squared_distances",
     "uniformity",
 ]
 
@@ -37,8 +49,11 @@ TIE = 1e-9
 
 def _unit(features: Num[np.ndarray, "N F"], name: str) -> Float[np.ndarray, "N F"]:
     x = np.asarray(features, np.float64)
-    if x.ndim != 2 or 0 in x.shape or not np.isfinite(x).all():
-        raise InvalidInputError(f"{name} are finite features (examples, features), at least one of each; got shape {x.shape}")
+    if x.ndim != 2 or 0 in x.shape:
+        raise InvalidInputError(f"{name} are features (examples, features), at least one of each; got shape {x.shape}")
+    if not (finite := np.isfinite(x)).all():
+        row, feature = np.argwhere(~finite)[0]
+        raise InvalidInputError(f"{name}[{row}] holds {x[row, feature]}, which is no finite feature")
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     if not lengths.all():
         raise InvalidInputError(f"{name}[{int(np.argmin(lengths))}] is zero, and has no direction")
@@ -92,38 +107,19 @@ def recall_at_k(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N 
     return np.clip((k - nearer) / (tied + 1), 0.0, 1.0)
 
 
-def recall_at_5(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
-    """:func:`recall_at_k` with ``k = 5``."""
-    return recall_at_k(samples, references, k=5)
-
-
 def median_rank(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> float:
     """Median of :func:`ranks`."""
     return float(np.median(ranks(samples, references)))
 
 
-class Alignment:
-    """Mean squared distance of pairs of unit length; a :class:`~artifex.core.metrics.StreamedMetric`.
+def squared_distances(samples: Num[np.ndarray, "N F"], references: Num[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
+    """``|x_i - y_i|^2`` of each pair, both of unit length; their mean is the alignment.
 
-    >>> metric = Alignment()
-    >>> total = metric.statistics({"samples": np.eye(2), "references": np.array([[1.0, 0], [0, -3.0]])}).sum(axis=0)
-    >>> float(metric.finalize(total))
-    2.0
+    >>> squared_distances(np.eye(2), np.array([[1.0, 0], [0, -3.0]])).tolist()
+    [0.0, 4.0]
     """
-
-    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
-        """Squared distance of each pair, and one."""
-        x, y = _pairs(batch["samples"], batch["references"])
-        squares = np.square(x - y).sum(axis=1)
-        return np.stack([squares, np.ones_like(squares)], axis=-1)
-
-    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Any:
-        """The mean."""
-        total = np.asarray(total, np.float64)
-        return total[..., 0] / total[..., 1]
-
-
-ALIGNMENT = Alignment()
+    x, y = _pairs(samples, references)
+    return np.square(x - y).sum(axis=1)
 
 
 def uniformity(samples: Num[np.ndarray, "N F"], *, t: float = 2.0) -> float:
@@ -146,6 +142,115 @@ def uniformity(samples: Num[np.ndarray, "N F"], *, t: float = 2.0) -> float:
     return float(np.log(total / (len(x) * (len(x) - 1))))
 
 
+def _present(embeddings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings in float64 and which parts each example has ``(N, M)``."""
+    x = np.asarray(embeddings, np.float64)
+    if x.ndim != 3 or x.shape[1] < 2:
+        raise InvalidInputError(f"embeddings (examples, parts, width) of two parts at least are needed; got shape {x.shape}")
+    return x, (x != 0).any(axis=-1)
+
+
+def _pairs_of_parts(embeddings: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For every two parts, the embeddings of both where an example has both.
+
+    Raises:
+        InvalidInputError: no example has two parts.
+    """
+    x, there = _present(embeddings)
+    if not (there.sum(axis=1) > 1).any():
+        raise InvalidInputError(f"none of {len(x)} examples has embeddings of two parts, which are asked for each other")
+    for m, n in combinations(range(x.shape[1]), 2):
+        if (both := there[:, m] & there[:, n]).any():
+            yield x[both, m], x[both, n]
+
+
+def _each_asked_for_the_other(found: Callable[[np.ndarray, np.ndarray], np.ndarray], embeddings: Any) -> np.ndarray:
+    return np.concatenate([each for x, y in _pairs_of_parts(embeddings) for each in (found(x, y), found(y, x))])
+
+
+def _recall_at_1(embeddings: Any) -> float:
+    return float(_each_asked_for_the_other(recall_at_k, embeddings).mean())
+
+
+def _recall_at_5(embeddings: Any) -> float:
+    return float(_each_asked_for_the_other(partial(recall_at_k, k=5), embeddings).mean())
+
+
+def _median_rank(embeddings: Any) -> float:
+    return float(np.median(_each_asked_for_the_other(ranks, embeddings)))
+
+
+def _uniformity(embeddings: Any) -> float:
+    x, there = _present(embeddings)
+    parts = [x[has, m] for m, has in enumerate(there.T) if has.sum() > 1]
+    if not parts:
+        raise InvalidInputError("uniformity needs two examples of a part at least, and no part has them")
+    return float(np.mean([uniformity(part) for part in parts]))
+
+
+@dataclass(frozen=True, slots=True)
+class OfParts:
+    """A figure of the embeddings of all examples; a :class:`~artifex.core.metrics.MergedMetric`, whose state they are.
+
+    >>> same = np.repeat(np.eye(3)[:, None], 2, axis=1)  # three examples, whose two parts are in one place
+    >>> RECALL_AT_1.finalize(RECALL_AT_1.state({"embeddings": same})), MEDIAN_RANK.finalize([same])
+    (1.0, 1.0)
+    """
+
+    figure: Callable[[Any], float]
+    """Of embeddings ``(N, M, W)``."""
+
+    def state(self, batch: Mapping[str, Any]) -> list[Float[np.ndarray, "B M W"]]:
+        """The embeddings."""
+        return [np.asarray(batch["embeddings"], np.float64)]
+
+    def merge(self, one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
+        """Those of both."""
+        return [*one, *other]
+
+    def finalize(self, state: list[np.ndarray]) -> float:
+        """The figure.
+
+        Raises:
+            InvalidInputError: embeddings are not finite, or too few examples have parts enough.
+        """
+        return self.figure(np.concatenate(state))
+
+
+RECALL_AT_1 = OfParts(_recall_at_1)
+RECALL_AT_5 = OfParts(_recall_at_5)
+MEDIAN_RANK = OfParts(_median_rank)
+UNIFORMITY = OfParts(_uniformity)
+
+
+class Alignment:
+    """Mean squared distance of two parts of an example, of unit length; a :class:`~artifex.core.metrics.StreamedMetric`.
+
+    >>> total = Alignment().statistics({"embeddings": np.array([[[1.0, 0], [3, 0]], [[0, 1], [0, -1]]])}).sum(axis=0)
+    >>> float(Alignment().finalize(total))
+    2.0
+    """
+
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
+        """Of each example, the sum over the pairs of its parts, and how many pairs there are."""
+        x, there = _present(batch["embeddings"])
+        rows = np.zeros((len(x), 2))
+        for m, n in combinations(range(x.shape[1]), 2):
+            if (both := there[:, m] & there[:, n]).any():
+                rows[both, 0] += squared_distances(x[both, m], x[both, n])
+                rows[both, 1] += 1
+        return rows
+
+    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Any:
+        """The mean; NaN where no example has two parts."""
+        total = np.asarray(total, np.float64)
+        pairs = total[..., 1]
+        return np.where(pairs > 0, total[..., 0] / np.where(pairs > 0, pairs, 1), np.nan)
+
+
+ALIGNMENT = Alignment()
+
+
 def cross_modal_consistency(
     samples: Sequence[Mapping[str, Any] | None], references: Sequence[Mapping[str, Any] | None], labels: Int[np.ndarray, "N"]
 ) -> Float[np.ndarray, "N"]:
@@ -153,12 +258,13 @@ def cross_modal_consistency(
 
     Args:
         samples: examples as dicts of their parts: numbers or arrays of one shape, or texts. An example with fewer than two
-            parts agrees with nothing: 0.
+            parts agrees with nothing: 0. A part that is there and is None, or holds what is not finite, agrees with no other.
         references: examples of known class.
         labels: the class of each reference.
 
     Raises:
-        InvalidInputError: labels and references differ in number, or no reference has a part that a sample has.
+        InvalidInputError: labels and references differ in number; no reference has a part that a sample has; or a part is
+            neither numbers nor text, of unequal length, or not finite in a reference.
 
     >>> known = [{"image": np.zeros(2), "word": "zero"}, {"image": np.ones(2), "word": "one"}]
     >>> made = [{"image": np.full(2, 0.9), "word": "ona"}, {"image": np.full(2, 0.9), "word": "zer"}]
@@ -167,31 +273,61 @@ def cross_modal_consistency(
     """
     if len(labels) != len(references):
         raise InvalidInputError(f"there are {len(references)} references and {len(labels)} labels; each reference has one")
-    classes: list[dict[str, int]] = [{} for _ in samples]
+    classes: list[dict[str, int | None]] = [{} for _ in samples]
     for part in sorted({name for sample in samples for name in sample or {}}):
-        known = [
-            (reference[part], label)
-            for reference, label in zip(references, labels, strict=True)
-            if reference and part in reference
-        ]
-        if not known:
-            raise InvalidInputError(f"no reference has the part {part!r}, which samples have")
-        rows = [i for i, sample in enumerate(samples) if sample and part in sample]
-        x, y = _vectors([samples[i][part] for i in rows], [value for value, _ in known])  # type: ignore[index]
+        known = _known(part, references, labels)
+        made = {i: _value(sample[part], part) for i, sample in enumerate(samples) if sample and part in sample}
+        whole = {i: value for i, value in made.items() if value is not None}
+        for i in made.keys() - whole.keys():
+            classes[i][part] = None
+        if not whole:
+            continue
+        x, y = _vectors(part, list(whole.values()), [value for value, _ in known])
         distances = np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T
-        for i, nearest in zip(rows, distances.argmin(axis=1), strict=True):
-            classes[i][part] = int(known[nearest][1])
+        for i, nearest in zip(whole, distances.argmin(axis=1), strict=True):
+            classes[i][part] = known[nearest][1]
     return np.array([_agreement(list(found.values())) for found in classes])
 
 
-def _agreement(classes: list[int]) -> float:
+def _known(part: str, references: Sequence[Mapping[str, Any] | None], labels: Any) -> list[tuple[str | np.ndarray, int]]:
+    """What references have as a part, and the class of each; one that has None, as what makes no object is, is left out."""
+    known = []
+    for row, (reference, label) in enumerate(zip(references, labels, strict=True)):
+        if not reference or reference.get(part) is None:
+            continue
+        value = _value(reference[part], part)
+        if value is None:
+            raise InvalidInputError(f"references[{row}] has a number that is not finite in its part {part!r}; leave it out")
+        known.append((value, int(label)))
+    if not known:
+        raise InvalidInputError(f"no reference has the part {part!r}, which samples have")
+    return known
+
+
+def _value(value: Any, part: str) -> str | np.ndarray | None:
+    """A text, or numbers as a vector; None for what is neither: None itself, and numbers that are not finite."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        x = np.asarray(value, np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"part {part!r} holds a {type(value).__name__}; numbers, arrays of numbers and texts are compared"
+        ) from error
+    return x if np.isfinite(x).all() else None
+
+
+def _agreement(classes: list[int | None]) -> float:
     pairs = list(combinations(classes, 2))
-    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+    return sum(a == b and a is not None for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
-def _vectors(samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _vectors(part: str, samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64 vectors of one length: texts by their characters at each place."""
-    if isinstance(references[0], str):
+    texts = {isinstance(value, str) for value in (*samples, *references)}
+    if texts == {True, False}:
+        raise InvalidInputError(f"part {part!r} is a text here and numbers there; samples and references have one kind")
+    if texts == {True}:
         length = max(map(len, [*samples, *references]))
         alphabet = sorted(set("".join([*samples, *references]))) or [" "]
         index = {letter: i for i, letter in enumerate(alphabet)}
@@ -202,8 +338,12 @@ def _vectors(samples: list[Any], references: list[Any]) -> tuple[np.ndarray, np.
             return made.ravel()
 
         return np.stack([one_hot(text) for text in samples]), np.stack([one_hot(text) for text in references])
-    x, y = (np.stack([np.asarray(value, np.float64).ravel() for value in values]) for values in (samples, references))
-    if x.shape[1] != y.shape[1]:
-        raise InvalidInputError(f"a part has {x.shape[1]} elements in samples and {y.shape[1]} in references")
+    sizes = [sorted({value.size for value in values}) for values in (samples, references)]
+    if sizes[0] != sizes[1] or len(sizes[0]) > 1:
+        made, known = (" or ".join(map(str, found)) for found in sizes)
+        raise InvalidInputError(
+            f"part {part!r} has {made} elements in samples and {known} in references; each has to have as many"
+        )
+    x, y = np.stack(samples), np.stack(references)
     centre = y.mean(axis=0)
     return x - centre, y - centre

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from artifex.core import plugins
-from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.protocols import ChecksData, HasHostForm, ModalityProtocol, Restores
+from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
+from artifex.core.protocols import ChecksData, DrawsSamples, FitsData, HasHostForm, ModalityProtocol, Restores
 from artifex.modalities.multimodal.config import ModalityPartConfig, MultiModalModalityConfig
 from artifex.modalities.multimodal.constraints import presence, violations
 
@@ -35,7 +35,14 @@ SHOWN = 5
 """Examples that an error message names."""
 MOST_ROWS = 64
 """Samples on one page."""
-KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml", ".wav": "audio/wav", ".txt": "text/plain"}
+KINDS = {
+    ".csv": "text/plain",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".svg": "image/svg+xml",
+    ".wav": "audio/wav",
+    ".txt": "text/plain",
+}
 """What a browser shows."""
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -53,7 +60,7 @@ class MultiModalModality:
 
     A stored batch holds each part under its key, what else belongs to it as ``KEY.NAME`` (``KEY.mask``), and ``KEY.present``,
     booleans ``(B,)``, where some examples lack it. Follows :class:`artifex.core.protocols.ModalityProtocol`, ``Restores``,
-    ``HasHostForm`` and ``ChecksData``.
+    ``HasHostForm``, ``ChecksData`` and ``FitsData``.
 
     Args:
         config: the parts.
@@ -78,8 +85,33 @@ class MultiModalModality:
         if not isinstance(self.config, MultiModalModalityConfig):
             raise InvalidTypeError(f"MultiModalModality takes a MultiModalModalityConfig, got {type(self.config).__name__}")
         if self.rngs is not None:
+            if not isinstance(self.rngs, nnx.Rngs):
+                raise InvalidTypeError(
+                    f"MultiModalModality takes rngs=nnx.Rngs(seed), got {type(self.rngs).__name__}: {self.rngs!r}"
+                )
             object.__setattr__(self, "rngs", self.rngs.fork())
         object.__setattr__(self, "parts", {part.part: _modality(part) for part in self.config.parts})
+
+    def fitted(self, dataset: Any, split: str) -> MultiModalModality:
+        """A modality whose parts have learnt, each from its own part of one split of the data set, where they learn at all.
+
+        A part learns from the data set that ``dataset.of_part(key)`` gives, as ``side_by_side`` has it; else from the examples
+        that have the part, where arrays are all that it needs to know.
+
+        Raises:
+            DataError: a part cannot learn from its data, or has learnt from others.
+        """
+        learnt = []
+        for part in self.config.parts:
+            modality = self.parts[part.part]
+            if isinstance(modality, FitsData):
+                own = dataset.of_part(part.key) if isinstance(dataset, _HasParts) else _OfAPart(dataset, part.key)
+                try:
+                    part = part.replace(modality=modality.fitted(own, split).config)
+                except DataError as error:
+                    raise DataError(f"part {part.part!r}: {error}") from error
+            learnt.append(part)
+        return MultiModalModality(self.config.replace(parts=tuple(learnt)), rngs=self.rngs)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -232,7 +264,12 @@ class MultiModalModality:
         return examples
 
     def _rows_of_mask(self, masks: Mapping[str, np.ndarray] | None, name: str) -> np.ndarray | None:
-        return None if masks is None else np.asarray(masks[name].reshape(*masks[name].shape[:2], -1).any(axis=-1))
+        """What a part's modality is told of the places that are there; of a plain vector that is there or not, nothing."""
+        if masks is None:
+            return None
+        mask = np.asarray(masks[name].reshape(*masks[name].shape[:2], -1).any(axis=-1))
+        is_whole = masks[name].ndim == 2 and (mask.all(axis=1) | ~mask.any(axis=1)).all()
+        return None if is_whole else mask
 
     def _categories(self, name: str) -> int | None:
         return next(part.categories for part in self.config.parts if part.part == name)
@@ -251,19 +288,53 @@ class MultiModalModality:
         return page
 
     def _row(self, sample: np.ndarray, folder: Path) -> str:
+        folder.mkdir()
         cells = []
         for name, part in self.split(sample[None]).items():
             whole = part.argmax(axis=-1) if self._categories(name) else part
-            cells.append(_shown(self.parts[name].save_samples(whole, folder / name)))
+            modality = self.parts[name]
+            write = modality.draw_samples if isinstance(modality, DrawsSamples) else modality.save_samples
+            cells.append(_shown(write(whole, folder / name)))
         return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _modality(part: ModalityPartConfig) -> Any:
     entry = plugins.registry().entry_of_config("modality", type(part.modality))
     made = plugins.resolve(entry.modality)(part.modality)
-    if not isinstance(made, ModalityProtocol) or isinstance(made, MultiModalModality):
+    is_one = isinstance(made, FitsData | ModalityProtocol)  # in this order: a shape may have to be learnt first
+    if not is_one or isinstance(made, MultiModalModality):
         raise InvalidTypeError(f"part {part.part!r} has {type(made).__name__}, which cannot be a part")
     return made
+
+
+@runtime_checkable
+class _HasParts(Protocol):
+    """A data set that is made of others."""
+
+    def of_part(self, key: str) -> Any: ...
+
+
+class _OfAPart:
+    """One part's arrays as a data set of their own: the rows that have the part."""
+
+    def __init__(self, dataset: Any, key: str) -> None:
+        self._dataset, self._key = dataset, key
+        self.splits = dataset.splits
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Of series ``(N, L, C)``, for which numbers have to do; none of other arrays."""
+        x = self.arrays(self.splits[0])["x"]
+        return tuple(f"channel_{i}" for i in range(x.shape[2])) if x.ndim == 3 else ()
+
+    def arrays(self, split: str) -> dict[str, np.ndarray]:
+        """``x`` of the part, and what belongs to it."""
+        whole = self._dataset.arrays(split)
+        if self._key not in whole:
+            raise DataError(f"{type(self._dataset).__name__} has no array {self._key!r}; it has {', '.join(whole)}")
+        (there,) = presence(whole, [self._key]).T
+        own = {"x": whole[self._key], **_below(whole, self._key)}
+        return {name: np.asarray(array)[there] for name, array in own.items() if name != "present"}
 
 
 def _below(batch: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def artifex_datasets() -> list[DatasetEntry]:
         "digit_words": ("digit_words:DigitWords", "Digits, their words and their tones; no download."),
         "paired_folders": ("paired_folders:PairedFolders", "A folder for each part; files of one name belong together."),
         "json_lines_pairs": ("json_lines:JsonLinesPairs", "JSON lines of the paths of files that belong together."),
+        "side_by_side": ("side_by_side:SideBySide", "Other data sets as one; rows of one number belong together."),
     }
     return [
         DatasetEntry(
@@ -85,15 +86,16 @@ def artifex_losses() -> list[LossEntry]:
 
 
 def _of_embeddings(name: str, target: str, summary: str, *, higher: bool, **fields: Any) -> MetricEntry:
-    """Row i of samples belongs to row i of references. Of what other models draw it is computed where it is asked for."""
+    """Of every model, of whatever family, that embeds the parts of an example in one space."""
     return MetricEntry(
         name=name,
         metric=f"{_HERE}.metrics:{target}",
-        **{"needs": ("samples", "references"), **fields},
+        needs=("embeddings",),
+        capabilities=("embed_parts",),
         higher_is_better=higher,
         modality="multimodal",
-        family="multimodal",
         summary=summary,
+        **fields,
     )
 
 
@@ -103,9 +105,9 @@ def artifex_metrics() -> list[MetricEntry]:
     wang = "Wang & Isola 2020, arXiv:2005.10242"
     near = {"higher": True, "tolerance": 0.01, "lowest": 0, "highest": 1}
     return [
-        _of_embeddings("recall_at_1", "recall_at_k", "How often the nearest is the right one.", **near),
-        _of_embeddings("recall_at_5", "recall_at_5", "How often the right one is among the five nearest.", **near),
-        _of_embeddings("median_rank", "median_rank", "Median rank of the right one.", higher=False, tolerance=0.5, lowest=1),
+        _of_embeddings("recall_at_1", "RECALL_AT_1", "How often the nearest is the right one.", **near),
+        _of_embeddings("recall_at_5", "RECALL_AT_5", "How often the right one is among the five nearest.", **near),
+        _of_embeddings("median_rank", "MEDIAN_RANK", "Median rank of the right one.", higher=False, tolerance=0.5, lowest=1),
         _of_embeddings(
             "alignment",
             "ALIGNMENT",
@@ -117,10 +119,9 @@ def artifex_metrics() -> list[MetricEntry]:
         ),
         _of_embeddings(
             "uniformity",
-            "uniformity",
+            "UNIFORMITY",
             "How evenly embeddings fill the unit sphere.",
             higher=False,
-            needs=("samples",),
             paper=wang,
             min_examples=2,
             lowest=-8,  # of the logarithm of exp(-2 d²), d at most 2

@@ -1,4 +1,4 @@
-"""Data sets of several kinds of data: one that is built in, and two of the user's own files."""
+"""Data sets of several kinds of data: one that is built in, two of the user's own files, and others side by side."""
 
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
         PairedFolders as PairedFolders,
         PairedFoldersConfig as PairedFoldersConfig,
     )
+    from artifex.modalities.multimodal.datasets.side_by_side import (
+        SideBySide as SideBySide,
+        SideBySideConfig as SideBySideConfig,
+    )
 
-_HOMES = {"DigitWords": "digit_words", "JsonLinesPairs": "json_lines", "PairedFolders": "paired_folders"}
+_HOMES = {
+    "DigitWords": "digit_words",
+    "JsonLinesPairs": "json_lines",
+    "PairedFolders": "paired_folders",
+    "SideBySide": "side_by_side",
+}
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

@@ -51,7 +51,7 @@ class TableFileConfig(Config):
     validation_fraction: Share = 0.1
     """Share of ``file`` that is the split ``validation``, where there is no ``validation_file``; 0 for no such split."""
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Of the order in which rows are split."""
+    """Of the order in which rows are split. Where no share of ``file`` is taken, its rows keep their order."""
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What stands between the values of a CSV file; left out, a comma, or a tabulator in ``.tsv``."""
     encoding: str = "utf-8"

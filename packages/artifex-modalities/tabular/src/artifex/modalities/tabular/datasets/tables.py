@@ -146,15 +146,15 @@ def shuffled_splits(frame: pd.DataFrame, test: float, validation: float, seed: i
 
 
 def split_rows(n: int, test: float, validation: float, seed: int, where: str) -> dict[str, np.ndarray]:
-    """Which of ``n`` rows each split has, as :func:`shuffled_splits`.
+    """Which of ``n`` rows each split has, as :func:`shuffled_splits`; all of them in their order, where no share is taken.
 
     Raises:
         DataError: there are too few for each split to have one.
     """
-    order = np.random.default_rng(seed).permutation(n)
     sizes = {name: round(share * n) for name, share in (("test", test), ("validation", validation)) if share > 0}
     left = n - sum(sizes.values())
     if left < 1 or 0 in sizes.values():
         raise DataError(f"{where} has {n} rows, too few for the splits train, {', '.join(sizes)}; give other fractions")
+    order = np.random.default_rng(seed).permutation(n) if sizes else np.arange(n)
     ends = np.cumsum([left, *sizes.values()])[:-1]
     return dict(zip(("train", *sizes), np.split(order, ends), strict=True))

@@ -41,7 +41,7 @@ class SeriesFileConfig(Config):
     validation_fraction: Share = 0.1
     """Share of ``file`` that is the split ``validation``; of steps, those before the ones to test on."""
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Of the order in which whole series are split."""
+    """Of the order in which whole series are split. Where no share of ``file`` is taken, they keep their order."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What stands between the values of a CSV file."""
     series: str = ""
@@ -163,7 +163,7 @@ class SeriesFile:
         return parts
 
     def _by_series(self, test: float, validation: float) -> dict[str, Read]:
-        """Whole series, shuffled."""
+        """Whole series, shuffled where ``file`` is divided."""
         read = self._read
         n = len(read.series)
         sizes = {name: round(share * n) for name, share in (("test", test), ("validation", validation)) if share > 0}
@@ -172,7 +172,8 @@ class SeriesFile:
                 f"{self.config.file} has {n} series, too few for the splits train, {', '.join(sizes)}; set window to cut "
                 "series into windows, or other fractions"
             )
-        order, at, parts = np.random.default_rng(self.config.split_seed).permutation(n), n - sum(sizes.values()), {}
+        order = np.random.default_rng(self.config.split_seed).permutation(n) if sizes else np.arange(n)
+        at, parts = n - sum(sizes.values()), {}
         parts["train"] = self._chosen(order[:at])
         for name, size in sizes.items():
             parts[name], at = self._chosen(order[at : at + size]), at + size
