@@ -42,6 +42,57 @@ def test_dtw_of_several_channels_is_dtaidistances() -> None:
     np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("offset", "scale"), [(1e3, 1.0), (3e4, 1.0), (1e6, 1.0), (1e6, 1e-3), (0.0, 1e25), (0.0, 1e-25)])
+def test_dtw_keeps_its_digits_away_from_zero_and_in_any_unit(offset: float, scale: float) -> None:
+    """float64 keeps 1e-16 of the offset, 1e-7 of the least scale here; squares of 1e25 and 1e-25 are no float32 numbers."""
+    rng = np.random.default_rng(5)
+    x, y = ([offset + scale * one for one in random_series(rng, 40, 2, ties=False)] for _ in range(2))
+    expected = [dtw_ndim.distance(a, b) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5)
+    nearest = [min(dtw_ndim.distance(one, other) for other in y) for one in x[:3]]
+    np.testing.assert_allclose(metrics.dtw_to_nearest(x[:3], y), nearest, rtol=1e-5)
+
+
+def test_pairs_far_from_each_other_keep_their_digits() -> None:
+    """One pair at 0 and one at 1e6: each has a centre of its own."""
+    rng = np.random.default_rng(6)
+    x, y = (rng.normal(size=(2, 20, 1)) + np.array([0.0, 1e6])[:, None, None] for _ in range(2))
+    expected = [dtw_ndim.distance(a, b) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e6, 1e9])
+def test_no_figure_depends_on_where_zero_is(offset: float) -> None:
+    """Rounding of ``offset + x`` to float64 is the only difference: 1e-7 at 1e9 (of 1), to which 1e-5 is enough."""
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(16, 24, 2)), np.cumsum(rng.normal(size=(16, 24, 2)), axis=1)
+    for metric in (
+        metrics.dtw,
+        metrics.dtw_to_nearest,
+        metrics.autocorrelation_difference,
+        metrics.cross_correlation_difference,
+        metrics.power_spectrum_distance,
+        metrics.trend_preservation,
+        metrics.seasonality_preservation,
+    ):
+        np.testing.assert_allclose(metric(x + offset, y + offset), metric(x, y), rtol=1e-5, err_msg=str(metric))
+    # a value at a bin's edge may change its bin: one of 16, of the 50 bins of one of 48 places
+    moved = metrics.marginal_distribution_difference(x + offset, y + offset)
+    assert moved == pytest.approx(metrics.marginal_distribution_difference(x, y), rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e6 + 0.1, -7e11])
+def test_what_is_constant_varies_nowhere(value: float) -> None:
+    """Whatever its mean is rounded to: the rounding is no signal."""
+    flat, x = np.full((7, 12, 1), value), np.random.default_rng(0).normal(size=(7, 12, 1))
+    assert np.isnan(metrics.autocorrelation(flat, 3)).all()
+    assert metrics.power_spectrum(flat).sum() == 0
+    assert np.isnan(metrics.strengths(flat, 3)).all()
+    assert metrics.marginal_distribution_difference(flat, flat) == 0
+    assert np.isfinite(metrics.marginal_distribution_difference(x, flat))
+    assert metrics.predictive(x + value, flat, n_seeds=1).mean < 10  # in the data's own unit, and not in that of rounding
+
+
 @pytest.mark.reference
 @pytest.mark.parametrize("band", [None, 2])
 def test_dtw_is_tslearns(band: int | None) -> None:
@@ -298,6 +349,9 @@ def test_wrong_input_is_told() -> None:
     holes = x.copy()
     holes[1, 2] = np.nan
     with pytest.raises(InvalidInputError, match=r"references\[1\] has gaps"):
+        metrics.dtw(x, holes)
+    holes[1, 2] = np.inf
+    with pytest.raises(InvalidInputError, match=r"references\[1\] holds what is infinite"):
         metrics.dtw(x, holes)
     with pytest.raises(InvalidInputError, match="samples have 2 channels and references 1"):
         metrics.power_spectrum_distance(x, x[..., :1])
