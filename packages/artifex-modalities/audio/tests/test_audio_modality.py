@@ -128,6 +128,8 @@ def test_samples_are_written_as_sound(tmp_path: Path) -> None:
     levels = modality(representation="mu_law")
     again, _ = soundfile.read(levels.save_samples(np.full((1, 2000), 128), tmp_path / "mu"))
     assert np.abs(again).max() < 1e-3
+    with pytest.raises(InvalidInputError, match="no samples to write; generate at least one"):
+        levels.save_samples(np.zeros((0, 2000)), tmp_path / "none")
     loud, _ = soundfile.read(save_wav(tmp_path / "loud.wav", np.array([3.0, -3.0, np.nan]), 8000))
     np.testing.assert_allclose(loud, [1, -1, 0], atol=1e-4)
 
@@ -227,6 +229,23 @@ def test_a_model_among_signals() -> None:
     assert (model.generate(2, level=0) == -1).all()
     assert model(SIGNALS)["levels"].dtype == jnp.int32
     assert not hasattr(model, "log_prob")
+
+
+def test_signals_of_unequal_length_are_padded_and_masked() -> None:
+    adapter = AudioModelAdapter(modality())
+    batch = adapter.preprocess([SIGNALS[0], SIGNALS[1][:700]])
+    np.testing.assert_array_equal(batch["x"], [SIGNALS[0], np.r_[SIGNALS[1][:700], np.zeros(1300)]])
+    np.testing.assert_array_equal(batch["mask"], np.arange(2000) < np.array([[2000], [700]]))
+    assert set(adapter.preprocess(list(SIGNALS))) == {"x"}
+    with pytest.raises(InvalidInputError, match="Inverting takes no mask, and these signals are shorter than"):
+        adapter.adapt_model(Inverting()).reconstruct([SIGNALS[0], SIGNALS[1][:700]])
+    for wrong, message in ((np.zeros((1, 2, 9)), "signals have shape"), ([], "has at least one.*got none")):
+        with pytest.raises(InvalidInputError, match=message):
+            adapter.preprocess(wrong)
+    with pytest.raises(InvalidInputError, match=r"has at least one, all numbers \(samples,\); got float64 \(2, 9\)"):
+        adapter.preprocess([np.zeros((2, 9)), np.zeros(9)])
+    with pytest.raises(InvalidTypeError, match=r"signals are an array .*got 'abc'"):
+        adapter.preprocess("abc")
 
 
 # Data sets
