@@ -437,6 +437,39 @@ def test_unsplit_files_are_split_by_name(tmp_path: Path) -> None:
     assert "label" not in made.source("train")[0]
 
 
+def test_a_file_alone_is_trained_on_and_larger_folders_stay_as_they_were(tmp_path: Path) -> None:
+    """Of 200 names some are to be held out; whichever is alone is not."""
+    for i in range(200):
+        soundfile.write(tmp_path / f"{i}.wav", np.zeros(10), 8000)
+
+    def files(folder: Path) -> dict[str, list[str]]:
+        made = AudioFolder(AudioFolderConfig(folder=folder, sample_rate=8000, length=10))
+        return {split: [path.name for path, _, _ in made.source(split).parts] for split in made.splits}
+
+    whole = files(tmp_path)
+    held_out = [name for split, own in whole.items() for name in own if split != "train"]
+    assert len(held_out) > 1
+    for name in held_out:
+        alone = tmp_path.with_name(f"{tmp_path.name}_{name}")
+        alone.mkdir()
+        soundfile.write(alone / name, np.zeros(10), 8000)
+        assert files(alone) == {"train": [name]}
+    for name in whole["train"]:
+        (tmp_path / name).unlink()
+    left = files(tmp_path)
+    assert len(left["train"]) == 1
+    assert sorted(name for own in left.values() for name in own) == sorted(held_out)
+
+
+def test_splits_may_be_spelled_as_they_come(tmp_path: Path) -> None:
+    for name in ("Training", "test_set", "val2017"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a.wav", np.zeros(10), 8000)
+    made = AudioFolder(AudioFolderConfig(folder=tmp_path, sample_rate=8000, length=10))
+    assert made.splits == ("train", "test", "validation")
+    assert made.classes == ()
+
+
 def test_folders_that_do_not_serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     empty = tmp_path_factory.mktemp("empty")
 
