@@ -109,7 +109,12 @@ def read_csv(
 
 def _may_be_codes(values: pd.Series, kind: str | None, is_text: bool) -> bool:
     """Whether what was read as numbers has to be looked at as it is written."""
-    return types.is_numeric_dtype(values.dtype) and (is_text or not (kind == "numerical" or types.is_bool_dtype(values.dtype)))
+    if is_text or not types.is_numeric_dtype(values.dtype):
+        return is_text
+    if kind == "numerical" or types.is_bool_dtype(values.dtype):
+        return False
+    there = values.dropna()
+    return kind is not None or bool((np.floor(there) == there).all())  # measurements are no codes
 
 
 def _are_codes(written: pd.Series, values: pd.Series, kind: str | None) -> bool:
