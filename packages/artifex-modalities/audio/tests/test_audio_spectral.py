@@ -23,7 +23,7 @@ SIGNAL = jnp.asarray(LIBROSA["signal"], jnp.float32)
 SIZES = (511, 512, 1103)
 
 
-def relative(made: jax.Array, wanted: np.ndarray) -> float:
+def relative(made: jax.Array | np.ndarray, wanted: np.ndarray) -> float:
     """The greatest difference, over the greatest value."""
     assert made.shape == wanted.shape
     return float(np.abs(np.asarray(made) - wanted).max() / np.abs(wanted).max())
@@ -76,7 +76,7 @@ def edge_signals(rng: np.random.Generator, length: int) -> np.ndarray:
     return x
 
 
-def mel_by_hand(x: np.ndarray, n_fft: int, hop: int, n_mels: int, form: str) -> np.ndarray:
+def mel_by_hand(x: np.ndarray, rate: int, n_fft: int, hop: int, n_mels: int, form: str) -> np.ndarray:
     """Power of signals ``(B, T)`` in bands, float64: SciPy's window and transform, and triangles drawn between their corners.
 
     Slaney's scale has 15 mels in steps of 200 / 3 hertz up to 1 kHz, and 27 for each factor of 6.4 above.
@@ -86,12 +86,12 @@ def mel_by_hand(x: np.ndarray, n_fft: int, hop: int, n_mels: int, form: str) -> 
     frames = np.stack([padded[:, at : at + n_fft] for at in range(0, padded.shape[1] - n_fft + 1, hop)], axis=1)
     power = np.abs(rfft(frames * get_window("hann", n_fft), axis=-1)) ** 2
     if slaney:
-        corners = np.linspace(0, 15 + 27 * np.log(8000 / 1000) / np.log(6.4), n_mels + 2)
+        corners = np.linspace(0, 15 + 27 * np.log(rate / 2000) / np.log(6.4), n_mels + 2)
         corners = np.where(corners < 15, corners * 200 / 3, 1000 * 6.4 ** ((corners - 15) / 27))
-        bins = np.arange(n_fft // 2 + 1) * 16000 / n_fft
+        bins = np.arange(n_fft // 2 + 1) * rate / n_fft
     else:
-        corners = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 8000 / 700), n_mels + 2) / 2595) - 1)
-        bins = np.linspace(0, 8000, n_fft // 2 + 1)
+        corners = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), n_mels + 2) / 2595) - 1)
+        bins = np.linspace(0, rate / 2, n_fft // 2 + 1)
     bands = [
         np.interp(bins, (a, b, c), (0, 1, 0)) * (2 / (c - a) if slaney else 1)
         for a, b, c in zip(corners, corners[1:], corners[2:], strict=False)
@@ -99,16 +99,19 @@ def mel_by_hand(x: np.ndarray, n_fft: int, hop: int, n_mels: int, form: str) -> 
     return power @ np.transpose(bands)
 
 
-@pytest.mark.parametrize("cases", [60, pytest.param(1020, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("form", ["librosa", "torchaudio"])
-def test_mel_bands_of_a_thousand_signals_are_worked_out_by_hand(form: str, cases: int) -> None:
+def test_mel_bands_of_a_thousand_signals_are_worked_out_by_hand(form: str) -> None:
     """To one part in a million of the loudest, as librosa's and torchaudio's live and frozen ones."""
     rng = np.random.default_rng(1)
+    frozen = LIBROSA["mel_512"] if form == "librosa" else TORCHAUDIO["mel"]
+    assert relative(mel_by_hand(LIBROSA["signal"][None], 8000, 512, 128, 24, form)[0], frozen) < 1e-6
     for n_fft in SIZES:
         made = jax.jit(lambda x, n=n_fft: mel_spectrogram(x, 16000, n, n // 4, 32, form))
-        for _ in range(cases // 60):
+        for _ in range(17):
             x = edge_signals(rng, 1800)
-            for one, wanted in zip(made(jnp.asarray(x, jnp.float32)), mel_by_hand(x, n_fft, n_fft // 4, 32, form), strict=True):
+            for one, wanted in zip(
+                made(jnp.asarray(x, jnp.float32)), mel_by_hand(x, 16000, n_fft, n_fft // 4, 32, form), strict=True
+            ):
                 assert relative(one, wanted) < 1e-6
 
 

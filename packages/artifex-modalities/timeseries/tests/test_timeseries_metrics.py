@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +50,24 @@ def test_dtw_of_several_channels_is_dtaidistances(channels: int, band: int | Non
     window = {} if band is None else {"window": band + 1}
     expected = [dtw_ndim.distance_fast(a, b, **window) for a, b in zip(x, y, strict=True)]
     np.testing.assert_allclose(metrics.dtw(x, y, band=band), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.nightly
+def test_dtw_is_no_slower_than_dtaidistances_c_in_a_loop() -> None:
+    """256 pairs of 128 x 128, in turns: what else runs on the machine can only add to a time, so the least of each counts."""
+    x, y = np.random.default_rng(0).normal(size=(2, 256, 128))
+    contestants = {
+        "scan": lambda: metrics.dtw(x, y),
+        "loop": lambda: [oracle.distance_fast(a, b, use_pruning=False) for a, b in zip(x, y, strict=True)],
+    }
+    np.testing.assert_allclose(contestants["scan"](), contestants["loop"](), rtol=1e-5)
+    least = dict.fromkeys(contestants, np.inf)
+    for _ in range(20):
+        for name, run in contestants.items():
+            begun = time.perf_counter()
+            run()
+            least[name] = min(least[name], time.perf_counter() - begun)
+    assert least["scan"] <= least["loop"], least
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(1e3, 1.0), (3e4, 1.0), (1e6, 1.0), (1e6, 1e-3), (0.0, 1e25), (0.0, 1e-25)])
