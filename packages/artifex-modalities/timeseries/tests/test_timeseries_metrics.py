@@ -15,7 +15,7 @@ from scipy.signal import periodogram
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.plugins import resolve
-from artifex.core.testing.strict import user_environment
+from artifex.core.testing import user_environment
 from artifex.modalities.timeseries import metrics
 from artifex.modalities.timeseries.metrics import scores
 from artifex.modalities.timeseries.metrics.components import decompose
