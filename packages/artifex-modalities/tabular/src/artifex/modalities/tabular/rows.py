@@ -115,4 +115,4 @@ def frame_of(table: TableLike, like: pd.DataFrame | None = None, *, name: str = 
         return frame
     if absent := [column for column in like.columns if column not in frame.columns]:
         raise InvalidInputError(f"{name} has no column {absent[0]!r}; it has {', '.join(map(str, frame.columns))}")
-    return frame[list(like.columns)]
+    return frame.loc[:, list(like.columns)]
