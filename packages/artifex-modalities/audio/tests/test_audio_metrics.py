@@ -60,6 +60,20 @@ def test_ratios_are_their_definitions() -> None:
     np.testing.assert_allclose(si_sdr(3 * SAMPLES, REFERENCES), made[1], atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_offset_takes_no_digits_of_a_difference(dtype: type) -> None:
+    """Sums in extended precision of signals about 0.9 that differ by 1e-4: a float32 sum would be off by a thousandth."""
+    rng = np.random.default_rng(0)
+    references = (0.9 + 0.05 * rng.normal(size=(20, 4000))).astype(dtype)
+    samples = (references + 1e-4 * rng.normal(size=references.shape)).astype(dtype)
+    s, r = samples.astype(np.longdouble), references.astype(np.longdouble)
+    expected = 10 * np.log10((r**2).sum(axis=1) / ((s - r) ** 2).sum(axis=1))
+    np.testing.assert_allclose(snr(samples, references), expected.astype(float), rtol=1e-10)
+    target = (s * r).sum(axis=1, keepdims=True) / (r**2).sum(axis=1, keepdims=True) * r
+    expected = 10 * np.log10((target**2).sum(axis=1) / ((target - s) ** 2).sum(axis=1))
+    np.testing.assert_allclose(si_sdr(samples, references), expected.astype(float), rtol=1e-6)
+
+
 @pytest.mark.parametrize("n", [100, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_spectral_distances_are_their_definitions(n: int) -> None:
     """Spectra by SciPy's transform."""

@@ -128,6 +128,8 @@ def test_samples_are_written_as_sound(tmp_path: Path) -> None:
     levels = modality(representation="mu_law")
     again, _ = soundfile.read(levels.save_samples(np.full((1, 2000), 128), tmp_path / "mu"))
     assert np.abs(again).max() < 1e-3
+    with pytest.raises(InvalidInputError, match="no samples to write; generate at least one"):
+        levels.save_samples(np.zeros((0, 2000)), tmp_path / "none")
     loud, _ = soundfile.read(save_wav(tmp_path / "loud.wav", np.array([3.0, -3.0, np.nan]), 8000))
     np.testing.assert_allclose(loud, [1, -1, 0], atol=1e-4)
 
@@ -227,6 +229,23 @@ def test_a_model_among_signals() -> None:
     assert (model.generate(2, level=0) == -1).all()
     assert model(SIGNALS)["levels"].dtype == jnp.int32
     assert not hasattr(model, "log_prob")
+
+
+def test_signals_of_unequal_length_are_padded_and_masked() -> None:
+    adapter = AudioModelAdapter(modality())
+    batch = adapter.preprocess([SIGNALS[0], SIGNALS[1][:700]])
+    np.testing.assert_array_equal(batch["x"], [SIGNALS[0], np.r_[SIGNALS[1][:700], np.zeros(1300)]])
+    np.testing.assert_array_equal(batch["mask"], np.arange(2000) < np.array([[2000], [700]]))
+    assert set(adapter.preprocess(list(SIGNALS))) == {"x"}
+    with pytest.raises(InvalidInputError, match="Inverting takes no mask, and these signals are shorter than"):
+        adapter.adapt_model(Inverting()).reconstruct([SIGNALS[0], SIGNALS[1][:700]])
+    for wrong, message in ((np.zeros((1, 2, 9)), "signals have shape"), ([], "has at least one.*got none")):
+        with pytest.raises(InvalidInputError, match=message):
+            adapter.preprocess(wrong)
+    with pytest.raises(InvalidInputError, match=r"has at least one, all numbers \(samples,\); got float64 \(2, 9\)"):
+        adapter.preprocess([np.zeros((2, 9)), np.zeros(9)])
+    with pytest.raises(InvalidTypeError, match=r"signals are an array .*got 'abc'"):
+        adapter.preprocess("abc")
 
 
 # Data sets
@@ -416,6 +435,39 @@ def test_unsplit_files_are_split_by_name(tmp_path: Path) -> None:
     assert sizes["train"] > 45
     assert made.classes == ()
     assert "label" not in made.source("train")[0]
+
+
+def test_a_file_alone_is_trained_on_and_larger_folders_stay_as_they_were(tmp_path: Path) -> None:
+    """Of 200 names some are to be held out; whichever is alone is not."""
+    for i in range(200):
+        soundfile.write(tmp_path / f"{i}.wav", np.zeros(10), 8000)
+
+    def files(folder: Path) -> dict[str, list[str]]:
+        made = AudioFolder(AudioFolderConfig(folder=folder, sample_rate=8000, length=10))
+        return {split: [path.name for path, _, _ in made.source(split).parts] for split in made.splits}
+
+    whole = files(tmp_path)
+    held_out = [name for split, own in whole.items() for name in own if split != "train"]
+    assert len(held_out) > 1
+    for name in held_out:
+        alone = tmp_path.with_name(f"{tmp_path.name}_{name}")
+        alone.mkdir()
+        soundfile.write(alone / name, np.zeros(10), 8000)
+        assert files(alone) == {"train": [name]}
+    for name in whole["train"]:
+        (tmp_path / name).unlink()
+    left = files(tmp_path)
+    assert len(left["train"]) == 1
+    assert sorted(name for own in left.values() for name in own) == sorted(held_out)
+
+
+def test_splits_may_be_spelled_as_they_come(tmp_path: Path) -> None:
+    for name in ("Training", "test_set", "val2017"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a.wav", np.zeros(10), 8000)
+    made = AudioFolder(AudioFolderConfig(folder=tmp_path, sample_rate=8000, length=10))
+    assert made.splits == ("train", "test", "validation")
+    assert made.classes == ()
 
 
 def test_folders_that_do_not_serve(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -101,3 +101,27 @@ def test_signals_that_are_none() -> None:
         silence(np.array([0.0, np.nan]), 8000)
     with pytest.raises(InvalidInputError, match="limit has to be positive"):
         clipping(np.zeros(3), limit=0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "given", "message"),
+    [
+        (silence, {"sample_rate": 0}, "sample_rate and shortest have to be positive, .*; got 0, 0.1 and -60.0"),
+        (silence, {"sample_rate": -8000}, "got -8000, 0.1 and -60.0"),
+        (silence, {"sample_rate": 8000, "shortest": 0}, "got 8000, 0 and -60.0"),
+        (silence, {"sample_rate": 8000, "below": np.nan}, "got 8000, 0.1 and nan"),
+        (clipping, {"limit": np.nan}, "limit has to be positive and shortest at least 1; got nan and 3"),
+        (clipping, {"shortest": 0}, "got 1.0 and 0"),
+        (discontinuities, {"around": -1}, "around has to be a whole number from 1, .*; got -1, 10.0 and 0.05"),
+        (discontinuities, {"around": 0}, "got 0, 10.0 and 0.05"),
+        (discontinuities, {"around": 2.5}, "got 2.5, 10.0 and 0.05"),
+        (discontinuities, {"times": np.nan}, "got 50, nan and 0.05"),
+        (discontinuities, {"least": -1}, "got 50, 10.0 and -1"),
+        (loudness, {"sample_rate": 0}, "sample_rate is samples a second, from 1; got 0"),
+        (trim_silence, {"frame": 0}, "below, frame and hop have to be positive; got 60.0, 0 and 512"),
+        (trim_silence, {"hop": -1}, "got 60.0, 2048 and -1"),
+    ],
+)
+def test_odd_values_are_told(rule, given: dict, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        rule(np.sin(np.arange(4000.0)), **given)

@@ -10,7 +10,7 @@ import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.protocols import ArrayDataset
-from artifex.modalities.tabular import decode
+from artifex.modalities.tabular import TabularModality, TabularModalityConfig, decode
 from artifex.modalities.tabular.datasets import (
     FrameTable,
     MixedTable,
@@ -204,6 +204,74 @@ def test_messages_name_rows_as_the_file_has_them(tmp_path) -> None:
         else contextlib.nullcontext()
     ):
         assert all("hot" not in set(dropped.table(split)["b"]) for split in ("test", "validation"))
+
+
+def read(tmp_path, text: str, **fields) -> TableFile:
+    fields = {"test_fraction": 0, "validation_fraction": 0, **fields}
+    return TableFile(TableFileConfig(file=written(tmp_path, text), **fields))
+
+
+CODES = "n,code\n" + "".join(f"{i},{code}\n" for i, code in enumerate(["01234", "8001", "", "01234", "00501"]))
+
+
+@pytest.mark.parametrize("fields", [{}, {"kinds": {"code": "categorical"}}, {"kinds": {"code": "ordinal"}}])
+@pytest.mark.parametrize("form", [{}, {"decimal": ",", "separator": ";"}])
+def test_codes_keep_their_zeros_into_the_file_of_samples(tmp_path, fields: dict, form: dict) -> None:
+    data = read(tmp_path, CODES.replace(",", form.get("separator", ",")), **fields, **form)
+    assert data.columns[1].levels == ("00501", "01234", "8001")
+    assert data.columns[0].variant == "numerical"
+    modality = TabularModality(TabularModalityConfig()).fitted(data, "train")
+    x = modality.prepare({"x": data.arrays("train")["x"]}, train=False)["x"]
+    path = modality.save_samples(np.asarray(x), tmp_path / "samples")
+    lines = [f"{row.n},{'' if pd.isna(row.code) else row.code}" for row in data.table("train").itertuples()]
+    assert path.read_text().split() == ["n,code", *lines]
+
+
+def test_numbers_with_zeros_before_them_are_numbers_where_that_is_said(tmp_path) -> None:
+    data = read(tmp_path, CODES, kinds={"code": "numerical"})
+    assert (data.columns[1].low, data.columns[1].high) == (501, 8001)
+    assert read(tmp_path, "a,b\n" + "0,0.5\n7,-00.25\n" * 4).table("train").dtypes.tolist() == ["int64", "float64"]
+
+
+def test_plain_codes_keep_their_dtype(tmp_path) -> None:
+    kinds = {"a": "categorical", "b": "ordinal", "c": "categorical"}
+    data = read(tmp_path, "a,b,c\n" + "3,1.5,1\n1,2.0,\n0,-3.25,2\n" * 3, kinds=kinds)
+    assert [column.dtype for column in data.columns] == ["int64", "float64", "float64"]
+    assert [column.levels for column in data.columns] == [(0, 1, 3), (-3.25, 1.5, 2.0), (1.0, 2.0)]
+    form = {"decimal": ",", "thousands": ".", "separator": ";", "kinds": {"a": "categorical", "b": "categorical"}}
+    data = read(tmp_path, "a;b\n1.234;0,5\n7;1,5\n8;2,5\n", **form)
+    assert [column.levels for column in data.columns] == [(7, 8, 1234), (0.5, 1.5, 2.5)]
+
+
+@pytest.mark.parametrize(
+    "values", [("1.10", "1.1", "1.2"), ("+41", "41", "7"), ("1e3", "1000", "2"), ("12345678901234567", "", "1")]
+)
+def test_codes_that_numbers_would_change_stay_as_they_are_written(tmp_path, values: tuple[str, ...]) -> None:
+    data = read(tmp_path, "n,a\n" + "".join(f"{i},{value}\n" for i, value in enumerate(values)), kinds={"a": "categorical"})
+    assert set(data.columns[1].levels) == {value for value in values if value}
+
+
+def test_dates_keep_their_zeros(tmp_path) -> None:
+    data = read(tmp_path, "n,a\n1,01032024\n2,11032024\n", date_formats={"a": "%d%m%Y"})
+    assert sorted(data.table("train")["a"]) == [pd.Timestamp(2024, 3, 1), pd.Timestamp(2024, 3, 11)]
+
+
+def test_files_of_splits_are_read_as_the_training_file_is(tmp_path) -> None:
+    """Codes none of which begins with a zero, and levels that all look like numbers or truth values."""
+    train = written(tmp_path, "code,level,flag,gone\n" + "01234,1,True,True\n8001,y,maybe,\n8002,x,False,False\n" * 3)
+    test = written(tmp_path, "code,level,flag,gone\n8001,1,True,True\n8002,1,False,False\n", "test.csv")
+    data = TableFile(TableFileConfig(file=train, test_file=test, validation_fraction=0))
+    assert data.table("test").to_numpy().tolist() == [["8001", "1", "True", True], ["8002", "1", "False", False]]
+    assert data.arrays("test")["x"].tolist() == [[1, 0, 1, 1], [2, 0, 0, 0]]
+
+
+def test_frames_and_parquet_lose_no_zeros(tmp_path) -> None:
+    pytest.importorskip("pyarrow", reason="needs the extra 'parquet'")
+    table = pd.DataFrame({"code": ["01234", "8001", "00501"] * 3, "n": range(9)})
+    table.to_parquet(tmp_path / "a.parquet")
+    data = TableFile(TableFileConfig(file=tmp_path / "a.parquet", test_fraction=0, validation_fraction=0))
+    for columns in (data.columns, FrameTable({"train": table}).columns):
+        assert columns[0].levels == ("00501", "01234", "8001")
 
 
 def test_markers_of_what_is_missing(tmp_path) -> None:

@@ -63,6 +63,28 @@ def expected(request: pytest.FixtureRequest) -> np.ndarray:
     return module.figures(tables, CASES)
 
 
+def test_dates_of_other_units_are_the_same_dates() -> None:
+    """As where a file of samples was read back."""
+    seconds = np.random.default_rng(0).integers(0, 10**9, 200).astype("datetime64[s]")
+    real = pd.DataFrame({"day": seconds.astype("datetime64[ns]"), "n": seconds.astype(float)})
+    for unit in ("s", "ms", "us"):
+        made = real.assign(day=real["day"].astype(f"datetime64[{unit}]"))
+        assert metrics.ks_complement(made, real) == metrics.correlation_similarity(made, real) == 1
+        assert metrics.train_synthetic_test_real(made, real, real) == metrics.train_real_test_real(made, real, real)
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9])
+def test_no_figure_depends_on_where_zero_is(offset: float) -> None:
+    """Rounding of float64 is 1e-7 at 1e9; a forest may split otherwise by it, which moves R2 by far less than 0.01."""
+    parts = np.random.default_rng(0).normal(size=(450, 2))
+    table = pd.DataFrame({"a": parts[:, 0], "b": parts[:, 1], "c": 2 * parts[:, 0] + parts[:, 1]})
+    near, far = ([side[:150], side[150:300], side[300:]] for side in (table, table + offset))
+    for metric in (metrics.ks_complement, metrics.correlation_similarity, metrics.in_range, metrics.distance_to_closest_record):
+        np.testing.assert_allclose(metric(*far[:2]), metric(*near[:2]), atol=1e-6)
+    assert metrics.membership_auc(*far) == pytest.approx(metrics.membership_auc(*near), abs=1e-3)
+    assert metrics.train_synthetic_test_real(*far) == pytest.approx(metrics.train_synthetic_test_real(*near), abs=0.01)
+
+
 def test_a_thousand_random_cases_are_sdmetrics_figures(expected: np.ndarray) -> None:
     found = np.array([ours(seed) for seed in range(CASES)])
     assert found.shape == expected.shape

@@ -150,11 +150,17 @@ def test_rows_know_their_table(table) -> None:
         rows[0]["nothing"]
 
 
+def test_rows_of_unequal_length_are_told(table) -> None:
+    modality = TabularModality.fit(table)
+    with pytest.raises(InvalidInputError, match=rf"shape \(batch, {table.shape[1]}\), got \(2, 'unequal'\); write"):
+        modality.prepare({"x": [[0.0], [0.0, 1.0]]}, train=False)
+
+
 def test_files_are_read_back_as_they_were(table, tmp_path) -> None:
     modality = TabularModality.fit(table)
     x = modality.prepare({"x": modality.encode(table)}, train=False)["x"]
-    path = modality.save_samples(np.asarray(x), tmp_path / "some.thing")
-    assert path == tmp_path / "some.thing.csv"
+    path = modality.save_samples(np.asarray(x), tmp_path / "new" / "some.thing")
+    assert path == tmp_path / "new" / "some.thing.csv"
     read = pd.read_csv(path)
     assert list(read.columns) == list(table.columns)
     np.testing.assert_array_equal(read["age"], table["age"])

@@ -80,6 +80,44 @@ def test_several_texts_are_split_by_a_hash(tmp_path: Path) -> None:
     assert all(set(fewer[split]) <= set(splits[split]) for split in fewer)
 
 
+def test_there_is_always_something_to_train_on_and_larger_folders_stay_as_they_were() -> None:
+    """A pair without a text above a tenth is one in a hundred; of them the one with the greater hash is trained on."""
+    for i in range(2000):
+        assert split_texts([f"one {i}", f"two {i}"])["train"]
+    texts = [f"text {i}" for i in range(4000)]
+    held_out = [text for split in ("test", "validation") for text in split_texts(texts)[split]]
+    for pair in zip(held_out[::2], held_out[1::2], strict=False):
+        splits = split_texts(pair)
+        assert len(splits["train"]) == 1
+        assert split_texts([*pair, *texts]) == {
+            split: [*(text for text in pair if text in own), *own] for split, own in split_texts(texts).items()
+        }
+    assert split_texts([held_out[0]] * 3) == {"train": [held_out[0]] * 3}
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("Train.JSONL", "val.jsonl"), ("train", "validation")),
+        (("TRAINING.ndjson", "test_set.JSON", "dev-data.jsonl"), ("train", "test", "validation")),
+        (("trn.json", "holdout.json", "Development.json"), ("train", "test", "validation")),
+    ],
+)
+def test_splits_may_be_spelled_as_they_come(tmp_path: Path, names: tuple[str, ...], splits: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).write_text(f'{{"text": "of {name}"}}\n')
+    made = JsonLines(JsonLinesConfig(path=tmp_path, length=4))
+    assert made.splits == splits
+    assert made.texts("train") == [f"of {names[0]}"]
+
+
+def test_numbered_texts_are_no_splits(tmp_path: Path) -> None:
+    for name in ("training_01", "training_02", "test_01"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    made = TextFiles(TextFilesConfig(path=tmp_path))
+    assert sum(len(made.texts(split)) for split in made.splits) == 3
+
+
 def test_long_documents_go_on_in_the_next_row(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "abcdefg"}\n\n{"text": "h"}\n')
     made = JsonLines(JsonLinesConfig(path=tmp_path, layout="documents", length=4))

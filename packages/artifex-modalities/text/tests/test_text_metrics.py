@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import warnings
 from pathlib import Path
@@ -53,6 +54,10 @@ EDGES = {
     "entities": (["AT&amp;T said &quot;no&quot;"], ['AT&T said "no"']),
     "white space": (["  a  b\tc \n d  "], ["a b c d"]),
 }
+
+
+SCRIPTS = (0x430, 0x10D0, 0x561, 0x5D0, 0x905)
+"""First letters: Cyrillic, Georgian, Armenian, Hebrew, Devanagari."""
 
 
 def quiet_sacrebleu():
@@ -131,14 +136,15 @@ def test_edges_of_rouge_are_rouge_scores(case: str) -> None:
 
 
 def test_rouge_knows_every_script() -> None:
-    """The same text with its letters exchanged has the same ROUGE."""
+    """The same text with its letters exchanged has the same ROUGE: a thousand pairs, each in one of five scripts."""
     scorer = rouge_scorer()
-    cyrillic = str.maketrans("abcdefghijklmnopqrstuvwxyz", "абвгдежзийклмнопрстуфхцчшщ")
-    for sample, reference in zip(SAMPLES[:100], REFERENCES[:100], strict=True):
+    alphabets = [itertools.islice(filter(str.isalpha, map(chr, range(first, first + 80))), 26) for first in SCRIPTS]
+    tables = [str.maketrans("abcdefghijklmnopqrstuvwxyz", "".join(letters)) for letters in alphabets]
+    for table, sample, reference in zip(itertools.cycle(tables), SAMPLES, REFERENCES, strict=False):
         plain = [text.lower().encode("ascii", "ignore").decode() for text in (sample, reference)]
         scores = scorer.score(plain[1], plain[0])
         for name, metric in ROUGES.items():
-            exchanged = [text.translate(cyrillic) for text in plain]
+            exchanged = [text.translate(table) for text in plain]
             assert metric(exchanged[:1], exchanged[1:]) == pytest.approx(scores[name].fmeasure, abs=1e-12)
     assert words("नमस्ते दुनिया") == ["नमस्ते", "दुनिया"]  # vowel signs are parts of words
     assert ROUGE1(["今日は天気がいい"], ["今日は天気が悪い"]) == pytest.approx(7 / 8)  # of the characters of each
@@ -240,6 +246,29 @@ def test_perplexity_and_bits_per_byte_depend_on_neither_batches_nor_padding_nor_
     nats = -sum(table[a, b] for row in rows for a, b in zip([0, *row], row, strict=False))
     n_bytes = sum(len("abcçd"[t].encode()) for row in rows for t in row)
     np.testing.assert_allclose(figures[0], (np.exp(nats / lengths.sum()), nats / math.log(2) / n_bytes), rtol=1e-6)
+
+
+def test_likelihoods_of_a_thousand_random_sets_are_scikit_learns() -> None:
+    """Log loss is nats a token, perplexity its exponential; texts are of all planes of Unicode, and some empty."""
+    from sklearn.metrics import log_loss
+
+    strings = random_texts.random_strings(5000, seed=3)
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        n, length, vocabulary = (int(v) for v in rng.integers((1, 1, 2), (6, 12, 9)))
+        lengths = rng.integers(0, length + 1, n)
+        lengths[0] = max(lengths[0], 1)
+        mask = np.arange(length) < lengths[:, None]
+        tokens = rng.integers(0, vocabulary, (n, length))
+        chances = rng.dirichlet(np.ones(vocabulary), (n, length))
+        nats = log_loss(tokens[mask], chances[mask], labels=range(vocabulary), normalize=False)
+        each = np.where(mask, np.log(np.take_along_axis(chances, tokens[..., None], axis=2)[..., 0]), 0).sum(axis=1)
+        perplexity = figure_in_batches(PERPLEXITY, {"log_prob": each, "references": tokens, "mask": mask}, 2)
+        assert perplexity == pytest.approx(np.exp(nats / lengths.sum()), rel=1e-9)
+        texts = [strings[i] for i in rng.integers(0, len(strings), n)]
+        n_bytes = sum(len(text.encode("utf-8")) for text in texts)
+        bits = figure_in_batches(BITS_PER_BYTE, {"log_prob": each, "references": texts}, 2)
+        assert (bits == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-9)) if n_bytes else not math.isfinite(bits)
 
 
 def test_likelihoods_that_do_not_fit() -> None:

@@ -206,6 +206,8 @@ def test_a_model_among_texts() -> None:
 def test_models_and_modalities_that_are_none() -> None:
     with pytest.raises(InvalidTypeError, match="TextModelAdapter takes a TextModality, got str"):
         TextModelAdapter("text")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidTypeError, match="texts are a text or a list of texts, got NoneType"):
+        TextModelAdapter(modality()).preprocess(None)
     with pytest.raises(InvalidTypeError, match="adapt_model takes a model with __call__ and generate, got object"):
         TextModelAdapter(modality()).adapt_model(object())  # pyright: ignore[reportArgumentType]
 
@@ -233,7 +235,7 @@ def test_malformed_utf8_is_what_a_decoder_replaces() -> None:
 def test_repetitions_are_found_where_they_are() -> None:
     assert repetitions("to be or not to be") == []
     (found,) = repetitions("so: on and on and on and on it went")
-    assert (found.start, found.stop, found.message) == (1, 9, "'on and' stands 4 times in a row") or found.stop == 7
+    assert (found.start, found.stop, found.message) == (1, 7, "'on and' stands 3 times in a row")
     assert [v.start for v in repetitions("x a a a y b b b b")] == [1, 5]
     assert repetitions("a a", times=2)[0].stop == 2
     assert repetitions("", times=2) == []

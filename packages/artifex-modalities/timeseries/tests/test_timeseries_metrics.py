@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from dtaidistance import dtw as oracle, dtw_ndim
@@ -11,7 +15,9 @@ from scipy.signal import periodogram
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.plugins import resolve
+from artifex.core.testing import user_environment
 from artifex.modalities.timeseries import metrics
+from artifex.modalities.timeseries.metrics import scores
 from artifex.modalities.timeseries.metrics.components import decompose
 from artifex.modalities.timeseries.plugin import artifex_metrics
 
@@ -35,11 +41,102 @@ def test_dtw_of_a_thousand_random_pairs_is_dtaidistances(band: int | None) -> No
     np.testing.assert_allclose(metrics.dtw(x, y, band=band), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_dtw_of_several_channels_is_dtaidistances() -> None:
-    rng = np.random.default_rng(1)
-    x, y = random_series(rng, 200, 3, ties=False), random_series(rng, 200, 3, ties=True)
+@pytest.mark.parametrize("band", [None, 2])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_dtw_of_several_channels_is_dtaidistances(channels: int, band: int | None) -> None:
+    """Of 1000 pairs each: unequal lengths from one step on, ties in half of them, constants."""
+    rng = np.random.default_rng(channels)
+    x, y = random_series(rng, 1000, channels, ties=False), random_series(rng, 1000, channels, ties=False)
+    x[:500], y[:500] = ([np.round(one) for one in side[:500]] for side in (x, y))
+    x[500:520] = [np.ones_like(one) for one in x[500:520]]
+    window = {} if band is None else {"window": band + 1}
+    expected = [dtw_ndim.distance_fast(a, b, **window) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y, band=band), expected, rtol=1e-5, atol=1e-6)
+
+
+TURNS = """
+import time
+import numpy as np
+from dtaidistance import dtw as oracle
+from artifex.modalities.timeseries.metrics import dtw
+
+x, y = np.random.default_rng(0).normal(size=(2, 256, 128))
+contestants = [
+    lambda: dtw(x, y),
+    lambda: [oracle.distance_fast(a, b, use_pruning=False) for a, b in zip(x, y, strict=True)],
+]
+np.testing.assert_allclose(contestants[0](), contestants[1](), rtol=1e-5)
+least = [float("inf")] * 2
+for _ in range(30):
+    for i, run in enumerate(contestants):
+        begun = time.perf_counter()
+        run()
+        least[i] = min(least[i], time.perf_counter() - begun)
+print(*least)
+"""
+
+
+@pytest.mark.nightly
+def test_dtw_is_no_slower_than_dtaidistances_c_in_a_loop() -> None:
+    """256 pairs of 128 x 128, in turns: what else runs on the machine can only add to a time, so the least of each counts.
+
+    In a process of its own, since tests compile for eight devices and without optimising.
+    """
+    plain = {name: value for name, value in user_environment().items() if not name.startswith(("XLA_", "JAX_"))}
+    done = subprocess.run([sys.executable, "-c", TURNS], env=plain, capture_output=True, text=True, check=True)
+    scan, loop = map(float, done.stdout.split())
+    assert scan <= loop
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(1e3, 1.0), (3e4, 1.0), (1e6, 1.0), (1e6, 1e-3), (0.0, 1e25), (0.0, 1e-25)])
+def test_dtw_keeps_its_digits_away_from_zero_and_in_any_unit(offset: float, scale: float) -> None:
+    """float64 keeps 1e-16 of the offset, 1e-7 of the least scale here; squares of 1e25 and 1e-25 are no float32 numbers."""
+    rng = np.random.default_rng(5)
+    x, y = ([offset + scale * one for one in random_series(rng, 40, 2, ties=False)] for _ in range(2))
     expected = [dtw_ndim.distance(a, b) for a, b in zip(x, y, strict=True)]
-    np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5)
+    nearest = [min(dtw_ndim.distance(one, other) for other in y) for one in x[:3]]
+    np.testing.assert_allclose(metrics.dtw_to_nearest(x[:3], y), nearest, rtol=1e-5)
+
+
+def test_pairs_far_from_each_other_keep_their_digits() -> None:
+    """One pair at 0 and one at 1e6: each has a centre of its own."""
+    rng = np.random.default_rng(6)
+    x, y = (rng.normal(size=(2, 20, 1)) + np.array([0.0, 1e6])[:, None, None] for _ in range(2))
+    expected = [dtw_ndim.distance(a, b) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.dtw(x, y), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e6, 1e9])
+def test_no_figure_depends_on_where_zero_is(offset: float) -> None:
+    """Rounding of ``offset + x`` to float64 is the only difference: 1e-7 at 1e9 (of 1), to which 1e-5 is enough."""
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(16, 24, 2)), np.cumsum(rng.normal(size=(16, 24, 2)), axis=1)
+    for metric in (
+        metrics.dtw,
+        metrics.dtw_to_nearest,
+        metrics.autocorrelation_difference,
+        metrics.cross_correlation_difference,
+        metrics.power_spectrum_distance,
+        metrics.trend_preservation,
+        metrics.seasonality_preservation,
+    ):
+        np.testing.assert_allclose(metric(x + offset, y + offset), metric(x, y), rtol=1e-5, err_msg=str(metric))
+    # a value at a bin's edge may change its bin: one of 16, of the 50 bins of one of 48 places
+    moved = metrics.marginal_distribution_difference(x + offset, y + offset)
+    assert moved == pytest.approx(metrics.marginal_distribution_difference(x, y), rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e6 + 0.1, -7e11])
+def test_what_is_constant_varies_nowhere(value: float) -> None:
+    """Whatever its mean is rounded to: the rounding is no signal."""
+    flat, x = np.full((7, 12, 1), value), np.random.default_rng(0).normal(size=(7, 12, 1))
+    assert np.isnan(metrics.autocorrelation(flat, 3)).all()
+    assert metrics.power_spectrum(flat).sum() == 0
+    assert np.isnan(metrics.strengths(flat, 3)).all()
+    assert metrics.marginal_distribution_difference(flat, flat) == 0
+    assert np.isfinite(metrics.marginal_distribution_difference(x, flat))
+    assert metrics.predictive(x + value, flat, n_seeds=1).mean < 10  # in the data's own unit, and not in that of rounding
 
 
 @pytest.mark.reference
@@ -108,10 +205,33 @@ def test_the_spectrum_is_scipys(cases: int) -> None:
         x = rng.normal(size=(5, n, 1)) + 10
         power = periodogram(x[..., 0], detrend="constant", axis=1)[1]
         np.testing.assert_allclose(metrics.power_spectrum(x)[:, 0], (power / power.sum(1, keepdims=True)).mean(0), atol=1e-10)
-    x, y = np.random.default_rng(0).normal(size=(2, 50, 16, 1))
-    p, q = (metrics.power_spectrum(side)[:, 0] for side in (x, y))
-    hellinger = np.sqrt(np.sum((np.sqrt(p) - np.sqrt(q)) ** 2) / 2)
-    assert metrics.power_spectrum_distance(x, y) == pytest.approx(hellinger)
+
+
+@MANY
+def test_the_distance_of_spectra_is_hellingers_of_scipys(cases: int) -> None:
+    """Several channels, unequal lengths, ties; among 100 draws some of one series, and some with a constant one."""
+    for seed in range(cases):
+        rng = np.random.default_rng(seed)
+        n, channels = int(rng.integers(4, 33)), int(rng.integers(1, 4))
+        sides = [rng.normal(size=(int(rng.integers(1, 6)), n, channels)) for _ in range(2)]
+        sides[1] = sides[1].cumsum(axis=1)
+        if seed % 3 == 0:
+            sides = [np.round(side) + np.arange(n)[:, None] for side in sides]
+        shorter = sides[0][:, : int(rng.integers(3, n + 1))]
+        shares = []
+        for side in (shorter, sides[1]):
+            power = periodogram(side, detrend="constant", axis=1, nfft=n)[1]
+            varies = np.ptp(side, axis=1) > 0  # ties make some series constant
+            whole = np.where(varies, power.sum(axis=1), 1)[:, None]
+            shares.append(np.where(varies[:, None], power / whole, 0).sum(axis=0) / np.maximum(varies.sum(axis=0), 1))
+        both = [np.any(share > 0, axis=0) for share in shares]
+        hellinger = np.sqrt(np.sum((np.sqrt(shares[0]) - np.sqrt(shares[1])) ** 2, axis=0) / 2)
+        hellinger = np.where(both[0] & both[1], hellinger, 1).mean()  # 1 from a channel that has no spectrum
+        assert metrics.power_spectrum_distance(shorter, sides[1]) == pytest.approx(hellinger, abs=1e-7)
+        if channels == 1:  # a constant series has no spectrum, and is left out of the mean
+            assert metrics.power_spectrum_distance([*shorter, np.full((n, 1), 0.1)], sides[1]) == pytest.approx(
+                hellinger, abs=1e-7
+            )
 
 
 @MANY
@@ -143,6 +263,36 @@ def test_trend_and_season_are_those_of_statsmodels(cases: int) -> None:
         np.testing.assert_allclose(trend, expected.trend, atol=1e-10)
         np.testing.assert_allclose(season, expected.seasonal, atol=1e-10)
         np.testing.assert_allclose(rest, expected.resid, atol=1e-10)
+
+
+@pytest.mark.parametrize("cases", [20, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_strengths_are_the_formula_on_statsmodels_parts(cases: int) -> None:
+    """And their preservation is one minus the difference of the means; lengths differ within a set."""
+    from statsmodels.tsa.seasonal import seasonal_decompose
+
+    for seed in range(cases):
+        rng = np.random.default_rng(seed)
+        period = int(rng.integers(2, 9))
+        wave = np.sin(2 * np.pi * np.arange(60) / period)[:, None]
+        sets = [
+            [
+                (rng.normal(size=(60, 2)) + rng.normal() * wave + rng.normal() * np.arange(60)[:, None] / 10)[:length]
+                for length in rng.integers(2 * period + 1, 60, int(rng.integers(1, 4)))
+            ]
+            for _ in range(2)
+        ]
+        means = []
+        for series in sets:
+            expected = np.empty((len(series), 2, 2))
+            for i, c in np.ndindex(len(series), 2):
+                parts = seasonal_decompose(series[i][:, c], period=period)
+                rest = parts.resid[~np.isnan(parts.resid)]
+                for k, part in enumerate((parts.trend, parts.seasonal)):
+                    expected[i, c, k] = max(0, 1 - np.var(rest) / np.var(rest + part[~np.isnan(parts.resid)]))
+            np.testing.assert_allclose(metrics.strengths(series, period), expected, atol=1e-9)
+            means.append(expected.mean(axis=(0, 1)))
+        for k, metric in enumerate((metrics.trend_preservation, metrics.seasonality_preservation)):
+            assert metric(*sets, period=period) == pytest.approx(1 - abs(means[0][k] - means[1][k]), abs=1e-9)
 
 
 def test_strengths_are_what_they_mean() -> None:
@@ -184,6 +334,103 @@ def test_scores_tell_what_can_be_told() -> None:
         metrics.discriminative_score(x[:3], y)
     with pytest.raises(InvalidInputError, match="two steps or more"):
         metrics.predictive_score(x[:, :1], y)
+
+
+def test_the_networks_of_scores_are_the_formulas_on_a_thousand_series() -> None:
+    """Convolutions and errors in NumPy's float64, pooling over each series' own steps, cross-entropy by scikit-learn."""
+    from sklearn.metrics import log_loss
+
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 13, 1000)
+    x, mask = rng.normal(size=(1000, 12, 2)), np.arange(12) < lengths[:, None]
+    batch = {"x": np.where(mask[..., None], x, 0), "mask": mask.astype(float), "y": rng.integers(0, 2, 1000).astype(float)}
+    given = {name: jnp.asarray(values, jnp.float32) for name, values in batch.items()}
+    for out in (1, 2):
+        params = {name: np.asarray(p, np.float64) for name, p in scores._initial(jax.random.key(out), 2, out).items()}
+        params |= {name: rng.normal(size=p.shape) / 10 for name, p in params.items() if name.endswith("bias")}
+        hidden = batch["x"]
+        for layer in ("first", "second"):
+            early = np.pad(hidden, ((0, 0), (scores.TAPS - 1, 0), (0, 0)))
+            taps = np.lib.stride_tricks.sliding_window_view(early, scores.TAPS, axis=1)
+            hidden = np.maximum(np.einsum("nlck,kch->nlh", taps, params[layer]) + params[f"{layer}_bias"], 0)
+        outputs = hidden @ params["head"] + params["head_bias"]
+        own = {name: jnp.asarray(p, jnp.float32) for name, p in params.items()}
+        if out == 1:
+            logits = np.array([row[:n, 0].mean() for row, n in zip(outputs, lengths, strict=True)])
+            np.testing.assert_allclose(scores._pooled(own, given["x"], given["mask"]), logits, atol=1e-5)
+            assert float(scores._telling(own, given)) == pytest.approx(
+                log_loss(batch["y"], 1 / (1 + np.exp(-logits))), rel=1e-5
+            )
+        else:
+            errors = [np.abs(x[i, t] + outputs[i, t] - x[i, t + 1]).sum() for i, n in enumerate(lengths) for t in range(n - 1)]
+            expected = np.sum(errors) / (2 * np.sum(lengths - 1))
+            assert float(scores._forecast_error(own, given)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.nightly
+def test_the_networks_of_scores_learn_by_optax_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step for step with the same draws; a few steps, since two roundings drift apart over many."""
+    optax = pytest.importorskip("optax")
+    monkeypatch.setattr(scores, "STEPS", 11)
+    rng = np.random.default_rng(0)
+    data = scores._arrays(rng.normal(size=(37, 7, 1)), rng.integers(0, 2, 37))
+    start, order = jax.random.split(key := jax.random.key(3))
+    params = scores._initial(start, 1, 1)
+    adam = optax.adam(lambda t: scores.RATE * (1 - t / 11))
+    state = adam.init(params)
+    for draw in jax.random.split(order, 11):
+        rows = jax.random.randint(draw, (37,), 0, 37)
+        slope = jax.grad(scores._telling)(params, {name: values[rows] for name, values in data.items()})
+        change, state = adam.update(slope, state)
+        params = optax.apply_updates(params, change)
+    learnt = scores._train(data, key, loss=scores._telling)
+    for name, values in params.items():
+        np.testing.assert_allclose(learnt[name], values, atol=2e-5, err_msg=name)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("shift", [0.0, 0.3, 0.6, 1.0, 2.0, 20.0])
+@pytest.mark.parametrize("length", [1, 6])
+def test_discriminative_score_is_that_of_the_best_rule(length: int, shift: float) -> None:
+    """Noise against noise that is shifted: the best rule is a threshold of the mean, right in a share Phi(d sqrt(L) / 2).
+
+    3000 series were held out: five standard errors of an accuracy are 0.046, and a network is no better than the best rule.
+    scikit-learn's logistic regression, which is that rule here, learns from and is tested on as many.
+    """
+    from scipy.stats import norm
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(round(10 * shift) + length)
+    x, y, more = (rng.normal(size=(6000, length, 1)) for _ in range(3))
+    found = metrics.discriminative(x + shift, y, n_seeds=1).mean
+    assert found == pytest.approx(norm.cdf(shift * np.sqrt(length) / 2) - 0.5, abs=0.046)
+    of = [np.concatenate([side + shift, rng.permutation(other)])[:, :, 0] for side, other in ((x, y), (more, x))]
+    labels = np.repeat([1, 0], 6000)
+    regression = LogisticRegression().fit(of[0], labels).score(of[1], labels) - 0.5
+    assert found == pytest.approx(abs(regression), abs=0.046)
+    if shift == 20.0:
+        assert found == 0.5
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("memory", [-0.7, 0.0, 0.5, 0.9, 1.0])
+def test_predictive_score_is_that_of_the_best_forecast(memory: float) -> None:
+    """Of ``x_t = phi x_{t-1} + e_t`` no forecast errs by less than ``E|e| / sd(x) = sqrt(2 / pi) sqrt(1 - phi^2)``.
+
+    10 000 forecasts of 500 series: five standard errors of the mean are 4 in a hundred; a network that has learnt 400 steps is
+    at most as much worse again. Series that stay what they are (phi = 1, no noise) are forecast to a tenth.
+    """
+    rng = np.random.default_rng(0)
+
+    def process() -> np.ndarray:
+        x = rng.normal(size=(500, 20, 1))
+        for t in range(1, 20):
+            x[:, t] = memory * x[:, t - 1] + np.sqrt(1 - memory**2) * x[:, t]
+        return x
+
+    found = metrics.predictive(process(), process(), n_seeds=1).mean
+    best = np.sqrt(2 / np.pi) * np.sqrt(1 - memory**2)
+    assert 0.96 * best <= found <= 1.08 * best + (0.1 if memory == 1 else 0.0)
 
 
 @pytest.mark.nightly
@@ -298,6 +545,9 @@ def test_wrong_input_is_told() -> None:
     holes = x.copy()
     holes[1, 2] = np.nan
     with pytest.raises(InvalidInputError, match=r"references\[1\] has gaps"):
+        metrics.dtw(x, holes)
+    holes[1, 2] = np.inf
+    with pytest.raises(InvalidInputError, match=r"references\[1\] holds what is infinite"):
         metrics.dtw(x, holes)
     with pytest.raises(InvalidInputError, match="samples have 2 channels and references 1"):
         metrics.power_spectrum_distance(x, x[..., :1])

@@ -133,7 +133,7 @@ def test_samples_are_written_as_lines_that_the_data_set_reads_and_as_curves(tmp_
     x = holed(0, (30, 8, 2), share=0.1)
     modality = TimeseriesModality.fit(x, TimeseriesModalityConfig(length=8, missing="mask"), names=("cold", "warm"))
     samples = np.asarray(modality.prepare({"x": x}, train=False)["x"])
-    path = modality.save_samples(samples, tmp_path / "v1.5")
+    path = modality.save_samples(samples, tmp_path / "new" / "v1.5")
     assert path.name == "v1.5.csv"
     with path.open() as file:
         lines = list(csv.reader(file))
@@ -142,7 +142,7 @@ def test_samples_are_written_as_lines_that_the_data_set_reads_and_as_curves(tmp_
     data = SeriesFile(SeriesFileConfig(file=path, series="series", step="step", test_fraction=0, validation_fraction=0))
     read = data.arrays("train")["x"]
     np.testing.assert_allclose(np.sort(read[~np.isnan(read)]), np.sort(x[~np.isnan(x)]), atol=1e-5)
-    curves = modality.draw_samples(samples, tmp_path / "v1.5")
+    curves = modality.draw_samples(samples, tmp_path / "other" / "v1.5")
     assert curves.name == "v1.5.svg"
     text = curves.read_text()
     assert text.count("<path") == 24 * 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from artifex.core.adapters import AdaptedModel, ModalityAdapter
+from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.audio.modality import AudioModality
 
 __all__ = ["AudioModel", "AudioModelAdapter"]
@@ -30,7 +32,7 @@ class AudioModel(AdaptedModel):
 
 
 class AudioModelAdapter(ModalityAdapter[AudioModality]):
-    """Carries a model from stored signals, ``(B, T)``, to signals.
+    """Carries a model from stored signals, ``(B, T)`` or a list of ``(T_i,)``, to signals.
 
     Args:
         modality: the form of the signals that the models are given.
@@ -43,6 +45,29 @@ class AudioModelAdapter(ModalityAdapter[AudioModality]):
 
     takes = AudioModality
     adapted = AudioModel
+    incomplete = "these signals are shorter than the modality's length; give some of full length"
+
+    def stored(self, data: Any) -> Mapping[str, Any]:
+        """Signals as a stored batch, with a mask where their lengths differ.
+
+        Raises:
+            InvalidTypeError: these are no signals.
+            InvalidInputError: there is none, or one has several channels or dtypes differ.
+        """
+        if isinstance(data, Mapping) or hasattr(data, "ndim"):
+            return super().stored(data)
+        if isinstance(data, str) or not isinstance(data, Sequence):
+            raise InvalidTypeError(f"signals are an array (batch, samples), or a list of arrays (samples,); got {data!r}")
+        rows = [np.asarray(row) for row in data]
+        if not rows or any(row.ndim != 1 or row.dtype.kind not in "if" for row in rows):
+            shapes = ", ".join(f"{row.dtype} {row.shape}" for row in rows[:4])
+            raise InvalidInputError(f"a list of signals has at least one, all numbers (samples,); got {shapes or 'none'}")
+        lengths = np.array([len(row) for row in rows])
+        x = np.zeros((len(rows), lengths.max()), np.result_type(*rows))
+        for padded, row in zip(x, rows, strict=True):
+            padded[: len(row)] = row
+        mask = np.arange(x.shape[1]) < lengths[:, None]
+        return {"x": x} if mask.all() else {"x": x, "mask": mask}
 
     def postprocess(self, outputs: Any) -> Float[np.ndarray, "B T"]:  # type: ignore[override]  # signals have one length
         """What a model gives in the place of ``x`` as signals on the host, clipped to [-1, 1].

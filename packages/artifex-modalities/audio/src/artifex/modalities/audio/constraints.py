@@ -31,7 +31,7 @@ def clipping(x: Float[np.ndarray, "T"], *, limit: float = 1.0, shortest: int = 3
     [AudioViolation(start=1, stop=4, message='3 samples in a row reach 1')]
     """
     x = _signal(x)
-    if limit <= 0 or shortest < 1:
+    if not (limit > 0 and shortest >= 1):
         raise InvalidInputError(f"limit has to be positive and shortest at least 1; got {limit} and {shortest}")
     runs = (run for run in _runs(np.abs(x) >= limit - 1 / 32768) if run[1] - run[0] >= shortest)
     return [AudioViolation(a, b, f"{b - a} samples in a row reach {limit:g}") for a, b in runs]
@@ -42,10 +42,18 @@ def silence(
 ) -> list[AudioViolation]:
     """Where ``shortest`` seconds or more are all below a level, in decibels of full scale.
 
+    Raises:
+        InvalidInputError: the sample rate or ``shortest`` is not positive, or the level is no number.
+
     >>> silence(np.r_[np.ones(500), np.zeros(1500)], 1000)
     [AudioViolation(start=500, stop=2000, message='1.500 s are below -60 dB')]
     """
     x = _signal(x)
+    if not (sample_rate > 0 and shortest > 0 and np.isfinite(below)):
+        raise InvalidInputError(
+            "sample_rate and shortest have to be positive, and below a number of decibels; "
+            f"got {sample_rate}, {shortest} and {below}"
+        )
     runs = (run for run in _runs(np.abs(x) < 10 ** (below / 20)) if run[1] - run[0] >= shortest * sample_rate)
     return [AudioViolation(a, b, f"{(b - a) / sample_rate:.3f} s are below {below:g} dB") for a, b in runs]
 
@@ -55,12 +63,19 @@ def discontinuities(
 ) -> list[AudioViolation]:
     """Steps that stand out: ``times`` the median of those ``around`` it on each side, and at least ``least``.
 
+    Raises:
+        InvalidInputError: ``around`` is no whole number from 1, ``times`` is not positive, or ``least`` is negative.
+
     >>> x = 0.5 * np.sin(np.arange(400) / 20)
     >>> x[200:] += 0.8
     >>> discontinuities(x)
     [AudioViolation(start=199, stop=201, message='a step of 0.779 amid steps of about 0.016')]
     """
     x = _signal(x)
+    if not (isinstance(around, (int, np.integer)) and around >= 1 and times > 0 and least >= 0):
+        raise InvalidInputError(
+            f"around has to be a whole number from 1, times positive and least at least 0; got {around}, {times} and {least}"
+        )
     steps = np.abs(np.diff(x))
     if steps.size == 0:
         return []

@@ -199,10 +199,16 @@ class AudioModality:
         return [row[:end] if np.isfinite(row).all() else None for row, end in zip(signals, ends, strict=True)]
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
-        """Write samples ``(N, *shape)`` from model space as ``stem.wav``, with pauses between; returns its path."""
+        """Write samples ``(N, *shape)`` from model space as ``stem.wav``, with pauses between; returns its path.
+
+        Raises:
+            InvalidInputError: there are no samples, of which no sound is made, or they are of another shape.
+        """
         signals = np.asarray(self.restore(jnp.asarray(samples)))
         pause = np.zeros(round(PAUSE * self.config.sample_rate), np.float32)
         parts = [part for row in signals for part in (row, pause)]
+        if not parts:
+            raise InvalidInputError("there are no samples to write; generate at least one")
         stem = Path(stem)
         return save_wav(stem.with_name(f"{stem.name}.wav"), np.concatenate(parts[:-1]), self.config.sample_rate)
 

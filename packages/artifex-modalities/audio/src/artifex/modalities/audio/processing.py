@@ -54,7 +54,7 @@ def loudness(x: Float[np.ndarray, "... T"], sample_rate: int) -> float:
         sample_rate: samples a second.
 
     Raises:
-        InvalidInputError: it is shorter than a block of 0.4 seconds.
+        InvalidInputError: it is shorter than a block of 0.4 seconds, or the rate is not positive.
 
     >>> t = np.arange(48000) / 48000
     >>> round(loudness(np.sin(2 * np.pi * 997 * t), 48000), 2)
@@ -62,6 +62,8 @@ def loudness(x: Float[np.ndarray, "... T"], sample_rate: int) -> float:
     """
     from scipy import signal
 
+    if not sample_rate > 0:
+        raise InvalidInputError(f"sample_rate is samples a second, from 1; got {sample_rate}")
     x = np.atleast_2d(np.asarray(x, np.float64))
     block, hop = round(0.4 * sample_rate), round(0.1 * sample_rate)
     if x.shape[-1] < block:
@@ -90,9 +92,14 @@ def trim_silence(
 
     As ``librosa.effects.trim``. Of silence nothing is left.
 
+    Raises:
+        InvalidInputError: ``below``, ``frame`` or ``hop`` is not positive.
+
     >>> trim_silence(np.r_[np.zeros(8192), np.ones(4096), np.zeros(8192)]).size
     5632
     """
+    if not (below > 0 and frame >= 1 and hop >= 1):
+        raise InvalidInputError(f"below, frame and hop have to be positive; got {below}, {frame} and {hop}")
     if not np.any(x):
         return x[:0]
     padded = np.pad(np.asarray(x, np.float64), frame // 2)

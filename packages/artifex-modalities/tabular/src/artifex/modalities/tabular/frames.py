@@ -229,15 +229,16 @@ def _date_range(values: pd.Series, here: str) -> dict[str, Any]:
 
 def _ticks(values: pd.Series) -> np.ndarray:
     """Points in time as int64 in the dtype's own unit."""
-    return values.to_numpy(dtype=f"datetime64[{_unit(values.dtype)}]").astype(np.int64)
+    return values.to_numpy(dtype=f"datetime64[{unit_of(values.dtype)}]").astype(np.int64)
 
 
-def _unit(dtype: Any) -> str:
+def unit_of(dtype: Any) -> str:
+    """The unit that a dtype of points in time counts in: ``s``, ``ms``, ``us`` or ``ns``."""
     return str(getattr(dtype, "unit", None) or np.datetime_data(dtype)[0])
 
 
 def _ticks_per_second(dtype: Any) -> int:
-    return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[_unit(dtype)]
+    return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit_of(dtype)]
 
 
 def dtype_text(dtype: Any, here: str = "the column") -> str:
@@ -391,7 +392,7 @@ def _limits(dtype: str) -> tuple[int, int]:
 def _numbers_of_dtype(values: np.ndarray, gaps: np.ndarray, column: TableColumnConfig) -> pd.Series:
     if column.variant == "date":
         dtype: Any = pd.api.types.pandas_dtype(column.dtype)
-        moments = pd.Series(values.astype(np.int64).astype(f"datetime64[{_unit(dtype)}]"))
+        moments = pd.Series(values.astype(np.int64).astype(f"datetime64[{unit_of(dtype)}]"))
         moments = moments if getattr(dtype, "tz", None) is None else moments.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
         return moments.where(~gaps).astype(dtype) if gaps.any() else moments.astype(dtype)
     if column.dtype == "category":

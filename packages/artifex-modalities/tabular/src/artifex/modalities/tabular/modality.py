@@ -193,6 +193,7 @@ class TabularModality:
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write samples ``(N, D)`` from model space as ``stem.csv``; returns its path."""
         stem = Path(stem)
+        stem.parent.mkdir(parents=True, exist_ok=True)
         path = stem.with_name(f"{stem.name}.csv")
         self.to_frame(samples).to_csv(path, index=False)
         return path
@@ -204,7 +205,10 @@ class TabularModality:
     def _check_form(self, batch: Mapping[str, Any]) -> None:
         if "x" not in batch:
             raise InvalidInputError(f"a batch of rows has the key 'x'; got the keys {sorted(batch)}")
-        shape = np.shape(batch["x"])
+        try:
+            shape = np.shape(batch["x"])
+        except ValueError:  # of rows of unequal length
+            shape = (len(batch["x"]), "unequal")
         if len(shape) != 2 or shape[1] != len(self.columns):
             raise InvalidInputError(
                 f"stored rows of this table have the shape (batch, {len(self.columns)}), got {shape}; write "

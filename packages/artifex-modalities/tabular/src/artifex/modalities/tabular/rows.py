@@ -12,7 +12,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.tabular.config import TableColumnConfig
 from artifex.modalities.tabular.frames import decode, infer_columns
 
-__all__ = ["Table", "TableRow", "as_table", "rows_of"]
+__all__ = ["Table", "TableRow", "as_table", "frame_of", "rows_of"]
 
 
 class TableRow(Mapping[str, Any]):
@@ -97,3 +97,22 @@ def as_table(table: Any, like: Table | None = None, *, name: str = "samples") ->
     if like is not None and (absent := [c.column for c in like.columns if c.column not in made.frame.columns]):
         raise InvalidInputError(f"{name} has no column {absent[0]!r}; it has {', '.join(map(str, made.frame.columns))}")
     return made
+
+
+def frame_of(table: TableLike, like: pd.DataFrame | None = None, *, name: str = "samples") -> pd.DataFrame:
+    """The table as pandas has it, for metrics to which what its columns are makes no difference: free text is welcome.
+
+    Args:
+        table: a frame, a table, or rows.
+        like: a frame whose columns it has to have; they alone are given back.
+        name: what to call it in messages.
+
+    Raises:
+        InvalidInputError: it has no rows, or lacks a column of ``like``.
+    """
+    frame = table if isinstance(table, pd.DataFrame) and len(table) else as_table(table, name=name).frame
+    if like is None:
+        return frame
+    if absent := [column for column in like.columns if column not in frame.columns]:
+        raise InvalidInputError(f"{name} has no column {absent[0]!r}; it has {', '.join(map(str, frame.columns))}")
+    return frame.loc[:, list(like.columns)]

@@ -7,7 +7,7 @@ Shapes: ``B = batch, S = stored length, L = length``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -102,6 +102,8 @@ class TextModality:
         Raises:
             InvalidInputError: a text cannot be told by the tokeniser; the message has its number.
         """
+        if not isinstance(texts, Iterable):
+            raise InvalidTypeError(f"texts are a text or a list of texts, got {type(texts).__name__}: {texts!r}")
         rows = []
         for i, text in enumerate([texts] if isinstance(texts, str) else texts):
             try:

@@ -55,11 +55,16 @@ def check_monotone(
         strict: whether a value that equals the one before it breaks the rule too.
         tolerance: what is overlooked.
 
+    Raises:
+        InvalidInputError: the direction is none, or the tolerance is negative.
+
     >>> check_monotone(np.array([[1.0, 2.0, 1.5]])).places
     ((0, 2, 0),)
     """
     if direction not in ("rising", "falling"):
         raise InvalidInputError(f"direction is 'rising' or 'falling', got {direction!r}")
+    if not tolerance >= 0:
+        raise InvalidInputError(f"tolerance is a number from 0, got {tolerance}")
     x = padded(series)
     signed = x if direction == "rising" else -x
     known = np.where(np.isnan(signed), -np.inf, signed)
@@ -75,9 +80,16 @@ def check_monotone(
 def check_bounded(series: Any, low: float | None, high: float | None) -> Violations:
     """Whether values lie from ``low`` to ``high``, ends included; None for no end.
 
+    Raises:
+        InvalidInputError: an end is NaN, or the lower one lies above the higher one.
+
     >>> str(check_bounded(np.array([[0.5, 2.0]]), 0.0, 1.0))
     'from 0 to 1: broken at 1 places, first in series 0, step 1, channel 0 (2)'
     """
+    if any(end is not None and np.isnan(end) for end in (low, high)):
+        raise InvalidInputError(f"values are to lie from {low} to {high}; write None for no end")
+    if low is not None and high is not None and low > high:
+        raise InvalidInputError(f"no value lies from {low:g} to {high:g}; give the lower end first")
     x = padded(series)
     broken = np.zeros(x.shape, bool)
     if low is not None:
@@ -111,6 +123,10 @@ def check_no_future(
         rng: of the noise, and of the step.
         tolerance: by how much an output may change through rounding, as a share of the greatest.
 
+    Raises:
+        InvalidInputError: there is no future or no value, the outputs have other series or steps, or are NaN before any gap, so
+            that nothing can be told of them.
+
     >>> smooth = lambda x: (x + np.roll(x, -1, axis=1)) / 2
     >>> bool(check_no_future(smooth, np.ones((1, 8)), rng=np.random.default_rng(0)).places)
     True
@@ -118,9 +134,32 @@ def check_no_future(
     x = padded(series)
     if x.shape[1] < 2:
         raise InvalidInputError("series of one step have no future; at least two steps are needed")
+    if np.isnan(x).all():
+        raise InvalidInputError("series have no value; at least one is needed")
     cut = int(rng.integers(1, x.shape[1]))
     other = x.copy()
     other[:, cut:] += rng.normal(size=other[:, cut:].shape) * (np.nanstd(x) or 1.0)
-    one, two = (np.asarray(transform(data), np.float64)[:, :cut] for data in (x, other))
-    change = np.abs(one - two).reshape(len(x), cut, -1)
-    return _violations("nothing of the future", change > tolerance * max(float(np.nanmax(np.abs(one))), 1e-12), change)
+    one, two = (_early_outputs(transform, data, cut) for data in (x, other))
+    unknown = np.isnan(one) & np.isnan(two)
+    whole = ~np.maximum.accumulate(np.isnan(x[:, :cut]).any(axis=2), axis=1)
+    if (bad := unknown & whole[..., None]).any():
+        row, step, _ = (int(i) for i in np.argwhere(bad)[0])
+        raise InvalidInputError(
+            f"the transform's output is NaN in series {row}, step {step}, before any gap: whether it looks into the future "
+            "cannot be told; mend it"
+        )
+    with np.errstate(invalid="ignore"):
+        change = np.where(unknown | (one == two), 0.0, np.abs(one - two))
+    change = np.nan_to_num(change, nan=np.inf, posinf=np.inf)  # NaN in one and a number in the other
+    greatest = np.abs(one[np.isfinite(one)]).max(initial=1e-12)
+    return _violations("nothing of the future", change > tolerance * greatest, change)
+
+
+def _early_outputs(transform: Callable[[np.ndarray], Any], x: np.ndarray, cut: int) -> np.ndarray:
+    """Outputs before the step ``cut``, ``(N, cut, ...)`` with one last axis."""
+    made = np.asarray(transform(x), np.float64)
+    if made.shape[:2] != x.shape[:2]:
+        raise InvalidInputError(
+            f"the transform made {made.shape} of {x.shape}; its series and steps have to be those it is given"
+        )
+    return made[:, :cut].reshape(len(x), cut, -1)

@@ -234,6 +234,7 @@ class TimeseriesModality:
         """
         stem, values = Path(stem), np.asarray(self.restore(jnp.asarray(samples, jnp.float32)))
         names = [channel.channel for channel in self.channels]
+        stem.parent.mkdir(parents=True, exist_ok=True)
         path = stem.with_name(f"{stem.name}.csv")
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

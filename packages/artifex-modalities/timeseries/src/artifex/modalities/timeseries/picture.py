@@ -37,6 +37,7 @@ def write_picture(series: np.ndarray, names: Sequence[str], path: Path) -> Path:
         for c in range(one.shape[1]):
             place = _path(one[:, c], x, y, low, (high - low) or 1.0)
             parts.append(f'<path d="{place}" fill="none" stroke="{COLOURS[c % len(COLOURS)]}"/>')
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>"]), encoding="utf-8")
     return path
 

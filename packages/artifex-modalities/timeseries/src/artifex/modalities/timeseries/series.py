@@ -40,7 +40,10 @@ def padded(series: Any, *, name: str = "series", dtype: Any = np.float64) -> np.
         if 0 in made.shape:
             raise InvalidInputError(f"{name} is empty: {np.shape(series)}; at least one series of one step is needed")
         return made
-    parts = [np.asarray(one, dtype) for one in series if one is not None]
+    try:
+        parts = [np.asarray(one, dtype) for one in series if one is not None]
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"{name} needs series of numbers, (L, C) each: {error}") from error
     parts = [one[:, None] if one.ndim == 1 else one for one in parts]
     if not parts or any(one.ndim != 2 or 0 in one.shape for one in parts):
         shapes = sorted({one.shape for one in parts})[:4]

@@ -15,15 +15,13 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.modalities.audio.datasets.splits import SPLITS, require_split
+from artifex.modalities.audio.datasets.splits import SPLITS, require_split, split_of
 from artifex.modalities.audio.files import read_sound, sound_info
 from artifex.modalities.audio.processing import normalize_loudness, resample
 
 __all__ = ["AudioFolder", "AudioFolderConfig", "AudioFolderSource"]
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".mp3")
-NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation"}
-NAMES |= {"dev": "validation", "test": "test", "testing": "test"}
 SHARE = 0.05
 """Of the files, for validation and for testing each, where nobody has split them."""
 
@@ -114,7 +112,7 @@ class AudioFolder:
             raise DataError(f"there is no folder {folder}; set 'folder' to one of sound files")
         named: dict[str, Path] = {}
         for child in sorted(folder.iterdir()):
-            split = NAMES.get(child.name.lower())
+            split = split_of(child.name)
             if split is None or not child.is_dir() or not _sounds(child):
                 continue
             if split in named:
@@ -152,13 +150,22 @@ def _classified(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _split(files: list[tuple[Path, str]], folder: Path) -> dict[str, list[tuple[Path, str]]]:
-    """By a hash of each file's name, so that the others stay where they are when some are added."""
+    """By a hash of each file's name, so that the others stay where they are when some are added.
+
+    Where that leaves none to train on, the one with the greatest hash is.
+    """
     made: dict[str, list[tuple[Path, str]]] = {"train": [], "test": [], "validation": []}
-    for file, name in files:
-        digest = hashlib.blake2b(file.relative_to(folder).as_posix().encode(), digest_size=8).digest()
-        at = int.from_bytes(digest, "big") / 2**64
-        made["test" if at < SHARE else "validation" if at < 2 * SHARE else "train"].append((file, name))
+    places = [_place(file.relative_to(folder)) for file, _ in files]
+    trained_on = min(2 * SHARE, max(places))  # of few files, none may lie above
+    for one, at in zip(files, places, strict=True):
+        made["train" if at >= trained_on else "test" if at < SHARE else "validation"].append(one)
     return {split: own for split, own in made.items() if own}
+
+
+def _place(name: Path) -> float:
+    """A number in [0, 1) that depends on the name alone."""
+    digest = hashlib.blake2b(name.as_posix().encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 def _parts(path: Path, config: AudioFolderConfig) -> list[tuple[Path, int, int]]:

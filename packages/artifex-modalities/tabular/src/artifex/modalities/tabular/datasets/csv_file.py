@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([.' \u00a0]\d{3})+),\d+|[+-]?\d{1
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 WITH_UNIT = re.compile(r"[+-]?[$\u20ac\u00a3\u00a5]\s?\d[\d.,]*|[+-]?\d[\d.,]*\s?[%$\u20ac\u00a3\u00a5]")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
+LEADING_ZERO = re.compile(r"[+-]?0\d+")
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,14})")
 OTHER_DATE = re.compile(r"\d{1,2}([./-])\d{1,2}[./-](\d{4}|\d{2})( .*)?|\d{4}([./])\d{1,2}[./]\d{1,2}( .*)?")
 
 
@@ -37,8 +39,13 @@ def read_csv(
     thousands: str | None = None,
     missing_markers: Sequence[str] = (),
     use: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    texts: Collection[str] = (),
 ) -> pd.DataFrame:
     """The columns of a CSV file with a line of names; spaces around names and after separators are no part of them.
+
+    A column of digits in which one begins with a zero, ``01234``, is one of codes and stays text, unless it is said to be
+    numerical. So does a column that is said to have levels where numbers would be written otherwise: ``1.10``.
 
     Args:
         path: the file.
@@ -48,6 +55,8 @@ def read_csv(
         thousands: what stands between groups of three digits.
         missing_markers: texts that stand for a gap, beside pandas' own.
         use: the columns to read; empty for all.
+        kinds: what is said of columns.
+        texts: columns that are texts, whatever they look like.
 
     Raises:
         DataError: it cannot be read so; the message names the file, where it can the row and column, and what to do.
@@ -81,12 +90,43 @@ def read_csv(
             raise
         reason = str(error).removeprefix("Error tokenizing data. C error: ")
         raise DataError(f"{path} cannot be read as CSV with {separator!r} between values: {reason}") from error
-    frame = _named(frame, names, path, use)
+    frame, kinds = _named(frame, names, path, use), kinds or {}
     if as_texts:
-        frame = pd.DataFrame(
-            {name: _as_numbers(frame[name], decimal, thousands) for name in frame.columns}, columns=frame.columns
-        )
-    return frame
+        made = {name: _as_numbers(frame[name], decimal, thousands) for name in frame.columns}
+        written, frame = frame, pd.DataFrame(made, columns=frame.columns)
+    elif doubtful := [name for name in frame.columns if _may_be_codes(frame[name], kinds.get(name), name in texts)]:
+        written = pd.read_csv(path, na_values=markers, dtype=str, usecols=[names.index(name) for name in doubtful], **shared)
+        written = written.set_axis(sorted(doubtful, key=names.index), axis="columns")
+    else:
+        return frame
+    kept = [
+        name
+        for name in written.columns
+        if name in texts or _are_codes(_plain(written[name], decimal, thousands), frame[name], kinds.get(name))
+    ]
+    return frame.assign(**{name: written[name] for name in kept})
+
+
+def _may_be_codes(values: pd.Series, kind: str | None, is_text: bool) -> bool:
+    """Whether what was read as numbers has to be looked at as it is written."""
+    if is_text or not types.is_numeric_dtype(values.dtype):
+        return is_text
+    if kind == "numerical" or types.is_bool_dtype(values.dtype):
+        return False
+    there = values.dropna()
+    return kind is not None or bool((np.floor(there) == there).all())  # measurements are no codes
+
+
+def _are_codes(written: pd.Series, values: pd.Series, kind: str | None) -> bool:
+    """Whether numbers would lose something of what is written."""
+    if kind == "numerical" or not types.is_numeric_dtype(values.dtype) or types.is_bool_dtype(values.dtype):
+        return False
+    there = written.dropna().str.strip().drop_duplicates()
+    if kind in (None, "date"):
+        return bool(there.str.fullmatch(LEADING_ZERO).any())
+    if types.is_integer_dtype(values.dtype):
+        return any(str(int(text)) != text for text in there)
+    return not all(WHOLE.fullmatch(text) or repr(float(text)) == text for text in there)
 
 
 def _as_numbers(values: pd.Series, decimal: str, thousands: str | None) -> pd.Series:
@@ -95,8 +135,13 @@ def _as_numbers(values: pd.Series, decimal: str, thousands: str | None) -> pd.Se
     there = values.dropna()
     if not there.str.fullmatch(rf"[+-]?({whole})?({re.escape(decimal)}\d*)?([eE][+-]?\d+)?").all():
         return values
+    return pd.Series(pd.to_numeric(_plain(values, decimal, thousands)), values.index)
+
+
+def _plain(values: pd.Series, decimal: str, thousands: str | None) -> pd.Series:
+    """Numbers in this form as Python writes them."""
     plain = values.str.replace(thousands, "", regex=False) if thousands else values
-    return pd.Series(pd.to_numeric(plain.str.replace(decimal, ".", regex=False)), values.index)
+    return plain if decimal == "." else plain.str.replace(decimal, ".", regex=False)
 
 
 def _named(frame: pd.DataFrame, names: list[str], path: Path, use: Sequence[str]) -> pd.DataFrame:

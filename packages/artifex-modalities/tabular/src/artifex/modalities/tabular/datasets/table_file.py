@@ -11,6 +11,7 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from pydantic import Field
 
 from artifex.core.config import Config, config
@@ -65,7 +66,8 @@ class TableFileConfig(Config):
     use: tuple[str, ...] = ()
     """Columns to model; left out, all."""
     kinds: dict[str, ColumnKind] = dataclasses.field(default_factory=dict, hash=False)
-    """Kinds of columns where the guess is wrong: numbers that are codes, or texts that are read as dates and are none."""
+    """Kinds of columns where the guess is wrong: numbers that are codes, or texts that are read as dates and are none. Digits
+    with a zero before them, ``01234``, are taken for codes and kept as text, unless they are said to be numerical."""
     date_formats: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
     """How the dates of a column are written where that is not ``2024-12-31``, as ``strptime`` has it: ``%d.%m.%Y``."""
     orders: dict[str, tuple[Level, ...]] = dataclasses.field(default_factory=dict, hash=False)
@@ -117,7 +119,8 @@ class TableFile(TableDataset):
     def frames(self) -> Mapping[str, pd.DataFrame]:
         """The table of each split. Raises :class:`DataError` where a file cannot be read or lacks a column."""
         made = {name: self._whole.iloc[places].reset_index(drop=True) for name, places in self._places.items()}
-        return made | {name: self._read(file) for name, file in self._files.items()}
+        texts = [name for name in self._whole.columns if types.infer_dtype(self._whole[name], skipna=True) == "string"]
+        return made | {name: self._read(file, texts) for name, file in self._files.items()}
 
     @cached_property
     def _whole(self) -> pd.DataFrame:
@@ -139,7 +142,7 @@ class TableFile(TableDataset):
         )
         return split_rows(len(self._whole), test, validation, config.split_seed, self.name)
 
-    def _read(self, file: Path) -> pd.DataFrame:
+    def _read(self, file: Path, texts: Sequence[str] = ()) -> pd.DataFrame:
         config, path = self.config, file.expanduser()
         if not path.is_file():
             raise DataError(f"there is no file {path}; set 'file' to a table: {', '.join((*TEXT[:2], PARQUET[0]))}")
@@ -156,6 +159,8 @@ class TableFile(TableDataset):
             thousands=config.thousands,
             missing_markers=config.missing_markers,
             use=config.use,
+            kinds=self.kinds,
+            texts=texts,
         )
         refuse_numbers_and_dates_as_text(frame, path, self.kinds)
         return self._with_dates(frame, path)

@@ -108,10 +108,10 @@ def _mean(figures: list[float]) -> float:
 
 
 def numbers(values: Any) -> np.ndarray:
-    """A column without gaps as float64 or, of dates, as int64 counts of its unit."""
+    """A column without gaps as float64 or, of dates, as int64 counts of microseconds, whatever the unit of each table."""
     there = pd.Series(values).dropna()
     if pd.api.types.is_datetime64_any_dtype(there.dtype):
-        return there.astype("int64").to_numpy()
+        return there.dt.as_unit("us").astype("int64").to_numpy()
     return pd.to_numeric(there).to_numpy(dtype=np.float64)
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.tabular.metrics.fidelity import LEVELS, NUMBERS, numbers
-from artifex.modalities.tabular.rows import Table, TableLike, as_table
+from artifex.modalities.tabular.rows import Table, TableLike, as_table, frame_of
 
 __all__ = ["distance_to_closest_record", "k_anonymity", "membership_auc", "nearest_neighbour_ratio", "roc_auc"]
 
@@ -107,13 +107,13 @@ def k_anonymity(samples: TableLike, *, identifiers: Sequence[str] | None = None)
     >>> k_anonymity(pd.DataFrame({"town": list("aab"), "smokes": [True, True, False]}))
     1
     """
-    table = as_table(samples)
-    names = table.names(*LEVELS) if identifiers is None else list(identifiers)
-    if absent := [name for name in names if name not in table.frame.columns]:
-        raise InvalidInputError(f"samples has no column {absent[0]!r}; it has {', '.join(table.frame.columns)}")
+    names = as_table(samples).names(*LEVELS) if identifiers is None else list(identifiers)
+    frame = frame_of(samples)
+    if absent := [name for name in names if name not in frame.columns]:
+        raise InvalidInputError(f"samples has no column {absent[0]!r}; it has {', '.join(frame.columns)}")
     if not names:
-        return len(table)
-    return int(table.frame.groupby(names, dropna=False, observed=True).size().min())
+        return len(frame)
+    return int(frame.groupby(names, dropna=False, observed=True).size().min())
 
 
 def _vectors(*tables: tuple[TableLike, str], training: TableLike, order: Sequence[int] | None = None) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from artifex.modalities.tabular.metrics.fidelity import LEVELS, NUMBERS, both
-from artifex.modalities.tabular.rows import TableLike, as_table
+from artifex.modalities.tabular.rows import TableLike, frame_of
 
 __all__ = ["completeness", "duplicates", "in_range", "missing_similarity", "training_copies"]
 
@@ -17,13 +17,13 @@ def completeness(samples: TableLike) -> float:
     >>> completeness(pd.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}))
     0.75
     """
-    return float(as_table(samples).frame.notna().to_numpy().mean())
+    return float(frame_of(samples).notna().to_numpy().mean())
 
 
 def missing_similarity(samples: TableLike, references: TableLike) -> float:
     """Mean over columns of ``1 - |m - n|`` with the shares m and n of missing values, as SDMetrics has it."""
-    made, real = both(samples, references)
-    shares = (table.frame[[column.column for column in real.columns]].isna().to_numpy().mean(axis=0) for table in (made, real))
+    real = frame_of(references, name="references")
+    shares = (frame.isna().to_numpy().mean(axis=0) for frame in (frame_of(samples, real), real))
     return float(1 - np.abs(np.subtract(*shares)).mean())
 
 
@@ -33,7 +33,7 @@ def duplicates(samples: TableLike) -> float:
     >>> duplicates(pd.DataFrame({"a": [1, 1, 2, 1]}))
     0.5
     """
-    return float(as_table(samples).frame.duplicated().mean())
+    return float(frame_of(samples).duplicated().mean())
 
 
 def training_copies(samples: TableLike, training: TableLike) -> float:
@@ -42,11 +42,9 @@ def training_copies(samples: TableLike, training: TableLike) -> float:
     >>> training_copies(pd.DataFrame({"a": [1, 5]}), pd.DataFrame({"a": [1, 2]}))
     0.5
     """
-    real = as_table(training, name="training")
-    made = as_table(samples, real)
-    names = [column.column for column in real.columns]
-    rows = pd.concat([real.frame[names], made.frame[names]], ignore_index=True)
-    groups = rows.groupby(names, dropna=False, observed=True, sort=False).ngroup().to_numpy()
+    real = frame_of(training, name="training")
+    rows = pd.concat([real, frame_of(samples, real)], ignore_index=True)
+    groups = rows.groupby(list(real.columns), dropna=False, observed=True, sort=False).ngroup().to_numpy()
     return float(np.isin(groups[len(real) :], groups[: len(real)]).mean())
 
 

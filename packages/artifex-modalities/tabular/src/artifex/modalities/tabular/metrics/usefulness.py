@@ -115,17 +115,24 @@ def _prepared(samples: TableLike, training: TableLike, references: TableLike, ta
     known = [table.frame[column.column].notna().to_numpy() for table in tables]
     if empty := [name for name, rows in zip(("samples", "training", "references"), known, strict=True) if not rows.any()]:
         raise InvalidInputError(f"{empty[0]} has no value of the column {column.column!r}, which is to be predicted")
-    answers = [_answers(table.frame[column.column][rows], is_number) for table, rows in zip(tables, known, strict=True)]
+    values = [table.frame[column.column][rows] for table, rows in zip(tables, known, strict=True)]
+    answers = [_answers(one, values[REAL] if is_number else None) for one in values]
     inputs = [x[rows] for x, rows in zip(inputs, known, strict=True)]
     return _Prepared(inputs, answers, is_number, column.column)
 
 
-def _answers(values: pd.Series, is_number: bool) -> np.ndarray:
-    return numbers(values).astype(np.float64) if is_number else values.astype("object").map(str).to_numpy(dtype=str)
+def _answers(values: pd.Series, own: pd.Series | None) -> np.ndarray:
+    """Levels as texts; numbers from the real median on, which is where a sum of squares keeps its digits."""
+    if own is None:
+        return values.astype("object").map(str).to_numpy(dtype=str)
+    return (numbers(values) - np.median(numbers(own))).astype(np.float64)
 
 
 def _inputs(tables: list[Table], real: Table, target: str) -> list[np.ndarray]:
-    """All other columns as numbers: gaps at the real median with a flag beside, levels one-hot."""
+    """All other columns as numbers: gaps at the real median with a flag beside, levels one-hot.
+
+    Numbers are counted from that median, since forests see float32, in which an offset takes the digits.
+    """
     parts: list[list[np.ndarray]] = [[] for _ in tables]
     for column in real.columns:
         if column.column == target:
@@ -136,8 +143,8 @@ def _inputs(tables: list[Table], real: Table, target: str) -> list[np.ndarray]:
             own = numbers(values[1])
             middle = float(np.median(own)) if len(own) else 0.0
             for part, one, gap in zip(parts, values, gaps, strict=True):
-                filled = np.full(len(one), middle)
-                filled[~gap] = numbers(one)
+                filled = np.zeros(len(one))
+                filled[~gap] = numbers(one) - middle
                 part.append(np.stack([filled, gap], axis=1))
             continue
         levels = {level: i for i, level in enumerate(dict.fromkeys(map(str, values[1].dropna().astype("object"))))}

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from artifex.core.errors import DataError
 
 __all__ = ["read_text", "split_files"]
 
-NAMES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
+SPELLINGS = {
+    "train": ("train", "training", "trn"),
+    "validation": ("validation", "validate", "validating", "valid", "val", "dev", "development"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "evaluate", "holdout", "heldout"),
 }
-"""What files and folders of splits are called, and the split each is."""
+"""What files and folders of each split are called, perhaps with ``set`` or ``data`` behind: ``Train.JSONL``, ``test_set``."""
+SPLIT_OF = {spelling: split for split, spellings in SPELLINGS.items() for spelling in spellings}
+SPLIT_NAME = re.compile(rf"({'|'.join(SPLIT_OF)})[-_ ]?(set|split|data|dataset)?")
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name without its ending is of; None for any other. Numbers make another: a text ``test_01`` is one text.
+
+    >>> split_of("Training"), split_of("dev-data"), split_of("test_set"), split_of("latest"), split_of("test_01")
+    ('train', 'validation', 'test', None, None)
+    """
+    found = SPLIT_NAME.fullmatch(name.casefold())
+    return SPLIT_OF[found[1]] if found else None
 
 
 def split_files(path: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
@@ -35,7 +43,7 @@ def split_files(path: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
         raise DataError(f"there is neither a file nor a folder {path}; set 'path' to one")
     named: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
-        split = NAMES.get((child.name if child.is_dir() else child.stem).lower())
+        split = split_of(child.name if child.is_dir() else child.stem)
         if split is None or not _below(child, suffixes):
             continue
         if split in named:

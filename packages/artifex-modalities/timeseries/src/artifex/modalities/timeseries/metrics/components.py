@@ -71,7 +71,7 @@ def _strengths(x: np.ndarray, period: int) -> tuple[float, float]:
     rest = rest[inside]
     both = (np.var(rest + part[inside]) for part in (trend, season))
     # a variance below rounding is no variance: a constant has neither trend nor season
-    least = 1e-12 * max(float(np.var(x)), float(np.mean(x) ** 2), 1e-300)
+    least = max(1e-12 * float(np.var(x)), (16 * np.finfo(float).eps * float(np.abs(x).max())) ** 2, 1e-300)
     return tuple(max(0.0, 1 - np.var(rest) / v) if v > least else float("nan") for v in both)  # pyright: ignore[reportReturnType]
 
 

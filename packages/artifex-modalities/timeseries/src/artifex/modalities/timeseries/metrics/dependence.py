@@ -48,9 +48,14 @@ def autocorrelation(series: Any, max_lag: int) -> np.ndarray:
     if not 1 <= max_lag <= x.shape[1]:
         raise InvalidInputError(f"max_lag is from 1 to the {x.shape[1]} steps of the series, got {max_lag}")
     centred = x - _mean(x)
-    variance = _mean(centred**2)
+    variance = np.where(varies(x), _mean(centred**2), 0.0)
     made = [_mean(centred[:, : x.shape[1] - k] * centred[:, k:]) for k in range(max_lag)]
     return np.divide(made, variance, out=np.full((max_lag, x.shape[2]), np.nan), where=variance > 0)
+
+
+def varies(x: np.ndarray, axis: Any = (0, 1)) -> np.ndarray:
+    """Whether what is there is not one value throughout; a variance says so only but for the rounding of a mean."""
+    return np.fmax.reduce(x, axis) > np.fmin.reduce(x, axis)
 
 
 def _mean(x: np.ndarray) -> np.ndarray:
@@ -132,14 +137,15 @@ def power_spectrum(series: Any, n: int | None = None) -> np.ndarray:
     x = filled(padded(series))
     inside = (np.arange(x.shape[1]) < lengths_of(x)[:, None])[..., None]
     count = np.maximum(inside.sum(axis=1, keepdims=True), 1)
+    inside = inside & varies(x, axis=1)[:, None]
     centred = np.where(inside, x - np.where(inside, x, 0.0).sum(axis=1, keepdims=True) / count, 0.0)
     n = n or int(lengths_of(x).max())
     power = np.abs(np.fft.rfft(centred, n=n, axis=1)) ** 2
     power[:, 1 : (n + 1) // 2] *= 2  # of a one-sided spectrum
     whole = power.sum(axis=1, keepdims=True)
     shares = np.divide(power, whole, out=np.full_like(power, np.nan), where=whole > 0)
-    varies = np.logical_not(np.any(np.isnan(shares[:, :1]), axis=1))
-    return np.where(varies[:, None], shares, 0.0).sum(axis=0) / np.maximum(varies.sum(axis=0), 1)
+    there = np.logical_not(np.any(np.isnan(shares[:, :1]), axis=1))
+    return np.where(there[:, None], shares, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
 
 
 def power_spectrum_distance(samples: Any, references: Any) -> float:
@@ -176,8 +182,10 @@ def marginal_distribution_difference(samples: Any, references: Any, *, bins: int
             real, made = (side[:, t, c][~np.isnan(side[:, t, c])] for side in (y, x))
             if not (len(real) and len(made)):
                 continue
+            if real.max() == real.min():  # beside which 1e-5 may be nothing
+                real, made = real - real[0], made - real[0]
             low, high = real.min(), real.max()
-            edges = np.linspace(low, high if high > low else low + 1e-5, bins + 1)
+            edges = np.linspace(low, high if high > low else 1e-5, bins + 1)
             width = edges[1] - edges[0]
             counts = (np.histogram(side, edges)[0] / (len(side) * width) for side in (made, real))
             found.append(np.mean(np.abs(np.subtract(*counts))))

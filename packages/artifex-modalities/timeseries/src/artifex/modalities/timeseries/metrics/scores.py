@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from artifex.core.errors import InvalidInputError
-from artifex.modalities.timeseries.metrics.dependence import pair
+from artifex.modalities.timeseries.metrics.dependence import pair, varies
 from artifex.modalities.timeseries.series import filled, lengths_of
 
 __all__ = [
@@ -132,7 +132,7 @@ def _pair(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
     if (empty := np.isnan(y).all(axis=(0, 1))).any():
         raise InvalidInputError(f"references have no value in channel {int(np.argmax(empty))}; leave it out of both")
     centre, scale = np.nanmean(y, axis=(0, 1)), np.nanstd(y, axis=(0, 1))
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = np.where(varies(y), scale, 1.0)
     return (filled(x) - centre) / scale, (filled(y) - centre) / scale
 
 

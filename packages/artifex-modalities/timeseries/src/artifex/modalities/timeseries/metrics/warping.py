@@ -53,7 +53,7 @@ def dtw(samples: Any, references: Any, *, band: int | None = None) -> np.ndarray
         )
     _check_band(band)
     parts = (slice(i, i + AT_ONCE) for i in range(0, len(x), AT_ONCE))
-    return np.concatenate([np.asarray(dtw_of_pairs(x[p], y[p], n[p], m[p], band=band), np.float64) for p in parts])
+    return np.concatenate([_distances(x[p], y[p], n[p], m[p], band) for p in parts])
 
 
 def dtw_to_nearest(samples: Any, references: Any, *, band: int | None = None) -> np.ndarray:
@@ -69,9 +69,7 @@ def dtw_to_nearest(samples: Any, references: Any, *, band: int | None = None) ->
     _check_band(band)
     rows, columns = (index.ravel() for index in np.indices((len(x), len(y))))
     parts = (slice(i, i + AT_ONCE) for i in range(0, len(rows), AT_ONCE))
-    found = [
-        np.asarray(dtw_of_pairs(x[rows[p]], y[columns[p]], n[rows[p]], m[columns[p]], band=band), np.float64) for p in parts
-    ]
+    found = [_distances(x[rows[p]], y[columns[p]], n[rows[p]], m[columns[p]], band) for p in parts]
     return np.concatenate(found).reshape(len(x), len(y)).min(axis=1)
 
 
@@ -81,7 +79,7 @@ def _check_band(band: int | None) -> None:
 
 
 def _whole(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Series padded with zeros, float32, and their lengths."""
+    """Series padded with NaN, float64, and their lengths."""
     x = padded(series, name=name)
     lengths = lengths_of(x)
     inside = np.arange(x.shape[1]) < lengths[:, None]
@@ -90,7 +88,19 @@ def _whole(series: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
         raise InvalidInputError(
             f"{name}[{row}] has gaps, over which nothing can be warped; fill them (modality missing: linear)"
         )
-    return np.where(inside[..., None], x, 0.0).astype(np.float32), lengths.astype(np.int32)
+    if (bad := np.isinf(x).any(axis=(1, 2))).any():
+        raise InvalidInputError(f"{name}[{int(np.argmax(bad))}] holds what is infinite; mend it, or leave that series out")
+    return x, lengths.astype(np.int32)
+
+
+def _distances(x: np.ndarray, y: np.ndarray, n: np.ndarray, m: np.ndarray, band: int | None) -> np.ndarray:
+    """Of pairs in float64, wherever they lie: each is moved to its own centre and brought to about 1 before float32 sees it."""
+    centre = np.nanmean(np.concatenate([x, y], axis=1), axis=1, keepdims=True)
+    x, y = (np.nan_to_num(side - centre) for side in (x, y))
+    greatest = np.maximum(*(np.abs(side).max(axis=(1, 2)) for side in (x, y)))
+    _, power = np.frexp(greatest)  # powers of two, which change no digit
+    x, y = (np.ldexp(side, -power[:, None, None]).astype(np.float32) for side in (x, y))
+    return np.ldexp(np.asarray(dtw_of_pairs(x, y, n, m, band=band), np.float64), power)
 
 
 @partial(jax.jit, static_argnames="band")
@@ -99,6 +109,7 @@ def dtw_of_pairs(
 ) -> Float[Array, "P"]:
     """Distances of pairs whose first ``n`` and ``m`` steps count; compiled once for shapes and band.
 
+    In the dtype of the pairs: :func:`dtw` gives it float32 that has been centred, without which an offset takes the digits.
     A cell's row is ``i``, so that an anti-diagonal is a vector over ``i`` in which ``j = k - i``.
     """
     steps, (pairs, rows, _) = x.shape[1] + y.shape[1] - 1, x.shape
