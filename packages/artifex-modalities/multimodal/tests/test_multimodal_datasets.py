@@ -262,3 +262,15 @@ def test_no_lines(tmp_path: Path) -> None:
         JsonLinesPairs(config).arrays("train")
     with pytest.raises(InvalidInputError, match="has no split 'test'"):
         JsonLinesPairs(config).arrays("test")
+
+
+def test_files_of_lines_may_be_spelled_as_they_come(tmp_path: Path) -> None:
+    for name in ("Train.JSONL", "val.jsonl", "extra.jsonl", ".hidden.jsonl"):
+        (tmp_path / name).write_text('{"a": [1.0], "b": [2.0]}\n')
+    parts = [{"stored": "x", "field": "a"}, {"stored": "b", "field": "b"}]
+    data = JsonLinesPairs(JsonLinesPairsConfig.from_dict({"folder": str(tmp_path), "parts": parts}))
+    assert data.splits == ("train", "extra", "validation")
+    assert data.arrays("validation")["b"].tolist() == [[2.0]]
+    (tmp_path / "training.jsonl").write_text("{}")
+    with pytest.raises(DataError, match=r"Train\.JSONL and training\.jsonl .* both of the split 'train'; keep one"):
+        JsonLinesPairs(data.config)

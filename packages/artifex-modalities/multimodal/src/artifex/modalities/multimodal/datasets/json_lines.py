@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,10 @@ from artifex.core.errors import DataError, InvalidInputError
 from artifex.modalities.multimodal.datasets.files import READERS, Cell, read_file, stacked
 
 __all__ = ["FieldPartConfig", "JsonLinesPairs", "JsonLinesPairsConfig"]
+
+SPELLINGS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+SPELLINGS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
+"""What files of each split are called, in small letters or not."""
 
 
 @config
@@ -57,10 +62,23 @@ class JsonLinesPairs:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the files without ``.jsonl``: ``train`` first, then ``test``."""
-        found = {path.stem for path in self.root.glob("*.jsonl")}
+        """Names of the files without ``.jsonl``: ``train`` first, then ``test``. ``Training``, ``val`` and the like are theirs."""
+        found = set(self._files)
         first = [name for name in ("train", "test") if name in found]
         return (*first, *sorted(found - set(first)))
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """The file of each split."""
+        made: dict[str, Path] = {}
+        for path in sorted(self.root.iterdir()):
+            if path.suffix.lower() != ".jsonl" or path.name.startswith("."):
+                continue
+            split = SPELLINGS.get(path.stem.lower(), path.stem)
+            if split in made:
+                raise DataError(f"{made[split].name} and {path.name} in {self.root} are both of the split {split!r}; keep one")
+            made[split] = path
+        return made
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         """Every part of one split, and ``label`` where the config names its field.
@@ -71,7 +89,7 @@ class JsonLinesPairs:
         """
         if split not in self.splits:
             raise InvalidInputError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
-        file = self.root / f"{split}.jsonl"
+        file = self._files[split]
         lines = [(n, line) for n, line in enumerate(_text(file).split("\n"), 1) if line.strip()]
         examples = [(f"{file}, line {n}", _object(f"{file}, line {n}", line)) for n, line in lines]
         if not examples:
