@@ -62,7 +62,7 @@ class JsonLinesPairs:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the files without ``.jsonl``: ``train`` first, then ``test``. ``Training``, ``val`` and the like are theirs."""
+        """Names of the files without ``.jsonl``: ``train`` first, then ``test``. ``Training`` and ``val`` are theirs."""
         found = set(self._files)
         first = [name for name in ("train", "test") if name in found]
         return (*first, *sorted(found - set(first)))
