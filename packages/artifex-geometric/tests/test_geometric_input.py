@@ -14,6 +14,8 @@ from numpy.testing import assert_allclose
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.value_ranges import check_values
 from artifex.geometric import (
+    AlphaCarbonDiffusion,
+    AlphaCarbonDiffusionConfig,
     BackboneFlow,
     BackboneFlowConfig,
     EGNNConfig,
@@ -27,6 +29,8 @@ from artifex.geometric import (
     SetTransformerConfig,
     TemplateMesh,
     TemplateMeshConfig,
+    VoxelGAN,
+    VoxelGANConfig,
     VoxelVAE,
     VoxelVAEConfig,
 )
@@ -146,6 +150,47 @@ def test_a_type_of_residue_that_is_none_stops_training_and_is_not_taken_for_unkn
     assert np.isnan(loss_of(BackboneFlow(config, rngs=nnx.Rngs(0)), {"x": jnp.asarray(x), "residue_type": types}))
     with pytest.raises(DataError, match="'residue_type' of row 1 holds 2, but the model takes whole numbers from -1 to 1"):
         check_values({"residue_type": types}, model.value_ranges({}), "the model")
+
+
+SETS_WITH_TYPES = {
+    EquivariantDiffusion: EquivariantDiffusionConfig(max_points=4, n_types=2, n_integers=1, network=EGNN, timesteps=2),
+    EquivariantFlowMatching: EquivariantFlowMatchingConfig(max_points=4, n_types=2, n_integers=1, network=EGNN, steps=2),
+    AlphaCarbonDiffusion: AlphaCarbonDiffusionConfig(max_points=4, n_types=2, n_integers=1, network=CHAIN, timesteps=2),
+}
+
+
+@pytest.mark.parametrize("cls", SETS_WITH_TYPES, ids=lambda cls: cls.__name__)
+def test_points_without_one_type_are_refused_before_training(cls: Any):
+    model = cls(SETS_WITH_TYPES[cls], rngs=nnx.Rngs(0))
+    x = np.zeros((2, 4, 6), np.float32)
+    x[..., 3], x[..., 5] = 1, 6
+    mask = np.arange(4) < np.array([[4], [3]])
+    x[1, 3] = np.nan
+    batch = {"x": x, "mask": mask}
+    check_values(batch, model.value_ranges(batch), "the model")
+    for types in ((0, 0), (1, 1), (7, 0)):
+        x[1, 2, 3:5] = types
+        with pytest.raises(
+            DataError, match=r"'x' of row 1 holds \(.*\) in columns 3 to 4 of point 2, .* the model takes there one 1"
+        ):
+            check_values(batch, model.value_ranges(batch), "the model")
+    x[1, 2, 3:] = 0, 1, 6.5
+    with pytest.raises(DataError, match=r"'x' of row 1 holds \(6.5\) in columns 5 to 5 of point 2"):
+        check_values(batch, model.value_ranges(batch), "the model")
+    bare = cls(SETS_WITH_TYPES[cls].replace(n_types=0, n_integers=0), rngs=nnx.Rngs(0))
+    assert bare.value_ranges({"x": x[..., :3]}) == {}
+
+
+@pytest.mark.parametrize("cls", [VoxelVAE, VoxelGAN])
+@pytest.mark.parametrize(("scale", "shift", "fix"), [(2, -1, r"write \(x \+ 1\) / 2"), (255, 0, r"/ 255")])
+def test_voxels_are_full_or_empty_or_between(cls: Any, scale: float, shift: float, fix: str):
+    config = {VoxelVAE: VoxelVAEConfig, VoxelGAN: VoxelGANConfig}[cls](shape=(4, 4, 4, 1), channels=(8,), latent_dim=2)
+    ranges = cls(config, rngs=nnx.Rngs(0)).value_ranges({})
+    x = RANDOM.integers(0, 2, (2, 4, 4, 4, 1))
+    for given in (x, x.astype(bool), x.astype(np.float32), 0.5 * x):
+        check_values({"x": given}, ranges, "the model")
+    with pytest.raises(DataError, match=rf"but the model takes numbers from 0 to 1: .*{fix}"):
+        check_values({"x": scale * x + shift}, ranges, "the model")
 
 
 def test_numbers_of_steps_and_times_are_one_or_more(diffusion: EquivariantDiffusion, flow: EquivariantFlowMatching):

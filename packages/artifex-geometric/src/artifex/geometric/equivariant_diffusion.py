@@ -32,9 +32,10 @@ from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.geometric.egnn import EGNNConfig
 from artifex.geometric.networks import NetworkField, check_equivariant, create_network
-from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled
+from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled, values_of
 from artifex.geometric.schedules import ScheduleName, noise_schedule, transitions
 from artifex.geometric.set_sampler import SetSampler, Walk
 from artifex.geometric.sets import centred, centred_noise, checked_set, mask_in, sum_over_points
@@ -140,6 +141,11 @@ class EquivariantDiffusion(SetSampler):
         mask = mask_in(batch)
         parts = {"loss": error, "coordinates": error[..., :3], "features": error[..., 3:]}
         return {name: weighted_mean(jnp.mean(part, -1), mask) for name, part in parts.items() if part.shape[-1]}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: one type a point, and whole numbers (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.config)
 
     def predicted_noise(self, z: Float[Array, "B N C"], t: Int[Array, "B"], mask: Bool[Array, "B N"]) -> Float[Array, "B N C"]:
         """``e_theta(z_t, t)``: turns with ``z``, and has no centre of mass.

@@ -14,7 +14,8 @@ Shapes: ``B`` batch, ``D H W C`` one example, ``L`` latent.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +30,8 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
-from artifex.geometric.voxel_networks import VoxelDecoder, VoxelEncoder, check_voxels
+from artifex.core.value_ranges import ValueRange
+from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels
 
 __all__ = ["VoxelGAN", "VoxelGANConfig"]
 
@@ -112,6 +114,11 @@ class VoxelGAN(nnx.Module):
         """
         made = self._made(batch["x"].shape[0], draw_key(self, rngs))
         return {"loss": jnp.mean(jax.nn.softplus(-self._scores(made)))}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: 0 empty, 1 filled, and between (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return VOXEL_VALUES
 
     @compiled_method(static=("n_samples",))
     def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples D H W C"]:

@@ -17,9 +17,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from artifex.core.nn import Conv, GroupNorm, UpsampleConv
+from artifex.core.value_ranges import Interval, ValueRange
 from artifex.geometric.layers import linear
 
-__all__ = ["VoxelDecoder", "VoxelEncoder", "check_voxels", "voxel_norm"]
+__all__ = ["VOXEL_VALUES", "VoxelDecoder", "VoxelEncoder", "check_voxels", "voxel_norm"]
 
 Shape = tuple[int, int, int, int]
 
@@ -37,6 +38,10 @@ def check_voxels(shape: Shape, channels: Sequence[int]) -> None:
             f"voxels of {shape[:3]} cannot be halved {len(channels)} times, once for each of channels {tuple(channels)}; "
             f"use sides that are multiples of {2 ** len(channels)}, or fewer channels"
         )
+
+
+VOXEL_VALUES: dict[str, ValueRange] = {"x": Interval(0.0, 1.0, slack=1e-3)}
+"""What voxels may be: 0 empty, 1 filled, shares between; the slack is for what resampling rounds."""
 
 
 def voxel_norm(channels: int, *, param_dtype: DTypeLike = jnp.float32) -> GroupNorm:

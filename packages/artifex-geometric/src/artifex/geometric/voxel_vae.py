@@ -12,7 +12,7 @@ Shapes: ``B`` batch, ``D H W C`` one example, ``L`` latent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +26,10 @@ from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.geometric.losses import binary_cross_entropy, gaussian_kl
 from artifex.geometric.posteriors import DiagonalNormal, posterior_of
-from artifex.geometric.voxel_networks import VoxelDecoder, VoxelEncoder, check_voxels
+from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels
 
 __all__ = ["VoxelVAE", "VoxelVAEConfig"]
 
@@ -114,6 +115,11 @@ class VoxelVAE(nnx.Module):
         kl = jnp.mean(gaussian_kl(outputs["mean"], outputs["log_variance"]))
         loss = reconstruction + self.config.kl_weight * kl
         return {"loss": loss, "reconstruction_loss": reconstruction, "kl": kl, "elbo": -reconstruction - kl}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: 0 empty, 1 filled, and between (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return VOXEL_VALUES
 
     def encode(self, x: Float[Array, "B D H W C"]) -> DiagonalNormal:
         """``q(z | x)``.
