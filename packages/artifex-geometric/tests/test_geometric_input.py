@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from numpy.testing import assert_allclose
+from pydantic import ValidationError
 
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.value_ranges import check_values
@@ -33,8 +34,11 @@ from artifex.geometric import (
     VoxelGANConfig,
     VoxelVAE,
     VoxelVAEConfig,
+    losses,
 )
+from artifex.geometric.mesh import mesh_topology
 from artifex.geometric.metrics import cloud_coverage, minimum_matching_distance, one_nearest_neighbor_accuracy
+from artifex.geometric.template_mesh import TemplateConfig
 
 RANDOM = np.random.default_rng(0)
 EGNN = EGNNConfig(features=4, layers=1)
@@ -121,6 +125,44 @@ def test_a_mesh_is_fitted_to_any_number_of_points_and_padding_is_none():
     matched = TemplateMesh(config.replace(vertex_weight=1.0), rngs=nnx.Rngs(0))
     with pytest.raises(InvalidInputError, match="x has 30 points and the template 12 vertices"):
         matched.encode(jnp.asarray(x))
+
+
+FLAT = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (4.0, 4.0, 0.0), (5.0, 4.0, 0.0), (4.0, 5.0, 0.0))
+
+
+@pytest.mark.parametrize("faces", [((0, 1, 2),), ((0, 1, 2), (3, 4, 5))], ids=["one triangle", "two apart"])
+def test_triangles_without_a_neighbour_have_no_bend_and_a_loss(faces: tuple[tuple[int, int, int], ...]):
+    n = 1 + max(map(max, faces))
+    vertices, mesh = jnp.asarray(FLAT[:n])[None], mesh_topology(faces, n)
+    assert_allclose(losses.normal_consistency_loss(vertices, mesh), 0)  # a mean of no pair adds nothing
+    small = {"latent_dim": 2, "encoder": SETS, "hidden_dims": (4,)}
+    for laplacian in ("uniform", "cotangent"):
+        config = TemplateMeshConfig(template={"vertices": FLAT[:n], "faces": faces}, laplacian=laplacian, **small)
+        graph, params, rest = nnx.split(TemplateMesh(config, rngs=nnx.Rngs(0)), nnx.Param, ...)
+
+        @jax.jit
+        @jax.value_and_grad
+        def step(params: Any, graph: Any = graph, rest: Any = rest) -> Any:
+            model, x = nnx.merge(graph, params, rest), jnp.ones((2, 5, 3))
+            return model.loss_fn({"x": x}, model(x, rngs=nnx.Rngs(0)))["loss"]
+
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(step(params)))
+
+
+def test_a_vertex_of_no_face_has_no_curvature_and_is_no_template():
+    mesh = mesh_topology(((0, 1, 2), (3, 4, 5)), 7)
+    vertices = jnp.asarray((*FLAT, (9.0, 9.0, 9.0)))[None]
+    for laplacian in (losses.uniform_laplacian, losses.cotangent_laplacian):
+        found = laplacian(vertices, mesh)
+        assert np.isfinite(found).all()
+        assert_allclose(found[0, 6], 0)
+    assert_allclose(losses.uniform_laplacian(vertices, mesh)[0, 0], [0.5, 0.5, 0])
+    for count in (losses.edge_loss, losses.normal_consistency_loss):
+        assert_allclose(count(vertices, mesh_topology((), 7)), 0)
+    with pytest.raises(ValidationError, match="2 of the 6 vertices are in no face, vertex 1 first; leave them out"):
+        TemplateConfig(vertices=FLAT, faces=((0, 2, 3), (2, 3, 4)))
+    with pytest.raises(ValidationError, match="finite"):
+        TemplateConfig(vertices=(*FLAT[:2], (float("nan"), 0.0, 0.0)), faces=((0, 1, 2),))
 
 
 def test_a_backbone_flow_learns_to_do_without_types():

@@ -39,6 +39,7 @@ __all__ = ["TemplateConfig", "TemplateMesh", "TemplateMeshConfig"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @config
@@ -51,7 +52,7 @@ class TemplateConfig(Config):
         (42, 80)
     """
 
-    vertices: tuple[tuple[float, float, float], ...] = ()
+    vertices: tuple[tuple[Coordinate, Coordinate, Coordinate], ...] = ()
     """Where they lie."""
     faces: tuple[tuple[int, int, int], ...] = ()
     """Triples of vertices, counterclockwise seen from outside."""
@@ -71,7 +72,12 @@ class TemplateConfig(Config):
             object.__setattr__(self, "faces", faces)
         if not self.vertices or not self.faces:
             raise ValueError("a template needs vertices and faces, or icosphere: 2, say")
-        mesh_topology(self.faces, len(self.vertices))
+        stray = np.flatnonzero(mesh_topology(self.faces, len(self.vertices)).degrees == 0)
+        if len(stray):
+            raise ValueError(
+                f"{len(stray)} of the {len(self.vertices)} vertices are in no face, vertex {stray[0]} first; leave them out, and number "
+                "those that stay from 0 in the faces"
+            )
 
 
 @config
