@@ -25,6 +25,8 @@ from artifex.geometric import (
     EquivariantFlowMatching,
     EquivariantFlowMatchingConfig,
     InvariantPointAttentionConfig,
+    PointCloudFlow,
+    PointCloudFlowConfig,
     PointCloudVAE,
     PointCloudVAEConfig,
     SetTransformerConfig,
@@ -37,7 +39,12 @@ from artifex.geometric import (
     losses,
 )
 from artifex.geometric.mesh import mesh_topology
-from artifex.geometric.metrics import cloud_coverage, minimum_matching_distance, one_nearest_neighbor_accuracy
+from artifex.geometric.metrics import (
+    cloud_coverage,
+    earth_movers_distance,
+    minimum_matching_distance,
+    one_nearest_neighbor_accuracy,
+)
 from artifex.geometric.template_mesh import TemplateConfig
 
 RANDOM = np.random.default_rng(0)
@@ -131,22 +138,21 @@ FLAT = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (4.0, 4.0, 0.0), (5.0
 
 
 @pytest.mark.parametrize("faces", [((0, 1, 2),), ((0, 1, 2), (3, 4, 5))], ids=["one triangle", "two apart"])
-def test_triangles_without_a_neighbour_have_no_bend_and_a_loss(faces: tuple[tuple[int, int, int], ...]):
+def test_triangles_without_a_neighbour_do_not_bend(faces: tuple[tuple[int, int, int], ...]):
+    """A mean of no pair adds nothing, to the loss and to its gradient."""
     n = 1 + max(map(max, faces))
     vertices, mesh = jnp.asarray(FLAT[:n])[None], mesh_topology(faces, n)
-    assert_allclose(losses.normal_consistency_loss(vertices, mesh), 0)  # a mean of no pair adds nothing
+    value, slope = jax.value_and_grad(lambda v: losses.normal_consistency_loss(v, mesh)[0])(vertices)
+    assert value == 0
+    assert_allclose(slope, 0)
+
+
+def test_one_triangle_is_a_template():
     small = {"latent_dim": 2, "encoder": SETS, "hidden_dims": (4,)}
-    for laplacian in ("uniform", "cotangent"):
-        config = TemplateMeshConfig(template={"vertices": FLAT[:n], "faces": faces}, laplacian=laplacian, **small)
-        graph, params, rest = nnx.split(TemplateMesh(config, rngs=nnx.Rngs(0)), nnx.Param, ...)
-
-        @jax.jit
-        @jax.value_and_grad
-        def step(params: Any, graph: Any = graph, rest: Any = rest) -> Any:
-            model, x = nnx.merge(graph, params, rest), jnp.ones((2, 5, 3))
-            return model.loss_fn({"x": x}, model(x, rngs=nnx.Rngs(0)))["loss"]
-
-        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(step(params)))
+    config = TemplateMeshConfig(template={"vertices": FLAT[:3], "faces": [[0, 1, 2]]}, **small)
+    found = loss_of(TemplateMesh(config, rngs=nnx.Rngs(0)), {"x": jnp.ones((2, 5, 3))})
+    assert np.isfinite(found)
+    assert found > 0
 
 
 def test_a_vertex_of_no_face_has_no_curvature_and_is_no_template():
@@ -233,6 +239,83 @@ def test_voxels_are_full_or_empty_or_between(cls: Any, scale: float, shift: floa
         check_values({"x": given}, ranges, "the model")
     with pytest.raises(DataError, match=rf"but the model takes numbers from 0 to 1: .*{fix}"):
         check_values({"x": scale * x + shift}, ranges, "the model")
+
+
+def test_what_makes_no_sets_is_one_message(diffusion: EquivariantDiffusion, flow: EquivariantFlowMatching):
+    """Of every model: what is no array, what has no rows, masks and numbers along a set that are not as long as it."""
+    small = {"latent_dim": 2, "encoder": SETS}
+    backbones = BackboneFlow(BackboneFlowConfig(max_residues=4, network=CHAIN, n_residue_types=2), rngs=nnx.Rngs(0))
+    cloud_vae = PointCloudVAE(PointCloudVAEConfig(max_points=4, decoder=SETS, **small), rngs=nnx.Rngs(0))
+    voxels = {"shape": (4, 4, 4, 1), "channels": (8,), "latent_dim": 2}
+    voxel_vae = VoxelVAE(VoxelVAEConfig(**voxels), rngs=nnx.Rngs(0))
+    for model, row in {
+        diffusion: (5,),
+        flow: (3,),
+        AlphaCarbonDiffusion(AlphaCarbonDiffusionConfig(max_points=4, network=CHAIN), rngs=nnx.Rngs(0)): (3,),
+        backbones: (4, 3),
+        PointCloudFlow(PointCloudFlowConfig(max_points=4, network=SETS), rngs=nnx.Rngs(0)): (3,),
+        cloud_vae: (3,),
+        TemplateMesh(TemplateMeshConfig(template={"icosphere": 0}, hidden_dims=(4,), **small), rngs=nnx.Rngs(0)): (3,),
+    }.items():
+        for wrong, said in (
+            ("abc", "x is a str that makes no array"),
+            (None, "x is a NoneType"),
+            ([[1.0], [1.0, 2.0]], "x is a list"),
+        ):
+            with pytest.raises(InvalidInputError, match=said):
+                model(wrong)
+        with pytest.raises(InvalidInputError, match=r"x has shape \(2, 0, .*\); (sets|backbones)"):
+            model(np.zeros((2, 0, *row)))
+        with pytest.raises(InvalidInputError, match="x is complex64; give real numbers"):
+            model(np.zeros((2, 4, *row), np.complex64))
+        for mask in (np.ones((2, 3), bool), np.ones(4, bool)):
+            with pytest.raises(InvalidInputError, match=r"the mask has shape"):
+                model(np.zeros((2, 4, *row)), mask=mask)
+    for name in ("residue_index", "chain", "residue_type"):
+        for wrong in (np.zeros((2, 3), int), np.zeros(4, int), np.zeros((2, 4))):
+            with pytest.raises(InvalidInputError, match=rf"{name} is .*; give whole numbers of shape \(2, 4\)"):
+                backbones(np.ones((2, 4, 4, 3)), **{name: wrong})
+    for taker in (
+        voxel_vae,
+        voxel_vae.encode,
+        lambda x: VoxelGAN(VoxelGANConfig(**voxels), rngs=nnx.Rngs(0)).generator_objective({"x": x}, rngs=nnx.Rngs(0)),
+    ):
+        with pytest.raises(InvalidInputError, match="x is a str that makes no array"):
+            taker("abc")
+        with pytest.raises(InvalidInputError, match=r"x has shape \(2, 3\); the model's voxels are \(B, 4, 4, 4, 1\)"):
+            taker([[0.0] * 3] * 2)
+    for decode in (voxel_vae.decode, cloud_vae.decode):
+        with pytest.raises(InvalidInputError, match=r"z has shape \(1, 3\); latents are \(B, 2\)"):
+            decode([[0.0] * 3])
+    for mask in (np.ones((1, 4), bool), np.ones((2, 5), bool), np.ones(4, bool)):
+        with pytest.raises(InvalidInputError, match=r"the mask has shape .* of 2 latents it is \(2, N up to 4\)"):
+            cloud_vae.decode(np.zeros((2, 2)), mask=mask)
+
+
+def test_lists_are_arrays(diffusion: EquivariantDiffusion):
+    voxels = VoxelVAE(VoxelVAEConfig(shape=(4, 4, 4, 1), channels=(8,), latent_dim=2), rngs=nnx.Rngs(0))
+    filled, points = RANDOM.integers(0, 2, (2, 4, 4, 4, 1)), np.tile([0.5, 1.0, -1.0, 1.0, 0.0], (2, 3, 1))
+    assert_allclose(loss_of(voxels, {"x": filled.tolist()}), loss_of(voxels, {"x": filled}), rtol=1e-6)
+    assert_allclose(loss_of(diffusion, {"x": points.tolist()}), loss_of(diffusion, {"x": points}), rtol=1e-6)
+
+
+def test_clouds_without_points_and_shapes_apart_are_named():
+    clouds = np.zeros((2, 5, 3))
+    for x, y in ((clouds[:, :0], clouds), (clouds, clouds[:, :0]), (clouds, clouds[:1]), (clouds[0], clouds[0])):
+        with pytest.raises(
+            InvalidInputError, match=r"clouds are \(B, N, 3\) and \(B, M, 3\), as many of both, with a point each"
+        ):
+            losses.chamfer_distance(jnp.asarray(x), jnp.asarray(y))
+    for measure in (cloud_coverage, minimum_matching_distance, one_nearest_neighbor_accuracy):
+        for distance in ("chamfer", "earth_mover"):
+            for few in (clouds[:0], clouds[:, :0]):
+                with pytest.raises(InvalidInputError, match="there is no point to measure from"):
+                    measure(few, few, distance)
+        with pytest.raises(InvalidInputError, match="distance is 'hausdorff'; it is one of chamfer, earth_mover"):
+            measure(clouds, clouds, "hausdorff")
+    for x in (clouds[0, :0], clouds):
+        with pytest.raises(InvalidInputError, match="clouds that are matched"):
+            earth_movers_distance(x, x)
 
 
 def test_numbers_of_steps_and_times_are_one_or_more(diffusion: EquivariantDiffusion, flow: EquivariantFlowMatching):

@@ -56,6 +56,11 @@ def test_orders_follow_from_lengths():
 def test_atoms_outside_the_vocabulary_are_refused():
     with pytest.raises(InvalidInputError, match="elements are numbers 0 to 4, for H, C, N, O, F"):
         bond_orders(np.zeros((1, 2, 3)), np.array([[0, 5]]))
+    for x, elements in ((np.zeros((1, 3, 3)), [[0, 1]]), (np.zeros((2, 3)), [0, 1])):
+        with pytest.raises(InvalidInputError, match=r"they are \(B, N, 3\), \(B, N\) and \(B, N\)"):
+            bond_orders(x, np.array(elements))
+    with pytest.raises(InvalidInputError, match="elements are float64; give whole numbers"):
+        bond_orders(np.zeros((1, 2, 3)), np.zeros((1, 2)))
     with pytest.raises(InvalidInputError, match=r"x has shape \(1, 2, 5\)"):
         stability(np.zeros((1, 2, 5)))
     with pytest.raises(InvalidInputError, match=r"the mask has shape \(1, 3\) and x \(1, 2, 8\)"):

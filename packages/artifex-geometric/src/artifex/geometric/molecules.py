@@ -64,13 +64,20 @@ def bond_orders(
         mask: true where there is an atom.
 
     Raises:
-        InvalidInputError: an element is none of them.
+        InvalidInputError: an element is none of them, or shapes do not go together.
 
     >>> bond_orders(np.array([[[0.0, 0, 0], [1.1, 0, 0]]]), np.array([[1, 0]])).tolist()
     [[[0, 1], [1, 0]]]
     """
     positions, elements = np.asarray(positions, np.float64), np.asarray(elements)
     there = np.ones(elements.shape, bool) if mask is None else np.asarray(mask, bool)
+    if positions.shape != (*elements.shape, 3) or there.shape != elements.shape or elements.ndim != 2:
+        raise InvalidInputError(
+            f"positions have shape {positions.shape}, elements {elements.shape} and the mask {there.shape}; they are "
+            "(B, N, 3), (B, N) and (B, N)"
+        )
+    if elements.dtype.kind not in "iu":
+        raise InvalidInputError(f"elements are {elements.dtype}; give whole numbers, the places in {', '.join(QM9_ELEMENTS)}")
     if np.any(there & ((elements < 0) | (elements >= len(QM9_ELEMENTS)))):
         raise InvalidInputError(f"elements are numbers 0 to {len(QM9_ELEMENTS) - 1}, for {', '.join(QM9_ELEMENTS)}")
     elements, positions = np.where(there, elements, 0), np.where(there[..., None], positions, 0)

@@ -28,7 +28,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.geometric.losses import chamfer_distance, gaussian_kl
-from artifex.geometric.posteriors import DiagonalNormal, posterior_of
+from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
 from artifex.geometric.set_transformer import SetEncoder, SetTransformer, SetTransformerConfig
 from artifex.geometric.sets import checked_set
 from artifex.geometric.sizes import SizeCounts, check_size_counts, draw_sizes, given_sizes, mask_of
@@ -137,10 +137,14 @@ class PointCloudVAE(nnx.Module):
             z: latents.
             mask: which points to make; ``max_points`` of each cloud by default.
             rngs: stream ``sample``; the model's own by default.
+
+        Raises:
+            InvalidInputError: ``z`` is not ``(B, L)``, or the mask not ``(B, N)``.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim:
-            raise InvalidInputError(f"z has shape {z.shape}; latents are (B, {self.config.latent_dim})")
-        mask = jnp.ones((z.shape[0], self.config.max_points), bool) if mask is None else mask
+        z, most = checked_latents(z, self.config.latent_dim), self.config.max_points
+        mask = jnp.ones((z.shape[0], most), bool) if mask is None else jnp.asarray(mask).astype(bool)
+        if mask.ndim != 2 or len(mask) != len(z) or not 0 < mask.shape[1] <= most:
+            raise InvalidInputError(f"the mask has shape {mask.shape}; of {len(z)} latents it is ({len(z)}, N up to {most})")
         return self._points(z, mask, draw_key(self, rngs))
 
     @compiled_method()

@@ -31,7 +31,7 @@ from artifex.core.nn import MLP, ParamDType
 from artifex.core.protocols import Batch
 from artifex.geometric import losses
 from artifex.geometric.mesh import icosphere, mesh_topology
-from artifex.geometric.posteriors import DiagonalNormal, posterior_of
+from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
 from artifex.geometric.set_transformer import SetEncoder, SetTransformerConfig
 from artifex.geometric.sets import checked_set
 
@@ -75,8 +75,8 @@ class TemplateConfig(Config):
         stray = np.flatnonzero(mesh_topology(self.faces, len(self.vertices)).degrees == 0)
         if len(stray):
             raise ValueError(
-                f"{len(stray)} of the {len(self.vertices)} vertices are in no face, vertex {stray[0]} first; leave them out, and number "
-                "those that stay from 0 in the faces"
+                f"{len(stray)} of the {len(self.vertices)} vertices are in no face, vertex {stray[0]} first; leave them out, "
+                "and number those that stay from 0 in the faces"
             )
 
 
@@ -211,8 +211,7 @@ class TemplateMesh(nnx.Module):
         Raises:
             InvalidInputError: ``z`` is not ``(B, L)``.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim:
-            raise InvalidInputError(f"z has shape {z.shape}; latents are (B, {self.config.latent_dim})")
+        z = checked_latents(z, self.config.latent_dim)
         moves = self.decoder(z).reshape(z.shape[0], self.n_vertices, 3)
         return jnp.asarray(self.config.template.vertices, moves.dtype)[None] + moves
 

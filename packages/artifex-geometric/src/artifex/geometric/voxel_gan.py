@@ -26,12 +26,12 @@ from pydantic import Field
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
 from artifex.core.value_ranges import ValueRange
-from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels
+from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels, checked_voxels
 
 __all__ = ["VoxelGAN", "VoxelGANConfig"]
 
@@ -92,7 +92,7 @@ class VoxelGAN(nnx.Module):
         Returns:
             ``loss``; ``r1``, the mean squared norm of the gradient; ``accuracy``.
         """
-        x = self._checked(batch["x"])
+        x = checked_voxels(batch["x"], self.config.shape)
         made = jax.lax.stop_gradient(self._made(x.shape[0], draw_key(self, rngs)))
         real, fake = self._scores(x), self._scores(made)
         score = functional(self.discriminator)
@@ -112,7 +112,7 @@ class VoxelGAN(nnx.Module):
         Returns:
             ``loss``.
         """
-        made = self._made(batch["x"].shape[0], draw_key(self, rngs))
+        made = self._made(len(checked_voxels(batch["x"], self.config.shape)), draw_key(self, rngs))
         return {"loss": jnp.mean(jax.nn.softplus(-self._scores(made)))}
 
     def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
@@ -136,10 +136,3 @@ class VoxelGAN(nnx.Module):
 
     def _scores(self, x: Array) -> Array:
         return self.discriminator(x)[:, 0].astype(jnp.float32)
-
-    def _checked(self, x: Array) -> Array:
-        if x.shape[1:] != self.config.shape:
-            raise InvalidInputError(
-                f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, self.config.shape))})"
-            )
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -16,11 +16,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
 from artifex.core.nn import Conv, GroupNorm, UpsampleConv
 from artifex.core.value_ranges import Interval, ValueRange
 from artifex.geometric.layers import linear
+from artifex.geometric.sets import as_numbers
 
-__all__ = ["VOXEL_VALUES", "VoxelDecoder", "VoxelEncoder", "check_voxels", "voxel_norm"]
+__all__ = ["VOXEL_VALUES", "VoxelDecoder", "VoxelEncoder", "check_voxels", "checked_voxels", "voxel_norm"]
 
 Shape = tuple[int, int, int, int]
 
@@ -38,6 +40,18 @@ def check_voxels(shape: Shape, channels: Sequence[int]) -> None:
             f"voxels of {shape[:3]} cannot be halved {len(channels)} times, once for each of channels {tuple(channels)}; "
             f"use sides that are multiples of {2 ** len(channels)}, or fewer channels"
         )
+
+
+def checked_voxels(x: Float[Array, "B D H W C"], shape: Shape) -> Float[Array, "B D H W C"]:
+    """``x`` in float32 at least.
+
+    Raises:
+        InvalidInputError: it is no batch of examples of that shape.
+    """
+    x = as_numbers(x, "x")
+    if x.shape[1:] != shape:
+        raise InvalidInputError(f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, shape))})")
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 VOXEL_VALUES: dict[str, ValueRange] = {"x": Interval(0.0, 1.0, slack=1e-3)}

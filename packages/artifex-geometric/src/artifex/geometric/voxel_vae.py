@@ -23,13 +23,13 @@ from pydantic import Field
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
 from artifex.geometric.losses import binary_cross_entropy, gaussian_kl
-from artifex.geometric.posteriors import DiagonalNormal, posterior_of
-from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels
+from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels, checked_voxels
 
 __all__ = ["VoxelVAE", "VoxelVAEConfig"]
 
@@ -111,7 +111,7 @@ class VoxelVAE(nnx.Module):
         Returns:
             ``loss``; ``reconstruction_loss``; ``kl``; ``elbo``.
         """
-        reconstruction = jnp.mean(binary_cross_entropy(outputs["logits"], batch["x"]))
+        reconstruction = jnp.mean(binary_cross_entropy(outputs["logits"], checked_voxels(batch["x"], self.config.shape)))
         kl = jnp.mean(gaussian_kl(outputs["mean"], outputs["log_variance"]))
         loss = reconstruction + self.config.kl_weight * kl
         return {"loss": loss, "reconstruction_loss": reconstruction, "kl": kl, "elbo": -reconstruction - kl}
@@ -127,11 +127,7 @@ class VoxelVAE(nnx.Module):
         Raises:
             InvalidInputError: ``x`` is no batch of such voxels.
         """
-        if x.shape[1:] != self.config.shape:
-            raise InvalidInputError(
-                f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, self.config.shape))})"
-            )
-        return posterior_of(self.encoder(x.astype(jnp.promote_types(x.dtype, jnp.float32))))
+        return posterior_of(self.encoder(checked_voxels(x, self.config.shape)))
 
     def decode(self, z: Float[Array, "B L"]) -> Float[Array, "B D H W C"]:
         """The probability that each voxel is filled.
@@ -139,9 +135,7 @@ class VoxelVAE(nnx.Module):
         Raises:
             InvalidInputError: ``z`` is not ``(B, L)``.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim:
-            raise InvalidInputError(f"z has shape {z.shape}; latents are (B, {self.config.latent_dim})")
-        return jax.nn.sigmoid(self.decoder(z))
+        return jax.nn.sigmoid(self.decoder(checked_latents(z, self.config.latent_dim)))
 
     @compiled_method()
     def reconstruct(self, x: Float[Array, "B D H W C"]) -> Float[Array, "B D H W C"]:
