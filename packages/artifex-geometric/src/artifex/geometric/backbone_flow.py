@@ -26,10 +26,9 @@ from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
 from artifex.core.compilation import draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import Frame, so3_exp, so3_log
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
@@ -37,6 +36,7 @@ from artifex.geometric.chains import backbone_atoms, backbone_frames
 from artifex.geometric.igso3 import sample_igso3, uniform_rotations
 from artifex.geometric.invariant_point_attention import InvariantPointAttentionConfig, InvariantPointNetwork
 from artifex.geometric.layers import time_features
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_sampler import SetSampler, Walk
 from artifex.geometric.sets import as_numbers, centred, centred_noise, checked_along, mask_in
 from artifex.geometric.sizes import SizeCounts, check_size_counts
@@ -54,7 +54,7 @@ TIME_UNITS = 100.0
 
 
 @config
-class BackboneFlowConfig(Config):
+class BackboneFlowConfig(GeometricModelConfig):
     """A flow of backbones."""
 
     max_residues: Annotated[int, Field(ge=3)]
@@ -73,8 +73,6 @@ class BackboneFlowConfig(Config):
     """Standard deviation of the rotations that training starts paths from."""
     rotation_rate: Annotated[float, Field(gt=0)] = 10.0
     """How much faster than a straight path's rotations approach their ends in sampling, `c`."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_size_counts(self.size_counts, self.max_residues)
@@ -105,6 +103,7 @@ class BackboneFlow(SetSampler):
             config.network,
             in_features=TIME_FEATURES + config.n_residue_types,
             out_features=3,
+            dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
         )

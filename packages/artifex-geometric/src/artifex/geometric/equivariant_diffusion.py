@@ -29,7 +29,6 @@ from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
@@ -63,8 +62,6 @@ class EquivariantDiffusionConfig(PointSetConfig):
     """How noise grows with time."""
     precision: Annotated[float, Field(gt=0, lt=0.5)] = 1e-5
     """Least variance of noise, at time 0, and of signal, at time T."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         PointSetConfig.__post_init__(self)
@@ -100,6 +97,7 @@ class EquivariantDiffusion(SetSampler):
             config.network,
             in_features=config.n_features + 1,
             out_features=config.n_features,
+            dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
         )

@@ -29,7 +29,6 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.geometry import kabsch
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
@@ -56,8 +55,6 @@ class EquivariantFlowMatchingConfig(PointSetConfig):
     """Steps from noise to data."""
     solver: Solver = "heun"
     """Of the second order, two looks at the network a step; or `euler`, one."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         PointSetConfig.__post_init__(self)
@@ -90,6 +87,7 @@ class EquivariantFlowMatching(SetSampler):
             config.network,
             in_features=config.n_features + 1,
             out_features=config.n_features,
+            dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
         )

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.value_ranges import Columns, ValueRange
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.sizes import SizeCounts, check_size_counts
 
 __all__ = ["PointSetConfig", "decoded", "packing_scales", "scaled", "values_of"]
@@ -24,7 +25,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 @config
-class PointSetConfig(Config):
+class PointSetConfig(GeometricModelConfig):
     """What the sets are: how large, and what a point carries beside its coordinates."""
 
     max_points: Annotated[int, Field(ge=1)]

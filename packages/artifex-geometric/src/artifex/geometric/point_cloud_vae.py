@@ -23,12 +23,12 @@ from pydantic import Field
 
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.geometric.losses import chamfer_distance, gaussian_kl
 from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_transformer import SetEncoder, SetTransformer, SetTransformerConfig
 from artifex.geometric.sets import checked_set
 from artifex.geometric.sizes import SizeCounts, check_size_counts, draw_sizes, given_sizes, mask_of
@@ -39,7 +39,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 @config
-class PointCloudVAEConfig(Config):
+class PointCloudVAEConfig(GeometricModelConfig):
     """A VAE of point clouds."""
 
     max_points: PositiveInt
@@ -54,8 +54,6 @@ class PointCloudVAEConfig(Config):
     """Weight of the divergence, whose nats are many for one squared unit of distance."""
     size_counts: SizeCounts = ()
     """How often clouds of 1, 2, ... points occur; sizes of samples are drawn from it. Empty: all have `max_points`."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_size_counts(self.size_counts, self.max_points)
@@ -82,7 +80,7 @@ class PointCloudVAE(nnx.Module):
     def __init__(self, config: PointCloudVAEConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, PointCloudVAEConfig):
             raise InvalidTypeError(f"PointCloudVAE takes a PointCloudVAEConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
         self.encoder = SetEncoder(config.encoder, out_features=2 * config.latent_dim, **made)
         self.decoder = SetTransformer(config.decoder, in_features=config.latent_dim, out_features=0, **made)

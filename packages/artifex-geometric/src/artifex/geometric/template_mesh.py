@@ -27,11 +27,12 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean
-from artifex.core.nn import MLP, ParamDType
+from artifex.core.nn import MLP
 from artifex.core.protocols import Batch
 from artifex.geometric import losses
 from artifex.geometric.mesh import icosphere, mesh_topology
 from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_transformer import SetEncoder, SetTransformerConfig
 from artifex.geometric.sets import checked_set
 
@@ -81,7 +82,7 @@ class TemplateConfig(Config):
 
 
 @config
-class TemplateMeshConfig(Config):
+class TemplateMeshConfig(GeometricModelConfig):
     """A VAE of meshes with one template."""
 
     template: TemplateConfig
@@ -106,8 +107,6 @@ class TemplateMeshConfig(Config):
     """Of one less the cosine between neighbouring triangles' normals."""
     kl_weight: Weight = 1e-3
     """Of the divergence."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         if not self.chamfer_weight and not self.vertex_weight:
@@ -136,10 +135,11 @@ class TemplateMesh(nnx.Module):
     def __init__(self, config: TemplateMeshConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, TemplateMeshConfig):
             raise InvalidTypeError(f"TemplateMesh takes a TemplateMeshConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config, self.n_vertices = config, len(config.template.vertices)
         self.encoder = SetEncoder(config.encoder, out_features=2 * config.latent_dim, **made)
         self.decoder = MLP(config.latent_dim, config.hidden_dims, 3 * self.n_vertices, activation="silu", **made)
+        self.decoder.layers[-1].dtype = None  # vertices have all digits
         self.rngs = rngs.fork()
 
     @property

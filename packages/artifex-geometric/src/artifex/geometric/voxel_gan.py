@@ -25,12 +25,12 @@ from pydantic import Field
 
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
 from artifex.core.value_ranges import ValueRange
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels, checked_voxels
 
 __all__ = ["VoxelGAN", "VoxelGANConfig"]
@@ -39,7 +39,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 @config
-class VoxelGANConfig(Config):
+class VoxelGANConfig(GeometricModelConfig):
     """A GAN of voxels."""
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 16, 16, 1)
@@ -50,8 +50,6 @@ class VoxelGANConfig(Config):
     """Latent variables."""
     r1_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the penalty on the discriminator's gradient at real voxels."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_voxels(self.shape, self.channels)
@@ -76,7 +74,7 @@ class VoxelGAN(nnx.Module):
     def __init__(self, config: VoxelGANConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, VoxelGANConfig):
             raise InvalidTypeError(f"VoxelGAN takes a VoxelGANConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
         self.generator = VoxelDecoder(config.shape, config.channels, config.latent_dim, **made)
         self.discriminator = VoxelEncoder(config.shape, config.channels, 1, normed=False, leak=0.2, **made)

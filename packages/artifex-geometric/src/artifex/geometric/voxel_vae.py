@@ -22,13 +22,13 @@ from pydantic import Field
 
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
 from artifex.geometric.losses import binary_cross_entropy, gaussian_kl
 from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels, checked_voxels
 
 __all__ = ["VoxelVAE", "VoxelVAEConfig"]
@@ -37,7 +37,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 @config
-class VoxelVAEConfig(Config):
+class VoxelVAEConfig(GeometricModelConfig):
     """A VAE of voxels."""
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 16, 16, 1)
@@ -48,8 +48,6 @@ class VoxelVAEConfig(Config):
     """Latent variables."""
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the divergence in the loss; 1 makes the loss minus the ELBO."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_voxels(self.shape, self.channels)
@@ -74,7 +72,7 @@ class VoxelVAE(nnx.Module):
     def __init__(self, config: VoxelVAEConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, VoxelVAEConfig):
             raise InvalidTypeError(f"VoxelVAE takes a VoxelVAEConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
         self.encoder = VoxelEncoder(config.shape, config.channels, 2 * config.latent_dim, **made)
         self.decoder = VoxelDecoder(config.shape, config.channels, config.latent_dim, **made)
