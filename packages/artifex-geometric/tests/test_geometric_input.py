@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.geometry import Frame
 from artifex.core.value_ranges import check_values
 from artifex.geometric import (
     AlphaCarbonDiffusion,
@@ -183,6 +184,24 @@ def test_a_backbone_flow_learns_to_do_without_types():
         nnx.update(model, jax.tree.map(lambda p: p + 0.1 * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), state))
         losses = [loss_of(model, {"x": x, "residue_type": given}) for given in types]
         assert (losses[0] == losses[1]) == same
+
+
+def test_samples_are_single_chains_without_gaps():
+    """What a sampler tells the network is what a batch of residues 0, 1, 2 ... of one chain and unknown types does."""
+    model = BackboneFlow(BackboneFlowConfig(max_residues=4, network=CHAIN, n_residue_types=2, steps=1), rngs=nnx.Rngs(0))
+    state = nnx.state(model, nnx.Param)
+    nnx.update(model, jax.tree.map(lambda p: p + 0.1 * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), state))
+    mask, index = jnp.arange(4)[None] < jnp.array([[4], [3]]), jnp.tile(jnp.arange(4), (2, 1))
+    points = jnp.where(mask[..., None], jnp.asarray(RANDOM.normal(size=(2, 4, 3)), jnp.float32), 0)
+    frames, t = Frame(jnp.tile(jnp.eye(3), (2, 4, 1, 1)), points), jnp.zeros(2)
+    sampled = model.predicted(frames, t, mask)  # as `carried` asks
+    told = {"residue_index": index, "chain": jnp.zeros((2, 4), int), "residue_type": jnp.full((2, 4), -1)}
+    for a, b in zip(model.predicted(frames, t, mask, **told), sampled, strict=True):
+        assert_allclose(a, b, atol=1e-6)
+    for name, other in {"residue_index": 5 * index, "chain": index // 2, "residue_type": index // 2}.items():
+        moved, _ = model.predicted(frames, t, mask, **{**told, name: other})
+        assert np.abs(moved - sampled[0]).max() > 1e-4
+    assert model.sample_sets(2, sizes=[4, 3])[1].sum(axis=1).tolist() == [4, 3]
 
 
 def test_a_type_of_residue_that_is_none_stops_training_and_is_not_taken_for_unknown():

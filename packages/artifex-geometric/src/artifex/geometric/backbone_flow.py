@@ -81,6 +81,9 @@ class BackboneFlowConfig(GeometricModelConfig):
 class BackboneFlow(SetSampler):
     """A flow of backbones.
 
+    Samples are single chains without gaps, as the paper's are: residues 0, 1, 2 ... of one chain, of types that the model is
+    not told. ``sizes`` chooses their lengths; of chains with gaps, or several at once, :meth:`predicted` takes one step.
+
     Args:
         config: what to build.
         rngs: stream ``params`` initialises; the model keeps a fork of all of them.
