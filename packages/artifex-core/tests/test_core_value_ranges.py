@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artifex.core.errors import DataError
-from artifex.core.value_ranges import Interval, check_values
+from artifex.core.value_ranges import Columns, Interval, check_values
 
 MASK = np.array([[True, True, False], [True, False, False]])
 
@@ -29,3 +29,23 @@ def test_the_fix_is_of_what_counts():
         check_values({"x": x}, {"x": range(4)}, "it")
     with pytest.raises(DataError, match="'label' of row 0 holds 9"):  # a mask is of x alone
         check_values({"label": np.array([[9]]), "mask": np.array([[False]])}, {"label": range(4)}, "it")
+
+
+def test_types_are_one_hot_and_whole_numbers_whole():
+    """Sets of a coordinate, two types and a charge: what stands in padded rows is not looked at."""
+    wanted = {"x": Columns(one_hot=range(1, 3), whole=range(3, 4))}
+    x = np.array([[[0.3, 1, 0, 6], [0.7, 0, 1, 8]], [[-0.2, 0, 1, 8], [np.nan, 7, 7, 0.5]]])
+    mask = np.array([[True, True], [True, False]])
+    check_values({"x": x, "mask": mask}, wanted, "it")
+    for types in ((0, 0), (1, 1), (7, 0), (0.5, 0.5), (np.nan, 1), (-1, 1)):
+        broken = x.copy()
+        broken[1, 0, 1:3] = types
+        said = r"'x' of row 1 holds \(.*\) in columns 1 to 2 of point 0, and 1 point is like that, but it takes there one 1"
+        with pytest.raises(DataError, match=said):
+            check_values({"x": broken, "mask": mask}, wanted, "it")
+    broken = x.copy()
+    broken[0, :, 3] = 6.5
+    with pytest.raises(DataError, match=r"row 9 holds \(6.5\) in columns 3 to 3 of point 0, and 2 points are .* round them"):
+        check_values({"x": broken, "mask": mask}, wanted, "it", rows=[9, 4])
+    with pytest.raises(DataError, match=r"holds \(0, 0\) .*if there is no point, give a 'mask' that is False there"):
+        check_values({"x": np.zeros((1, 2, 4))}, wanted, "it")

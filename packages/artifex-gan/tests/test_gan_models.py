@@ -301,6 +301,25 @@ def test_batches_that_do_not_fit_are_told_what_would():
         classes.generate(1.5)
 
 
+def test_a_list_is_judged_as_an_array_is():
+    """Of the conditional model too, which counts its examples before it looks at them; and what is no array is named."""
+    model = ConditionalGAN(ConditionalGANConfig(**DENSE, n_classes=3), rngs=nnx.Rngs(0))
+    x, label = np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2), [0, 1, 2, 0]
+    made = [model(given, label=label, rngs=nnx.Rngs(1)) for given in (x, x.tolist())]
+    jax.tree.map(assert_allclose, *made)
+    found = [model.generator_objective({"x": given, "label": label}, rngs=nnx.Rngs(1))["loss"] for given in (x, x.tolist())]
+    assert_allclose(*found)
+    for wrong in ("abc", None, [[1.0], [1.0, 2.0]]):
+        with pytest.raises(InvalidInputError, match=r"x is a .* that makes no array of numbers"):
+            model(wrong, label=label)
+        with pytest.raises(InvalidInputError, match=r"x is a .* that makes no array of numbers"):
+            model.discriminator_objective({"x": wrong, "label": label}, rngs=nnx.Rngs(1))
+    with pytest.raises(
+        InvalidInputError, match="condition is a list that makes no array, expected integer class labels below 3"
+    ):
+        model.generate(2, condition=[[0], [1, 2]])
+
+
 @pytest.mark.parametrize(
     ("labels", "hint"),
     [

@@ -149,6 +149,17 @@ def test_what_translation_cannot_do_is_said(cycle, patch):
                 model.generate(2, condition=condition)
         with pytest.raises(InvalidInputError, match="n_samples is 0"):
             model.generate(0)
+        for wrong in ("abc", None, [[1.0], [1.0, 2.0]]):
+            with pytest.raises(InvalidInputError, match=r"x is a .* that makes no array of numbers"):
+                model.discriminator_objective({**BATCH, "x": wrong}, rngs=nnx.Rngs(0))
+            with pytest.raises(InvalidInputError, match=r"condition is a .* that makes no array of numbers|starts from images"):
+                model.generate(2, condition=wrong)
+    pairs = {**BATCH, "x": BATCH["x"][:3]}
+    for objective in (patch.generator_objective, patch.discriminator_objective):
+        with pytest.raises(InvalidInputError, match="x holds 3 images and condition 4; they are pairs: give as many"):
+            objective(pairs, rngs=nnx.Rngs(0))
+    with pytest.raises(InvalidInputError, match="x holds 3 images and condition 4"):
+        patch(pairs["x"], condition=pairs["condition"])
     with pytest.raises(InvalidInputError, match="to is 'y'"):
         cycle.translate(BATCH["x"], to="y")
 

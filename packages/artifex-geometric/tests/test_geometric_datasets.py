@@ -84,23 +84,45 @@ ROW = '"{name}",1,"{smiles}","",{n},"",{elements},"{xyz}"\n'
 HEAD = "XYZ_file,Index,SMILES,InChi,N_atoms,Stoichiometry,Elements,XYZ_Ang\n"
 
 
+def write_qm9(folder: Path, *, element: str = "O", xyz: str | None = None) -> None:
+    """A molecule of water in each of the three files; the second has another, with that first element and those places."""
+    for part in (1, 2, 3):
+        usual = f"[[0.,0.,0.],[0.9{part},0.,2.*^-6],[-0.24,0.93,0.]]"
+        rows = [("O", usual), (element, xyz or usual)][: 2 if part == 2 else 1]
+        text = [ROW.format(name="a", smiles="O", n=3, elements=f"\"['{first}','H','H']\"", xyz=at) for first, at in rows]
+        (folder / f"qm9_part{part}.csv").write_text(HEAD + "".join(text))
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({"element": "S"}, "row 1 has the element S, but QM9's are H, C, N, O, F"),
+        ({"element": "Cl"}, "row 1 has the element Cl, but"),
+        ({"element": "o"}, "row 1 has the element o, but"),
+        ({"xyz": "[[0.,0.,0.],[1.,0.,0.]]"}, r"row 1 has N_atoms 3, but 3 elements and 6 coordinates"),
+        ({"xyz": "[[0.,0.,0.],[1.,0.,0.],[x,0.,0.]]"}, r"row 1 has the coordinate 'x', which is no number"),
+    ],
+)
+def test_a_file_that_is_not_qm9s_is_named_with_its_row(broken: dict[str, str], said: str, tmp_path: Path):
+    write_qm9(tmp_path, **broken)
+    with pytest.raises(DataError, match=rf"qm9_part2\.csv: {said}"):
+        QM9(QM9Config(folder=tmp_path)).arrays("train")
+
+
 def test_qm9s_files_are_read_as_they_are(tmp_path: Path):
     """Numbers as Mathematica writes them: ``1.``, ``2.*^-6``."""
-    for part in (1, 2, 3):
-        xyz = f"[[0.,0.,0.],[0.9{part},0.,2.*^-6],[-0.24,0.93,0.]]"
-        water = ROW.format(name="a", smiles="O", n=3, elements="\"['O','H','H']\"", xyz=xyz)
-        (tmp_path / f"qm9_part{part}.csv").write_text(HEAD + water)
+    write_qm9(tmp_path)
     data = QM9(QM9Config(folder=tmp_path, charges=True, bucket_sizes=()))
     arrays = data.arrays("train")
-    assert arrays["x"].shape == (3, 29, 9)
-    assert_array_equal(arrays["mask"].sum(axis=1), [3, 3, 3])
+    assert arrays["x"].shape == (4, 29, 9)
+    assert_array_equal(arrays["mask"].sum(axis=1), [3] * 4)
     assert_allclose(arrays["x"][0, :3, :3].sum(axis=0), 0, atol=1e-6)
-    order = np.random.RandomState(0).permutation(3)  # that of published splits
+    order = np.random.RandomState(0).permutation(4)  # that of published splits
     bonds = arrays["x"][:, 1, :3] - arrays["x"][:, 0, :3]
-    assert_allclose(bonds, [[0.91 + 0.01 * i, 0, 2e-6] for i in order], atol=1e-6)
+    assert_allclose(bonds, [[0.91 + 0.01 * (0, 1, 1, 2)[i], 0, 2e-6] for i in order], atol=1e-6)
     assert_array_equal(arrays["x"][0, :3, 3:], [[0, 0, 0, 1, 0, 8], [1, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 1]])
     heavy = QM9(QM9Config(folder=tmp_path, hydrogens=False, bucket_sizes=(9,))).arrays("train")
-    assert_array_equal(heavy["mask"].sum(axis=1), [1, 1, 1])
+    assert_array_equal(heavy["mask"].sum(axis=1), [1] * 4)
 
 
 def atom(serial: int, name: str, residue: str, number: int, x: float, y: float, z: float) -> str:

@@ -34,7 +34,7 @@ def test_earth_mover_is_the_best_of_all_matchings():
     x, y = X[0], Y[0, :5]
     best = min(np.linalg.norm(x - y[list(order)], axis=1).mean() for order in itertools.permutations(range(5)))
     assert_allclose(metrics.earth_movers_distance(x, y), best, rtol=1e-6)
-    with pytest.raises(InvalidInputError, match=r"equally many points; got shapes \(5, 3\) and \(7, 3\)"):
+    with pytest.raises(InvalidInputError, match=r"equally many points; got \(5, 3\) and \(7, 3\)"):
         metrics.earth_movers_distance(x, Y[0])
 
 

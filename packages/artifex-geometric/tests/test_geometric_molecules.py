@@ -6,9 +6,10 @@ import importlib.util
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from artifex.core.errors import DataError, InvalidInputError
-from artifex.geometric import molecules
+from artifex.geometric import EquivariantDiffusion, EquivariantDiffusionConfig, molecules
 from artifex.geometric.datasets import QM9, QM9Config
 from artifex.geometric.molecules import (
     QM9_ELEMENTS,
@@ -55,10 +56,58 @@ def test_orders_follow_from_lengths():
 def test_atoms_outside_the_vocabulary_are_refused():
     with pytest.raises(InvalidInputError, match="elements are numbers 0 to 4, for H, C, N, O, F"):
         bond_orders(np.zeros((1, 2, 3)), np.array([[0, 5]]))
+    for x, elements in ((np.zeros((1, 3, 3)), [[0, 1]]), (np.zeros((2, 3)), [0, 1])):
+        with pytest.raises(InvalidInputError, match=r"they are \(B, N, 3\), \(B, N\) and \(B, N\)"):
+            bond_orders(x, np.array(elements))
+    with pytest.raises(InvalidInputError, match="elements are float64; give whole numbers"):
+        bond_orders(np.zeros((1, 2, 3)), np.zeros((1, 2)))
     with pytest.raises(InvalidInputError, match=r"x has shape \(1, 2, 5\)"):
         stability(np.zeros((1, 2, 5)))
     with pytest.raises(InvalidInputError, match=r"the mask has shape \(1, 3\) and x \(1, 2, 8\)"):
         stability(np.zeros((1, 2, 8)), np.ones((1, 3), bool))
+
+
+@pytest.mark.parametrize(
+    "types", [(0, 0, 0, 0, 0), (0.5, 0.5, 0.5, 0.5, 0.5), (1, 1, 0, 0, 0), (7, 0, 0, 0, 0), (1, -1, 0, 0, 0)]
+)
+def test_a_row_without_one_element_is_no_hydrogen(types: tuple[float, ...]):
+    """Two such rows 0.74 Å apart, in the second molecule; nothing is taken for the element of the largest column."""
+    x = np.concatenate([METHANE, METHANE])
+    x[1, :, 3:] = 0
+    x[1, 1, :3] = x[1, 0, :3] + [0.74, 0, 0]
+    x[1, :2, 3:] = types
+    mask = np.arange(6) < np.array([[5], [2]])
+    said = r"2 rows are no atom of one element, the first row 0 of molecule 1, whose types are .* one of H, C, N, O, F"
+    for counted in (stability, to_rdkit):
+        if counted is to_rdkit:
+            pytest.importorskip("rdkit")
+        with pytest.raises(InvalidInputError, match=said):
+            counted(x, mask)
+    if any(types):  # without a mask a row of zeros is padding
+        with pytest.raises(InvalidInputError, match=said):
+            stability(x)
+    else:
+        assert stability(x)[1].sum() == 5
+
+
+def test_what_samplers_give_is_taken():
+    """One hot in columns after the coordinates, zeros behind the last atom, charges behind the types; any type of number."""
+    config = EquivariantDiffusionConfig(
+        max_points=4,
+        n_types=5,
+        n_integers=1,
+        size_counts=(0, 1, 1),
+        network={"kind": "egnn", "features": 4, "layers": 1},
+        timesteps=2,
+    )
+    model = EquivariantDiffusion(config, rngs=nnx.Rngs(0))
+    x, mask = (np.asarray(made) for made in model.sample_sets(6))
+    for given in (x, x.astype(np.float16)):
+        _, there = stability(given)
+        assert (there == mask).all()
+        assert (stability(given, mask)[1] == mask).all()
+    # a run that diverged has positions that are no numbers, and types still
+    assert not stability(np.where(np.arange(9) < 3, np.nan, x), mask)[0].any()
 
 
 def test_a_folder_without_the_files_is_named(tmp_path):

@@ -37,11 +37,10 @@ def test_it_builds_and_its_first_batch_has_a_finite_loss(name: str, compiled: bo
     from artifex.training.run_config import read_run_config
     from artifex.training.runs import build_run
 
-    if "qm9" in name:
-        pytest.skip("reading QM9 takes 10 s; test_geometric_datasets.py reads a few molecules")
     if "theseus" in name and not (THESEUS.is_dir() and importlib.util.find_spec("gemmi")):
         pytest.skip("needs Debian's theseus-examples and gemmi; test_geometric_datasets.py reads files like them")
-    smaller = structures_in(tmp_path) if name == "backbone-flow-structures" else SMALLER[: 1 if "theseus" in name else None]
+    written = {"backbone-flow-structures": structures_in, "equivariant-diffusion-qm9": molecules_in}
+    smaller = written[name](tmp_path) if name in written else SMALLER[: 1 if "theseus" in name else None]
     config = read_run_config(name, smaller)
     assert config.name == name
     run = build_run(config)  # which traces a whole step
@@ -58,6 +57,18 @@ def structures_in(folder: Path) -> list[str]:
     for i, protein in enumerate(proteins.datasets.ProteinFolds(chains).split("train")):
         proteins.write_proteins(protein, folder / f"chain_{i}.pdb")
     return ["training.batch_size=8", f"data.dataset.data_dir={folder}"]
+
+
+def molecules_in(folder: Path) -> list[str]:
+    """Settings of a run on methane and water, 24 of each, written as qm9pack's files are."""
+    methane = ["C,H,H,H,H", [[0, 0, 0], [0.63, 0.63, 0.63], [-0.63, -0.63, 0.63], [-0.63, 0.63, -0.63], [0.63, -0.63, -0.63]]]
+    water = ["O,H,H", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]]
+    head = "XYZ_file,Index,SMILES,InChi,N_atoms,Stoichiometry,Elements,XYZ_Ang"
+    rows = [f'm,1,S,,{len(xyz)},,"{[*letters.split(",")]}","{xyz}"' for letters, xyz in (methane, water)]
+    for part in (1, 2, 3):
+        (folder / f"qm9_part{part}.csv").write_text("\n".join([head, *(rows * 8)]) + "\n")
+    evaluation = "data.evaluation_split=train"  # the other splits are what follows the first 100 000
+    return ["training.batch_size=8", f"data.dataset.folder={folder}", evaluation]
 
 
 def test_qm9s_preset_is_a_run_file() -> None:

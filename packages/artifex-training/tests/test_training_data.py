@@ -10,7 +10,7 @@ from flax import nnx
 
 from artifex.core.errors import ArtifexError, DataError, InvalidInputError, InvalidTypeError
 from artifex.core.protocols import DeclaresValues
-from artifex.core.value_ranges import Interval, check_values
+from artifex.core.value_ranges import Columns, Interval, check_values
 from artifex.training import Objective, Trainer, TrainerConfig
 
 N = 600
@@ -166,6 +166,37 @@ def test_what_a_modality_prepares_for_another_model_is_found_out():
     assert said.startswith("as Symmetric prepares it, 'x' of row 0 holds -")
     assert "but Classes takes numbers from 0 to 1" in said
     trainer(Means(), modality=Symmetric()).fit({"x": arrays()["x"]})
+
+
+def test_types_of_masked_sets_are_looked_at_as_stored_and_as_a_modality_prepares_them():
+    class Types(Means):
+        """Sets of two types."""
+
+        def __call__(self, x, *, mask=None, rngs=None):
+            return {"error": jnp.where(mask[..., None], x - self.mean[None, None, :2], 0.0)}
+
+        def value_ranges(self, batch):
+            return {"x": Columns(one_hot=range(2))}
+
+    class Shaken:
+        shape = (4, 2)
+
+        def __init__(self, by):
+            self.by = by
+
+        def prepare(self, batch, *, rngs, train):
+            return {**batch, "x": jnp.where(batch["mask"][..., None], batch["x"] + self.by, 0.0)}
+
+        def save_samples(self, samples, stem): ...
+
+    x, mask = np.eye(2, dtype=np.float32)[np.arange(4 * N).reshape(N, 4) % 2], np.arange(4) < np.full((N, 1), 3)
+    padded = {"x": np.where(mask[..., None], x, np.nan), "mask": mask}
+    trainer(Types()).fit(padded)
+    trainer(Types(), modality=Shaken(0.0)).fit(padded)
+    said = refused(trainer(Types(), modality=Shaken(0.5)).fit, padded)
+    assert said.startswith("as Shaken prepares it, 'x' of row 0 holds (1.5, 0.5) in columns 0 to 1 of point 0")
+    padded["x"][7, 2] = 0
+    assert "'x' of row 7 holds (0, 0) in columns 0 to 1 of point 2" in refused(trainer(Types()).fit, padded)
 
 
 def test_held_out_data_are_looked_at_too_and_called_so():

@@ -12,7 +12,7 @@ import numpy as np
 
 from artifex.core.errors import DataError
 
-__all__ = ["Interval", "ValueRange", "check_finite", "check_values"]
+__all__ = ["Columns", "Interval", "ValueRange", "check_finite", "check_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,16 @@ class Interval:
     slack: float = 0.0
 
 
-ValueRange: TypeAlias = range | Interval
-"""Whole numbers, such as the classes ``range(10)``, or an interval of real ones."""
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Rows, along the last axis, in which types and whole numbers stand beside real numbers: the columns of either."""
+
+    one_hot: range = range(0)
+    whole: range = range(0)
+
+
+ValueRange: TypeAlias = range | Interval | Columns
+"""Whole numbers, such as the classes ``range(10)``; an interval of real ones; or rows of reals, types and whole numbers."""
 
 
 def check_values(
@@ -53,6 +61,8 @@ or give the model 4 classes
             continue
         if isinstance(allowed, range):
             _check_whole(key, values, allowed, taker, rows, arrays.get("mask"))
+        elif isinstance(allowed, Columns):
+            _check_columns(key, values, allowed, arrays.get("mask"), taker, rows)
         else:
             _check_within(key, values, allowed.low, allowed.high, allowed.slack, arrays.get("mask"), taker, rows)
 
@@ -165,3 +175,29 @@ def _fix_interval(key: str, found_low: float, found_high: float, low: float, hig
     if (low, high) == (0.0, 1.0) and -1.01 <= found_low < 0 and found_high <= 1.01:
         return found + f"write ({key} + 1) / 2"
     return found + "rescale them, or choose a model that takes them (its likelihood says which)"
+
+
+def _check_columns(
+    key: str, values: np.ndarray, allowed: Columns, mask: np.ndarray | None, taker: str, rows: Sequence[int] | None
+) -> None:
+    if values.shape[-1] < max(allowed.one_hot.stop, allowed.whole.stop):
+        return  # a shape that does not fit is the model's to name
+    types, whole = (values[..., columns.start : columns.stop] for columns in (allowed.one_hot, allowed.whole))
+    one_each = (np.count_nonzero(types == 1, axis=-1) == 1) & (np.count_nonzero(types, axis=-1) == 1)
+    makes = f"np.eye({len(allowed.one_hot)})[types]"
+    parts = (
+        (types, allowed.one_hot, one_each, f"one 1, for the type, and else 0: write {makes}"),
+        (whole, allowed.whole, (whole == np.round(whole)).all(axis=-1), "whole numbers: round them"),
+    )
+    for part, columns, good, wanted in parts:
+        bad = ~good & _counted(key, values, mask)[..., 0]
+        if not columns or not bad.any():
+            continue
+        at = np.unravel_index(np.argmax(bad), bad.shape)
+        row = int(at[0]) if rows is None else rows[int(at[0])]
+        found, n = ", ".join(f"{value:g}" for value in part[at].tolist()), int(bad.sum())
+        padded = "" if mask is not None or part[at].any() else "; if there is no point, give a 'mask' that is False there"
+        raise DataError(
+            f"{key!r} of row {row} holds ({found}) in columns {columns.start} to {columns.stop - 1} of point {at[-1]}, and "
+            f"{n} point{'s are' if n > 1 else ' is'} like that, but {taker} takes there {wanted}{padded}"
+        )

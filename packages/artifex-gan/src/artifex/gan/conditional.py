@@ -131,7 +131,7 @@ class ConditionalGAN(AdversarialModel):
         return ConditionalGenerator(config, **kinds), ProjectionDiscriminator(config, **kinds)
 
     def _given(self, batch: Batch) -> Given:
-        return (self._labels(batch.get("condition", batch.get("label")), batch["x"].shape[0]),)
+        return (self._labels(batch.get("condition", batch.get("label")), len(self._real(batch["x"]))),)
 
     def __call__(
         self,
@@ -155,7 +155,8 @@ class ConditionalGAN(AdversarialModel):
         Raises:
             InvalidInputError: ``x`` or the labels do not fit.
         """
-        labels = self._labels(label if condition is None else condition, x.shape[0])
+        x = self._real(x)
+        labels = self._labels(label if condition is None else condition, len(x))
         return self._outputs(x, (labels,), draw_key(self, rngs))
 
     def generate(
@@ -195,7 +196,10 @@ class ConditionalGAN(AdversarialModel):
         wanted = f"integer class labels below {self.config.n_classes} of shape ({n},), or one for all"
         if given is None:
             raise InvalidInputError(f"no condition is given; pass condition=... with {wanted}; in a batch, label")
-        labels = given if isinstance(given, jax.Array) else np.asarray(given)
+        try:
+            labels = given if isinstance(given, jax.Array) else np.asarray(given)
+        except ValueError as error:  # lists of lists of different length
+            raise InvalidInputError(f"condition is a {type(given).__name__} that makes no array, expected {wanted}") from error
         if labels.shape not in ((), (1,), (n,)) or not jnp.issubdtype(labels.dtype, jnp.integer):
             raise InvalidInputError(f"condition is {labels.dtype} of shape {labels.shape}, expected {wanted}{_hint(labels, n)}")
         # inside a compiled program the values are not known

@@ -30,7 +30,7 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.nn import ParamDType
 from artifex.core.objectives import Losses, WeightedMean
 from artifex.core.protocols import Batch
-from artifex.gan.gan import Weight, checked, diversity, evaluated
+from artifex.gan.gan import Weight, as_array, checked, diversity, evaluated
 from artifex.gan.image_pool import ImagePool
 from artifex.gan.layers import DataFormat, PositiveInt, Shape, hwc
 from artifex.gan.losses import LOSSES, LossName, accuracies
@@ -274,7 +274,7 @@ def condition_of(condition: Array | None, n_samples: int, shape: tuple[int, ...]
     wanted = f"condition=images of shape ({n_samples}, {', '.join(map(str, shape))})"
     if condition is None:
         raise InvalidInputError(f"a translation starts from images; pass {wanted}")
-    given = jnp.asarray(condition)
+    given = as_array(condition, "condition")
     if given.ndim < 2:
         raise InvalidInputError(f"condition has shape {given.shape}, which is no batch of images; pass {wanted}")
     if given.shape[0] != n_samples:

@@ -320,9 +320,17 @@ def diversity(fake: Array, real: Array) -> Array | WeightedMean:
     return relative_spread(fake, real) if fake.shape[0] > 1 else WeightedMean(nothing, nothing)
 
 
+def as_array(x: Any, what: str) -> Array:
+    """``x`` as an array, or one message."""
+    try:
+        return jnp.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{what} is a {type(x).__name__} that makes no array of numbers: {error}") from error
+
+
 def checked(x: Array, shape: tuple[int, ...], what: str, data_format: str | None = None) -> Array:
     """``x`` if it is a batch of floating-point arrays of ``shape``, else an error."""
-    x = jnp.asarray(x)
+    x = as_array(x, what)
     if x.ndim != len(shape) + 1 or x.shape[1:] != shape:
         hint = ""
         if x.shape == shape:

@@ -26,10 +26,9 @@ from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
 from artifex.core.compilation import draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import Frame, so3_exp, so3_log
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
@@ -37,8 +36,9 @@ from artifex.geometric.chains import backbone_atoms, backbone_frames
 from artifex.geometric.igso3 import sample_igso3, uniform_rotations
 from artifex.geometric.invariant_point_attention import InvariantPointAttentionConfig, InvariantPointNetwork
 from artifex.geometric.layers import time_features
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_sampler import SetSampler, Walk
-from artifex.geometric.sets import centred, centred_noise, mask_in
+from artifex.geometric.sets import as_numbers, centred, centred_noise, checked_along, mask_in
 from artifex.geometric.sizes import SizeCounts, check_size_counts
 
 __all__ = ["BackboneFlow", "BackboneFlowConfig"]
@@ -54,7 +54,7 @@ TIME_UNITS = 100.0
 
 
 @config
-class BackboneFlowConfig(Config):
+class BackboneFlowConfig(GeometricModelConfig):
     """A flow of backbones."""
 
     max_residues: Annotated[int, Field(ge=3)]
@@ -73,8 +73,6 @@ class BackboneFlowConfig(Config):
     """Standard deviation of the rotations that training starts paths from."""
     rotation_rate: Annotated[float, Field(gt=0)] = 10.0
     """How much faster than a straight path's rotations approach their ends in sampling, `c`."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_size_counts(self.size_counts, self.max_residues)
@@ -82,6 +80,9 @@ class BackboneFlowConfig(Config):
 
 class BackboneFlow(SetSampler):
     """A flow of backbones.
+
+    Samples are single chains without gaps, as the paper's are: residues 0, 1, 2 ... of one chain, of types that the model is
+    not told. ``sizes`` chooses their lengths; of chains with gaps, or several at once, :meth:`predicted` takes one step.
 
     Args:
         config: what to build.
@@ -105,6 +106,7 @@ class BackboneFlow(SetSampler):
             config.network,
             in_features=TIME_FEATURES + config.n_residue_types,
             out_features=3,
+            dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
         )
@@ -135,6 +137,8 @@ class BackboneFlow(SetSampler):
             ``x_hat`` ``(B, L, 4, 3)``, the backbone that is predicted, Å, for extensions that look at it.
         """
         x, mask = self._checked(x, mask)
+        along = {"residue_index": residue_index, "chain": chain, "residue_type": residue_type}
+        given = {name: None if values is None else checked_along(values, mask, name) for name, values in along.items()}
         key = draw_key(self, rngs)
         frames = backbone_frames(_placeholders(x, mask))
         ends = centred(frames.translation / ANGSTROM_PER_NM, mask)
@@ -145,10 +149,9 @@ class BackboneFlow(SetSampler):
         turn = so3_log(jnp.swapaxes(first, -1, -2) @ frames.rotation)
         rotations = first @ so3_exp(t[:, None, None] * turn)
         remaining = (1 - t)[:, None, None] * turn  # log(R_t^T R_1): the rest of the geodesic
-        if residue_type is not None:
+        if given["residue_type"] is not None:
             shown = ~jax.random.bernoulli(jax.random.fold_in(key, 3), self.config.hidden_types, (x.shape[0], 1))
-            residue_type = jnp.where(shown, residue_type, UNKNOWN)
-        given = {"residue_index": residue_index, "chain": chain, "residue_type": residue_type}
+            given["residue_type"] = jnp.where(shown, given["residue_type"], UNKNOWN)
         moved, turned = self.predicted(Frame(rotations, points), t, mask, **given)
         predicted = Frame(rotations @ so3_exp(turned), ANGSTROM_PER_NM * (points + moved))
         return {
@@ -252,12 +255,12 @@ class BackboneFlow(SetSampler):
         return sample_igso3(key, self.config.prior_sigma, (mask.shape[0], mask.shape[1]))
 
     def _checked(self, x: Array, mask: Array | None) -> tuple[Array, Array]:
-        x = jnp.asarray(x)
-        if x.ndim != 4 or x.shape[2:] != (4, 3) or x.shape[1] > self.config.max_residues:
+        x = as_numbers(x, "x")
+        if x.ndim != 4 or x.shape[2:] != (4, 3) or not 0 < x.shape[1] <= self.config.max_residues:
             raise InvalidInputError(
                 f"x has shape {x.shape}; backbones are (B, L up to {self.config.max_residues}, 4, 3): N, CA, C and O"
             )
-        mask = jnp.ones(x.shape[:2], bool) if mask is None else jnp.asarray(mask).astype(bool)
+        mask = jnp.ones(x.shape[:2], bool) if mask is None else as_numbers(mask, "the mask").astype(bool)
         if mask.shape != x.shape[:2]:
             raise InvalidInputError(
                 f"the mask has shape {mask.shape} and x {x.shape}; a mask says of each residue if there is one"

@@ -18,7 +18,7 @@ Shapes: ``B`` batch, ``N`` points, ``D`` width, ``M`` width of a message, ``E`` 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,7 @@ class EGNN(nnx.Module):
         config: its size.
         in_features: features of a point.
         out_features: features that are given back; 0 for none.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -84,11 +85,12 @@ class EGNN(nnx.Module):
         *,
         in_features: int,
         out_features: int,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
         width, n = config.features, config.layers
-        self.embed = linear(in_features, width, ("embed", "mlp"), param_dtype=param_dtype, rngs=rngs)
+        self.embed = linear(in_features, width, ("embed", "mlp"), dtype=dtype, param_dtype=param_dtype, rngs=rngs)
         self.layers = nnx.List(
             [
                 EGNNLayer(
@@ -98,6 +100,7 @@ class EGNN(nnx.Module):
                     bound=config.coordinate_range / n,
                     divisor=config.normalization,
                     updates_features=out_features > 0 or i < n - 1,
+                    dtype=dtype,
                     param_dtype=param_dtype,
                     rngs=rngs,
                 )
@@ -135,6 +138,7 @@ class EGNNLayer(nnx.Module):
         self_edges: let a point send itself a message, as egnn-pytorch does.
         normed: layer norm of the features that ``phi_h`` sees.
         updates_features: have a ``phi_h``; else features stay as they are.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
@@ -154,10 +158,11 @@ class EGNNLayer(nnx.Module):
         self_edges: bool = False,
         normed: bool = False,
         updates_features: bool = True,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         messages, hidden = message_features or features, edge_hidden or features
         self.bound, self.divisor, self.self_edges = bound, divisor, self_edges
         self.receiver = linear(features, hidden, use_bias=False, **made)

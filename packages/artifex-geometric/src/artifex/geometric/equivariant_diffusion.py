@@ -29,12 +29,12 @@ from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.geometric.egnn import EGNNConfig
 from artifex.geometric.networks import NetworkField, check_equivariant, create_network
-from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled
+from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled, values_of
 from artifex.geometric.schedules import ScheduleName, noise_schedule, transitions
 from artifex.geometric.set_sampler import SetSampler, Walk
 from artifex.geometric.sets import centred, centred_noise, checked_set, mask_in, sum_over_points
@@ -62,8 +62,6 @@ class EquivariantDiffusionConfig(PointSetConfig):
     """How noise grows with time."""
     precision: Annotated[float, Field(gt=0, lt=0.5)] = 1e-5
     """Least variance of noise, at time 0, and of signal, at time T."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         PointSetConfig.__post_init__(self)
@@ -99,6 +97,7 @@ class EquivariantDiffusion(SetSampler):
             config.network,
             in_features=config.n_features + 1,
             out_features=config.n_features,
+            dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
         )
@@ -140,6 +139,11 @@ class EquivariantDiffusion(SetSampler):
         mask = mask_in(batch)
         parts = {"loss": error, "coordinates": error[..., :3], "features": error[..., 3:]}
         return {name: weighted_mean(jnp.mean(part, -1), mask) for name, part in parts.items() if part.shape[-1]}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: one type a point, and whole numbers (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.config)
 
     def predicted_noise(self, z: Float[Array, "B N C"], t: Int[Array, "B"], mask: Bool[Array, "B N"]) -> Float[Array, "B N C"]:
         """``e_theta(z_t, t)``: turns with ``z``, and has no centre of mass.

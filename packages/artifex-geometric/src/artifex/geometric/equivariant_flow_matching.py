@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -29,13 +29,13 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
 from artifex.core.geometry import kabsch
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.geometric.egnn import EGNNConfig
 from artifex.geometric.flow_paths import Solver, integrated, integrated_with_divergence
 from artifex.geometric.networks import NetworkField, check_equivariant, create_network
-from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled
+from artifex.geometric.packing import PointSetConfig, decoded, packing_scales, scaled, values_of
 from artifex.geometric.set_sampler import SetSampler, Walk
 from artifex.geometric.sets import centred, centred_noise, checked_set, mask_in, sum_over_points
 from artifex.geometric.sizes import log_size_probability
@@ -55,8 +55,6 @@ class EquivariantFlowMatchingConfig(PointSetConfig):
     """Steps from noise to data."""
     solver: Solver = "heun"
     """Of the second order, two looks at the network a step; or `euler`, one."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         PointSetConfig.__post_init__(self)
@@ -89,6 +87,7 @@ class EquivariantFlowMatching(SetSampler):
             config.network,
             in_features=config.n_features + 1,
             out_features=config.n_features,
+            dtype=config.dtype,
             param_dtype=config.param_dtype,
             rngs=rngs,
         )
@@ -130,6 +129,11 @@ class EquivariantFlowMatching(SetSampler):
         mask = mask_in(batch)
         parts = {"loss": error, "coordinates": error[..., :3], "features": error[..., 3:]}
         return {name: weighted_mean(jnp.mean(part, -1), mask) for name, part in parts.items() if part.shape[-1]}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: one type a point, and whole numbers (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return values_of(self.config)
 
     def velocity(self, z: Float[Array, "B N C"], t: Float[Array, "B"], mask: Bool[Array, "B N"]) -> Float[Array, "B N C"]:
         """``v_theta``: turns with ``z``, and moves no centre of mass.

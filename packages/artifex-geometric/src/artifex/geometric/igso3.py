@@ -120,12 +120,20 @@ def _half_cotangent(w: Array) -> Array:
 
 
 def _images(w: Array, sigma: Array) -> Array:
-    """The terms of ``k`` other than 0 of the second series, over that of 0."""
+    """The terms of ``k`` other than 0 of the second series, over that of 0.
+
+    Those of ``k`` and ``-k`` are ``2 (cosh a - t sinh(a) / w) exp(-t^2 / 2 s^2)``, ``t = 2 pi k`` and ``a = t w / s^2``, which
+    for a small angle are large numbers that all but cancel: there from the series of ``sinh(a) / a``.
+    """
     total = jnp.zeros_like(w)
     for k in range(1, IMAGES + 1):
-        for turn in (2 * math.pi * k, -2 * math.pi * k):
-            exponent = (2 * w * turn - turn**2) / (2 * jnp.square(sigma))
-            total += (-1) ** k * (1 - turn / w) * jnp.exp(exponent)
+        turn = 2 * math.pi * k
+        a, faded = turn * w / jnp.square(sigma), -(turn**2) / (2 * jnp.square(sigma))
+        small = jnp.minimum(a, 1)
+        ratio = 1 + small**2 / 6 + small**4 / 120 + small**6 / 5040 + small**8 / 362880
+        near = 2 * (jnp.cosh(small) - jnp.square(turn / sigma) * ratio) * jnp.exp(faded)
+        far = (1 - turn / w) * jnp.exp(faded + a) + (1 + turn / w) * jnp.exp(faded - a)
+        total += (-1) ** k * jnp.where(a < 1, near, far)
     return total
 
 

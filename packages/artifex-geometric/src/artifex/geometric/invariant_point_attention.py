@@ -14,7 +14,7 @@ pair.
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,7 @@ class InvariantPointAttention(nnx.Module):
         query_points: of queries and keys.
         value_points: of values.
         pair_features: ``E``.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
@@ -82,10 +83,11 @@ class InvariantPointAttention(nnx.Module):
         query_points: int,
         value_points: int,
         pair_features: int,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         axes = ("embed", "heads")
         self.heads, self.scalars, self.query_points = heads, scalars, query_points
         self.query, self.key, self.value = (linear(features, heads * scalars, axes, use_bias=False, **made) for _ in range(3))
@@ -144,6 +146,7 @@ class InvariantPointNetwork(nnx.Module):
         config: its size.
         in_features: features of a residue.
         out_features: features that are given back; 0 for none. They are seen from the residue's frame.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -162,10 +165,11 @@ class InvariantPointNetwork(nnx.Module):
         *,
         in_features: int,
         out_features: int,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         width = config.features
         self.config = config
         self.embed = linear(in_features, width, ("mlp", "embed"), **made)
@@ -177,7 +181,8 @@ class InvariantPointNetwork(nnx.Module):
         )
         self.layers = nnx.List([_Layer(config, **made) for _ in range(config.layers)])
         self.norm = layer_norm(width, **made) if out_features else None
-        self.head = linear(width, out_features, ("embed", "mlp"), kernel_init=SMALL, **made) if out_features else None
+        last = {**made, "dtype": None}
+        self.head = linear(width, out_features, ("embed", "mlp"), kernel_init=SMALL, **last) if out_features else None
 
     def __call__(
         self,
@@ -217,8 +222,7 @@ SMALL = nnx.initializers.normal(1e-3)
 class _Layer(nnx.Module):
     """Attention, a transition, and a move of each point within its frame."""
 
-    def __init__(self, config: InvariantPointAttentionConfig, *, param_dtype: DTypeLike, rngs: nnx.Rngs) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
+    def __init__(self, config: InvariantPointAttentionConfig, **made: Any) -> None:
         width = config.features
         self.unit = config.length_unit
         self.norm = layer_norm(width, **made)

@@ -22,10 +22,11 @@ def linear(
     *,
     use_bias: bool = True,
     kernel_init: nnx.Initializer = LECUN_NORMAL,
+    dtype: DTypeLike | None = None,
     param_dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
 ) -> nnx.Linear:
-    """A linear layer that knows its logical axes.
+    """A linear layer that knows its logical axes; without a ``dtype`` it computes in the common type of input and parameters.
 
     >>> linear(3, 8, rngs=nnx.Rngs(0))(jnp.ones((2, 5, 3))).shape
     (2, 5, 8)
@@ -36,18 +37,22 @@ def linear(
         use_bias=use_bias,
         kernel_init=nnx.with_metadata(kernel_init, logical_axes=axes),
         bias_init=nnx.with_metadata(nnx.initializers.zeros_init(), logical_axes=axes[1:]),
+        dtype=dtype,
         param_dtype=param_dtype,
         rngs=rngs,
     )
 
 
-def layer_norm(features: int, *, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs) -> nnx.LayerNorm:
+def layer_norm(
+    features: int, *, dtype: DTypeLike | None = None, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+) -> nnx.LayerNorm:
     """Layer norm over the last axis, ``epsilon`` as in PyTorch, whose parameters know their logical axis."""
     return nnx.LayerNorm(
         features,
         epsilon=1e-5,
         scale_init=nnx.with_metadata(nnx.initializers.ones_init(), logical_axes=("embed",)),
         bias_init=nnx.with_metadata(nnx.initializers.zeros_init(), logical_axes=("embed",)),
+        dtype=dtype,
         param_dtype=param_dtype,
         rngs=rngs,
     )

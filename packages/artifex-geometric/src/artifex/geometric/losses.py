@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from artifex.core.errors import InvalidInputError
 from artifex.core.geometry import masked_mean
 from artifex.core.geometry.vectors import direction, length
 from artifex.geometric.mesh import MeshTopology
@@ -42,10 +43,24 @@ def chamfer_distance(
         x_mask: true where there is one; everywhere by default.
         y_mask: the same of ``y``.
 
+    Raises:
+        InvalidInputError: they are no two batches of as many clouds, of a point at least.
+
     Example:
         >>> float(chamfer_distance(jnp.zeros((1, 1, 3)), jnp.ones((1, 2, 3)))[0])
         6.0
     """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    if (
+        x.ndim != 3
+        or y.ndim != 3
+        or x.shape[0] != y.shape[0]
+        or (x.shape[2], y.shape[2]) != (3, 3)
+        or not x.shape[1] * y.shape[1]
+    ):
+        raise InvalidInputError(
+            f"x has shape {x.shape} and y {y.shape}; clouds are (B, N, 3) and (B, M, 3), as many of both, with a point each"
+        )
     x_mask = jnp.ones(x.shape[:2], bool) if x_mask is None else x_mask
     y_mask = jnp.ones(y.shape[:2], bool) if y_mask is None else y_mask
     x, y = (jnp.where(mask[..., None], a, 0).astype(_at_least_float32(a)) for a, mask in ((x, x_mask), (y, y_mask)))
@@ -63,16 +78,17 @@ def gaussian_kl(mean: Float[Array, "B L"], log_variance: Float[Array, "B L"]) ->
 
 
 def edge_loss(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B"]:
-    """The mean squared length of edges (Wang et al. 2018, arXiv:1804.01654, section 3.4)."""
+    """The mean squared length of edges (Wang et al. 2018, arXiv:1804.01654, section 3.4); 0 where there is none."""
     a, b = mesh.edges.T
-    return jnp.mean(jnp.sum(jnp.square(vertices[:, a] - vertices[:, b]), axis=-1), axis=-1)
+    return _mean(jnp.sum(jnp.square(vertices[:, a] - vertices[:, b]), axis=-1))
 
 
 def uniform_laplacian(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B V 3"]:
-    """The mean of a vertex's neighbours less the vertex."""
+    """The mean of a vertex's neighbours less the vertex; 0 for a vertex that has none."""
     a, b = mesh.edges.T
     total = jnp.zeros_like(vertices).at[:, a].add(vertices[:, b]).at[:, b].add(vertices[:, a])
-    return total / jnp.asarray(mesh.degrees, vertices.dtype)[None, :, None] - vertices
+    degrees = jnp.asarray(mesh.degrees, vertices.dtype)[None, :, None]
+    return jnp.where(degrees > 0, total / jnp.maximum(degrees, 1) - vertices, 0)
 
 
 def cotangent_laplacian(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B V 3"]:
@@ -94,7 +110,7 @@ def cotangent_laplacian(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> 
 
 def laplacian_loss(laplacian: Float[Array, "B V 3"]) -> Float[Array, "B"]:
     """The mean length of a Laplacian's vectors: how rough the mesh is (Desbrun et al. 1999)."""
-    return jnp.mean(length(laplacian), axis=-1)
+    return _mean(length(laplacian))
 
 
 def face_normals(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B T 3"]:
@@ -104,16 +120,21 @@ def face_normals(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[A
 
 
 def normal_consistency_loss(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B"]:
-    """The mean of ``1 - cos`` between the normals of triangles that share an edge."""
+    """The mean of ``1 - cos`` between the normals of triangles that share an edge; 0 where none do."""
     normals = face_normals(vertices, mesh)
     left, right = mesh.neighbours.T
-    return jnp.mean(1 - jnp.sum(normals[:, left] * normals[:, right], axis=-1), axis=-1)
+    return _mean(1 - jnp.sum(normals[:, left] * normals[:, right], axis=-1))
 
 
 def mesh_volume(vertices: Float[Array, "B V 3"], mesh: MeshTopology) -> Float[Array, "B"]:
     """The volume inside a closed mesh, positive where its normals point outwards: ``sum_t a . (b x c) / 6``."""
     a, b, c = (vertices[:, mesh.faces[:, i]] for i in range(3))
     return jnp.sum(a * jnp.cross(b, c), axis=(1, 2)) / 6
+
+
+def _mean(values: Float[Array, "B K"]) -> Float[Array, "B"]:
+    """0 of nothing."""
+    return jnp.sum(values, axis=-1) / max(values.shape[-1], 1)
 
 
 def _at_least_float32(a: Array) -> jnp.dtype:

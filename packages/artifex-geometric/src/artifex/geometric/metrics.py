@@ -12,7 +12,7 @@ Samples that are copies of the references score 0 on the first.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -42,15 +42,17 @@ def earth_movers_distance(x: Float[np.ndarray, "N 3"], y: Float[np.ndarray, "N 3
     """``min over matchings m of mean_i |x_i - y_m(i)|``, exact (Hungarian algorithm), on the host.
 
     Raises:
-        InvalidInputError: the clouds have not as many points.
+        InvalidInputError: the clouds have not as many points, or none.
 
     Example:
         >>> earth_movers_distance(np.zeros((2, 3)), np.array([[3.0, 4, 0], [0, 0, 0]]))
         2.5
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    if x.shape != y.shape:
-        raise InvalidInputError(f"clouds that are matched have equally many points; got shapes {x.shape} and {y.shape}")
+    if x.shape != y.shape or x.ndim != 2 or not len(x):
+        raise InvalidInputError(
+            f"clouds that are matched are (N, 3), of a point at least and equally many points; got {x.shape} and {y.shape}"
+        )
     cost = scipy.spatial.distance.cdist(x, y)
     return float(cost[scipy.optimize.linear_sum_assignment(cost)].mean())
 
@@ -64,10 +66,15 @@ def cloud_distances(x: Clouds, y: Clouds, distance: CloudDistance = "chamfer") -
         distance: which.
 
     Raises:
-        InvalidInputError: they are no batches of clouds, or a coordinate is no finite number.
+        InvalidInputError: they are no batches of clouds with points, a coordinate is no finite number, or there is no such
+            distance.
     """
     if np.ndim(x) != 3 or np.ndim(y) != 3 or np.shape(x)[2] != 3 or np.shape(y)[2] != 3:
         raise InvalidInputError(f"clouds are (M, N, 3), got shapes {np.shape(x)} and {np.shape(y)}")
+    if not np.size(x) or not np.size(y):
+        raise InvalidInputError(f"there is no point to measure from: the clouds have shapes {np.shape(x)} and {np.shape(y)}")
+    if distance not in get_args(CloudDistance):
+        raise InvalidInputError(f"distance is {distance!r}; it is one of {', '.join(get_args(CloudDistance))}")
     for clouds in (x, y):
         wrong = np.flatnonzero(~np.isfinite(np.asarray(clouds)).all(axis=(1, 2)))
         if len(wrong):

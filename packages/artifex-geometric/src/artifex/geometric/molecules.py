@@ -64,13 +64,20 @@ def bond_orders(
         mask: true where there is an atom.
 
     Raises:
-        InvalidInputError: an element is none of them.
+        InvalidInputError: an element is none of them, or shapes do not go together.
 
     >>> bond_orders(np.array([[[0.0, 0, 0], [1.1, 0, 0]]]), np.array([[1, 0]])).tolist()
     [[[0, 1], [1, 0]]]
     """
     positions, elements = np.asarray(positions, np.float64), np.asarray(elements)
     there = np.ones(elements.shape, bool) if mask is None else np.asarray(mask, bool)
+    if positions.shape != (*elements.shape, 3) or there.shape != elements.shape or elements.ndim != 2:
+        raise InvalidInputError(
+            f"positions have shape {positions.shape}, elements {elements.shape} and the mask {there.shape}; they are "
+            "(B, N, 3), (B, N) and (B, N)"
+        )
+    if elements.dtype.kind not in "iu":
+        raise InvalidInputError(f"elements are {elements.dtype}; give whole numbers, the places in {', '.join(QM9_ELEMENTS)}")
     if np.any(there & ((elements < 0) | (elements >= len(QM9_ELEMENTS)))):
         raise InvalidInputError(f"elements are numbers 0 to {len(QM9_ELEMENTS) - 1}, for {', '.join(QM9_ELEMENTS)}")
     elements, positions = np.where(there, elements, 0), np.where(there[..., None], positions, 0)
@@ -92,7 +99,7 @@ def stability(
         mask: true where there is an atom; where one of the five is set by default.
 
     Raises:
-        InvalidInputError: the columns are not those of QM9.
+        InvalidInputError: the columns are not those of QM9, or the types of an atom are not one hot.
     """
     there, elements, orders = _bonds(x, mask)
     return there & (orders.sum(axis=-1) == VALENCES[elements]), there
@@ -105,10 +112,18 @@ def _bonds(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarr
         raise InvalidInputError(
             f"x has shape {x.shape}; molecules are (B, N, 8): positions, then one of {', '.join(QM9_ELEMENTS)} one hot"
         )
-    types = x[..., 3 : 3 + len(QM9_ELEMENTS)]
+    types = np.asarray(x[..., 3 : 3 + len(QM9_ELEMENTS)], np.float64)
     there = np.any(types > 0, axis=-1) if mask is None else np.asarray(mask, bool)
     if there.shape != x.shape[:2]:
         raise InvalidInputError(f"the mask has shape {there.shape} and x {x.shape}; a mask says of each row if it is an atom")
+    bad = there & ~((np.count_nonzero(types, axis=-1) == 1) & (np.count_nonzero(types == 1, axis=-1) == 1))
+    if bad.any():
+        molecule, row = np.argwhere(bad)[0]
+        raise InvalidInputError(
+            f"{np.sum(bad)} rows are no atom of one element, the first row {row} of molecule {molecule}, whose types are "
+            f"{types[molecule, row].tolist()}; an atom has a 1 for one of {', '.join(QM9_ELEMENTS)} and 0 for the others: mask "
+            "rows that are none, and make one hot what is not"
+        )
     elements = np.argmax(types, axis=-1)
     return there, elements, bond_orders(x[..., :3], elements, there)
 
@@ -137,7 +152,7 @@ def to_rdkit(x: Float[np.ndarray, "B N C"], mask: Bool[np.ndarray, "B N"] | None
 
     Raises:
         DataError: RDKit is not installed.
-        InvalidInputError: the columns are not those of QM9.
+        InvalidInputError: the columns are not those of QM9, or the types of an atom are not one hot.
     """
     try:
         from rdkit import Chem, rdBase  # pyright: ignore[reportMissingImports]

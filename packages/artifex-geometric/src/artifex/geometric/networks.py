@@ -32,7 +32,10 @@ class GeometricNetworkConfig(Config):
 
 @runtime_checkable
 class GeometricNetwork(Protocol):
-    """What models ask of a network, built as ``network(config, *, in_features, out_features, param_dtype, rngs)``."""
+    """What models ask of a network, built as ``network(config, *, in_features, out_features, param_dtype, rngs)``.
+
+    ``dtype`` is given beside those where a model's config has one: what hidden layers compute in.
+    """
 
     def __call__(
         self, points: Float[Array, "B N 3"], features: Float[Array, "B N I"], mask: Bool[Array, "B N"]
@@ -54,14 +57,14 @@ def create_network(
     *,
     in_features: int,
     out_features: int,
+    dtype: DTypeLike | None = None,
     param_dtype: DTypeLike = jnp.float32,
     rngs: nnx.Rngs,
 ) -> Any:
     """The network that ``config`` describes, found by its type among the installed plugins."""
     entry = plugins.registry().entry_of_config("geometric_network", type(config))
-    return plugins.resolve(entry.component)(
-        config, in_features=in_features, out_features=out_features, param_dtype=param_dtype, rngs=rngs
-    )
+    made: dict[str, Any] = {"param_dtype": param_dtype, "rngs": rngs} | ({} if dtype is None else {"dtype": dtype})
+    return plugins.resolve(entry.component)(config, in_features=in_features, out_features=out_features, **made)
 
 
 def check_equivariant(network: GeometricNetworkConfig, model: str) -> None:

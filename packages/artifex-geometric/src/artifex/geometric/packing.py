@@ -14,16 +14,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
-from artifex.core.config import Config, config
+from artifex.core.config import config
+from artifex.core.value_ranges import Columns, ValueRange
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.sizes import SizeCounts, check_size_counts
 
-__all__ = ["PointSetConfig", "decoded", "packing_scales", "scaled"]
+__all__ = ["PointSetConfig", "decoded", "packing_scales", "scaled", "values_of"]
 
 Positive = Annotated[float, Field(gt=0)]
 
 
 @config
-class PointSetConfig(Config):
+class PointSetConfig(GeometricModelConfig):
     """What the sets are: how large, and what a point carries beside its coordinates."""
 
     max_points: Annotated[int, Field(ge=1)]
@@ -49,6 +51,12 @@ class PointSetConfig(Config):
 def packing_scales(config: PointSetConfig) -> np.ndarray:
     """What each column is divided by, ``(3 + F,)``."""
     return np.repeat(np.asarray(config.scales), (3, config.n_types, config.n_integers))
+
+
+def values_of(config: PointSetConfig) -> dict[str, ValueRange]:
+    """What ``x`` may hold: one type a point, and whole numbers; nothing is said of sets of coordinates alone."""
+    whole, end = 3 + config.n_types, 3 + config.n_features
+    return {"x": Columns(one_hot=range(3, whole), whole=range(whole, end))} if config.n_features else {}
 
 
 def scaled(config: PointSetConfig, x: Float[Array, "B N C"]) -> Float[Array, "B N C"]:

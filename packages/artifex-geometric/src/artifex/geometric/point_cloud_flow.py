@@ -22,14 +22,14 @@ from jaxtyping import Array, Bool, Float
 from pydantic import Field
 
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.geometric.flow_paths import Solver, integrated, integrated_with_divergence
 from artifex.geometric.layers import time_features
 from artifex.geometric.networks import NetworkField, create_network
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_sampler import SetSampler, Walk
 from artifex.geometric.set_transformer import SetTransformerConfig
 from artifex.geometric.sets import checked_set, mask_in, sum_over_points
@@ -43,7 +43,7 @@ TIME_UNITS = 100.0
 
 
 @config
-class PointCloudFlowConfig(Config):
+class PointCloudFlowConfig(GeometricModelConfig):
     """A flow of point clouds."""
 
     max_points: Annotated[int, Field(ge=1)]
@@ -58,8 +58,6 @@ class PointCloudFlowConfig(Config):
     """Steps from noise to data."""
     solver: Solver = "heun"
     """Of the second order, two looks at the network a step; or `euler`, one."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_size_counts(self.size_counts, self.max_points)
@@ -86,7 +84,12 @@ class PointCloudFlow(SetSampler):
             raise InvalidTypeError(f"PointCloudFlow takes a PointCloudFlowConfig, got {type(config).__name__}")
         self.config = config
         self.network = create_network(
-            config.network, in_features=TIME_FEATURES, out_features=0, param_dtype=config.param_dtype, rngs=rngs
+            config.network,
+            in_features=TIME_FEATURES,
+            out_features=0,
+            dtype=config.dtype,
+            param_dtype=config.param_dtype,
+            rngs=rngs,
         )
         self.rngs = rngs.fork()
 

@@ -23,12 +23,12 @@ from pydantic import Field
 
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
+from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.nn import ParamDType
 from artifex.core.protocols import Batch
 from artifex.geometric.losses import chamfer_distance, gaussian_kl
-from artifex.geometric.posteriors import DiagonalNormal, posterior_of
+from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_transformer import SetEncoder, SetTransformer, SetTransformerConfig
 from artifex.geometric.sets import checked_set
 from artifex.geometric.sizes import SizeCounts, check_size_counts, draw_sizes, given_sizes, mask_of
@@ -39,7 +39,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 @config
-class PointCloudVAEConfig(Config):
+class PointCloudVAEConfig(GeometricModelConfig):
     """A VAE of point clouds."""
 
     max_points: PositiveInt
@@ -54,8 +54,6 @@ class PointCloudVAEConfig(Config):
     """Weight of the divergence, whose nats are many for one squared unit of distance."""
     size_counts: SizeCounts = ()
     """How often clouds of 1, 2, ... points occur; sizes of samples are drawn from it. Empty: all have `max_points`."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_size_counts(self.size_counts, self.max_points)
@@ -82,7 +80,7 @@ class PointCloudVAE(nnx.Module):
     def __init__(self, config: PointCloudVAEConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, PointCloudVAEConfig):
             raise InvalidTypeError(f"PointCloudVAE takes a PointCloudVAEConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
         self.encoder = SetEncoder(config.encoder, out_features=2 * config.latent_dim, **made)
         self.decoder = SetTransformer(config.decoder, in_features=config.latent_dim, out_features=0, **made)
@@ -137,10 +135,14 @@ class PointCloudVAE(nnx.Module):
             z: latents.
             mask: which points to make; ``max_points`` of each cloud by default.
             rngs: stream ``sample``; the model's own by default.
+
+        Raises:
+            InvalidInputError: ``z`` is not ``(B, L)``, or the mask not ``(B, N)``.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim:
-            raise InvalidInputError(f"z has shape {z.shape}; latents are (B, {self.config.latent_dim})")
-        mask = jnp.ones((z.shape[0], self.config.max_points), bool) if mask is None else mask
+        z, most = checked_latents(z, self.config.latent_dim), self.config.max_points
+        mask = jnp.ones((z.shape[0], most), bool) if mask is None else jnp.asarray(mask).astype(bool)
+        if mask.ndim != 2 or len(mask) != len(z) or not 0 < mask.shape[1] <= most:
+            raise InvalidInputError(f"the mask has shape {mask.shape}; of {len(z)} latents it is ({len(z)}, N up to {most})")
         return self._points(z, mask, draw_key(self, rngs))
 
     @compiled_method()

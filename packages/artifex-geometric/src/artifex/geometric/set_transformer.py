@@ -14,7 +14,7 @@ Shapes: ``B`` batch, ``N`` points, ``S`` keys, ``D`` width, ``K`` seeds.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
@@ -49,6 +49,11 @@ class SetTransformerConfig(GeometricNetworkConfig):
             raise ValueError(f"{self.heads} heads do not divide features, {self.features}; make one a divisor of the other")
 
 
+def _inner(h: Array, dtype: DTypeLike | None) -> Array:
+    """What hidden layers see of an embedding, which is computed from all digits of the coordinates."""
+    return h if dtype is None else h.astype(dtype)
+
+
 class AttentionBlock(nnx.Module):
     """``MAB``: queries look at keys.
 
@@ -56,14 +61,22 @@ class AttentionBlock(nnx.Module):
         features: width, ``D``.
         heads: they divide it.
         crossed: keys are other than the queries, and are normalised by themselves.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
 
     def __init__(
-        self, features: int, heads: int, *, crossed: bool = False, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+        self,
+        features: int,
+        heads: int,
+        *,
+        crossed: bool = False,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
         self.heads = heads
         self.query_norm = layer_norm(features, **made)
         self.key_norm = layer_norm(features, **made) if crossed else None
@@ -95,6 +108,7 @@ class SetTransformer(nnx.Module):
         config: its size.
         in_features: features of a point beside its coordinates.
         out_features: features that are given back; 0 for none.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
 
@@ -111,21 +125,23 @@ class SetTransformer(nnx.Module):
         *,
         in_features: int,
         out_features: int,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
-        width = config.features
-        self.embed = linear(3 + in_features, width, ("mlp", "embed"), **made)
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        width, outer = config.features, {**made, "dtype": None}
+        self.dtype = dtype
+        self.embed = linear(3 + in_features, width, ("mlp", "embed"), **outer)
         self.blocks = nnx.List([AttentionBlock(width, config.heads, **made) for _ in range(config.layers)])
         self.norm = layer_norm(width, **made)
-        self.head = linear(width, 3 + out_features, ("embed", "mlp"), kernel_init=nnx.initializers.normal(1e-3), **made)
+        self.head = linear(width, 3 + out_features, ("embed", "mlp"), kernel_init=nnx.initializers.normal(1e-3), **outer)
 
     def __call__(
         self, points: Float[Array, "B N 3"], features: Float[Array, "B N I"], mask: Bool[Array, "B N"]
     ) -> tuple[Float[Array, "B N 3"], Float[Array, "B N O"]]:
         """A vector and features for each point."""
-        h = self.embed(jnp.concatenate([points, features.astype(points.dtype)], axis=-1))
+        h = _inner(self.embed(jnp.concatenate([points, features.astype(points.dtype)], axis=-1)), self.dtype)
         for block in self.blocks:
             h = block(h, None, mask)
         made = jnp.where(mask[..., None], self.head(self.norm(h)), 0)
@@ -138,25 +154,33 @@ class SetEncoder(nnx.Module):
     Args:
         config: its size.
         out_features: width of the vector.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
 
     def __init__(
-        self, config: SetTransformerConfig, *, out_features: int, param_dtype: DTypeLike = jnp.float32, rngs: nnx.Rngs
+        self,
+        config: SetTransformerConfig,
+        *,
+        out_features: int,
+        dtype: DTypeLike | None = None,
+        param_dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
     ) -> None:
-        made = {"param_dtype": param_dtype, "rngs": rngs}
-        width = config.features
-        self.embed = linear(3, width, ("mlp", "embed"), **made)
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype, "rngs": rngs}
+        width, outer = config.features, {**made, "dtype": None}
+        self.dtype = dtype
+        self.embed = linear(3, width, ("mlp", "embed"), **outer)
         self.blocks = nnx.List([AttentionBlock(width, config.heads, **made) for _ in range(config.layers)])
         self.seed = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (width,), param_dtype), logical_axes=("embed",))
         self.pool = AttentionBlock(width, config.heads, crossed=True, **made)
         self.norm = layer_norm(width, **made)
-        self.head = linear(width, out_features, ("embed", "mlp"), **made)
+        self.head = linear(width, out_features, ("embed", "mlp"), **outer)
 
     def __call__(self, points: Float[Array, "B N 3"], mask: Bool[Array, "B N"]) -> Float[Array, "B O"]:
         """The vector does not depend on the order of the points."""
-        h = self.embed(points)
+        h = _inner(self.embed(points), self.dtype)
         for block in self.blocks:
             h = block(h, None, mask)
         seeds = jnp.broadcast_to(self.seed[...].astype(h.dtype), (h.shape[0], 1, h.shape[-1]))

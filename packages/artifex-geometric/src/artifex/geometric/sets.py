@@ -11,15 +11,45 @@ Shapes: ``B`` batch, ``N`` points, ``F`` features, ``C`` columns.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from artifex.core.errors import InvalidInputError
 from artifex.core.geometry import masked_mean
 from artifex.core.protocols import Batch
 
-__all__ = ["centred", "centred_noise", "checked_set", "mask_in", "sum_over_points"]
+__all__ = ["as_numbers", "centred", "centred_noise", "checked_along", "checked_set", "mask_in", "sum_over_points"]
+
+
+def as_numbers(x: Any, what: str) -> Array:
+    """``x`` as an array.
+
+    Raises:
+        InvalidInputError: it is none of real numbers.
+    """
+    try:
+        array = jnp.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{what} is a {type(x).__name__} that makes no array of numbers: {error}") from error
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise InvalidInputError(f"{what} is {array.dtype}; give real numbers")
+    return array
+
+
+def checked_along(values: Any, mask: Bool[Array, "B N"], what: str) -> Int[Array, "B N"]:
+    """Whole numbers along sets, one a row.
+
+    Raises:
+        InvalidInputError: they are not.
+    """
+    array = as_numbers(values, what)
+    if array.shape != mask.shape or not jnp.issubdtype(array.dtype, jnp.integer):
+        raise InvalidInputError(f"{what} is {array.dtype} of shape {array.shape}; give whole numbers of shape {mask.shape}")
+    return array
 
 
 def checked_set(
@@ -36,13 +66,13 @@ def checked_set(
     Raises:
         InvalidInputError: the shapes do not fit.
     """
-    x = jnp.asarray(x)
-    if x.ndim != 3 or x.shape[-1] != columns or (max_points is not None and x.shape[1] > max_points):
+    x = as_numbers(x, "x")
+    if x.ndim != 3 or x.shape[-1] != columns or not x.shape[1] or (max_points is not None and x.shape[1] > max_points):
         most = "N" if max_points is None else f"N up to {max_points}"
         raise InvalidInputError(f"x has shape {x.shape}; sets of points are (B, {most}, {columns}), three coordinates first")
     if mask is None:
         return x, jnp.ones(x.shape[:2], bool)
-    mask = jnp.asarray(mask)
+    mask = as_numbers(mask, "the mask")
     if mask.shape != x.shape[:2]:
         raise InvalidInputError(
             f"the mask has shape {mask.shape} and x {x.shape}; a mask says of each of x's rows if it is one"
@@ -80,7 +110,7 @@ def centred_noise(
 
 def mask_in(batch: Batch) -> Bool[Array, "B N"]:
     """The batch's ``mask``; true everywhere where it has none."""
-    return jnp.ones(batch["x"].shape[:2], bool) if "mask" not in batch else jnp.asarray(batch["mask"]).astype(bool)
+    return jnp.ones(np.shape(batch["x"])[:2], bool) if "mask" not in batch else jnp.asarray(batch["mask"]).astype(bool)
 
 
 def sum_over_points(values: Float[Array, "B N *C"], mask: Bool[Array, "B N"]) -> Float[Array, "B"]:

@@ -33,7 +33,7 @@ class StableMolecules:
     def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B S"]:
         """Whether a molecule is stable, and 1."""
         stable, there = stability(batch["samples"])
-        whole = np.all(stable | ~there, axis=-1)
+        whole = np.all(stable | ~there, axis=-1) & np.any(there, axis=-1)  # no atom is no molecule
         return np.stack([whole, np.ones(len(whole))], axis=1).astype(np.float64)
 
     def finalize(self, total: Any) -> Any:

@@ -27,11 +27,12 @@ from artifex.core.compilation import compiled_method, draw_key
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean
-from artifex.core.nn import MLP, ParamDType
+from artifex.core.nn import MLP
 from artifex.core.protocols import Batch
 from artifex.geometric import losses
 from artifex.geometric.mesh import icosphere, mesh_topology
-from artifex.geometric.posteriors import DiagonalNormal, posterior_of
+from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.precision import GeometricModelConfig
 from artifex.geometric.set_transformer import SetEncoder, SetTransformerConfig
 from artifex.geometric.sets import checked_set
 
@@ -39,6 +40,7 @@ __all__ = ["TemplateConfig", "TemplateMesh", "TemplateMeshConfig"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @config
@@ -51,7 +53,7 @@ class TemplateConfig(Config):
         (42, 80)
     """
 
-    vertices: tuple[tuple[float, float, float], ...] = ()
+    vertices: tuple[tuple[Coordinate, Coordinate, Coordinate], ...] = ()
     """Where they lie."""
     faces: tuple[tuple[int, int, int], ...] = ()
     """Triples of vertices, counterclockwise seen from outside."""
@@ -71,11 +73,16 @@ class TemplateConfig(Config):
             object.__setattr__(self, "faces", faces)
         if not self.vertices or not self.faces:
             raise ValueError("a template needs vertices and faces, or icosphere: 2, say")
-        mesh_topology(self.faces, len(self.vertices))
+        stray = np.flatnonzero(mesh_topology(self.faces, len(self.vertices)).degrees == 0)
+        if len(stray):
+            raise ValueError(
+                f"{len(stray)} of the {len(self.vertices)} vertices are in no face, vertex {stray[0]} first; leave them out, "
+                "and number those that stay from 0 in the faces"
+            )
 
 
 @config
-class TemplateMeshConfig(Config):
+class TemplateMeshConfig(GeometricModelConfig):
     """A VAE of meshes with one template."""
 
     template: TemplateConfig
@@ -100,8 +107,6 @@ class TemplateMeshConfig(Config):
     """Of one less the cosine between neighbouring triangles' normals."""
     kl_weight: Weight = 1e-3
     """Of the divergence."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         if not self.chamfer_weight and not self.vertex_weight:
@@ -130,10 +135,11 @@ class TemplateMesh(nnx.Module):
     def __init__(self, config: TemplateMeshConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, TemplateMeshConfig):
             raise InvalidTypeError(f"TemplateMesh takes a TemplateMeshConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config, self.n_vertices = config, len(config.template.vertices)
         self.encoder = SetEncoder(config.encoder, out_features=2 * config.latent_dim, **made)
         self.decoder = MLP(config.latent_dim, config.hidden_dims, 3 * self.n_vertices, activation="silu", **made)
+        self.decoder.layers[-1].dtype = None  # vertices have all digits
         self.rngs = rngs.fork()
 
     @property
@@ -205,8 +211,7 @@ class TemplateMesh(nnx.Module):
         Raises:
             InvalidInputError: ``z`` is not ``(B, L)``.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim:
-            raise InvalidInputError(f"z has shape {z.shape}; latents are (B, {self.config.latent_dim})")
+        z = checked_latents(z, self.config.latent_dim)
         moves = self.decoder(z).reshape(z.shape[0], self.n_vertices, 3)
         return jnp.asarray(self.config.template.vertices, moves.dtype)[None] + moves
 

@@ -14,7 +14,8 @@ Shapes: ``B`` batch, ``D H W C`` one example, ``L`` latent.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +25,13 @@ from pydantic import Field
 
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.nn import ParamDType
+from artifex.core.config import config
+from artifex.core.errors import InvalidTypeError
 from artifex.core.protocols import Batch
 from artifex.core.pure import functional
-from artifex.geometric.voxel_networks import VoxelDecoder, VoxelEncoder, check_voxels
+from artifex.core.value_ranges import ValueRange
+from artifex.geometric.precision import GeometricModelConfig
+from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels, checked_voxels
 
 __all__ = ["VoxelGAN", "VoxelGANConfig"]
 
@@ -37,7 +39,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 @config
-class VoxelGANConfig(Config):
+class VoxelGANConfig(GeometricModelConfig):
     """A GAN of voxels."""
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 16, 16, 1)
@@ -48,8 +50,6 @@ class VoxelGANConfig(Config):
     """Latent variables."""
     r1_weight: Annotated[float, Field(gt=0)] = 1.0
     """Weight of the penalty on the discriminator's gradient at real voxels."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_voxels(self.shape, self.channels)
@@ -74,7 +74,7 @@ class VoxelGAN(nnx.Module):
     def __init__(self, config: VoxelGANConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, VoxelGANConfig):
             raise InvalidTypeError(f"VoxelGAN takes a VoxelGANConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
         self.generator = VoxelDecoder(config.shape, config.channels, config.latent_dim, **made)
         self.discriminator = VoxelEncoder(config.shape, config.channels, 1, normed=False, leak=0.2, **made)
@@ -90,7 +90,7 @@ class VoxelGAN(nnx.Module):
         Returns:
             ``loss``; ``r1``, the mean squared norm of the gradient; ``accuracy``.
         """
-        x = self._checked(batch["x"])
+        x = checked_voxels(batch["x"], self.config.shape)
         made = jax.lax.stop_gradient(self._made(x.shape[0], draw_key(self, rngs)))
         real, fake = self._scores(x), self._scores(made)
         score = functional(self.discriminator)
@@ -110,8 +110,13 @@ class VoxelGAN(nnx.Module):
         Returns:
             ``loss``.
         """
-        made = self._made(batch["x"].shape[0], draw_key(self, rngs))
+        made = self._made(len(checked_voxels(batch["x"], self.config.shape)), draw_key(self, rngs))
         return {"loss": jnp.mean(jax.nn.softplus(-self._scores(made)))}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: 0 empty, 1 filled, and between (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return VOXEL_VALUES
 
     @compiled_method(static=("n_samples",))
     def generate(self, n_samples: int = 1, *, rngs: nnx.Rngs | None = None) -> Float[Array, "n_samples D H W C"]:
@@ -129,10 +134,3 @@ class VoxelGAN(nnx.Module):
 
     def _scores(self, x: Array) -> Array:
         return self.discriminator(x)[:, 0].astype(jnp.float32)
-
-    def _checked(self, x: Array) -> Array:
-        if x.shape[1:] != self.config.shape:
-            raise InvalidInputError(
-                f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, self.config.shape))})"
-            )
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))

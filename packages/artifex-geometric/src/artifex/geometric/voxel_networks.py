@@ -16,10 +16,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from artifex.core.errors import InvalidInputError
 from artifex.core.nn import Conv, GroupNorm, UpsampleConv
+from artifex.core.value_ranges import Interval, ValueRange
 from artifex.geometric.layers import linear
+from artifex.geometric.sets import as_numbers
 
-__all__ = ["VoxelDecoder", "VoxelEncoder", "check_voxels", "voxel_norm"]
+__all__ = ["VOXEL_VALUES", "VoxelDecoder", "VoxelEncoder", "check_voxels", "checked_voxels", "voxel_norm"]
 
 Shape = tuple[int, int, int, int]
 
@@ -39,9 +42,25 @@ def check_voxels(shape: Shape, channels: Sequence[int]) -> None:
         )
 
 
-def voxel_norm(channels: int, *, param_dtype: DTypeLike = jnp.float32) -> GroupNorm:
+def checked_voxels(x: Float[Array, "B D H W C"], shape: Shape) -> Float[Array, "B D H W C"]:
+    """``x`` in float32 at least.
+
+    Raises:
+        InvalidInputError: it is no batch of examples of that shape.
+    """
+    x = as_numbers(x, "x")
+    if x.shape[1:] != shape:
+        raise InvalidInputError(f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, shape))})")
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+VOXEL_VALUES: dict[str, ValueRange] = {"x": Interval(0.0, 1.0, slack=1e-3)}
+"""What voxels may be: 0 empty, 1 filled, shares between; the slack is for what resampling rounds."""
+
+
+def voxel_norm(channels: int, *, dtype: DTypeLike | None = None, param_dtype: DTypeLike = jnp.float32) -> GroupNorm:
     """Group norm with up to eight groups."""
-    return GroupNorm(channels, math.gcd(8, channels), param_dtype=param_dtype)
+    return GroupNorm(channels, math.gcd(8, channels), dtype=dtype, param_dtype=param_dtype)
 
 
 class VoxelEncoder(nnx.Module):
@@ -53,6 +72,7 @@ class VoxelEncoder(nnx.Module):
         out_features: width of the vector.
         normed: group norm at every level but the first.
         leak: slope of the leaky ReLU between layers; 0 makes it a SiLU.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
@@ -65,16 +85,17 @@ class VoxelEncoder(nnx.Module):
         *,
         normed: bool = True,
         leak: float = 0.0,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made: dict[str, Any] = {"param_dtype": param_dtype}
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
         widths = (shape[-1], *channels)
         self.leak = leak
         self.convs = nnx.List([Conv(a, b, (4, 4, 4), strides=2, padding=1, rngs=rngs, **made) for a, b in pairwise(widths)])
         self.norms = nnx.List([voxel_norm(c, **made) for c in channels[1:]] if normed else [])
         positions = math.prod(side // 2 ** len(channels) for side in shape[:3])
-        self.head = linear(positions * channels[-1], out_features, ("mlp", "embed"), rngs=rngs, **made)
+        self.head = linear(positions * channels[-1], out_features, ("mlp", "embed"), param_dtype=param_dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "B D H W C"]) -> Float[Array, "B L"]:
         """The vector."""
@@ -93,6 +114,7 @@ class VoxelDecoder(nnx.Module):
         shape: of an example.
         channels: of each level of the encoder; the decoder goes through them backwards.
         in_features: width of the vector.
+        dtype: what hidden layers compute in; by default what parameters and input have in common.
         param_dtype: type of the parameters.
         rngs: stream ``params`` initialises.
     """
@@ -103,10 +125,11 @@ class VoxelDecoder(nnx.Module):
         channels: Sequence[int],
         in_features: int,
         *,
+        dtype: DTypeLike | None = None,
         param_dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ) -> None:
-        made: dict[str, Any] = {"param_dtype": param_dtype}
+        made: dict[str, Any] = {"dtype": dtype, "param_dtype": param_dtype}
         self.start = (*(side // 2 ** len(channels) for side in shape[:3]), channels[-1])
         self.stem = linear(in_features, math.prod(self.start), ("embed", "mlp"), rngs=rngs, **made)
         self.norms = nnx.List([voxel_norm(c, **made) for c in reversed(channels)])
@@ -118,4 +141,4 @@ class VoxelDecoder(nnx.Module):
         x = self.stem(z).reshape(z.shape[0], *self.start)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             x = conv(jax.nn.silu(norm(x)))
-        return x
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))

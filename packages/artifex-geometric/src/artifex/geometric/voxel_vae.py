@@ -12,7 +12,7 @@ Shapes: ``B`` batch, ``D H W C`` one example, ``L`` latent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +22,14 @@ from pydantic import Field
 
 from artifex.core.checks import check_at_least
 from artifex.core.compilation import compiled_method, draw_key
-from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.nn import ParamDType
+from artifex.core.config import config
+from artifex.core.errors import InvalidTypeError
 from artifex.core.protocols import Batch
+from artifex.core.value_ranges import ValueRange
 from artifex.geometric.losses import binary_cross_entropy, gaussian_kl
-from artifex.geometric.posteriors import DiagonalNormal, posterior_of
-from artifex.geometric.voxel_networks import VoxelDecoder, VoxelEncoder, check_voxels
+from artifex.geometric.posteriors import DiagonalNormal, checked_latents, posterior_of
+from artifex.geometric.precision import GeometricModelConfig
+from artifex.geometric.voxel_networks import VOXEL_VALUES, VoxelDecoder, VoxelEncoder, check_voxels, checked_voxels
 
 __all__ = ["VoxelVAE", "VoxelVAEConfig"]
 
@@ -36,7 +37,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 @config
-class VoxelVAEConfig(Config):
+class VoxelVAEConfig(GeometricModelConfig):
     """A VAE of voxels."""
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (16, 16, 16, 1)
@@ -47,8 +48,6 @@ class VoxelVAEConfig(Config):
     """Latent variables."""
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the divergence in the loss; 1 makes the loss minus the ELBO."""
-    param_dtype: ParamDType = "float32"
-    """What the parameters are kept in."""
 
     def __post_init__(self) -> None:
         check_voxels(self.shape, self.channels)
@@ -73,7 +72,7 @@ class VoxelVAE(nnx.Module):
     def __init__(self, config: VoxelVAEConfig, *, rngs: nnx.Rngs):
         if not isinstance(config, VoxelVAEConfig):
             raise InvalidTypeError(f"VoxelVAE takes a VoxelVAEConfig, got {type(config).__name__}")
-        made = {"param_dtype": config.param_dtype, "rngs": rngs}
+        made = {"dtype": config.dtype, "param_dtype": config.param_dtype, "rngs": rngs}
         self.config = config
         self.encoder = VoxelEncoder(config.shape, config.channels, 2 * config.latent_dim, **made)
         self.decoder = VoxelDecoder(config.shape, config.channels, config.latent_dim, **made)
@@ -110,10 +109,15 @@ class VoxelVAE(nnx.Module):
         Returns:
             ``loss``; ``reconstruction_loss``; ``kl``; ``elbo``.
         """
-        reconstruction = jnp.mean(binary_cross_entropy(outputs["logits"], batch["x"]))
+        reconstruction = jnp.mean(binary_cross_entropy(outputs["logits"], checked_voxels(batch["x"], self.config.shape)))
         kl = jnp.mean(gaussian_kl(outputs["mean"], outputs["log_variance"]))
         loss = reconstruction + self.config.kl_weight * kl
         return {"loss": loss, "reconstruction_loss": reconstruction, "kl": kl, "elbo": -reconstruction - kl}
+
+    def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
+        """``x``: 0 empty, 1 filled, and between (:class:`artifex.core.protocols.DeclaresValues`)."""
+        del batch
+        return VOXEL_VALUES
 
     def encode(self, x: Float[Array, "B D H W C"]) -> DiagonalNormal:
         """``q(z | x)``.
@@ -121,11 +125,7 @@ class VoxelVAE(nnx.Module):
         Raises:
             InvalidInputError: ``x`` is no batch of such voxels.
         """
-        if x.shape[1:] != self.config.shape:
-            raise InvalidInputError(
-                f"x has shape {x.shape}; the model's voxels are (B, {', '.join(map(str, self.config.shape))})"
-            )
-        return posterior_of(self.encoder(x.astype(jnp.promote_types(x.dtype, jnp.float32))))
+        return posterior_of(self.encoder(checked_voxels(x, self.config.shape)))
 
     def decode(self, z: Float[Array, "B L"]) -> Float[Array, "B D H W C"]:
         """The probability that each voxel is filled.
@@ -133,9 +133,7 @@ class VoxelVAE(nnx.Module):
         Raises:
             InvalidInputError: ``z`` is not ``(B, L)``.
         """
-        if z.ndim != 2 or z.shape[1] != self.config.latent_dim:
-            raise InvalidInputError(f"z has shape {z.shape}; latents are (B, {self.config.latent_dim})")
-        return jax.nn.sigmoid(self.decoder(z))
+        return jax.nn.sigmoid(self.decoder(checked_latents(z, self.config.latent_dim)))
 
     @compiled_method()
     def reconstruct(self, x: Float[Array, "B D H W C"]) -> Float[Array, "B D H W C"]:

@@ -11,7 +11,7 @@ from flax import nnx
 
 from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.protocols import ChecksData, DeclaresValues
-from artifex.core.value_ranges import ValueRange, check_finite, check_values
+from artifex.core.value_ranges import Columns, ValueRange, check_finite, check_values
 from artifex.training.loaders import ArrayLoader, BucketLoader, GrainLoader, HostBatch, Loader, first_examples
 
 __all__ = ["DataCheck"]
@@ -78,10 +78,14 @@ class DataCheck:
         wanted = self._ranges(jax.eval_shape(prepare, stored, self._key)).get("x")
         if wanted is None:
             return
-        x = np.asarray(jax.jit(prepare)(stored, self._key)["x"])
+        prepared = jax.jit(prepare)(stored, self._key)
+        seen = {key: np.asarray(prepared[key]) for key in ("x", "mask") if key in prepared}
         try:
-            check_values({"x": x}, {"x": wanted}, type(self._model).__name__)
+            check_values(seen, {"x": wanted}, type(self._model).__name__)
         except DataError as error:
+            if isinstance(wanted, Columns):
+                raise InvalidInputError(f"as {type(self._modality).__name__} prepares it, {error}") from error
+            x = seen["x"]
             message, _, _ = str(error).rpartition(": ")
             raise InvalidInputError(
                 f"as {type(self._modality).__name__} prepares it, {message}: they are {x.min():g} to {x.max():g}; set the "

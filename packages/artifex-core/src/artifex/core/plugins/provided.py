@@ -639,6 +639,7 @@ CONFIG_HOME: dict[str, tuple[str, str]] = {
     "GaussianConfig": ("artifex.vae.likelihoods", "artifex-vae"),
     "GaussianReferenceConfig": ("artifex.ebm.references", "artifex-ebm"),
     "GeneratorConfig": ("artifex.gan.generators", "artifex-gan"),
+    "GeometricModelConfig": ("artifex.geometric.precision", "artifex-geometric"),
     "GeometricNetworkConfig": ("artifex.geometric.networks", "artifex-geometric"),
     "GlowConfig": ("artifex.flow.glow", "artifex-flow"),
     "GuidedDiffusionConfig": ("artifex.diffusion.guided", "artifex-diffusion"),

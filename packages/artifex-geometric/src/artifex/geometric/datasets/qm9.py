@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,8 @@ from artifex.geometric.molecules import ATOMIC_NUMBERS, QM9_ELEMENTS
 __all__ = ["QM9", "QM9Config"]
 
 MOST_ATOMS = 29
+COLUMNS = ("N_atoms", "Elements", "XYZ_Ang", "SMILES")
+NO_BRACKETS = str.maketrans("", "", "[]")
 FILES = ("qm9_part1.csv", "qm9_part2.csv", "qm9_part3.csv")
 SHARES = {"train": (0, 100_000), "test": (117_748, None), "validation": (100_000, 117_748)}
 """Where each split begins and ends in the permuted order, as in arXiv:2203.17003 and before it Cormorant, arXiv:1906.04015."""
@@ -120,27 +123,45 @@ def molecules_in(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tupl
     """Of all molecules in order: sizes ``(M,)``; of all atoms their elements ``(A,)`` and positions ``(A, 3)``; and SMILES.
 
     Raises:
-        DataError: a file is missing or is none of QM9's.
+        DataError: a file is missing or is none of QM9's; it names the file, and the row counted from 0.
     """
-    columns: dict[str, list[str]] = {"N_atoms": [], "Elements": [], "XYZ_Ang": [], "SMILES": []}
+    sizes, elements, positions, smiles = [], [], [], []
     for name in FILES:
         path = folder / name
         if not path.is_file():
             raise DataError(f"there is no file {path}; set data.dataset.folder to where qm9pack's CSV files lie")
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
-            if not columns.keys() <= set(rows.fieldnames or ()):
-                raise DataError(f"{path} has the columns {rows.fieldnames}; QM9's have {', '.join(columns)}")
-            for row in rows:
-                for column, values in columns.items():
-                    values.append(row[column])
-    sizes = np.array(columns["N_atoms"], np.int64)
-    letters = re.findall(r"[A-Z][a-z]?", ",".join(columns["Elements"]))
-    elements = np.array([QM9_ELEMENTS.index(letter) for letter in letters], np.int64)
-    numbers = ",".join(columns["XYZ_Ang"]).replace("[", "").replace("]", "").replace("*^", "e")
-    positions = np.array(numbers.split(","), np.float64).reshape(-1, 3)
-    if not len(positions) == len(elements) == sizes.sum():
-        raise DataError(
-            f"the files in {folder} tell of {sizes.sum()} atoms, {len(elements)} elements, {len(positions)} positions"
-        )
-    return sizes, elements, positions, tuple(columns["SMILES"])
+            if not set(COLUMNS) <= set(rows.fieldnames or ()):
+                raise DataError(f"{path} has the columns {rows.fieldnames}; QM9's have {', '.join(COLUMNS)}")
+            for number, row in enumerate(rows):
+                try:
+                    kinds, places = _atoms_of(row)
+                except ValueError as error:
+                    raise DataError(f"{path}: row {number} {error}; set data.dataset.folder to qm9pack's own files") from error
+                sizes.append(len(kinds))
+                elements += kinds
+                positions += places
+                smiles.append(row["SMILES"])
+    return np.array(sizes, np.int64), np.array(elements, np.int64), np.array(positions).reshape(-1, 3), tuple(smiles)
+
+
+def _atoms_of(row: Mapping[str, str | None]) -> tuple[list[int], list[float]]:
+    """The elements of a molecule's atoms, and their coordinates one after the other; a ValueError says what is wrong."""
+    n, letters, xyz = (row[column] for column in ("N_atoms", "Elements", "XYZ_Ang"))
+    if n is None or letters is None or xyz is None:
+        raise ValueError(f"ends before its last column; it needs {', '.join(COLUMNS)}")
+    named, numbers = re.findall(r"\w+", letters), xyz.translate(NO_BRACKETS).replace("*^", "e").split(",")
+    if not n.isdecimal() or not int(n) * 3 == len(named) * 3 == len(numbers):
+        raise ValueError(f"has N_atoms {n}, but {len(named)} elements and {len(numbers)} coordinates")
+    for letter in named:
+        if letter not in QM9_ELEMENTS:
+            raise ValueError(f"has the element {letter}, but QM9's are {', '.join(QM9_ELEMENTS)}")
+    return [QM9_ELEMENTS.index(letter) for letter in named], [_number(word) for word in numbers]
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"has the coordinate {word!r}, which is no number") from None
