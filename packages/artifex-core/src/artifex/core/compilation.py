@@ -31,6 +31,7 @@ from typing import Any, ParamSpec, TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.core import Tracer
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.model_tree import flatten
@@ -116,7 +117,7 @@ def _compiled(program: Callable[..., R]) -> Callable[..., R]:
         return within if options is None else jax.jit(program, static_argnums=(0, 1), compiler_options=options)
 
     def call(*args: Any) -> R:
-        inside_another = isinstance(jnp.zeros(()), jax.core.Tracer)
+        inside_another = isinstance(jnp.zeros(()), Tracer)
         return (within if inside_another else alone())(*args)
 
     return call
