@@ -260,10 +260,10 @@ def install_with_pytorch(session: nox.Session) -> None:
 
 @nox.session(python="3.11", venv_backend="virtualenv")
 def reference(session: nox.Session) -> None:
-    """Live comparisons with PyTorch libraries, MOSES and OpenMM."""
+    """Live comparisons with PyTorch libraries, MOSES, OpenMM and Hugging Face's data sets."""
     install_with_pytorch(session)
     session.install("--no-deps", "molsets==0.3.1")  # its requirements are dated, and what it imports is here already
-    session.install("-c", "constraints.txt", "openmm==8.6.1")
+    session.install("-c", "constraints.txt", "openmm==8.6.1", "datasets==5.2.0")
     apart = "--ignore=packages/artifex-modalities/image"  # reference_images
     session.run("pytest", "-m", "reference", apart, *session.posargs, env=compilation_cache())
 

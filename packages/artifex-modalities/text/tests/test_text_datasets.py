@@ -281,3 +281,22 @@ def test_hugging_face(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"pip install 'artifex-modalities-text\[huggingface\]'"):
         _ = HuggingFaceText(config).splits
+
+
+@pytest.mark.reference
+@pytest.mark.filterwarnings("ignore")  # the library's own, of how it pickles
+def test_what_hugging_faces_own_library_saves_and_reads(tmp_path: Path) -> None:
+    import datasets
+
+    texts = {"train": [f"Row {i}, na\u00efve \u732b." for i in range(40)], "test": ["The end.", "Really."]}
+    made = datasets.DatasetDict({split: datasets.Dataset.from_dict({"body": rows}) for split, rows in texts.items()})
+    made.save_to_disk(str(tmp_path / "saved"))
+    (tmp_path / "files").mkdir()
+    made["train"].to_json(str(tmp_path / "files" / "train.jsonl"))
+    for folder in ("saved", "files"):
+        config = HuggingFaceTextConfig(path=str(tmp_path / folder), text_column="body", layout="documents", length=64)
+        rows = HuggingFaceText(config).arrays("train")
+        found = [bytes(row[mask].astype(np.uint8)).decode() for row, mask in zip(rows["x"], rows["mask"], strict=True)]
+        assert found == [text + "\0" for text in texts["train"]]  # a document ends
+    with pytest.raises(DataError, match="has no column 'text'; it has body: set text_column"):
+        HuggingFaceText(config.replace(text_column="text")).arrays("train")
