@@ -161,7 +161,7 @@ def test_options_of_convolutions_are_for_the_cpu_of_jax_0_10_alone():
     assert convolution_options("cpu", (0, 12, 0)) is None
 
 
-def test_a_method_is_compiled_with_the_options_unless_it_is_within_another_program(monkeypatch):
+def test_a_method_is_compiled_with_the_options_unless_it_is_part_of_something_else(monkeypatch):
     monkeypatch.setattr("artifex.core.compilation.convolution_options", lambda platform: {"no_such_option": platform})
 
     class Model(nnx.Module):
@@ -171,6 +171,10 @@ def test_a_method_is_compiled_with_the_options_unless_it_is_within_another_progr
 
     model = Model()
     assert jax.jit(model.twice)(1.0) == 2
+    assert jax.grad(model.twice)(1.0) == 2
+    assert jnp.array_equal(jax.vmap(model.twice)(jnp.ones(3)), 2 * jnp.ones(3))
+    assert jax.jvp(model.twice, (1.0,), (3.0,))[1] == 6
+    assert jax.eval_shape(model.twice, 1.0).shape == ()
     with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
         model.twice(1.0)
 

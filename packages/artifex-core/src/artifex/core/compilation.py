@@ -117,8 +117,9 @@ def _compiled(program: Callable[..., R]) -> Callable[..., R]:
         return within if options is None else jax.jit(program, static_argnums=(0, 1), compiler_options=options)
 
     def call(*args: Any) -> R:
-        inside_another = isinstance(jnp.zeros(()), Tracer)
-        return (within if inside_another else alone())(*args)
+        # Options are refused within a program, and of what is differentiated or mapped.
+        traced = isinstance(jnp.zeros(()), Tracer) or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args[2:]))
+        return (within if traced else alone())(*args)
 
     return call
 
