@@ -131,7 +131,7 @@ class ConditionalGAN(AdversarialModel):
         return ConditionalGenerator(config, **kinds), ProjectionDiscriminator(config, **kinds)
 
     def _given(self, batch: Batch) -> Given:
-        return (self._labels(batch.get("condition", batch.get("label")), len(self._real(batch["x"]))),)
+        return (self._labels(batch.get("condition", batch.get("label")), self._real(batch["x"]).shape[0]),)
 
     def __call__(
         self,
@@ -156,7 +156,7 @@ class ConditionalGAN(AdversarialModel):
             InvalidInputError: ``x`` or the labels do not fit.
         """
         x = self._real(x)
-        labels = self._labels(label if condition is None else condition, len(x))
+        labels = self._labels(label if condition is None else condition, x.shape[0])
         return self._outputs(x, (labels,), draw_key(self, rngs))
 
     def generate(

@@ -237,6 +237,8 @@ class PatchGAN(nnx.Module):
             checked(batch[key], shape, key, self.config.data_format).astype(dtype)
             for key, shape in (("x", self.shape), ("condition", self.condition_shape))
         )
-        if len(x) != len(condition):
-            raise InvalidInputError(f"x holds {len(x)} images and condition {len(condition)}; they are pairs: give as many")
+        if x.shape[0] != condition.shape[0]:
+            raise InvalidInputError(
+                f"x holds {x.shape[0]} images and condition {condition.shape[0]}; they are pairs: give as many"
+            )
         return x, condition

@@ -141,8 +141,9 @@ class PointCloudVAE(nnx.Module):
         """
         z, most = checked_latents(z, self.config.latent_dim), self.config.max_points
         mask = jnp.ones((z.shape[0], most), bool) if mask is None else jnp.asarray(mask).astype(bool)
-        if mask.ndim != 2 or len(mask) != len(z) or not 0 < mask.shape[1] <= most:
-            raise InvalidInputError(f"the mask has shape {mask.shape}; of {len(z)} latents it is ({len(z)}, N up to {most})")
+        n = z.shape[0]
+        if mask.ndim != 2 or mask.shape[0] != n or not 0 < mask.shape[1] <= most:
+            raise InvalidInputError(f"the mask has shape {mask.shape}; of {n} latents it is ({n}, N up to {most})")
         return self._points(z, mask, draw_key(self, rngs))
 
     @compiled_method()

@@ -110,7 +110,7 @@ class VoxelGAN(nnx.Module):
         Returns:
             ``loss``.
         """
-        made = self._made(len(checked_voxels(batch["x"], self.config.shape)), draw_key(self, rngs))
+        made = self._made(checked_voxels(batch["x"], self.config.shape).shape[0], draw_key(self, rngs))
         return {"loss": jnp.mean(jax.nn.softplus(-self._scores(made)))}
 
     def value_ranges(self, batch: Mapping[str, Any]) -> dict[str, ValueRange]:
