@@ -392,7 +392,7 @@ class DensityDiffusion(Diffusion):
             x: ``(B, ...)``.
             condition: of each example.
             steps: of order four, with four networks each, and their derivatives. 100 are exact to 1e-3 nat on a Gaussian in two
-                dimensions; 20 may miss it by a tenth.
+                dimensions; fewer are quicker and less exact.
             exact: take the whole trace, which costs a derivative for each element, or estimate it; None for exact up to
                 64 elements.
             rngs: stream ``sample`` of an estimate; the model's own by default.

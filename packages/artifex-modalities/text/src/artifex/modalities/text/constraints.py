@@ -114,8 +114,8 @@ def grammar_errors(text: str, *, dialect: str = "american") -> list[TextViolatio
     """What the rules of Harper find wrong in English (extra ``grammar``); places are those of characters.
 
     Agreement, articles, confused words, capitals, punctuation and repeated words; no spelling, white space or style. Harper is
-    Automattic's checker in Rust (https://writewithharper.com), installed with its rules and its dictionary; it works offline,
-    25 kB a second. Its rules, written by hand, find plain mistakes and let others pass ("this are bad").
+    Automattic's checker in Rust (https://writewithharper.com), installed with its rules and its dictionary; it works offline.
+    The rules, written by hand, find plain mistakes and let others pass ("this are bad").
 
     Args:
         text: a text, taken as plain, not as Markdown.
