@@ -26,6 +26,7 @@ def entry(metric="", **changes):
 
 FACTS = Facts(
     modality="image",
+    representation="pixels",
     family="vae",
     model="vae",
     capabilities=frozenset({"encode"}),
@@ -41,6 +42,8 @@ FACTS = Facts(
         ({}, ""),
         ({"modality": "image", "family": "vae", "models": ("vae",), "capabilities": ("encode",), "min_extent": 8}, ""),
         ({"modality": "text"}, "modality 'text'"),
+        ({"representations": ("codes", "pixels")}, ""),
+        ({"representations": ("codes",)}, "representation is 'codes', and theirs is 'pixels'"),
         ({"family": "flow"}, "family 'flow'"),
         ({"models": ("iwae",)}, "iwae"),
         ({"capabilities": ("log_prob",)}, "no log_prob"),

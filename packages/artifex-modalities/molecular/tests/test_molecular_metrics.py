@@ -293,6 +293,6 @@ def test_stability_is_of_atoms_in_space_and_not_of_texts_whose_hydrogens_are_lef
     entries = {entry.name: entry for entry in plugin.artifex_metrics()}
     known = {"modality": "molecular", "available": frozenset({"samples"}), "spaces": frozenset({"host"}), "examples": 5}
     for name in ("molecule_stable_atoms", "molecule_stable_molecules"):
-        assert obstacle(entries[name], Facts(**known, extent=9)) == ""
-        assert "extent" in obstacle(entries[name], Facts(**known, extent=0))
-    assert obstacle(entries["molecule_validity"], Facts(**known, extent=0)) == ""
+        assert obstacle(entries[name], Facts(**known, representation="conformer")) == ""
+        assert "'conformer'" in obstacle(entries[name], Facts(**known, representation="smiles"))
+    assert obstacle(entries["molecule_validity"], Facts(**known, representation="smiles")) == ""

@@ -23,6 +23,8 @@ class Facts:
 
     modality: str = ""
     """Name of the modality; ``vector`` for plain vectors of numbers, which have none; empty for other arrays."""
+    representation: str = ""
+    """``representation`` of the modality's config; empty where it has none."""
     family: str = ""
     """Of the model; empty where there is none or it is not registered."""
     model: str = ""
@@ -45,6 +47,7 @@ def obstacle(entry: MetricEntry, facts: Facts) -> str:
     """Why a metric does not apply, in words; empty where it does."""
     checks = (
         (_other_data, entry.modality not in ("", facts.modality)),
+        (_other_representation, bool(entry.representations) and facts.representation not in entry.representations),
         (_other_family, entry.family not in ("", facts.family)),
         (_other_model, bool(entry.models) and facts.model not in entry.models),
         (_lacks, not set(entry.capabilities) <= facts.capabilities),
@@ -65,6 +68,11 @@ def applicable(entries: Iterable[MetricEntry], facts: Facts) -> list[MetricEntry
 
 def _other_data(entry: MetricEntry, facts: Facts) -> str:
     return f"it measures the modality {entry.modality!r}, and the data are {facts.modality or 'of none'}"
+
+
+def _other_representation(entry: MetricEntry, facts: Facts) -> str:
+    given = repr(facts.representation) if facts.representation else "not named"
+    return f"it measures data whose representation is {' or '.join(map(repr, entry.representations))}, and theirs is {given}"
 
 
 def _other_family(entry: MetricEntry, facts: Facts) -> str:

@@ -150,6 +150,7 @@ class Material:
             capabilities.add("loss_fn")
         return Facts(
             modality=self._modality_name(),
+            representation=str(getattr(getattr(self.modality, "config", None), "representation", "")),
             family="" if entry is None else entry.family,
             model="" if entry is None else entry.name,
             capabilities=frozenset(capabilities),

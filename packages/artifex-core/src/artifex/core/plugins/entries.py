@@ -163,6 +163,8 @@ class MetricEntry(Entry):
     """What it is given too, where there is any; the arguments have a default."""
     modality: str = ""
     """The kind of data it measures; empty where any will do."""
+    representations: tuple[str, ...] = ()
+    """Values of ``representation`` in the modality's config that it can be computed from; empty where any will do."""
     family: str = ""
     """The family whose models it measures; empty where any will do."""
     models: tuple[str, ...] = ()

@@ -82,7 +82,7 @@ def artifex_metrics() -> list[MetricEntry]:
             modality="molecular",
             space="host",
             compares="sets" if len(needs) > 1 else "samples",  # the training set is another, of any size
-            min_extent=1 if name.startswith("stable") else 0,  # atoms in space are (N, 8); tokens have one axis, and no extent
+            representations=("conformer",) if name.startswith("stable") else (),  # texts leave hydrogens out
             tolerance=0.005,
             lowest=1 if name == "synthetic_accessibility" else 0,
             highest=10 if name == "synthetic_accessibility" else 1,
