@@ -114,11 +114,25 @@ def test_words_of_unequal_length_have_a_mask(folder: Path) -> None:
     assert_array_equal(arrays["word.mask"].sum(axis=1), [4, 5, 4, 4])
 
 
+def test_folders_of_splits_may_be_spelled_as_they_come_or_be_left_out(folder: Path) -> None:
+    wanted = paired(folder).arrays("train")
+    (folder / "train").rename(folder / "Training")
+    (folder / "test").rename(folder / "val2017")
+    assert paired(folder).splits == ("train", "validation")
+    assert_array_equal(paired(folder).arrays("train")["x"], wanted["x"])
+    alone = paired(folder / "Training")
+    assert alone.splits == ("train",)
+    assert_array_equal(alone.arrays("train")["word"], wanted["word"])
+    (folder / "train").mkdir()
+    with pytest.raises(DataError, match="both claim the split 'train'; keep one of them"):
+        paired(folder).arrays("train")
+
+
 def test_what_is_wrong_with_folders_is_said(folder: Path) -> None:
     with pytest.raises(DataError, match=r"there is no folder .*nowhere; set 'folder'"):
         paired(folder / "nowhere")
-    with pytest.raises(InvalidInputError, match="has no split 'val'; its splits are train, test"):
-        paired(folder).arrays("val")
+    with pytest.raises(InvalidInputError, match="has no split 'tets'; its splits are train, test; did you mean 'test'"):
+        paired(folder).arrays("tets")
     Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(folder / "train" / "images" / "7.png")
     with pytest.raises(
         DataError, match=r"part 'x': .*7.png holds uint8 of shape \(2, 2, 3\), and .*0.png uint8 of shape \(4, 5, 3\)"
@@ -272,5 +286,5 @@ def test_files_of_lines_may_be_spelled_as_they_come(tmp_path: Path) -> None:
     assert data.splits == ("train", "extra", "validation")
     assert data.arrays("validation")["b"].tolist() == [[2.0]]
     (tmp_path / "training.jsonl").write_text("{}")
-    with pytest.raises(DataError, match=r"Train\.JSONL and training\.jsonl .* both of the split 'train'; keep one"):
+    with pytest.raises(DataError, match=r"Train\.JSONL and training\.jsonl .* both claim the split 'train'; keep one"):
         JsonLinesPairs(data.config)

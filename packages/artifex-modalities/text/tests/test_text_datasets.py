@@ -194,7 +194,7 @@ def test_paths_that_do_not_serve(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"stray.txt lies beside the splits train of"):
         _ = TextFiles(TextFilesConfig(path=tmp_path)).splits
     (tmp_path / "stray.txt").unlink()
-    with pytest.raises(InvalidInputError, match="have no split 'tain'; their splits are train; did you mean 'train'"):
+    with pytest.raises(InvalidInputError, match="has no split 'tain'; its splits are train; did you mean 'train'"):
         TextFiles(TextFilesConfig(path=tmp_path)).arrays("tain")
     with pytest.raises(DataError, match="there is no encoding 'utf-9'"):
         TextFiles(TextFilesConfig(path=tmp_path, encoding="utf-9")).arrays("train")

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from artifex.core.config import Config, config
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError
+from artifex.core.splits import require_split
 
 __all__ = ["SklearnTable", "SklearnTableConfig"]
 
@@ -65,8 +66,7 @@ class SklearnTable:
         Raises:
             InvalidInputError: there is no such split.
         """
-        if split not in SPLITS:
-            raise InvalidInputError(f"{self.config.table} has no split {split!r}; its splits are {', '.join(SPLITS)}")
+        require_split(split, SPLITS, self.config.table)
         rows = self._stored["data"]
         # part of the data set, as the rows are: NumPy keeps this generator's stream frozen (NEP 19)
         order = np.random.RandomState(0).permutation(len(rows))

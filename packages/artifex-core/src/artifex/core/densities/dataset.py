@@ -26,7 +26,7 @@ from artifex.core.densities.density import Density
 from artifex.core.densities.gaussians import EightGaussians, GridOfGaussians
 from artifex.core.densities.radial import Pinwheel, Rings
 from artifex.core.densities.warped import Banana, Checkerboard, Funnel
-from artifex.core.errors import InvalidInputError
+from artifex.core.splits import require_split
 
 __all__ = ["DENSITIES", "DensitySamples", "DensitySamplesConfig"]
 
@@ -104,8 +104,7 @@ class DensitySamples:
         Raises:
             InvalidInputError: there is no such split.
         """
-        if split not in SPLITS:
-            raise InvalidInputError(f"densities have no split {split!r}; their splits are {', '.join(SPLITS)}")
+        require_split(split, SPLITS, self.config.name)
         key = jax.random.fold_in(jax.random.key(self.config.seed), SPLITS.index(split))
         return {"x": np.asarray(self.density.sample(key, getattr(self.config, f"n_{split}")))}
 

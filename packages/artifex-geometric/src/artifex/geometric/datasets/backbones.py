@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError
+from artifex.core.splits import require_split
 from artifex.geometric.datasets.buckets import bucket_of
 
 __all__ = ["RESIDUES", "Backbones", "BackbonesConfig"]
@@ -97,8 +98,7 @@ class Backbones:
             InvalidInputError: there is no such split.
             DataError: the files cannot be used.
         """
-        if split not in self.splits:
-            raise InvalidInputError(f"backbones have no split {split!r}; their splits are {', '.join(self.splits)}")
+        require_split(split, self.splits, self.config.folder)
         config = self.config
         chains = _chains_in(config.folder.expanduser(), config.min_residues, config.max_residues, config.cut, config.atoms)
         order = np.random.default_rng(0).permutation(len(chains))

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.splits import require_split
 from artifex.geometric.datasets.buckets import bucket_of
 from artifex.geometric.molecules import ATOMIC_NUMBERS, QM9_ELEMENTS
 
@@ -80,8 +81,7 @@ class QM9:
             InvalidInputError: there is no such split.
             DataError: the files are missing or damaged.
         """
-        if split not in SHARES:
-            raise InvalidInputError(f"QM9 has no split {split!r}; its splits are {', '.join(SHARES)}")
+        require_split(split, self.splits, "QM9")
         sizes, elements, positions, _ = molecules_in(_folder(self.config.folder))
         chosen = np.random.RandomState(SPLIT_SEED).permutation(len(sizes))[slice(*SHARES[split])]
         chosen = chosen[: self.config.n_train if split == "train" else self.config.n_held_out]

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError
+from artifex.core.splits import require_split
 from artifex.geometric.datasets.buckets import bucket_of
 
 __all__ = ["SOLIDS", "SolidPoints", "SolidPointsConfig", "SolidVoxels", "SolidVoxelsConfig"]
@@ -185,8 +185,7 @@ TORUS = (0.7, 0.3)
 
 
 def _stream(seed: int, split: str) -> np.random.Generator:
-    if split not in SPLITS:
-        raise InvalidInputError(f"solids have no split {split!r}; their splits are {', '.join(SPLITS)}")
+    require_split(split, SPLITS, "solids")
     return np.random.default_rng([seed, SPLITS.index(split)])
 
 

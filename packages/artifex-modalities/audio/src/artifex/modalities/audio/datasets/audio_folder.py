@@ -15,7 +15,8 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.modalities.audio.datasets.splits import SPLITS, require_split, split_of
+from artifex.core.splits import require_split, split_of
+from artifex.modalities.audio.datasets.splits import SPLITS
 from artifex.modalities.audio.files import read_sound, sound_info
 from artifex.modalities.audio.processing import normalize_loudness, resample
 
@@ -112,7 +113,7 @@ class AudioFolder:
             raise DataError(f"there is no folder {folder}; set 'folder' to one of sound files")
         named: dict[str, Path] = {}
         for child in sorted(folder.iterdir()):
-            split = split_of(child.name)
+            split = split_of(child.name, numbered=True)
             if split is None or not child.is_dir() or not _sounds(child):
                 continue
             if split in named:

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.modalities.audio.datasets.splits import SPLITS, require_split
+from artifex.core.splits import require_split
+from artifex.modalities.audio.datasets.splits import SPLITS
 
 __all__ = ["SyntheticAudio", "SyntheticAudioConfig", "chirp", "noise", "note"]
 

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.modalities.audio.datasets.splits import SPLITS, require_split
+from artifex.core.splits import require_split
+from artifex.modalities.audio.datasets.splits import SPLITS
 
 __all__ = ["Tones", "TonesConfig"]
 

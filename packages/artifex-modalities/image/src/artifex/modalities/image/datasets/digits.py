@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from artifex.core.config import Config, config
-from artifex.modalities.image.datasets.splits import require_split
+from artifex.core.splits import require_split
 
 __all__ = ["Digits", "DigitsConfig"]
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
+from artifex.core.splits import ordered, require_split
 from artifex.modalities.image.datasets.decoding import (
     MENDING,
     ColourMode,
@@ -24,7 +25,6 @@ from artifex.modalities.image.datasets.decoding import (
     whole_or_next,
 )
 from artifex.modalities.image.datasets.labels import as_labels
-from artifex.modalities.image.datasets.splits import ordered, require_split
 
 __all__ = ["HuggingFace", "HuggingFaceConfig", "HuggingFaceSource"]
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.modalities.image.datasets.splits import require_split
+from artifex.core.splits import require_split
 
 __all__ = ["Idx", "IdxConfig", "read_idx"]
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
+from artifex.core.splits import ordered, require_split
 from artifex.modalities.image.datasets.decoding import (
     MENDING,
     ColourMode,
@@ -24,7 +25,6 @@ from artifex.modalities.image.datasets.decoding import (
 )
 from artifex.modalities.image.datasets.picture_layout import classes_below, splits_below
 from artifex.modalities.image.datasets.picture_tree import SUFFIXES, PictureTree, listed, scan
-from artifex.modalities.image.datasets.splits import ordered, require_split
 
 __all__ = ["ImageFolder", "ImageFolderConfig", "ImageFolderSource"]
 

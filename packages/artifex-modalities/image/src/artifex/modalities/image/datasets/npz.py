@@ -9,8 +9,8 @@ import numpy as np
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.splits import ordered, require_split
 from artifex.modalities.image.datasets.labels import as_labels
-from artifex.modalities.image.datasets.splits import ordered, require_split
 from artifex.modalities.image.stored import check_unit_range
 
 __all__ = ["Npz", "NpzConfig"]

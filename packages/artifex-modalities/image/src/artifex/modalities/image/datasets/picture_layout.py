@@ -8,17 +8,13 @@ from __future__ import annotations
 import re
 
 from artifex.core.errors import DataError
+from artifex.core.splits import SPELLINGS
 from artifex.modalities.image.datasets.picture_tree import PictureTree, listed
 
 __all__ = ["classes_below", "split_of", "splits_below"]
 
-SPELLINGS = {
-    "train": ("train", "training", "trn"),
-    "validation": ("validation", "validate", "validating", "valid", "val", "dev", "development"),
-    "test": ("test", "testing", "tst", "eval", "evaluation", "evaluate", "holdout", "heldout"),
-}
-"""How folders of each split are called, beside numbers and words such as ``set``: ``Train``, ``test_set``, ``val2017``."""
 SPLIT_OF = {spelling: split for split, spellings in SPELLINGS.items() for spelling in spellings}
+"""How folders of each split are called, beside numbers and words such as ``set``: ``Train``, ``test_set``, ``val2017``."""
 FILLERS = frozenset(
     ("set", "split", "data", "dataset", "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos")
 )

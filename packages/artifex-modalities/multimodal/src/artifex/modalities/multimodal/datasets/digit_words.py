@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError
+from artifex.core.splits import require_split
 from artifex.modalities.multimodal.config import LettersConfig
 from artifex.modalities.multimodal.simple import Letters
 
@@ -55,8 +55,7 @@ class DigitWords:
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         """One split. Raises :class:`InvalidInputError` for one that does not exist."""
-        if split not in BOUNDS:
-            raise InvalidInputError(f"digit_words has no split {split!r}; its splits are {', '.join(BOUNDS)}")
+        require_split(split, self.splits, "digit_words")
         from sklearn.datasets import load_digits  # imported here: it takes a second
 
         stored: Any = load_digits()

@@ -11,14 +11,11 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError
+from artifex.core.splits import ordered, require_split, split_of
 from artifex.modalities.multimodal.datasets.files import READERS, Cell, read_file, stacked
 
 __all__ = ["FieldPartConfig", "JsonLinesPairs", "JsonLinesPairsConfig"]
-
-SPELLINGS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-SPELLINGS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
-"""What files of each split are called, in small letters or not."""
 
 
 @config
@@ -63,9 +60,7 @@ class JsonLinesPairs:
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the files without ``.jsonl``: ``train`` first, then ``test``. ``Training`` and ``val`` are theirs."""
-        found = set(self._files)
-        first = [name for name in ("train", "test") if name in found]
-        return (*first, *sorted(found - set(first)))
+        return ordered(self._files)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -74,9 +69,9 @@ class JsonLinesPairs:
         for path in sorted(self.root.iterdir()):
             if path.suffix.lower() != ".jsonl" or path.name.startswith("."):
                 continue
-            split = SPELLINGS.get(path.stem.lower(), path.stem)
+            split = split_of(path.stem) or path.stem
             if split in made:
-                raise DataError(f"{made[split].name} and {path.name} in {self.root} are both of the split {split!r}; keep one")
+                raise DataError(f"{made[split].name} and {path.name} in {self.root} both claim the split {split!r}; keep one of them")
             made[split] = path
         return made
 
@@ -87,8 +82,7 @@ class JsonLinesPairs:
             InvalidInputError: there is no such split.
             DataError: a line is no JSON object, or a part is not what it should be; it names file and line.
         """
-        if split not in self.splits:
-            raise InvalidInputError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
+        require_split(split, self.splits, self.root)
         file = self._files[split]
         lines = [(n, line) for n, line in enumerate(_text(file).split("\n"), 1) if line.strip()]
         examples = [(f"{file}, line {n}", _object(f"{file}, line {n}", line)) for n, line in lines]

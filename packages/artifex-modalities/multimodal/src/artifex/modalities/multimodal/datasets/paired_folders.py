@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import DataError, InvalidInputError, RunWarning
+from artifex.core.errors import DataError, RunWarning
+from artifex.core.splits import ordered, require_split, split_of
 from artifex.modalities.multimodal.datasets.files import READERS, read_file, stacked
 
 __all__ = ["FolderPartConfig", "PairedFolders", "PairedFoldersConfig"]
@@ -31,7 +33,10 @@ class FolderPartConfig(Config):
 
 @config
 class PairedFoldersConfig(Config):
-    """A folder with one folder for each split, and in it one for each part: `train/images/7.png`, `train/words/7.txt`."""
+    """A folder with one folder for each split, and in it one for each part: `train/images/7.png`, `train/words/7.txt`.
+
+    Where it holds the folders of the parts themselves, as `images/7.png`, all of it is the split `train`.
+    """
 
     folder: str
     """Of the data set."""
@@ -59,12 +64,25 @@ class PairedFolders:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """``train`` first, then ``test``, then other folders by name."""
-        found = {path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-        first = [name for name in ("train", "test") if name in found]
-        if not found:
+        """``train`` first, then ``test``, then other folders by name. ``Training`` and ``val2017`` are theirs."""
+        return ordered(self._folders)
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        """The folder of each split."""
+        if all((self.root / part.folder).is_dir() for part in self.config.parts):
+            return {"train": self.root}
+        made: dict[str, Path] = {}
+        for path in sorted(self.root.iterdir()):
+            if not path.is_dir() or path.name.startswith("."):
+                continue
+            split = split_of(path.name, numbered=True) or path.name
+            if split in made:
+                raise DataError(f"{made[split]} and {path} both claim the split {split!r}; keep one of them")
+            made[split] = path
+        if not made:
             raise DataError(f"{self.root} has no folder for a split, such as 'train'")
-        return (*first, *sorted(found - set(first)))
+        return made
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         """Every part of one split, as :func:`artifex.modalities.multimodal.datasets.files.stacked` makes them.
@@ -73,32 +91,32 @@ class PairedFolders:
             InvalidInputError: there is no such split.
             DataError: a file cannot be read or does not fit the others; or no example is left.
         """
-        if split not in self.splits:
-            raise InvalidInputError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
-        files = {part.stored: self._files(self.root / split / part.folder) for part in self.config.parts}
+        require_split(split, self.splits, self.root)
+        folder = self._folders[split]
+        files = {part.stored: self._files(folder / part.folder) for part in self.config.parts}
         names = sorted(set().union(*files.values()))
         shared = [name for name in names if all(name in found for found in files.values())]
         if not any(sum(name in found for found in files.values()) > 1 for name in names):
             firsts = ", ".join(str(min(found.values())) for found in files.values() if found)
             raise DataError(
-                f"{self.root / split} has no two files of one name: {firsts}; those of one example differ in folder and ending"
+                f"{folder} has no two files of one name: {firsts}; those of one example differ in folder and ending"
             )
         if self.config.complete:
-            names = self._complete(split, files, names, shared)
+            names = self._complete(folder, files, names, shared)
         made: dict[str, np.ndarray] = {}
         for key, found in files.items():
             made |= stacked(key, [read_file(found[name]) if name in found else None for name in names])
         return made
 
-    def _complete(self, split: str, files: dict[str, dict[str, Path]], names: list[str], shared: list[str]) -> list[str]:
+    def _complete(self, folder: Path, files: dict[str, dict[str, Path]], names: list[str], shared: list[str]) -> list[str]:
         """The names of examples that have every part; the others are told."""
         if not shared:
-            raise DataError(f"{self.root / split} has no example that has every part; set complete: false to keep the others")
+            raise DataError(f"{folder} has no example that has every part; set complete: false to keep the others")
         if len(shared) < len(names):
             first = next(name for name in names if name not in shared)
             lacking = next(key for key, found in files.items() if first not in found)
             warnings.warn(
-                f"{len(names) - len(shared)} of {len(names)} examples of {self.root / split} lack a part and are left out; the "
+                f"{len(names) - len(shared)} of {len(names)} examples of {folder} lack a part and are left out; the "
                 f"first, {first!r}, has no {lacking!r}",
                 RunWarning,
                 stacklevel=3,

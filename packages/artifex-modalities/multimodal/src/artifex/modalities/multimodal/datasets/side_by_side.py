@@ -9,8 +9,9 @@ from pydantic import Field
 
 from artifex.core import plugins
 from artifex.core.config import Config, Registered, config
-from artifex.core.errors import DataError, InvalidInputError
+from artifex.core.errors import DataError
 from artifex.core.protocols import ArrayDataset, NamesClasses
+from artifex.core.splits import require_split
 
 __all__ = ["DatasetPartConfig", "SideBySide", "SideBySideConfig"]
 
@@ -87,8 +88,7 @@ class SideBySide:
             InvalidInputError: there is no such split.
             DataError: they do not have as many rows each.
         """
-        if split not in self.splits:
-            raise InvalidInputError(f"there is no split {split!r}; the splits of all data sets are {', '.join(self.splits)}")
+        require_split(split, self.splits, "one of these data sets")
         found = {key: part.arrays(split) for key, part in self._parts.items()}
         rows = {key: len(arrays["x"]) for key, arrays in found.items()}
         if len(set(rows.values())) != 1:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from artifex.core.errors import DataError, RunWarning
+from artifex.core.splits import ordered, require_split
 from artifex.modalities.tabular.config import ColumnKind, Level, TableColumnConfig
-from artifex.modalities.tabular.datasets.splits import ordered, require_split
 from artifex.modalities.tabular.frames import encode, infer_columns
 
 __all__ = ["FrameTable", "TableDataset", "Unseen", "shuffled_splits", "split_rows"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, Registered, config
 from artifex.core.errors import ArtifexError, DataError, InvalidInputError
+from artifex.core.splits import ordered, require_split
 from artifex.modalities.text import layout
 from artifex.modalities.text.tokenizers.base import LearnsFromText, make_tokenizer
 from artifex.modalities.text.tokenizers.single_bytes import BytesTokenizerConfig
@@ -68,17 +68,12 @@ class TextDataset(ABC, Generic[C]):
     @property
     def splits(self) -> tuple[str, ...]:
         """``train`` first, then ``test``."""
-        found = self._texts()
-        return tuple(sorted(found, key=lambda split: (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)))
+        return ordered(self._texts())
 
     def texts(self, split: str) -> Sequence[str]:
         """The texts of one split. Raises :class:`InvalidInputError` for a split that does not exist."""
-        found = self._texts()
-        if split not in found:
-            close = difflib.get_close_matches(str(split), found, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InvalidInputError(f"these texts have no split {split!r}; their splits are {', '.join(self.splits)}{hint}")
-        return found[split]
+        require_split(split, self.splits, type(self).__name__)
+        return self._texts()[split]
 
     def tokenizer_config(self, split: str = "train") -> Config:
         """The config of the tokeniser, with what it has learnt from the split ``train``.

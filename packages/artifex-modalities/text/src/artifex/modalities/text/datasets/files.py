@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from artifex.core.errors import DataError
+from artifex.core.splits import split_of
 
 __all__ = ["read_text", "split_files"]
-
-SPELLINGS = {
-    "train": ("train", "training", "trn"),
-    "validation": ("validation", "validate", "validating", "valid", "val", "dev", "development"),
-    "test": ("test", "testing", "tst", "eval", "evaluation", "evaluate", "holdout", "heldout"),
-}
-"""What files and folders of each split are called, perhaps with ``set`` or ``data`` behind: ``Train.JSONL``, ``test_set``."""
-SPLIT_OF = {spelling: split for split, spellings in SPELLINGS.items() for spelling in spellings}
-SPLIT_NAME = re.compile(rf"({'|'.join(SPLIT_OF)})[-_ ]?(set|split|data|dataset)?")
-
-
-def split_of(name: str) -> str | None:
-    """The split that a name without its ending is of; None for any other. Numbers make another: a text ``test_01`` is one text.
-
-    >>> split_of("Training"), split_of("dev-data"), split_of("test_set"), split_of("latest"), split_of("test_01")
-    ('train', 'validation', 'test', None, None)
-    """
-    found = SPLIT_NAME.fullmatch(name.casefold())
-    return SPLIT_OF[found[1]] if found else None
 
 
 def split_files(path: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:

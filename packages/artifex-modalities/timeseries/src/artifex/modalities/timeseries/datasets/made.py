@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.modalities.timeseries.datasets.splits import require_split
+from artifex.core.splits import require_split
 
 __all__ = ["MadeSeries", "MadeSeriesConfig", "arma", "regimes", "sines"]
 

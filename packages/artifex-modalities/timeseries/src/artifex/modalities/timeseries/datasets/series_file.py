@@ -13,8 +13,8 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
+from artifex.core.splits import ordered, require_split
 from artifex.modalities.timeseries.datasets.reading import Read, read_csv, read_ts
-from artifex.modalities.timeseries.datasets.splits import ordered, require_split
 from artifex.modalities.timeseries.series import lengths_of, padded, windows
 
 __all__ = ["SeriesFile", "SeriesFileConfig"]
