@@ -283,7 +283,7 @@ def test_splits_do_not_share_molecules_and_do_not_move(tmp_path: Path):
     (tmp_path / "a.smi").write_text("\n".join([*parts["test"], "C" * 13]) + "\n")
     again = MoleculeFile(MoleculeFileConfig(file=tmp_path / "a.smi"))
     assert {canonical_smiles(m) for m in again.molecules("test")} >= parts["test"]
-    with pytest.raises(InvalidInputError, match="no split 'tests'; it has train, test, validation"):
+    with pytest.raises(InvalidInputError, match="no split 'tests'; its splits are train, test, validation"):
         data.arrays("tests")
 
 

@@ -262,7 +262,7 @@ def test_folders_that_are_none(tmp_path: Path):
     with pytest.raises(DataError, match=r"holds no structures; files are expected to end in \.pdb"):
         _ = ProteinDataset(data_dir=tmp_path).proteins
     folder_of(tmp_path, 2)
-    with pytest.raises(InvalidInputError, match="has no split 'test'; it has train"):
+    with pytest.raises(InvalidInputError, match="has no split 'test'; its splits are train"):
         ProteinDataset(data_dir=tmp_path).arrays("test")
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
+from artifex.core.splits import require_split
 from artifex.modalities.molecular.arrays import encoded_text, packed_positions, packed_tokens, text_of
 from artifex.modalities.molecular.config import Representation, check_vocabulary
 from artifex.modalities.molecular.conformers import conformer
@@ -83,7 +84,7 @@ class MoleculeDataset(Generic[C]):
 
     def molecules(self, split: str) -> list[Any]:
         """One split as RDKit molecules. Raises :class:`InvalidInputError` for a split that does not exist."""
-        self._require(split)
+        require_split(split, self.splits, type(self).__name__)
         return [molecule for molecule, _ in self._examples[split]]
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
@@ -93,15 +94,11 @@ class MoleculeDataset(Generic[C]):
             InvalidInputError: there is no such split.
             DataError: the molecules cannot be read.
         """
-        self._require(split)
+        require_split(split, self.splits, type(self).__name__)
         rows = [row for _, row in self._examples[split]]
         if self.config.representation == "conformer":
             return packed_positions(rows, self.config.max_atoms)
         return packed_tokens(rows, self.config.max_length)
-
-    def _require(self, split: str) -> None:
-        if split not in self.splits:
-            raise InvalidInputError(f"this data set has no split {split!r}; it has {', '.join(self.splits)}")
 
     @cached_property
     def _examples(self) -> dict[str, list[tuple[Any, Any]]]:

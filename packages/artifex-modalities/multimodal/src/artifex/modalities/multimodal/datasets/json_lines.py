@@ -71,7 +71,9 @@ class JsonLinesPairs:
                 continue
             split = split_of(path.stem) or path.stem
             if split in made:
-                raise DataError(f"{made[split].name} and {path.name} in {self.root} both claim the split {split!r}; keep one of them")
+                raise DataError(
+                    f"{made[split].name} and {path.name} in {self.root} both claim the split {split!r}; keep one of them"
+                )
             made[split] = path
         return made
 

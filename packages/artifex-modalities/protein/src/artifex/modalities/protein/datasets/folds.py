@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.errors import InvalidInputError
+from artifex.core.splits import require_split
 from artifex.modalities.protein.arrays import packed
 from artifex.modalities.protein.internal import backbone_from_dihedrals
 from artifex.modalities.protein.protein import Protein
@@ -73,8 +73,7 @@ class ProteinFolds:
 
     def split(self, split: str) -> list[Protein]:
         """One split as proteins."""
-        if split not in SPLITS:
-            raise InvalidInputError(f"made folds have no split {split!r}; their splits are {', '.join(SPLITS)}")
+        require_split(split, self.splits, "protein_folds")
         count = self.config.n_train if split == "train" else self.config.n_held_out
         rng = np.random.default_rng([self.config.seed, SPLITS[split]])
         found: list[Protein] = []

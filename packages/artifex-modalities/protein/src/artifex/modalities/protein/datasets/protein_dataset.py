@@ -13,6 +13,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
+from artifex.core.splits import require_split
 from artifex.modalities.protein.arrays import complete, packed
 from artifex.modalities.protein.config import AtomSet
 from artifex.modalities.protein.protein import Protein
@@ -114,8 +115,7 @@ class ProteinDataset:
             InvalidInputError: there is no such split.
             DataError: there is no such folder, or nothing in it can be used.
         """
-        if split not in self.splits:
-            raise InvalidInputError(f"this data set has no split {split!r}; it has {', '.join(self.splits)}")
+        require_split(split, self.splits, self.config.data_dir)
         return self._packed([self.proteins[i] for i in self._places[split]])
 
     def split(self, split: str) -> list[Protein]:
