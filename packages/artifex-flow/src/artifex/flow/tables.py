@@ -71,7 +71,7 @@ class SklearnTable:
         # part of the data set, as the rows are: NumPy keeps this generator's stream frozen (NEP 19)
         order = np.random.RandomState(0).permutation(len(rows))
         ends = [round(share * len(rows)) for share in SHARES]
-        parts = dict(zip(SPLITS, np.split(order, ends), strict=True))
+        parts: dict[str, np.ndarray] = dict(zip(SPLITS, np.split(order, ends), strict=True))
         x = rows[parts[split]]
         if self.config.standardize:
             train = rows[parts["train"]]
