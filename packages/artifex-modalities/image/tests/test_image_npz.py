@@ -33,6 +33,19 @@ def test_named_splits(tmp_path: Path, label: str) -> None:
     assert data.arrays("test").keys() == {"x"}
 
 
+def test_names_that_people_give(tmp_path: Path) -> None:
+    """MedMNIST's are train_images and train_labels; Keras' are x_train and y_train."""
+    arrays = {"train_images": COLOUR, "val_images": COLOUR[:3], "test-images": COLOUR[:2], "image_ids": np.arange(6)}
+    labels = {"train_labels": np.arange(6)[:, None], "val_targets": np.arange(3), "testLabels": np.arange(2)}
+    data = saved(tmp_path, **arrays, **labels, mean=np.zeros(3))
+    assert data.splits == ("train", "test", "validation")
+    np.testing.assert_array_equal(data.arrays("validation")["x"], COLOUR[:3])
+    np.testing.assert_array_equal(data.arrays("validation")["label"], np.arange(3))
+    np.testing.assert_array_equal(data.arrays("train")["label"], np.arange(6))
+    assert data.arrays("test").keys() == {"x"}  # testLabels are two words without anything between them
+    np.testing.assert_array_equal(saved(tmp_path, images=GREY, labels=np.arange(6)).arrays("train")["label"], np.arange(6))
+
+
 def test_one_array_is_the_training_split(tmp_path: Path) -> None:
     data = saved(tmp_path, x=GREY, label=np.arange(6, dtype=np.uint8))
     assert data.splits == ("train",)
@@ -44,7 +57,10 @@ def test_one_array_is_the_training_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": COLOUR}, "needs either 'x' or arrays such as 'x_train'.* it holds images"),
+        ({"photos": COLOUR}, "needs either 'x' or arrays such as 'x_train'.* it holds photos"),
+        ({"image_ids": np.arange(6)}, "needs either 'x' or .* it holds image_ids"),
+        ({"x_train": COLOUR, "train_images": COLOUR}, "holds both 'x_train' and 'train_images'; leave one of them out"),
+        ({"x_val": COLOUR, "x_dev": COLOUR}, "holds both 'x_val' and 'x_dev'; leave one of them out"),
         ({"x": COLOUR, "x_train": COLOUR}, "needs either 'x' or"),
         ({"x": COLOUR[0, 0]}, r"'x' should have the shape .* but has \(5, 3\)"),
         ({"x": COLOUR[:0]}, r"but has \(0, 4, 5, 3\)"),

@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -376,13 +376,13 @@ def _choose_mesh(
     The losses are traced over shapes alone, before JAX starts; a batch that does not fit the model is found out here.
     """
     losses, arguments = _abstract_losses(config, modality, extensions, batch_shapes(train))
+    shape = _prepared_shape(modality, arguments)
     try:
         jax.eval_shape(losses, *arguments)
     except InvalidInputError as error:
-        raise InvalidInputError(
-            f"the data do not fit the model: {error}\n"
-            "  Change the shape in 'model', or how 'data.modality' prepares the examples."
-        ) from error
+        fix = _shapes_to_set(config.model, shape)
+        advice = f"\n  {fix}, or change how 'data.modality' prepares the examples." if fix else ""
+        raise InvalidInputError(f"the data do not fit the model: {error}{advice}") from error
     set_cpu_devices(1)  # a number that the user chose stands; the devices get the threads they need
     if config.mesh is not None or jax.distributed.is_initialized():
         return config.mesh or ShardingConfig(), ()
@@ -391,6 +391,27 @@ def _choose_mesh(
     there, micro_batch = len(jax.devices()), config.training.batch_size // config.training.accumulate
     note = _idle_devices(config, there)
     return ShardingConfig(data_parallel_size=devices_for(micro_batch, there)), (note,) if note else ()
+
+
+def _prepared_shape(modality: ModalityProtocol | None, arguments: tuple[Any, ...]) -> tuple[int, ...]:
+    """Of one example as the model is given it."""
+    _, batch, key = arguments
+    if modality is not None:
+        batch = jax.eval_shape(lambda batch, key: modality.prepare(batch, rngs=nnx.Rngs(key), train=True), batch, key)
+    return batch["x"].shape[1:]
+
+
+def _shapes_to_set(model: Config, shape: tuple[int, ...], path: str = "model") -> str:
+    """Which fields of a model's config to change for examples of another shape; empty where none says theirs."""
+    said = []
+    for name, value in ((field.name, getattr(model, field.name)) for field in fields(model)):
+        if isinstance(value, Config):
+            said.append(_shapes_to_set(value, shape, f"{path}.{name}"))
+        elif name in ("input_shape", "output_shape", "image_shape", "shape") and value not in (None, shape):
+            said.append(f"Set {path}.{name} to {list(shape)}")
+        elif name == "input_dim" and len(shape) == 1 and value not in (None, *shape):
+            said.append(f"Set {path}.{name} to {shape[0]}")
+    return " and ".join(filter(None, said)).replace(" and Set", " and")
 
 
 def _idle_devices(config: RunConfig, there: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,11 +10,16 @@ import numpy as np
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError
-from artifex.core.splits import ordered, require_split
+from artifex.core.splits import ordered, require_split, split_of
 from artifex.modalities.image.datasets.labels import as_labels
 from artifex.modalities.image.stored import check_unit_range
 
 __all__ = ["Npz", "NpzConfig"]
+
+
+IMAGES = frozenset({"x", "image", "images"})
+LABELS = frozenset({"y", "label", "labels", "target", "targets"})
+"""How arrays are called, beside the name of a split."""
 
 
 @config
@@ -21,8 +27,9 @@ class NpzConfig(Config):
     """Which file to read."""
 
     file: Path
-    """The file. Its arrays are ``x_train``, ``x_test`` and any other ``x_<split>``, with labels ``label_<split>`` or
-    ``y_<split>`` where there are any; or ``x`` (and ``label`` or ``y``) alone, which is the split ``train``."""
+    """The file. Its arrays are ``x_train``, ``x_test`` and so on, with labels ``y_train`` where there are any; or ``x``, and
+    perhaps ``y``, alone, which is the split ``train``. Images may be called ``images`` too, labels ``label``, ``labels`` or
+    ``targets``, with the split before or behind: ``train_images`` and ``train_labels``."""
 
 
 class Npz:
@@ -38,7 +45,7 @@ class Npz:
     def splits(self) -> tuple[str, ...]:
         """The splits in the file. Raises :class:`DataError` when it cannot be read."""
         with self._open() as stored:
-            return self._splits_of(stored)
+            return ordered(self._keys(stored, IMAGES))
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         """``x``, and ``label`` where there is one.
@@ -48,11 +55,10 @@ class Npz:
             DataError: the file is missing or damaged, or an array in it is no batch of images or labels.
         """
         with self._open() as stored:
-            splits = self._splits_of(stored)
-            require_split(split, splits, str(self.config.file))
-            suffix = "" if f"x_{split}" not in stored else f"_{split}"
-            x = self._images(stored, f"x{suffix}")
-            key = next((key for key in (f"label{suffix}", f"y{suffix}") if key in stored), None)
+            images = self._keys(stored, IMAGES)
+            require_split(split, ordered(images), self.config.file)
+            x = self._images(stored, images[split])
+            key = self._keys(stored, LABELS).get(split)
             return {"x": x} if key is None else {"x": x, "label": self._labels(stored, key, len(x))}
 
     def _open(self) -> np.lib.npyio.NpzFile:
@@ -67,12 +73,24 @@ class Npz:
             raise DataError(f"{path} holds one bare array; write it with numpy.savez(file, x_train=..., x_test=...)")
         return stored
 
-    def _splits_of(self, stored: np.lib.npyio.NpzFile) -> tuple[str, ...]:
-        splits = ordered(key.removeprefix("x_") for key in stored.files if key.startswith("x_"))
-        if bool(splits) == ("x" in stored.files):
-            found = ", ".join(stored.files) or "nothing"
-            raise DataError(f"{self.config.file} needs either 'x' or arrays such as 'x_train' and 'x_test'; it holds {found}")
-        return splits or ("train",)
+    def _keys(self, stored: np.lib.npyio.NpzFile, words: frozenset[str]) -> dict[str, str]:
+        """The array of each split, of those that are called by one of these words."""
+        found: dict[str, str] = {}
+        for key in stored.files:
+            named = [word for word in re.split(r"[\W_]+", key.casefold()) if word]
+            others = [word for word in named if word not in words]
+            split = split_of(" ".join(others))
+            if split is None and (not others or key.startswith(("x_", "y_", "label_"))):  # image_ids are no split of images
+                split = "_".join(others)
+            if split is None or len(named) != len(others) + 1:
+                continue
+            if split in found:
+                raise DataError(f"{self.config.file} holds both {found[split]!r} and {key!r}; leave one of them out")
+            found[split] = key
+        if words is IMAGES and bool(found.keys() - {""}) == ("" in found):
+            there = ", ".join(stored.files) or "nothing"
+            raise DataError(f"{self.config.file} needs either 'x' or arrays such as 'x_train' and 'x_test'; it holds {there}")
+        return {split or "train": key for split, key in found.items()}
 
     def _read(self, stored: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
         try:
