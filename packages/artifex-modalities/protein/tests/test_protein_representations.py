@@ -356,7 +356,7 @@ def test_what_a_model_drew_badly_is_none(form: str, tmp_path: Path):
     assert path == tmp_path / "step_1.pdb"
     assert len(gemmi.read_structure(str(path))) == 2
     assert "NONE OF 1 SAMPLES" in made.save_samples(x[2:], tmp_path / "none").read_text()
-    with pytest.raises(InvalidInputError, match=rf"representation='{form}' means numbers of \(batch, residues, {WIDTH[form]}\)"):
+    with pytest.raises(InvalidInputError, match=rf"'{form}' means numbers of \(batch, residues, {WIDTH[form]}\)"):
         made.to_host(ARRAYS["x"])
     if form == "frames":
         x[0, 3, 6:] = 2 * x[0, 3, 3:6]  # no plane

@@ -85,4 +85,4 @@ class CompositionDifference:
             return float("nan")
         if not of_samples:
             return 1.0
-        return float(np.abs(state[0] / of_samples - state[1] / of_references).sum() / 2)
+        return min(float(np.abs(state[0] / of_samples - state[1] / of_references).sum() / 2), 1.0)  # but for rounding
