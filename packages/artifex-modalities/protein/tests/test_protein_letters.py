@@ -240,8 +240,8 @@ def test_longer_chains_are_cut_without_an_end(tmp_path: Path):
 def test_what_is_refused(form: str):
     made = modality(form)
     stored = packed_tokens(SAMPLES[form], form, 6)
-    for value in (len(TOKENS[form]), -1):
-        bad = {**stored, "x": stored["x"].copy()}
+    for value in (len(TOKENS[form]), -1, 2**32 + 1):
+        bad = {**stored, "x": stored["x"].astype(np.int64)}
         bad["x"][1, 2] = value
         with pytest.raises(InvalidInputError, match=rf"x\[8\] holds {value} at place 2, and {form} has {len(TOKENS[form])} t"):
             made.check(bad, first_row=7)

@@ -60,4 +60,5 @@ def decoded_dihedrals(x: Float[Array, "... L 6"]) -> Dihedrals:
     pairs = x.reshape(*x.shape[:-1], 3, 2)
     there = length(pairs) > LEAST
     angles = jnp.arctan2(jnp.where(there, pairs[..., 0], 0), jnp.where(there, pairs[..., 1], -1))
-    return Dihedrals(*(angles[..., i] for i in range(3)), there[..., 0], there[..., 1] | there[..., 2])
+    phi, psi, omega = (angles[..., i] for i in range(3))
+    return Dihedrals(phi, psi, omega, there[..., 0], there[..., 1] | there[..., 2])

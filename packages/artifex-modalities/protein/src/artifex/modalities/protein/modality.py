@@ -130,7 +130,7 @@ class ProteinModality:
         x = np.asarray(self._checked(arrays))
         mask = np.asarray(self._mask(arrays, x))
         if self.config.tokens:
-            self._check_tokens(x, mask, first_row)
+            self._check_tokens(np.asarray(arrays["x"]), mask, first_row)  # as they are: in int32 a larger number is another
             return
         there = np.asarray(self._there({**arrays, "x": x, "mask": mask}))
         x = x.reshape(*there.shape, 3)
@@ -208,7 +208,7 @@ class ProteinModality:
             case "coordinates":
                 return self._of_coordinates(x.astype(np.float64) * self.config.scale, mask)
             case "frames":
-                return _of_frames(np.asarray(self.restore(x)), mask)
+                return _of_frames(np.asarray(self.restore(jnp.asarray(x))), mask)
             case "dihedrals":
                 return _of_dihedrals(x.astype(np.float32), mask)
             case language:
@@ -235,7 +235,7 @@ class ProteinModality:
         left out; where none is, a PDB or FASTA file says so in a remark.
         """
         stem, hosts = Path(stem), self.to_host(samples)
-        if self.config.tokens:
+        if self.config.representation in ("sequence", "secondary"):
             return write_letters([host if isinstance(host, str) else None for host in hosts], stem, self.config.representation)
         path = stem.with_name(f"{stem.name}.pdb")
         proteins = [host for host in hosts if isinstance(host, Protein)]
@@ -315,7 +315,7 @@ def _check_corners(x: np.ndarray, mask: np.ndarray, first_row: int) -> None:
 def _of_frames(x: np.ndarray, mask: np.ndarray | None) -> list[Protein | str | None]:
     """``x`` ``(B, L, 9)`` in Å."""
     residues = ~(np.linalg.norm(x[..., 3:6], axis=-1) <= LEAST) if mask is None else mask  # NaN is no residue that is missing
-    frames = decoded_frames(np.where(residues[..., None], x, 0))
+    frames = decoded_frames(jnp.asarray(np.where(residues[..., None], x, 0)))
     turned = np.linalg.det(np.asarray(frames.rotation)) > LEAST  # 1, or 0 where the two columns lie on a line
     usable = np.isfinite(x).all(axis=-1) & turned
     points = np.asarray(backbone_from_frames(frames, linked_residues(jnp.asarray(residues))))
@@ -330,7 +330,7 @@ def _of_dihedrals(x: np.ndarray, mask: np.ndarray | None) -> list[Protein | str 
     breaks = np.asarray(residues & ~np.asarray(has_next))
     places = np.arange(x.shape[1]) + np.cumsum(breaks, axis=1) - breaks  # one further behind each break
     points = np.asarray(backbone_from_dihedrals(phi, psi, omega))
-    return _proteins(points, residues, np.isfinite(x).all(axis=-1), places)
+    return _proteins(points, residues, np.asarray(np.isfinite(x).all(axis=-1)), places)
 
 
 def _proteins(points: np.ndarray, residues: np.ndarray, usable: np.ndarray, places: np.ndarray) -> list[Protein | str | None]:

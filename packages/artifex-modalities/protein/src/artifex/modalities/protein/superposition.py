@@ -20,8 +20,8 @@ SHORTEST_FRAGMENT = 4
 STARTS = 64
 """Fragments of each length that a search begins from, at most."""
 MOST_SUBSETS = 300
-"""Where no more sets of three residues or more exist than this (8 residues), a search begins from each of them, too; else where no
-more triples do (13 residues), from each of these."""
+"""Where there are no more sets of three or more residues than this (8 residues), a search begins from each of them, too; where
+there are no more triples (13 residues), from each of these."""
 ROUNDS = 20
 
 
