@@ -158,7 +158,12 @@ def test_what_fasta_files_hold_besides(tmp_path: Path):
         path.write_text(text)
         with pytest.raises(DataError, match=match):
             read_sequences(path)
-    path.write_bytes(b">a\n\xff\xfe\n")
+    path.write_bytes(b">M\xfcller \x0b 1\nMK\n>b\n\xff\xfe\n")
+    with pytest.raises(DataError, match="cannot be read: line 4 is "):
+        read_sequences(path)
+    path.write_bytes(b">M\xfcller \x0b 1\rMK\r>b\rV")  # old line ends, and a name in another encoding
+    assert [p.sequence for p in read_sequences(path)] == ["MK", "V"]
+    path.write_bytes(gzip.compress(b">a\nMK\n")[:-9])
     with pytest.raises(DataError, match="cannot be read"):
         read_sequences(path)
     with pytest.raises(DataError, match="there is no file"):

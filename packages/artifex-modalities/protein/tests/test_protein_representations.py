@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
-from artifex.core.errors import InvalidInputError
+from artifex.core.errors import DataError, InvalidInputError
 from artifex.core.geometry import Frame
 from artifex.modalities.protein import (
     Protein,
@@ -22,11 +22,14 @@ from artifex.modalities.protein import (
     backbone_from_dihedrals,
     backbone_from_frames,
     metrics,
+    read_proteins,
     residue_frames,
+    rmsd,
     sequence_types,
+    write_proteins,
 )
-from artifex.modalities.protein.arrays import packed
-from artifex.modalities.protein.datasets import ProteinFolds, ProteinFoldsConfig
+from artifex.modalities.protein.arrays import complete, packed
+from artifex.modalities.protein.datasets import ProteinDataset, ProteinDatasetConfig, ProteinFolds, ProteinFoldsConfig
 from artifex.modalities.protein.encoding import decoded_dihedrals, decoded_frames, encoded_dihedrals, encoded_frames
 from artifex.modalities.protein.internal import CA_C, N_CA, N_CA_C
 
@@ -34,6 +37,8 @@ LENGTH = 40
 FOLDS = ProteinFolds(ProteinFoldsConfig(n_train=12, n_held_out=2))
 PROTEINS, ARRAYS = FOLDS.split("train"), FOLDS.arrays("train")
 BOTH = pytest.mark.parametrize("form", ["frames", "dihedrals"])
+THESEUS = Path("/usr/share/doc/theseus/examples")
+needs_theseus = pytest.mark.skipif(not THESEUS.is_dir(), reason="Debian's theseus-examples are not installed")
 WIDTH = {"frames": 9, "dihedrals": 6}
 
 
@@ -240,6 +245,33 @@ def test_two_chains_are_not_linked():
     assert_array_equal(np.flatnonzero(~protein.linked), [5, 12])
 
 
+@needs_theseus
+def test_natural_chains_keep_their_dihedrals_and_lose_their_fold():
+    """Bond angles that differ from the ideal add up along a chain: the figure of the documents. Frames do not drift."""
+    drifts, moved = [], []
+    for path in sorted(THESEUS.glob("*/*.pdb.gz"))[::24]:
+        protein = complete(read_proteins(path)[0], "backbone")
+        arrays = packed([protein], "backbone", 400)
+        made = modality("dihedrals", 400)
+        x = np.asarray(made.prepare(arrays, train=False)["x"])
+        (back,) = made.to_host(x, arrays["mask"])
+        assert_array_equal(back.linked, protein.linked)
+        assert_allclose(made.prepare(packed([back], "backbone", 400), train=False)["x"], x, atol=1e-4)
+        if 200 <= len(protein) <= 330:
+            drifts.append(rmsd(back.atom("CA"), protein.atom("CA")))
+        made = modality("frames", 400, center=False)
+        (back,) = made.to_host(np.asarray(made.prepare(arrays, train=False)["x"]), arrays["mask"])
+        there = arrays["x"][0][arrays["mask"][0]]
+        moved.append(np.linalg.norm(back.positions[:, :4] - there, axis=-1))
+    assert len(drifts) >= 10
+    assert 7 < np.median(drifts) < 14
+    n, ca, c, o = np.concatenate(moved).T
+    assert ca.max() < 1e-4
+    assert np.mean(n) < 0.1  # Å: 2.7 degrees of N-CA-C are 0.07 Å
+    assert np.mean(c) < 0.03  # 0.026 Å is a standard deviation of CA-C
+    assert np.median(o) < 0.12
+
+
 # Both
 
 
@@ -382,6 +414,25 @@ def test_what_is_refused_before_the_first_step(form: str):
     for atoms in ("alpha", "all"):
         with pytest.raises(ValueError, match=f"atoms='{atoms}' is of coordinates, and representation='{form}' has no choice"):
             modality(form, atoms=atoms)
+
+
+@BOTH
+def test_a_folder_leaves_out_what_makes_no_frame(form: str, tmp_path: Path):
+    """As it does residues that lack an atom; alpha carbons alone make none, and the message says what they do make."""
+    x = PROTEINS[0].positions[:, :4].copy()
+    x[4] = x[4, 1]
+    write_proteins(Protein.from_positions(x), tmp_path / "flat.pdb")
+    config = ProteinDatasetConfig(representation=form, max_seq_length=LENGTH)
+    data = ProteinDataset(config, data_dir=tmp_path)
+    assert len(data.proteins[0]) == len(x) - 1
+    modality(form).check(data.arrays("train"))
+    assert_array_equal(np.flatnonzero(np.diff(data.arrays("train")["residue_index"][0, : len(x) - 1]) != 1), [3])
+    (tmp_path / "trace").mkdir()
+    write_proteins(Protein.from_positions(x[:, 1]), tmp_path / "trace" / "one.pdb")
+    with pytest.raises(DataError, match="they have alpha carbons: set representation: coordinates and atoms: alpha"):
+        _ = ProteinDataset(config, data_dir=tmp_path / "trace").proteins
+    advised = ProteinDatasetConfig(representation="coordinates", atoms="alpha", max_seq_length=LENGTH)
+    assert len(ProteinDataset(advised, data_dir=tmp_path / "trace")) == 1
 
 
 def test_positions_mean_nothing_to_angles():

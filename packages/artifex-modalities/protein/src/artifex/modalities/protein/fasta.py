@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from artifex.core.errors import DataError
 from artifex.modalities.protein.protein import Protein, sequence_types
+from artifex.modalities.protein.reading import content
 from artifex.modalities.protein.residues import ATOMS
 
 __all__ = ["FASTA", "is_fasta", "read_sequences"]
@@ -59,9 +59,8 @@ def read_sequences(path: str | Path) -> list[Protein]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig").splitlines()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        return content(path).decode(errors="replace").split("\n")  # names may be in any encoding
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 

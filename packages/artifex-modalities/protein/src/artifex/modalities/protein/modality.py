@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, so3_exp
+from artifex.modalities.protein.arrays import has_frame
 from artifex.modalities.protein.config import N_ATOMS, ProteinModalityConfig
 from artifex.modalities.protein.encoding import LEAST, decoded_dihedrals, decoded_frames, encoded_dihedrals, encoded_frames
 from artifex.modalities.protein.ideal import linked_residues
@@ -32,8 +33,6 @@ ALONG_CHAIN = ("mask", "residue_index", "chain", "residue_type", "atom_mask")
 """Keys of a batch with a second axis of residues."""
 SHORTEST, LONGEST = 2.0, 6.0
 """Median distances of successive alpha carbons, Å, outside of which data are in another unit."""
-STRAIGHT = 1e-3
-"""Sine of the angle N CA C below which the three lie on a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +299,7 @@ def _linked(batch: Mapping[str, Any]) -> Bool[Array, "B L"]:
 
 def _check_corners(x: np.ndarray, mask: np.ndarray, first_row: int) -> None:
     """Raise where N, CA and C make no plane."""
-    u, v = x[:, :, 0] - x[:, :, 1], x[:, :, 2] - x[:, :, 1]
-    with np.errstate(invalid="ignore"):
-        area, sides = (np.linalg.norm(a, axis=-1) for a in (np.cross(u, v), np.stack([u, v], axis=-2)))
-        flat = np.argwhere(mask & (area <= STRAIGHT * sides.prod(axis=-1)))
+    flat = np.argwhere(mask & ~has_frame(x))
     if len(flat):
         row, residue = flat[0]
         raise InvalidInputError(

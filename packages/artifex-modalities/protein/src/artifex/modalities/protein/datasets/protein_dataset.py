@@ -13,7 +13,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
-from artifex.modalities.protein.arrays import complete, packed
+from artifex.modalities.protein.arrays import complete, has_frame, packed
 from artifex.modalities.protein.config import AtomSet, Representation, check_atoms
 from artifex.modalities.protein.fasta import FASTA, is_fasta, read_sequences
 from artifex.modalities.protein.protein import Protein
@@ -76,9 +76,11 @@ class ProteinDataset:
     """Structures in memory: ``x`` in Å from the alpha carbons' mean; ``mask``, ``residue_index``, ``chain``, ``residue_type``.
 
     ``residue_index`` jumps where the chain is broken. Residues that lack one of the backbone's atoms are left out, which shows
-    there too. Of sequences and secondary structure it is ``x`` int32 tokens and ``mask``: what is missing in a gap leaves no
-    trace. Examples are told apart by file, and go to the splits by a checksum of their file's name, so that a file that is
-    added moves no other; sequences of a FASTA file go by their name in it, too.
+    there too; for frames and dihedrals also those whose N, CA and C lie on a line. Of sequences and secondary structure it is
+    ``x`` int32 tokens and ``mask``: what is missing in a gap leaves no trace.
+
+    Examples are told apart by file, and go to the splits by a checksum of their file's name, so that a file that is added moves
+    no other; sequences of a FASTA file go by their name in it, too.
 
     What cannot be used is skipped; :attr:`skipped` has each file with the reason, and a warning says how many.
 
@@ -201,11 +203,10 @@ class ProteinDataset:
         which = f"{protein.source}, chain {' '.join(protein.chain_names)}"
         if len(whole) < config.min_seq_length:
             alpha = int(protein.has("CA").sum())
-            fix = (
-                "; they have alpha carbons: set atoms: alpha"
-                if config.representation == "coordinates" and config.atoms != "alpha" and alpha >= config.min_seq_length
-                else ""
-            )
+            fix = ""
+            if config.representation != "sequence" and config.atoms != "alpha" and alpha >= config.min_seq_length:
+                other = "" if config.representation == "coordinates" else "representation: coordinates and "
+                fix = f"; they have alpha carbons: set {other}atoms: alpha"
             return (
                 f"{which}: {len(whole)} of {len(protein)} residues are complete, min_seq_length is {config.min_seq_length}{fix}"
             )
@@ -222,7 +223,8 @@ class ProteinDataset:
         representation = self.config.representation
         if representation == "sequence":
             return protein
-        return complete(protein, "alpha" if representation == "secondary" else self.config.atoms)
+        whole = complete(protein, "alpha" if representation == "secondary" else self.config.atoms)
+        return whole.select(has_frame(whole.positions)) if representation in ("frames", "dihedrals") else whole
 
 
 def _checksum(origin: tuple[str, ...]) -> bytes:
