@@ -205,10 +205,10 @@ def most_of_all_subsets(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array([(apart <= cutoff).sum(axis=1).max() for cutoff in similarity.GDT_CUTOFFS])
 
 
-def short_pairs(count: int):
+def short_pairs(count: int, shortest: int = 3, longest: int = 8):
     rng = np.random.default_rng(5)
     for _ in range(count):
-        y = np.cumsum(2.2 * rng.standard_normal((int(rng.integers(3, 9)), 3)), axis=0)
+        y = np.cumsum(2.2 * rng.standard_normal((int(rng.integers(shortest, longest + 1)), 3)), axis=0)
         yield y + rng.exponential(2.0) * rng.standard_normal(y.shape), y
 
 
@@ -218,6 +218,15 @@ def test_gdt_ts_of_short_chains_is_the_best_of_all_subsets(cases: int):
     """Of 3 to 8 residues, SciPy lays every three or more: among superpositions of least squares there is no better one."""
     for x, y in short_pairs(cases):
         assert_allclose(gdt_ts(x, y), most_of_all_subsets(x, y).mean() / len(x), atol=1e-12)
+
+
+@pytest.mark.nightly
+def test_gdt_ts_of_longer_chains_misses_little_of_all_subsets():
+    """What gdt_ts says of itself: in 100 chains of 9 to 12 residues, never more than the best."""
+    missed = np.array([most_of_all_subsets(x, y).mean() / len(x) - gdt_ts(x, y) for x, y in short_pairs(100, 9, 12)])
+    assert missed.min() > -1e-12
+    assert 0.005 < missed.mean() < 0.0125
+    assert 0.2 < np.mean(missed > 1e-9) < 0.5
 
 
 def least_largest_distance(x: np.ndarray, y: np.ndarray, subset: np.ndarray) -> float:
