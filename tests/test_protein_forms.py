@@ -77,7 +77,7 @@ def test_a_diffusion_of_backbones(form: str, width: int, tmp_path: Path) -> None
 
 
 def test_a_transformer_of_sequences(tmp_path: Path) -> None:
-    """Zinc fingers and their like: an alphabet of few, an order that is easily learnt, and unequal lengths."""
+    """Four made sequences of unequal lengths: what is left to chance is the length, which the end tells."""
     folder = tmp_path / "data"
     folder.mkdir()
     texts = ["C" + "PYK" * n + "H" for n in (1, 2, 3, 4)]
