@@ -148,6 +148,15 @@ def proteins(rng: np.random.Generator) -> dict[str, Any]:
     return {"modality": modality, "data": data, "samples": samples, "model": Nearby()}
 
 
+def protein_letters(rng: np.random.Generator) -> dict[str, Any]:
+    from artifex.modalities.protein import ProteinModality, ProteinModalityConfig, ProteinModelAdapter
+
+    modality = ProteinModality(ProteinModalityConfig(max_seq_length=16, representation="sequence"))
+    drawn = [["".join(rng.choice(list("AGKLWX"), rng.integers(1, 17))) for _ in range(N)] for _ in range(2)]
+    data, samples = (ProteinModelAdapter(modality).stored(texts) for texts in drawn)
+    return {"modality": modality, "data": data, "samples": samples["x"]}
+
+
 KINDS = {
     "text": texts,
     "audio": sounds,
@@ -155,6 +164,7 @@ KINDS = {
     "timeseries": series,
     "molecular": molecules,
     "protein": proteins,
+    "protein letters": protein_letters,
 }
 APART = {"molecule_chemnet_distance"}
 """Needs PyTorch; the session `reference` has it."""
@@ -173,7 +183,9 @@ def figures(given: Mapping[str, Any], names: tuple[str, ...], batch_size: int, m
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_metric_is_the_same_in_all_batches_and_on_eight_devices(kind: str) -> None:
     given = KINDS[kind](np.random.default_rng(0))
-    names = tuple(sorted({entry.name for entry, _ in registry().entries("metric") if entry.modality == kind} - APART))
+    form = getattr(given["modality"].config, "representation", "")
+    entries = [entry for entry, _ in registry().entries("metric") if entry.modality == kind.split()[0]]
+    names = tuple(sorted({e.name for e in entries if not e.representations or form in e.representations} - APART))
     whole = figures(given, names, len(given["samples"]))
     assert set(whole) == set(names)
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

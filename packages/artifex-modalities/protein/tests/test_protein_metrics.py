@@ -20,7 +20,9 @@ from artifex.modalities.protein.superposition import superimpose
 
 CASES = 1000
 REGISTERED = {
-    entry.name: entry for entry, plugin in plugins.registry().entries("metric") if plugin.distribution.endswith("-protein")
+    entry.name: entry
+    for entry, plugin in plugins.registry().entries("metric")
+    if plugin.distribution.endswith("-protein") and "coordinates" in entry.representations
 }
 PAIRS = [entry for entry in REGISTERED.values() if entry.compares == "pairs"]
 LONE = [entry for entry in REGISTERED.values() if entry.compares == "samples"]
@@ -185,6 +187,78 @@ def test_gdt_ts_finds_what_many_superpositions_find(cases: int):
         subsets = [np.stack([rng.choice(len(y), k, replace=False) for _ in range(400)]) for k in (3, 5, 8)]
         best = np.max([superimposed_by_biotite(x, y, chosen) for chosen in subsets], axis=0)
         assert gdt_ts(x, y) >= best.mean() - 0.04
+
+
+def laid_by_scipy(x: np.ndarray, y: np.ndarray, subset: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Distances of all points in the superposition of least squares of some."""
+    from scipy.spatial.transform import Rotation
+
+    centre, target = (np.average(a[subset], axis=0, weights=weights) for a in (x, y))
+    turn, _ = Rotation.align_vectors(y[subset] - target, x[subset] - centre, weights=weights)
+    return np.linalg.norm(turn.apply(x - centre) + target - y, axis=1)
+
+
+def most_of_all_subsets(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Points within each distance, at most. To lay those that are within it again leads to a subset that has its turn."""
+    subsets = [np.array(s) for k in range(3, len(x) + 1) for s in itertools.combinations(range(len(x)), k)]
+    apart = np.stack([laid_by_scipy(x, y, subset) for subset in subsets])
+    return np.array([(apart <= cutoff).sum(axis=1).max() for cutoff in similarity.GDT_CUTOFFS])
+
+
+def short_pairs(count: int, shortest: int = 3, longest: int = 8):
+    rng = np.random.default_rng(5)
+    for _ in range(count):
+        y = np.cumsum(2.2 * rng.standard_normal((int(rng.integers(shortest, longest + 1)), 3)), axis=0)
+        yield y + rng.exponential(2.0) * rng.standard_normal(y.shape), y
+
+
+@pytest.mark.parametrize("cases", [30, 1000])
+@pytest.mark.daily("30")
+def test_gdt_ts_of_short_chains_is_the_best_of_all_subsets(cases: int):
+    """Of 3 to 8 residues, SciPy lays every three or more: among superpositions of least squares there is no better one."""
+    for x, y in short_pairs(cases):
+        assert_allclose(gdt_ts(x, y), most_of_all_subsets(x, y).mean() / len(x), atol=1e-12)
+
+
+@pytest.mark.nightly
+def test_gdt_ts_of_longer_chains_misses_little_of_all_subsets():
+    """What gdt_ts says of itself: in 100 chains of 9 to 12 residues, never more than the best."""
+    missed = np.array([most_of_all_subsets(x, y).mean() / len(x) - gdt_ts(x, y) for x, y in short_pairs(100, 9, 12)])
+    assert missed.min() > -1e-12
+    assert 0.005 < missed.mean() < 0.0125
+    assert 0.2 < np.mean(missed > 1e-9) < 0.5
+
+
+def least_largest_distance(x: np.ndarray, y: np.ndarray, subset: np.ndarray) -> float:
+    """By Lawson's algorithm: weights grow where points are far, until the farthest are equally far."""
+    weights, least = np.ones(len(subset)), np.inf
+    for _ in range(60):
+        try:
+            apart = laid_by_scipy(x, y, subset, weights)[subset]
+        except (ValueError, UserWarning):  # all weight is on one point or two
+            break
+        least = min(least, apart.max())
+        weights = weights * np.maximum(apart, 1e-9)
+        weights /= weights.sum()
+    return least
+
+
+@pytest.mark.nightly
+def test_how_much_superpositions_of_least_squares_miss():
+    """What gdt_ts says of itself: in 200 chains, points lie within a distance where their largest one can be made so small."""
+    missed = []
+    for x, y in short_pairs(200):
+        most = most_of_all_subsets(x, y)
+        for place, cutoff in enumerate(similarity.GDT_CUTOFFS):
+            larger = True
+            while larger and most[place] < len(x):
+                subsets = itertools.combinations(range(len(x)), most[place] + 1)
+                larger = any(least_largest_distance(x, y, np.array(subset)) <= cutoff for subset in subsets)
+                most[place] += larger
+        missed.append(most.mean() / len(x) - gdt_ts(x, y))
+    assert 0.01 < np.mean(missed) < 0.03
+    assert 0.1 < np.max(missed) < 0.2
+    assert np.min(missed) > -1e-12
 
 
 @pytest.mark.parametrize("figure", [rmsd, tm_score, gdt_ts, lddt, similarity.chirality_agreement])

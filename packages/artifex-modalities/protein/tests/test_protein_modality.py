@@ -305,7 +305,7 @@ def test_everything_registered_resolves():
                 assert resolve(getattr(entry, kind)) is not None
                 if kind != "metric":
                     assert resolve(entry.config) is not None
-    assert found == 1 + 2 + 2 + 12
+    assert found == 1 + 2 + 2 + 14
 
 
 def test_the_suite_names_what_is_registered():

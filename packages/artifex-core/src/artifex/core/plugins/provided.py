@@ -386,6 +386,8 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "protein_chirality_agreement",
             "protein_clash_score",
             "protein_coarse_ramachandran",
+            "protein_composition_difference",
+            "protein_dipeptide_difference",
             "protein_gdt_ts",
             "protein_lddt",
             "protein_lennard_jones_energy",

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
         BondLengthExtension as BondLengthExtension,
         BondLengthExtensionConfig as BondLengthExtensionConfig,
     )
+    from artifex.modalities.protein.fasta import read_sequences as read_sequences
     from artifex.modalities.protein.internal import (
         backbone_dihedrals as backbone_dihedrals,
         backbone_from_dihedrals as backbone_from_dihedrals,
+        backbone_from_frames as backbone_from_frames,
         residue_frames as residue_frames,
     )
     from artifex.modalities.protein.modality import ProteinModality as ProteinModality
@@ -40,12 +42,14 @@ _NAMES = (
     "Violation",
     "backbone_dihedrals",
     "backbone_from_dihedrals",
+    "backbone_from_frames",
     "constraints",
     "datasets",
     "gdt_ts",
     "lddt",
     "metrics",
     "read_proteins",
+    "read_sequences",
     "residue_frames",
     "rmsd",
     "secondary_structure",

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
         BondLengthExtension as BondLengthExtension,
         BondLengthExtensionConfig as BondLengthExtensionConfig,
     )
+    from artifex.modalities.protein.fasta import read_sequences as read_sequences
     from artifex.modalities.protein.internal import (
         backbone_dihedrals as backbone_dihedrals,
         backbone_from_dihedrals as backbone_from_dihedrals,
+        backbone_from_frames as backbone_from_frames,
         residue_frames as residue_frames,
     )
     from artifex.modalities.protein.modality import ProteinModality as ProteinModality
@@ -42,12 +44,14 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "Violation": "artifex.modalities.protein.constraints",
         "backbone_dihedrals": "artifex.modalities.protein.internal",
         "backbone_from_dihedrals": "artifex.modalities.protein.internal",
+        "backbone_from_frames": "artifex.modalities.protein.internal",
         "constraints": "artifex.modalities.protein.constraints",
         "datasets": "artifex.modalities.protein.datasets",
         "gdt_ts": "artifex.modalities.protein.similarity",
         "lddt": "artifex.modalities.protein.similarity",
         "metrics": "artifex.modalities.protein.metrics",
         "read_proteins": "artifex.modalities.protein.reading",
+        "read_sequences": "artifex.modalities.protein.fasta",
         "residue_frames": "artifex.modalities.protein.internal",
         "rmsd": "artifex.modalities.protein.similarity",
         "secondary_structure": "artifex.modalities.protein.secondary",

@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 from artifex.core.adapters import AdaptedModel, ModalityAdapter
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.protein.arrays import packed
+from artifex.modalities.protein.fasta import is_fasta, read_sequences
 from artifex.modalities.protein.modality import ProteinModality
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.reading import read_proteins
+from artifex.modalities.protein.tokens import Language, letters_of, letters_of_text, packed_tokens
 
 __all__ = ["ProteinModel", "ProteinModelAdapter"]
 
@@ -20,6 +22,8 @@ OneProtein: TypeAlias = Protein | str | Path
 
 class ProteinModel(AdaptedModel):
     """A model among proteins: what takes an ``x`` takes proteins or their files, and what gives one gives proteins.
+
+    Where the modality has letters, it takes texts of them too, and gives such texts.
 
     ``None`` stands where the model drew none.
     """
@@ -46,28 +50,55 @@ class ProteinModelAdapter(ModalityAdapter[ProteinModality]):
     def stored(self, data: OneProtein | Iterable[OneProtein] | Mapping[str, Any]) -> Mapping[str, Any]:
         """Proteins and the chains of files as a stored batch.
 
+        Where the modality has letters (``sequence``, ``secondary``), a ``str`` is a text of them and a ``Path`` a file, FASTA
+        for sequences too; otherwise both are files.
+
         Raises:
             InvalidTypeError: there is something else among them.
-            InvalidInputError: a protein is longer than the modality allows, or lacks atoms that it asks for.
+            InvalidInputError: a protein is longer than the modality allows, or lacks atoms that it asks for; a text is none of
+                letters.
             DataError: a file cannot be read.
         """
         if isinstance(data, Mapping):
             return {str(name): values for name, values in data.items()}
-        proteins: list[Protein] = []
-        many = data if isinstance(data, Iterable) and not isinstance(data, str) else [data]
-        for row, given in enumerate(many):
-            if not isinstance(given, Protein | str | Path):
-                raise InvalidTypeError(
-                    f"row {row} is a {type(given).__name__}, and neither a Protein nor a file; Protein.from_positions makes "
-                    "one of coordinates"
-                )
-            proteins += [given] if isinstance(given, Protein) else read_proteins(given)
         config = self.modality.config
-        if not proteins:
-            raise InvalidInputError("there is no protein among these data")
+        many = data if isinstance(data, Iterable) and not isinstance(data, str) else [data]
+        given = [_checked(one, row, bool(config.tokens)) for row, one in enumerate(many)]
+        if config.representation in ("sequence", "secondary"):
+            texts = [text for row, one in enumerate(given) for text in _letters(one, row, config.representation)]
+            return packed_tokens(_some(texts), config.representation, config.max_seq_length)
+        proteins = _some([p for one in given for p in ([one] if isinstance(one, Protein) else read_proteins(one))])
         longest = max(len(protein) for protein in proteins)
         if longest > config.max_seq_length:
             raise InvalidInputError(
                 f"a protein has {longest} residues, max_seq_length is {config.max_seq_length}; raise it, or leave it out"
             )
         return packed(proteins, config.atoms, config.max_seq_length)
+
+
+def _checked(given: Any, row: int, is_text: bool) -> OneProtein:
+    if not isinstance(given, Protein | str | Path):
+        text = ", no text of letters" if is_text else ""
+        raise InvalidTypeError(
+            f"row {row} is a {type(given).__name__}{text}, and neither a Protein nor a file; Protein.from_positions makes one "
+            "of coordinates"
+        )
+    return given
+
+
+def _letters(given: OneProtein, row: int, language: Language) -> list[str]:
+    """One text of a protein or text, those of all chains of a file."""
+    try:
+        if isinstance(given, str):
+            return [letters_of_text(given, language)]
+        if isinstance(given, Protein):
+            return [letters_of(given, language)]
+        return [letters_of(p, language) for p in (read_sequences if is_fasta(given) else read_proteins)(given)]
+    except InvalidInputError as error:
+        raise InvalidInputError(f"row {row}: {error}") from error
+
+
+def _some(found: list[Any]) -> list[Any]:
+    if not found:
+        raise InvalidInputError("there is no protein among these data")
+    return found

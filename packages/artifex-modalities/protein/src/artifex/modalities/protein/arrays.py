@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.protein.config import AtomSet
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.residues import BACKBONE
 
-__all__ = ["complete", "packed"]
+__all__ = ["complete", "has_frame", "packed"]
+
+STRAIGHT = 1e-3
+"""Sine of the angle N CA C below which the three lie on a line."""
+
+
+def has_frame(x: Float[np.ndarray, "... A 3"]) -> Bool[np.ndarray, "..."]:
+    """Where N, CA and C, which come first, neither lie on a line nor in one place.
+
+    >>> has_frame(np.array([[[0, 1.4, 0], [0, 0, 0], [1.5, 0, 0]], [[-1.4, 0, 0], [0, 0, 0], [1.5, 0, 0]]])).tolist()
+    [True, False]
+    """
+    u, v = x[..., 0, :] - x[..., 1, :], x[..., 2, :] - x[..., 1, :]
+    area = np.linalg.norm(np.cross(u, v), axis=-1)
+    return np.asarray(area > STRAIGHT * np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1))
 
 
 def complete(protein: Protein, atoms: AtomSet) -> Protein:

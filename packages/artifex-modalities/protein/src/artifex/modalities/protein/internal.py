@@ -1,4 +1,4 @@
-"""Dihedral angles and frames of a backbone, and the backbone of given dihedral angles.
+"""Dihedral angles and frames of a backbone, and the backbone of given dihedral angles or frames.
 
 phi is the angle C N CA C, psi that of N CA C N, omega that of CA C N CA (IUPAC-IUB 1970, "Abbreviations and symbols for the
 description of the conformation of polypeptide chains"). Atoms are placed one after the other from their bond length, angle and
@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float
 from artifex.core.geometry import Frame, dihedral, frame_from_points
 from artifex.core.geometry.vectors import direction
 
-__all__ = ["Dihedrals", "backbone_dihedrals", "backbone_from_dihedrals", "residue_frames"]
+__all__ = ["Dihedrals", "backbone_dihedrals", "backbone_from_dihedrals", "backbone_from_frames", "residue_frames"]
 
 N_CA, CA_C, C_N, C_O = 1.459, 1.525, 1.329, 1.229
 N_CA_C, CA_C_N, C_N_CA, CA_C_O = (float(jnp.pi) * degrees / 180 for degrees in (111.0, 116.6, 121.4, 120.1))
@@ -101,6 +101,32 @@ def backbone_from_dihedrals(
     angles = (jnp.moveaxis(psi, -1, 0), jnp.moveaxis(omega, -1, 0), jnp.moveaxis(phi_after, -1, 0))
     _, residues = jax.lax.scan(step, (start, ca, c), angles)
     return jnp.moveaxis(residues, 0, -3)
+
+
+@jax.jit
+def backbone_from_frames(frames: Frame, linked: Bool[Array, "... L"]) -> Float[Array, "... L 4 3"]:
+    """N, CA, C, O of residues with ideal lengths and angles that lie in these frames, Å.
+
+    Undoes :func:`residue_frames`: CA is where it was, C in its direction, N in its plane. A frame does not say where O is. It
+    lies in the plane of CA, C and the next N, on the other side, where the next residue is bound to this one; and as it does
+    with a psi of 180 degrees where none is.
+
+    Args:
+        frames: of each residue, in Å.
+        linked: true where the next residue is bound to this one; false for the last.
+
+    >>> one = Frame(jnp.eye(3)[None], jnp.zeros((1, 3)))
+    >>> n, ca, c, o = backbone_from_frames(one, jnp.zeros(1, bool))[0]
+    >>> ca.tolist(), c.round(1).tolist(), bool(n[1] > 0)
+    ([0.0, 0.0, 0.0], [1.5, 0.0, 0.0], True)
+    """
+    dtype = frames.translation.dtype
+    n = [N_CA * jnp.cos(N_CA_C), N_CA * jnp.sin(N_CA_C), 0.0]
+    residue = frames.apply(jnp.array([n, [0.0, 0.0, 0.0], [CA_C, 0.0, 0.0]], dtype))
+    n, ca, c = (residue[..., i, :] for i in range(3))
+    psi = jnp.where(linked, dihedral(n, ca, c, jnp.roll(n, -1, axis=-2)), jnp.pi)
+    o = _placed(n, ca, c, C_O, CA_C_O, psi + jnp.pi)
+    return jnp.concatenate([residue, o[..., None, :]], axis=-2)
 
 
 def _placed(a: Array, b: Array, c: Array, length: float, angle: float, torsion: Array) -> Array:

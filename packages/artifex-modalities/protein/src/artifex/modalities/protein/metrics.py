@@ -1,8 +1,9 @@
-"""What is registered: how alike samples are to their references, and how sound samples are.
+"""What is registered: how alike samples are to their references, how sound samples are, and of which letters.
 
-All work on proteins as the field has them (space ``host``) and stream: a figure is a mean over examples, or a share of all
-bonds, that does not depend on batches. Where a sample is no structure (``None``), it counts as the worst there is: 0 of
-everything that is better when higher; distances and energies have no worst, and leave it out.
+All work on proteins, or texts of letters, as the field has them (space ``host``), and stream: a figure is a mean over examples,
+a share of all bonds, or made of counts of all letters, and does not depend on batches. Where a sample is no structure
+(``None``), it counts as the worst there is: 0 of everything that is better when higher; distances and energies have no worst,
+and leave it out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from jaxtyping import Float
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.protein import energies, similarity
+from artifex.modalities.protein.composition import CompositionDifference
 from artifex.modalities.protein.constraints import PADDED, measure
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.residues import BACKBONE
@@ -28,6 +30,8 @@ __all__ = [
     "chirality_agreement",
     "clash_score",
     "coarse_ramachandran",
+    "composition_difference",
+    "dipeptide_difference",
     "gdt_ts",
     "lddt",
     "lennard_jones_energy",
@@ -180,3 +184,5 @@ clash_score = ShareMetric(_clashes, (0.0, 0.0))
 bond_energy = ShareMetric(_energy(energies.bond_energy), (0.0, 0.0))
 angle_energy = ShareMetric(_energy(energies.angle_energy), (0.0, 0.0))
 lennard_jones_energy = ShareMetric(_energy(energies.lennard_jones_energy), (0.0, 0.0))
+composition_difference = CompositionDifference(1)
+dipeptide_difference = CompositionDifference(2)

@@ -11,6 +11,7 @@ ARTIFEX_API = (1, 1)
 _HERE = "artifex.modalities.protein"
 _TABLE = "Engh & Huber 2001, International Tables for Crystallography F, 18.3"
 _AMBER = "Cornell et al. 1995, doi:10.1021/ja00124a002"
+_STRUCTURES = ("coordinates", "frames", "dihedrals")
 
 
 @hookimpl
@@ -21,7 +22,7 @@ def artifex_modalities() -> list[ModalityEntry]:
             name="protein",
             modality=f"{_HERE}.modality:ProteinModality",
             config=f"{_HERE}.config:ProteinModalityConfig",
-            summary="Structures of proteins (residues, atoms, 3): crops, centring, rotations; samples as PDB files.",
+            summary="Proteins as atoms, frames, dihedrals or letters: crops, rotations; samples as PDB and FASTA files.",
         )
     ]
 
@@ -30,7 +31,7 @@ def artifex_modalities() -> list[ModalityEntry]:
 def artifex_datasets() -> list[DatasetEntry]:
     """Data sets of proteins."""
     entries = {
-        "protein": ("protein_dataset:ProteinDataset", "Chains from a folder of PDB and mmCIF files."),
+        "protein": ("protein_dataset:ProteinDataset", "Chains from a folder of PDB, mmCIF and, for sequences, FASTA files."),
         "protein_folds": ("folds:ProteinFolds", "Made backbones of helices, strands and turns."),
     }
     return [
@@ -72,8 +73,8 @@ def artifex_suites() -> list[SuiteEntry]:
 
 @hookimpl
 def artifex_metrics() -> list[MetricEntry]:
-    """Metrics of structures."""
-    return [*_pairs(), *_samples()]
+    """Metrics of structures and of sequences."""
+    return [*_pairs(), *_samples(), *_letters()]
 
 
 def _pairs() -> list[MetricEntry]:
@@ -93,6 +94,7 @@ def _pairs() -> list[MetricEntry]:
             needs=("samples", "references"),
             higher_is_better=higher,
             modality="protein",
+            representations=_STRUCTURES,
             space="host",
             compares="pairs",
             unit=unit,
@@ -124,6 +126,7 @@ def _samples() -> list[MetricEntry]:
             needs=("samples",),
             higher_is_better=higher,
             modality="protein",
+            representations=_STRUCTURES,
             space="host",
             unit=unit,
             tolerance=tolerance,
@@ -133,4 +136,28 @@ def _samples() -> list[MetricEntry]:
             summary=summary,
         )
         for name, (higher, unit, tolerance, paper, summary) in entries.items()
+    ]
+
+
+def _letters() -> list[MetricEntry]:
+    entries = {
+        "composition": (("sequence", "secondary"), "Total variation between the frequencies of letters."),
+        "dipeptide": (("sequence",), "Total variation between the frequencies of two successive letters."),
+    }
+    return [
+        MetricEntry(
+            name=f"protein_{name}_difference",
+            metric=f"{_HERE}.metrics:{name}_difference",
+            needs=("samples", "references"),
+            higher_is_better=False,
+            modality="protein",
+            representations=representations,
+            space="host",
+            compares="sets",
+            tolerance=0.005,
+            lowest=0,
+            highest=1,
+            summary=summary,
+        )
+        for name, (representations, summary) in entries.items()
     ]

@@ -32,7 +32,7 @@ from artifex.core.errors import DataError
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.residues import ATOMS, LETTERS, UNKNOWN
 
-__all__ = ["SUFFIXES", "Naming", "joined", "read_proteins"]
+__all__ = ["SUFFIXES", "Naming", "content", "joined", "read_proteins"]
 
 Naming = Literal["auth", "label"]
 SUFFIXES = tuple(kind + zipped for kind in (".pdb", ".ent", ".cif", ".mmcif") for zipped in ("", ".gz"))
@@ -87,7 +87,7 @@ def _structure(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     try:
-        data = _content(path)
+        data = content(path)
         if _MMCIF.match(data):
             return gemmi.make_structure_from_block(gemmi.cif.read_string(data)[0])
         _check_coordinates(data)
@@ -97,7 +97,7 @@ def _structure(path: Path) -> Any:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path) -> bytes:
     """What a file holds, unzipped, with line ends of one kind and no mark before the first."""
     data = path.read_bytes()
     if data.startswith(b"\x1f\x8b"):

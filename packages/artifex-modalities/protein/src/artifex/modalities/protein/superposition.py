@@ -19,8 +19,9 @@ __all__ = ["search_superpositions", "superimpose"]
 SHORTEST_FRAGMENT = 4
 STARTS = 64
 """Fragments of each length that a search begins from, at most."""
-MOST_TRIPLES = 300
-"""Where there are no more triples of residues than this, a search begins from each of them, too."""
+MOST_SUBSETS = 300
+"""Where there are no more sets of three or more residues than this (8 residues), a search begins from each of them, too; where
+there are no more triples (13 residues), from each of these."""
 ROUNDS = 20
 
 
@@ -63,8 +64,9 @@ def search_superpositions(
     """Distances between pairs of points in superpositions that lay as many as possible within ``cutoff``.
 
     The search of Zhang & Skolnick 2004 (doi:10.1002/prot.20264): superpositions begin from fragments of the chain of N, N/2,
-    N/4, ... residues, in short chains from any three residues besides; then, again and again, from the pairs that lie within
-    the cutoff. It finds good superpositions, and not surely the best one.
+    N/4, ... residues, in chains of up to 13 residues from any three besides, and of up to 8 from any three or more; then, again
+    and again, from the pairs that lie within the cutoff. All are superpositions of least squares; among those of up to 8
+    residues the best is found, of longer chains good ones.
 
     Args:
         moving: alpha carbons, say.
@@ -97,7 +99,10 @@ def _fragments(n: int) -> np.ndarray:
         if length <= min(SHORTEST_FRAGMENT, n):
             break
         length = max(length // 2, min(SHORTEST_FRAGMENT, n))
-    if n >= 3 and comb(n, 3) <= MOST_TRIPLES:
+    if n >= 3 and 2**n - 1 - n - comb(n, 2) <= MOST_SUBSETS:
+        subsets = (np.arange(2**n)[:, None] >> places) % 2 == 1
+        rows.append(subsets[subsets.sum(axis=1) >= 3])
+    elif n >= 3 and comb(n, 3) <= MOST_SUBSETS:
         triples = np.array(list(combinations(range(n), 3)))
         rows.append(np.any(places == triples[..., None], axis=1))
     return np.unique(np.concatenate(rows), axis=0)

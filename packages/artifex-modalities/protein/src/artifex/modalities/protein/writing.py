@@ -1,4 +1,4 @@
-"""Proteins as PDB and mmCIF files, gzipped or not."""
+"""Proteins as PDB and mmCIF files, gzipped or not; sequences as FASTA."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy as np
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.residues import ATOMS, RESIDUES
+from artifex.modalities.protein.tokens import Language
 
-__all__ = ["write_proteins"]
+__all__ = ["write_letters", "write_proteins"]
 
+FASTA_WIDTH = 60
 CHAIN_NAMES = ascii_letters[26:] + ascii_letters[:26] + digits
 
 
@@ -54,6 +56,26 @@ def write_proteins(proteins: Sequence[Protein] | Protein, path: str | Path) -> P
     text = structure.make_mmcif_document().as_string() if is_mmcif else structure.make_minimal_pdb()
     path.write_bytes(gzip.compress(text.encode(), mtime=0) if name != path.name.lower() else text.encode())
     return path
+
+
+def write_letters(texts: Sequence[str | None], stem: Path, language: Language) -> Path:
+    """Sequences as ``stem.fasta``, named by their number from 1; secondary structure as the lines of ``stem.txt``.
+
+    ``None`` is left out of a FASTA file, and an empty line of the other.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    if language == "secondary":
+        path = stem.with_name(f"{stem.name}.txt")
+        path.write_text("".join(f"{text or ''}\n" for text in texts), encoding="utf-8")
+        return path
+    path = stem.with_name(f"{stem.name}.fasta")
+    records = [f">sample_{i}\n{_wrapped(text)}" for i, text in enumerate(texts, 1) if text]
+    path.write_text("".join(records) or f";none of {len(texts)} samples is a sequence\n", encoding="utf-8")
+    return path
+
+
+def _wrapped(text: str) -> str:
+    return "".join(f"{text[i : i + FASTA_WIDTH]}\n" for i in range(0, len(text), FASTA_WIDTH))
 
 
 def _model(gemmi: Any, protein: Protein, number: int) -> Any:

@@ -7,7 +7,7 @@ run into themselves are drawn anew.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ from artifex.core.splits import require_split
 from artifex.modalities.protein.arrays import packed
 from artifex.modalities.protein.internal import backbone_from_dihedrals
 from artifex.modalities.protein.protein import Protein
+from artifex.modalities.protein.tokens import letters_of, packed_tokens
 
 __all__ = ["ProteinFolds", "ProteinFoldsConfig"]
 
@@ -33,6 +34,9 @@ Count = Annotated[int, Field(ge=1)]
 class ProteinFoldsConfig(Config):
     """How many, how long, and from which seed."""
 
+    representation: Literal["coordinates", "frames", "dihedrals", "secondary"] = "coordinates"
+    """As the modality has it; made folds have no sequence. For frames and dihedrals backbones are given, of which the modality
+    makes them; secondary structure is given as tokens."""
     n_train: Count = 512
     """Chains of the training split."""
     n_held_out: Count = 64
@@ -50,7 +54,7 @@ class ProteinFoldsConfig(Config):
 
 
 class ProteinFolds:
-    """``x`` ``(M, L, 4, 3)`` in Å, ``mask``, ``residue_index`` and ``chain``.
+    """``x`` ``(M, L, 4, 3)`` in Å, ``mask``, ``residue_index`` and ``chain``; or secondary structure ``(M, L)`` and ``mask``.
 
     Example:
         >>> folds = ProteinFolds(ProteinFoldsConfig(n_train=4, n_held_out=2))
@@ -68,6 +72,9 @@ class ProteinFolds:
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         """One split. Raises :class:`InvalidInputError` for a split that does not exist."""
+        if self.config.representation == "secondary":
+            letters = [letters_of(protein, "secondary") for protein in self.split(split)]
+            return packed_tokens(letters, "secondary", self.config.max_seq_length)
         arrays = packed(self.split(split), "backbone", self.config.max_seq_length)
         return {key: value for key, value in arrays.items() if key != "residue_type"}  # they have no sequence
 

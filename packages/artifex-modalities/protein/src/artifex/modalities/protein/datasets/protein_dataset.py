@@ -1,4 +1,4 @@
-"""Structures from a folder of PDB and mmCIF files."""
+"""Proteins from a folder of PDB and mmCIF files, and sequences from FASTA files, too."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.splits import require_split
-from artifex.modalities.protein.arrays import complete, packed
-from artifex.modalities.protein.config import AtomSet
+from artifex.modalities.protein.arrays import complete, has_frame, packed
+from artifex.modalities.protein.config import AtomSet, Representation, check_atoms
+from artifex.modalities.protein.fasta import FASTA, is_fasta, read_sequences
 from artifex.modalities.protein.protein import Protein
 from artifex.modalities.protein.reading import SUFFIXES, Naming, joined, read_proteins
+from artifex.modalities.protein.tokens import letters_of, packed_tokens
 
 __all__ = ["ProteinDataset", "ProteinDatasetConfig", "Skipped"]
 
@@ -31,6 +33,9 @@ class ProteinDatasetConfig(Config):
 
     data_dir: Path | None = None
     """Where the files lie, folders below it included."""
+    representation: Representation = "coordinates"
+    """As the modality has it. For frames and dihedrals backbones are given, of which the modality makes them; sequence and
+    secondary structure are given as tokens. FASTA files are read for `sequence`."""
     max_seq_length: Count = 256
     """Residues that examples are padded to."""
     min_seq_length: Count = 3
@@ -50,6 +55,16 @@ class ProteinDatasetConfig(Config):
     bucket_step: Count | None = 32
     """Batches hold examples whose lengths, rounded up, are the same multiple of this; nothing: all are padded alike."""
 
+    def __post_init__(self) -> None:
+        check_atoms(self.representation, self.atoms)
+        if self.representation in ("sequence", "secondary"):
+            if self.example == "file":
+                raise ValueError(f"representation={self.representation!r} is of one chain; leave example='file' out")
+            if not self.residue_types:
+                raise ValueError(
+                    f"representation={self.representation!r} has no residue_type beside its tokens; leave residue_types out"
+                )
+
 
 class Skipped(NamedTuple):
     """What was left out, and why."""
@@ -62,8 +77,11 @@ class ProteinDataset:
     """Structures in memory: ``x`` in Å from the alpha carbons' mean; ``mask``, ``residue_index``, ``chain``, ``residue_type``.
 
     ``residue_index`` jumps where the chain is broken. Residues that lack one of the backbone's atoms are left out, which shows
-    there too. Examples are told apart by file, and go to the splits by a checksum of their file's name, so that a file that is
-    added moves no other.
+    there too; for frames and dihedrals also those whose N, CA and C lie on a line. Of sequences and secondary structure it is
+    ``x`` int32 tokens and ``mask``: what is missing in a gap leaves no trace.
+
+    Examples are told apart by file, and go to the splits by a checksum of their file's name, so that a file that is added moves
+    no other; sequences of a FASTA file go by their name in it, too.
 
     What cannot be used is skipped; :attr:`skipped` has each file with the reason, and a warning says how many.
 
@@ -124,7 +142,11 @@ class ProteinDataset:
 
     def _packed(self, proteins: list[Protein]) -> dict[str, np.ndarray]:
         config = self.config
-        arrays = packed(proteins, config.atoms, config.max_seq_length)
+        if config.representation in ("sequence", "secondary"):
+            letters = [letters_of(protein, config.representation) for protein in proteins]
+            arrays = packed_tokens(letters, config.representation, config.max_seq_length)
+        else:
+            arrays = packed(proteins, config.atoms, config.max_seq_length)
         if not config.residue_types:
             del arrays["residue_type"]
         if config.bucket_step is not None:
@@ -136,12 +158,13 @@ class ProteinDataset:
     @cached_property
     def _places(self) -> dict[str, list[int]]:
         """Which examples each split has: the files in the order of their checksums, test and validation first."""
-        files = sorted({str(p.source) for p in self.proteins}, key=lambda f: hashlib.sha256(Path(f).name.encode()).digest())
-        held = round(self.config.held_out * len(files))
-        of_file = {f: "test" if i < held else "validation" if i < 2 * held else "train" for i, f in enumerate(files)}
+        origins = [_origin(protein) for protein in self.proteins]
+        ordered = sorted(set(origins), key=_checksum)
+        held = round(self.config.held_out * len(ordered))
+        split_of = {o: "test" if i < held else "validation" if i < 2 * held else "train" for i, o in enumerate(ordered)}
         places: dict[str, list[int]] = {split: [] for split in SPLITS}
-        for i, protein in enumerate(self.proteins):
-            places[of_file[str(protein.source)]].append(i)
+        for i, origin in enumerate(origins):
+            places[split_of[origin]].append(i)
         return places
 
     @cached_property
@@ -149,14 +172,15 @@ class ProteinDataset:
         folder = Path(self.config.data_dir or "").expanduser()
         if not folder.is_dir():
             raise DataError(f"there is no folder {folder}; give ProteinDataset the one that holds PDB or mmCIF files")
-        files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file())
+        suffixes = SUFFIXES + (FASTA if self.config.representation == "sequence" else ())
+        files = sorted(path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
         if not files:
-            raise DataError(f"{folder} holds no structures; files are expected to end in {', '.join(SUFFIXES)}")
+            raise DataError(f"{folder} holds no structures; files are expected to end in {', '.join(suffixes)}")
         found: list[Protein] = []
         skipped: list[Skipped] = []
         for file in files:
             try:
-                chains = read_proteins(file, naming=self.config.naming)
+                chains = read_sequences(file) if is_fasta(file) else read_proteins(file, naming=self.config.naming)
             except DataError as error:
                 skipped.append(Skipped(file, str(error)))
                 continue
@@ -175,15 +199,14 @@ class ProteinDataset:
 
     def _usable(self, protein: Protein) -> Protein | str:
         """The example that this chain makes, or why it makes none."""
-        config, whole = self.config, complete(protein, self.config.atoms)
+        config, whole = self.config, self._complete(protein)
         which = f"{protein.source}, chain {' '.join(protein.chain_names)}"
         if len(whole) < config.min_seq_length:
             alpha = int(protein.has("CA").sum())
-            fix = (
-                "; they have alpha carbons: set atoms: alpha"
-                if config.atoms != "alpha" and alpha >= config.min_seq_length
-                else ""
-            )
+            fix = ""
+            if config.representation != "sequence" and config.atoms != "alpha" and alpha >= config.min_seq_length:
+                other = "" if config.representation == "coordinates" else "representation: coordinates and "
+                fix = f"; they have alpha carbons: set {other}atoms: alpha"
             return (
                 f"{which}: {len(whole)} of {len(protein)} residues are complete, min_seq_length is {config.min_seq_length}{fix}"
             )
@@ -194,3 +217,20 @@ class ProteinDataset:
                 )
             whole = whole.select(np.arange(config.max_seq_length))
         return whole
+
+    def _complete(self, protein: Protein) -> Protein:
+        """The residues that can stand in an example: for a sequence all of them, for secondary structure those with a CA."""
+        representation = self.config.representation
+        if representation == "sequence":
+            return protein
+        whole = complete(protein, "alpha" if representation == "secondary" else self.config.atoms)
+        return whole.select(has_frame(whole.positions)) if representation in ("frames", "dihedrals") else whole
+
+
+def _checksum(origin: tuple[str, ...]) -> bytes:
+    return hashlib.sha256("\0".join([Path(origin[0]).name, *origin[1:]]).encode()).digest()
+
+
+def _origin(protein: Protein) -> tuple[str, ...]:
+    """What is held out as one: a file; a sequence of a FASTA file, which may be the only file there is."""
+    return (str(protein.source), *protein.chain_names) if is_fasta(str(protein.source)) else (str(protein.source),)
