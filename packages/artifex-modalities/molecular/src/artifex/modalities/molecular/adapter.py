@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from artifex.core.adapters import AdaptedModel, ModalityAdapter
 from artifex.core.errors import InvalidInputError
-from artifex.modalities.molecular.arrays import encoded_text, packed_positions, packed_tokens, text_of
+from artifex.modalities.molecular.arrays import encoded_text, packed_graphs, packed_positions, packed_tokens, text_of
+from artifex.modalities.molecular.graphs import encoded_graph
 from artifex.modalities.molecular.modality import MolecularModality
 from artifex.modalities.molecular.smiles import parse_smiles
 
@@ -41,7 +44,8 @@ class MolecularModelAdapter(ModalityAdapter[MolecularModality]):
         """SMILES or RDKit molecules as a stored batch.
 
         Raises:
-            InvalidInputError: a SMILES is of no molecule, or one does not fit: length, vocabulary, elements, no positions.
+            InvalidInputError: a SMILES is of no molecule, or one does not fit: length, vocabulary, elements, no positions,
+                what a graph does not hold.
         """
         if isinstance(data, Mapping):
             return data
@@ -49,9 +53,18 @@ class MolecularModelAdapter(ModalityAdapter[MolecularModality]):
         molecules = [_molecule(given, row) for row, given in enumerate([data] if isinstance(data, str) else data)]
         if config.representation == "conformer":
             return packed_positions(molecules, config.max_atoms)
+        if config.representation == "graph":
+            rows = [self._graph(molecule, row) for row, molecule in enumerate(molecules)]
+            return packed_graphs(rows, len(config.symbols), config.max_atoms)
         language = config.representation
         texts = (text_of(molecule, language) for molecule in molecules)
         return packed_tokens([encoded_text(t, language, config.tokens, config.max_length) for t in texts], config.max_length)
+
+    def _graph(self, molecule: Any, row: int) -> np.ndarray:
+        try:
+            return encoded_graph(molecule, self.modality.config.symbols, self.modality.config.max_atoms)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"row {row}: {error}") from error
 
 
 def _molecule(given: Any, row: int) -> Any:
