@@ -28,7 +28,7 @@ class MolecularModalityConfig(Config):
     """
 
     representation: Representation = "smiles"
-    """Tokens `(L,)` of a SMILES or a SELFIES; heavy atoms of a graph, `(N, A + 1 + N)`: element one hot, charge, and the order of
+    """Tokens `(L,)` of a SMILES or a SELFIES; heavy atoms of a graph, `(N, A + 1 + N)`: element one hot, charge, and order of
     the bond to each atom, kekulised; or atoms in space, `(N, 3 + 5)`: positions in Å, then H, C, N, O or F one hot."""
     max_length: Count = 64
     """Tokens of the longest text, its end among them."""

@@ -1,4 +1,4 @@
-"""Molecules on their way to a model and back: ``prepare`` inside the compiled step, ``to_host``, ``save_samples`` and ``draw_samples`` after it.
+"""Molecules on their way to a model and back: ``prepare`` inside the compiled step, the rest after it.
 
 Shapes: ``B`` examples, ``L`` tokens, ``N`` atoms, ``A`` elements of graphs.
 """
@@ -32,8 +32,8 @@ __all__ = ["MolecularModality"]
 class MolecularModality:
     """Molecules as tokens, as graphs, or as atoms in space.
 
-    Follows :class:`artifex.core.protocols.ModalityProtocol`, :class:`~artifex.core.protocols.ChecksData`,
-    :class:`~artifex.core.protocols.DrawsSamples` and :class:`~artifex.core.protocols.HasHostForm`, whose objects are RDKit molecules.
+    Follows :class:`artifex.core.protocols.ModalityProtocol`, :class:`~artifex.core.protocols.DrawsSamples`,
+    :class:`~artifex.core.protocols.ChecksData` and :class:`~artifex.core.protocols.HasHostForm`, whose objects are RDKit's.
 
     Args:
         config: the form of the molecules; SMILES of up to 64 tokens by default.
@@ -112,16 +112,16 @@ class MolecularModality:
             first_row: row of the data set that the first of them is, for messages.
 
         Raises:
-            InvalidInputError: the shape does not fit, a number is of no token, a position is not finite, or an example is no graph:
-                its orders differ from atom to atom and back or are none, an atom has no element or two, is bound to itself or to
-                none, or its charge is not whole.
+            InvalidInputError: the shape does not fit, a number is of no token, a position is not finite; or an example is no
+                graph: it has no atom, an atom has no element, two, or a charge that is not whole, is bound to itself or to a
+                padded place, or an order is not 0 to 3, or another one back.
         """
         x = np.asarray(self._checked(arrays))
         if self.config.representation == "graph":
             mask = np.asarray(arrays["mask"], bool) if "mask" in arrays else None
             if mask is not None and mask.shape != x.shape[:2]:
                 raise InvalidInputError(
-                    f"mask has shape {mask.shape}, x {x.shape}; a mask tells of each place whether there is an atom"
+                    f"mask has shape {mask.shape}, x {x.shape}; it says of each place whether there is an atom"
                 )
             if fault := graph_fault(x, len(self.config.symbols), mask):
                 raise InvalidInputError(f"x[{first_row + fault[0]}] {fault[1]}; mend it, or leave the example out")
