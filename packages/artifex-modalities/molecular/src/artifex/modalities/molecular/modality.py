@@ -146,7 +146,8 @@ class MolecularModality:
         Graphs ``(B, N, A + 1 + N)`` as SMILES, valid or not; ``None`` where there is no atom.
         """
         if self.config.representation == "graph":
-            return [None if molecule is None else canonical_smiles(molecule) for molecule in self._graphs(x, None)]
+            found = self._graphs(x, None)
+            return [None if molecule is None else canonical_smiles(valid_form(molecule) or molecule) for molecule in found]
         return [decoded_text(row, self.config.tokens) for row in np.asarray(x)]
 
     def to_host(self, x: np.ndarray, mask: np.ndarray | None = None) -> list[Any | None]:
