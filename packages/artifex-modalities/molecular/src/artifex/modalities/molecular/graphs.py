@@ -1,10 +1,10 @@
 """Molecules as graphs: heavy atoms with their elements and charges, and the orders of the bonds between them.
 
 J. Jo et al. 2022, "Score-based generative modeling of graphs via the system of stochastic differential equations" (GDSS),
-arXiv:2202.02514: features of the nodes and a weighted adjacency, whose weights are the orders of kekulised bonds. Hydrogens
-follow from valence. What a graph does not hold is refused, so that a molecule comes back as it was: isotopes, unpaired
-electrons, bonds that are not of one, two or three pairs of electrons, hydrogens other than valence asks for. Only stereo is
-left out without a word.
+arXiv:2202.02514: features of the nodes and a weighted adjacency, whose weights are the orders of kekulised bonds; here both in
+one array, with a column for the charge, which GDSS leaves out. Hydrogens follow from valence. What a graph does not hold is
+refused, so that a molecule comes back as it was: isotopes, unpaired electrons, bonds that are not of one, two or three pairs of
+electrons, hydrogens other than valence asks for. Only stereo is left out without a word.
 
 A sample is real, and is read as the graph nearest to it in square distance, part by part. Of an atom's columns ``v``, the one
 hot ``e_i`` is nearer than the 0 of a padded place where ``|v - e_i|² - |v|² = 1 - 2 v_i < 0``: an atom is where a column is
@@ -17,6 +17,7 @@ Shapes: ``B`` molecules, ``n`` atoms, ``N`` places, ``A`` elements.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def molecule_of_graph(
     That is so without atoms, where a number is not finite, or where an atom has lost more electrons than it has.
 
     Args:
-        row: real numbers: elements, charge, orders of bonds, of which what stands before the atom itself is not read.
+        row: real numbers: elements, charge, orders of bonds, of which the diagonal is not read.
         elements: symbols of the first columns.
         mask: where there is an atom; by default, where an element's column is above 1/2.
     """
@@ -154,7 +155,7 @@ def molecule_of_graph(
     known = np.isfinite(features).all() and np.isfinite(weights).all() and (mask is not None or np.isfinite(row[:, :n]).all())
     if not there.any() or not known:
         return None
-    symbols = [elements[i] for i in np.argmax(features[:, :n], axis=1)]
+    symbols = [elements[int(i)] for i in np.argmax(features[:, :n], axis=1)]
     charges = np.rint(features[:, n])
     if np.any((charges < LEAST_CHARGE) | (charges > [1 + SYMBOLS.index(symbol) for symbol in symbols])):
         return None
@@ -199,6 +200,7 @@ def graph_fault(
     return None
 
 
+@cache
 def _kinds() -> tuple[Any, ...]:
     """RDKit's names of bonds, by their order."""
     from rdkit import Chem

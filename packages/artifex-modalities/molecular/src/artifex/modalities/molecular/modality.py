@@ -190,8 +190,9 @@ class MolecularModality:
         fits = x.ndim == 1 + len(wanted) and (x.shape[1] == wanted[0] or (not whole and x.shape[1] < wanted[0]))
         if not fits or x.shape[2:] != wanted[1:]:
             rest = f"{'' if whole else 'at most '}{', '.join(map(str, wanted))}"
+            same = "; give data set and modality the same max_atoms and elements" if whole else ""
             raise InvalidInputError(
-                f"x has shape {x.shape}; representation={self.config.representation!r} means (batch, {rest})"
+                f"x has shape {x.shape}; representation={self.config.representation!r} means (batch, {rest}){same}"
             )
         if self.config.representation in ("graph", "conformer"):
             return x.astype(jnp.float32)
