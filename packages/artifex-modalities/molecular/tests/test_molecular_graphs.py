@@ -404,8 +404,11 @@ def test_a_model_among_graphs():
         def __call__(self, x, *, rngs=None):
             return {"x": x}
 
+        def generate(self, n_samples=1, *, rngs=None):
+            raise AssertionError
+
         def reconstruct(self, x):
-            return x + 0.4 * np.sin(np.arange(x[0].size)).reshape(x.shape[1:])
+            return x + 0.4 * np.sin(np.arange(x[0].size)).reshape(1, *x.shape[1:])
 
     model = MolecularModelAdapter(form(max_atoms=6)).adapt_model(Echo())
     assert [canonical_smiles(m) for m in model.reconstruct(["OCC", parse_smiles("C1=CC=CC=C1")])] == ["CCO", "c1ccccc1"]

@@ -38,14 +38,15 @@ from artifex.modalities.molecular.datasets import (
     QM9Molecules,
     QM9MoleculesConfig,
 )
+from artifex.modalities.molecular.graphs import ZINC
 
 SPACE = MolecularModalityConfig(representation="conformer", max_atoms=12)
 
 
 def test_it_follows_the_protocols():
     modality = MolecularModality()
-    for protocol in (protocols.ModalityProtocol, protocols.ChecksData, protocols.DrawsSamples, protocols.HasHostForm):
-        assert isinstance(modality, protocol)
+    for name in ("ModalityProtocol", "ChecksData", "DrawsSamples", "FitsData", "HasHostForm"):
+        assert isinstance(modality, getattr(protocols, name))
     assert isinstance(MolecularModelAdapter(modality), protocols.ModelAdapter)
     assert modality == MolecularModality(MolecularModalityConfig(), rngs=nnx.Rngs(0))
     assert hash(modality) == hash(MolecularModality(None))
@@ -166,6 +167,39 @@ def test_what_does_not_fit():
         MolecularModelAdapter(None)
     with pytest.raises(InvalidTypeError, match="takes a model with __call__"):
         adapter.adapt_model(3)
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "message"),
+    [
+        ({}, {}, None),
+        ({}, {"vocabulary": ["<end>", "C", "c"]}, "of 'vocabulary' at place 3, the data set has 'N', the modality none"),
+        (
+            {"vocabulary": ["<end>", "O", "C"]},
+            {"vocabulary": ["<end>", "C", "O"]},
+            "at place 1, the data set has 'O', the modality 'C'",
+        ),
+        ({"representation": "graph"}, {"representation": "graph", "elements": list(ZINC)}, None),
+        (
+            {"representation": "graph", "elements": ["C", "O", "N"]},
+            {"representation": "graph", "elements": ["C", "N", "O"]},
+            "of 'elements' at place 1, the data set has 'O', the modality 'N'; give both the same",
+        ),
+        ({"representation": "graph"}, {}, "the data set has representation='graph', the modality 'smiles'; give both the same"),
+    ],
+)
+def test_data_set_and_modality_need_the_same_form(data, given, message):
+    dataset, modality = (
+        CommonMolecules(CommonMoleculesConfig.from_dict(data)),
+        MolecularModality(MolecularModalityConfig(**given)),
+    )
+    if message is None:
+        assert modality.fitted(dataset, "train") is modality
+        return
+    with pytest.raises(DataError, match=message):
+        modality.fitted(dataset, "train")
+    advice = {"vocabulary": (), "elements": ()} | data
+    assert MolecularModality(modality.config.replace(**advice)).fitted(dataset, "train")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array
 
-from artifex.core.adapters import AdaptedModel, ModalityAdapter
+from artifex.core.adapters import AdaptedModel, ModalityAdapter, has_argument
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.molecular.arrays import encoded_text, packed_graphs, packed_positions, packed_tokens, text_of
 from artifex.modalities.molecular.graphs import encoded_graph
@@ -20,8 +21,14 @@ __all__ = ["MolecularModel", "MolecularModelAdapter"]
 class MolecularModel(AdaptedModel):
     """A model among molecules: what takes an ``x`` takes SMILES or molecules, and what gives one gives RDKit molecules.
 
-    ``None`` stands where the model drew none.
+    ``None`` stands where the model drew none. Of graphs, a model that takes no mask sees padded places as what they are: no
+    element, no bond.
     """
+
+    def _given(self, batch: Mapping[str, Any], method: Callable[..., Any]) -> tuple[Array, dict[str, Array]]:
+        if self.adapter.modality.config.representation == "graph" and not has_argument(method, "mask"):
+            return batch["x"], {}
+        return super()._given(batch, method)
 
 
 class MolecularModelAdapter(ModalityAdapter[MolecularModality]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, so3_exp
 from artifex.modalities.molecular.arrays import decoded_text, molecule_of_row, molecule_of_text
 from artifex.modalities.molecular.config import MolecularModalityConfig
-from artifex.modalities.molecular.graphs import graph_fault, molecule_of_graph
-from artifex.modalities.molecular.smiles import canonical_smiles
+from artifex.modalities.molecular.datasets.base import MoleculeDatasetConfig
+from artifex.modalities.molecular.graphs import ZINC, graph_fault, molecule_of_graph
+from artifex.modalities.molecular.smiles import COMMON_TOKENS, canonical_smiles
 from artifex.modalities.molecular.valid import valid_form
 from artifex.modalities.molecular.writing import draw_molecules, draw_none, write_molecules, write_texts
 
@@ -33,7 +34,8 @@ class MolecularModality:
     """Molecules as tokens, as graphs, or as atoms in space.
 
     Follows :class:`artifex.core.protocols.ModalityProtocol`, :class:`~artifex.core.protocols.DrawsSamples`,
-    :class:`~artifex.core.protocols.ChecksData` and :class:`~artifex.core.protocols.HasHostForm`, whose objects are RDKit's.
+    :class:`~artifex.core.protocols.FitsData`, :class:`~artifex.core.protocols.ChecksData` and
+    :class:`~artifex.core.protocols.HasHostForm`, whose objects are RDKit's.
 
     Args:
         config: the form of the molecules; SMILES of up to 64 tokens by default.
@@ -62,6 +64,34 @@ class MolecularModality:
     def shape(self) -> tuple[int, ...]:
         """Of one prepared example: ``(L,)``, ``(N, A + 1 + N)`` or ``(N, 8)``."""
         return self.config.shape
+
+    def fitted(self, dataset: Any, split: str) -> Self:
+        """This modality, which learns nothing, but has to have the form of the data: numbers do not tell of what they are.
+
+        Raises:
+            DataError: a data set of molecules has another representation, other elements or another vocabulary.
+        """
+        del split
+        theirs = getattr(dataset, "config", None)
+        if not isinstance(theirs, MoleculeDatasetConfig):
+            return self
+        if theirs.representation != self.config.representation:
+            raise DataError(
+                f"the data set has representation={theirs.representation!r}, the modality {self.config.representation!r}; "
+                "give both the same"
+            )
+        elements = (theirs.elements or ZINC, self.config.symbols)
+        for name, (other, own) in {
+            "elements": elements,
+            "vocabulary": (theirs.vocabulary or COMMON_TOKENS, self.config.tokens),
+        }.items():
+            if other != own:
+                place = next((i for i, (a, b) in enumerate(zip(other, own, strict=False)) if a != b), min(len(other), len(own)))
+                said = [repr(these[place]) if place < len(these) else "none" for these in (other, own)]
+                raise DataError(
+                    f"of {name!r} at place {place}, the data set has {said[0]}, the modality {said[1]}; give both the same"
+                )
+        return self
 
     def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs | None = None, train: bool) -> dict[str, Array]:
         """Stored molecules to model input; jitted with the step.
