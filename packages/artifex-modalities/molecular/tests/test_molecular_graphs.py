@@ -191,6 +191,10 @@ def test_no_atoms_are_no_graph():
     assert form().to_host(np.zeros((1, *form().shape))) == [None]
 
 
+def test_hydrogens_that_told_the_sides_of_a_bond_are_no_atoms():
+    assert graphs(["[H]/N=C(/C)N"])["mask"].sum() == 4
+
+
 def test_the_advice_serves():
     assert_come_back([parse_smiles("C[Si](C)(C)C")], elements=(*ZINC, "Si"))
     assert_come_back([parse_smiles("C" * 30)], max_atoms=30)
@@ -249,7 +253,9 @@ def test_samples_that_are_no_molecule():
     charged[0, 9] = 7.2  # carbon has six electrons
     extreme[0, 9] = -1e9
     modality = form(max_atoms=5)
-    assert modality.to_host(np.stack([lost, mad, five, charged, extreme])) == [None] * 5
+    unbound = graphs(["CC"], max_atoms=5)["x"][0]
+    unbound[0, 11] = np.nan
+    assert modality.to_host(np.stack([lost, mad, five, charged, extreme, unbound])) == [None] * 6
     behind, padded = good.copy(), good.copy()
     behind[4, 9:], behind[:, 14] = np.nan, np.inf  # beside an atom that is not there
     padded[:, 10:] += 9 * np.eye(5, dtype=np.float32)  # nor is what stands before the atom itself read
@@ -274,10 +280,10 @@ def test_padding_holds_anything_and_comes_out_as_0():
 
 
 def test_orders_of_atoms_are_drawn_evenly_among_the_atoms():
-    modality = form(max_atoms=5, randomize_order=True)
-    row = graphs(["CC(=O)[O-]"], max_atoms=5)
-    row["x"][0, :, 9] = [1, 2, 3, 4, 0]  # names of the atoms, as charges
-    places = [0, 3, 1, 4, 2]  # padding within
+    modality = form(max_atoms=6, randomize_order=True)
+    row = graphs(["CC(=O)[O-]"], max_atoms=6)
+    row["x"][0, :, 9] = [1, 2, 3, 4, 0, 0]  # names of the atoms, as charges
+    places = [4, 0, 3, 5, 1, 2]  # padding before and within
     x = np.concatenate([row["x"][0, places, :10], row["x"][0, places, 10:][:, places]], axis=1)
     mask = row["mask"][0, places]
     n = 4800
