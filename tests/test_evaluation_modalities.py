@@ -196,7 +196,7 @@ def test_every_metric_is_the_same_in_all_batches_and_on_eight_devices(kind: str)
             np.testing.assert_allclose(found[name], whole[name], rtol=1e-6, atol=1e-9, err_msg=f"{name} in {batch_size}")
 
 
-def test_molecules_in_space_have_the_figures_of_their_smiles() -> None:
+def test_graphs_and_molecules_in_space_have_the_figures_of_their_smiles() -> None:
     """One of the samples is no molecule, either way; all figures but those of atoms in space are compared."""
     from artifex.modalities.molecular import MolecularModality, MolecularModalityConfig, MolecularModelAdapter
 
@@ -204,8 +204,11 @@ def test_molecules_in_space_have_the_figures_of_their_smiles() -> None:
     names = {entry.name for entry, _ in registry().entries("metric") if entry.modality == "molecular"} - APART
     compared = tuple(sorted(name for name in names if "stable" not in name))
     texts = MolecularModality(MolecularModalityConfig(max_length=24))
+    graphs = MolecularModality(MolecularModalityConfig(representation="graph"))
     space = MolecularModality(MolecularModalityConfig(representation="conformer"))
-    stored = MolecularModelAdapter(texts).stored
+    stored, as_graphs = MolecularModelAdapter(texts).stored, MolecularModelAdapter(graphs).stored
+    full = as_graphs(["CC(C)(C)C"])["x"]
+    full[0, 0, 11] = full[0, 1, 10] = 2  # five pairs of electrons about a carbon
     broken = np.zeros((1, 24), np.int32)
     broken[0, 0] = texts.config.tokens.index("(")
     found = [
@@ -216,6 +219,12 @@ def test_molecules_in_space_have_the_figures_of_their_smiles() -> None:
                 "samples": np.concatenate([stored(samples)["x"], broken]),
                 "data": stored(data),
                 "training": stored(training),
+            },
+            {
+                "modality": graphs,
+                "samples": np.concatenate([as_graphs(samples)["x"], full]),
+                "data": as_graphs(data),
+                "training": as_graphs(training),
             },
             {
                 "modality": space,
@@ -229,4 +238,5 @@ def test_molecules_in_space_have_the_figures_of_their_smiles() -> None:
     assert found[0]["molecule_validity"] == 6 / 7
     assert found[0]["molecule_novelty"] == 1 / 2
     for name in compared:
-        np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-12, err_msg=name)
+        for other in found[1:]:
+            np.testing.assert_allclose(other[name], found[0][name], rtol=1e-12, err_msg=name)

@@ -38,14 +38,15 @@ from artifex.modalities.molecular.datasets import (
     QM9Molecules,
     QM9MoleculesConfig,
 )
+from artifex.modalities.molecular.graphs import ZINC
 
 SPACE = MolecularModalityConfig(representation="conformer", max_atoms=12)
 
 
 def test_it_follows_the_protocols():
     modality = MolecularModality()
-    for protocol in (protocols.ModalityProtocol, protocols.ChecksData, protocols.HasHostForm):
-        assert isinstance(modality, protocol)
+    for name in ("ModalityProtocol", "ChecksData", "DrawsSamples", "FitsData", "HasHostForm"):
+        assert isinstance(modality, getattr(protocols, name))
     assert isinstance(MolecularModelAdapter(modality), protocols.ModelAdapter)
     assert modality == MolecularModality(MolecularModalityConfig(), rngs=nnx.Rngs(0))
     assert hash(modality) == hash(MolecularModality(None))
@@ -108,12 +109,15 @@ def test_turns_are_drawn_in_training_alone_and_keep_distances():
 
 def test_samples_are_written_and_drawn(tmp_path: Path):
     modality = MolecularModality(MolecularModalityConfig(max_length=6))
-    path = modality.save_samples(np.array([[1, 1, 5, 0, 0, 0], [17, 1, 0, 0, 0, 0]]), tmp_path / "step_1")
-    assert path == tmp_path / "step_1.png"
-    assert (tmp_path / "step_1.smi").read_text() == "CCO\n(C # no molecule\n"
-    assert path.read_bytes().startswith(b"\x89PNG")
-    nothing = modality.save_samples(np.array([[17, 0, 0, 0, 0, 0]]), tmp_path / "none")
-    assert nothing == tmp_path / "none.smi"
+    samples = np.array([[1, 1, 5, 0, 0, 0], [17, 1, 0, 0, 0, 0]])
+    path, picture = modality.save_samples(samples, tmp_path / "step_1"), modality.draw_samples(samples, tmp_path / "step_1")
+    assert path == tmp_path / "step_1.smi"
+    assert path.read_text() == "CCO\n(C # no molecule\n"
+    assert picture == tmp_path / "step_1.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    nothing = modality.draw_samples(samples[1:], tmp_path / "none")
+    assert nothing.read_bytes().startswith(b"\x89PNG")
+    assert nothing.read_bytes() != picture.read_bytes()
 
 
 def test_samples_in_space_are_an_sdf_file(tmp_path: Path):
@@ -121,7 +125,8 @@ def test_samples_in_space_are_an_sdf_file(tmp_path: Path):
     x = np.asarray(MolecularModelAdapter(modality).preprocess([conformer(parse_smiles("CCO"), seed=1).molecule])["x"])
     samples = np.concatenate([x, np.full_like(x, np.nan)])
     assert modality.to_host(samples)[1] is None
-    assert modality.save_samples(samples, tmp_path / "step_1").suffix == ".png"
+    assert modality.save_samples(samples, tmp_path / "step_1") == tmp_path / "step_1.sdf"
+    assert modality.draw_samples(samples, tmp_path / "step_1") == tmp_path / "step_1.png"
     (read,) = Chem.SDMolSupplier(str(tmp_path / "step_1.sdf"), removeHs=False)
     assert read.GetNumAtoms() == 9
     assert_allclose(read.GetConformer().GetPositions(), x[0, :9, :3], atol=1e-3)
@@ -162,6 +167,39 @@ def test_what_does_not_fit():
         MolecularModelAdapter(None)
     with pytest.raises(InvalidTypeError, match="takes a model with __call__"):
         adapter.adapt_model(3)
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "message"),
+    [
+        ({}, {}, None),
+        ({}, {"vocabulary": ["<end>", "C", "c"]}, "of 'vocabulary' at place 3, the data set has 'N', the modality none"),
+        (
+            {"vocabulary": ["<end>", "O", "C"]},
+            {"vocabulary": ["<end>", "C", "O"]},
+            "at place 1, the data set has 'O', the modality 'C'",
+        ),
+        ({"representation": "graph"}, {"representation": "graph", "elements": list(ZINC)}, None),
+        (
+            {"representation": "graph", "elements": ["C", "O", "N"]},
+            {"representation": "graph", "elements": ["C", "N", "O"]},
+            "of 'elements' at place 1, the data set has 'O', the modality 'N'; give both the same",
+        ),
+        ({"representation": "graph"}, {}, "the data set has representation='graph', the modality 'smiles'; give both the same"),
+    ],
+)
+def test_data_set_and_modality_need_the_same_form(data, given, message):
+    dataset, modality = (
+        CommonMolecules(CommonMoleculesConfig.from_dict(data)),
+        MolecularModality(MolecularModalityConfig(**given)),
+    )
+    if message is None:
+        assert modality.fitted(dataset, "train") is modality
+        return
+    with pytest.raises(DataError, match=message):
+        modality.fitted(dataset, "train")
+    advice = {"vocabulary": (), "elements": ()} | data
+    assert MolecularModality(modality.config.replace(**advice)).fitted(dataset, "train")
 
 
 @pytest.mark.parametrize(

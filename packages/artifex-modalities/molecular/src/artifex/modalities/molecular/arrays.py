@@ -21,6 +21,7 @@ __all__ = [
     "encoded_text",
     "molecule_of_row",
     "molecule_of_text",
+    "packed_graphs",
     "packed_positions",
     "packed_tokens",
     "text_of",
@@ -90,6 +91,23 @@ def packed_positions(molecules: Sequence[Any], most: int) -> dict[str, np.ndarra
         positions = molecule.GetConformer().GetPositions()
         x[i, :n, :3] = positions - positions.mean(axis=0)
         x[i, np.arange(n), [3 + ELEMENTS.index(symbol) for symbol in symbols]] = 1
+        mask[i, :n] = True
+    return {"x": x, "mask": mask}
+
+
+def packed_graphs(rows: Sequence[np.ndarray], n_elements: int, most: int) -> dict[str, np.ndarray]:
+    """``x`` float32 ``(M, N, A + 1 + N)``, element one hot, charge, orders of bonds to all atoms; and ``mask``.
+
+    Args:
+        rows: as :func:`~artifex.modalities.molecular.graphs.encoded_graph` gives them.
+        n_elements: columns of elements, ``A``.
+        most: atoms to which each is padded, ``N``.
+    """
+    x, mask = np.zeros((len(rows), most, n_elements + 1 + most), np.float32), np.zeros((len(rows), most), bool)
+    for i, row in enumerate(rows):
+        n = len(row)
+        x[i, np.arange(n), row[:, 0]] = 1
+        x[i, :n, n_elements : n_elements + 1 + n] = row[:, 1:]
         mask[i, :n] = True
     return {"x": x, "mask": mask}
 

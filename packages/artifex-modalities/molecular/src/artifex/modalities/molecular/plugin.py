@@ -17,7 +17,7 @@ def artifex_modalities() -> list[ModalityEntry]:
             name="molecular",
             modality=f"{_HERE}.modality:MolecularModality",
             config=f"{_HERE}.config:MolecularModalityConfig",
-            summary="Molecules as SMILES, SELFIES or atoms in space; samples as .smi or .sdf files, and drawn.",
+            summary="Molecules as SMILES, SELFIES, graphs or atoms in space; samples as .smi or .sdf files, and drawn.",
         )
     ]
 

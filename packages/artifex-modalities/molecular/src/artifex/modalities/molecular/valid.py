@@ -83,6 +83,8 @@ def required(molecule: Any) -> Any:
     form = valid_form(molecule)
     if form is None:
         n = molecule.GetNumAtoms()
+        if not n:
+            raise InvalidInputError("a molecule has no atoms; leave it out")
         raise InvalidInputError(
             f"a molecule of {n} atoms is not valid; constraints.valence_violations says where; leave it out"
         )

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["draw_molecules", "write_molecules", "write_texts"]
+__all__ = ["draw_molecules", "draw_none", "write_molecules", "write_texts"]
 
 COLUMNS, TILE, MOST = 8, 150, 64
 """Of a picture: molecules in a row, pixels of each, and how many at most."""
 
 
 def write_texts(texts: Sequence[str | None], molecules: Sequence[Any | None], stem: Path) -> Path:
-    """``stem.smi`` with every text, those that are no molecule marked, and ``stem.png``; the picture, where there is one."""
+    """``stem.smi`` with every text, those that are no molecule marked."""
     path = stem.with_name(f"{stem.name}.smi")
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = (f"{text or ''}{'' if m is not None else ' # no molecule'}" for text, m in zip(texts, molecules, strict=True))
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return draw_molecules(molecules, stem) or path
+    return path
 
 
 def write_molecules(molecules: Sequence[Any | None], stem: Path) -> Path:
-    """``stem.sdf`` with every molecule in space, and ``stem.png``; the picture, where there is one."""
+    """``stem.sdf`` with every molecule in space."""
     from rdkit import Chem
 
     path = stem.with_name(f"{stem.name}.sdf")
@@ -32,7 +32,7 @@ def write_molecules(molecules: Sequence[Any | None], stem: Path) -> Path:
         for molecule in molecules:
             if molecule is not None:
                 writer.write(molecule)
-    return draw_molecules(molecules, stem) or path
+    return path
 
 
 def draw_molecules(molecules: Sequence[Any | None], stem: Path) -> Path | None:
@@ -41,7 +41,6 @@ def draw_molecules(molecules: Sequence[Any | None], stem: Path) -> Path | None:
     Hydrogens and positions are left out of the drawing.
     """
     from rdkit import Chem, rdBase
-    from rdkit.Chem.Draw import rdMolDraw2D
 
     flat = []
     with rdBase.BlockLogs():
@@ -50,13 +49,25 @@ def draw_molecules(molecules: Sequence[Any | None], stem: Path) -> Path | None:
             read = Chem.MolFromSmiles(text) if text else None
             if read is not None and len(flat) < MOST:
                 flat.append(read)
-    if not flat:
-        return None
+    return _drawn(flat, stem) if flat else None
+
+
+def draw_none(stem: Path) -> Path:
+    """A picture ``stem.png`` that says that there is no molecule."""
+    from rdkit import Chem
+
+    return _drawn([Chem.Mol()], stem, "no molecule")
+
+
+def _drawn(molecules: Sequence[Any], stem: Path, legend: str = "") -> Path:
+    from rdkit.Chem.Draw import rdMolDraw2D
+
     path = stem.with_name(f"{stem.name}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = min(COLUMNS, len(flat))
-    drawing = rdMolDraw2D.MolDraw2DCairo(columns * TILE, -(-len(flat) // columns) * TILE, TILE, TILE)
-    drawing.DrawMolecules([rdMolDraw2D.PrepareMolForDrawing(molecule) for molecule in flat])
+    columns = min(COLUMNS, len(molecules))
+    drawing = rdMolDraw2D.MolDraw2DCairo(columns * TILE, -(-len(molecules) // columns) * TILE, TILE, TILE)
+    prepared = [rdMolDraw2D.PrepareMolForDrawing(molecule) for molecule in molecules]
+    drawing.DrawMolecules(prepared, legends=[legend] * len(prepared))
     drawing.FinishDrawing()
     path.write_bytes(drawing.GetDrawingText())
     return path

@@ -13,9 +13,10 @@ from pydantic import Field
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
 from artifex.core.splits import require_split
-from artifex.modalities.molecular.arrays import encoded_text, packed_positions, packed_tokens, text_of
-from artifex.modalities.molecular.config import Representation, check_vocabulary
+from artifex.modalities.molecular.arrays import encoded_text, packed_graphs, packed_positions, packed_tokens, text_of
+from artifex.modalities.molecular.config import Representation, check_elements, check_vocabulary
 from artifex.modalities.molecular.conformers import conformer
+from artifex.modalities.molecular.graphs import ZINC, encoded_graph
 from artifex.modalities.molecular.smiles import COMMON_TOKENS, canonical_smiles
 from artifex.modalities.molecular.valid import without_hydrogens
 
@@ -30,11 +31,13 @@ class MoleculeDatasetConfig(Config):
     """The form of an example; as the config of the modality has it."""
 
     representation: Representation = "smiles"
-    """Tokens of a canonical SMILES or of its SELFIES, or atoms in space: of a file that has them, else ETKDG's."""
+    """Tokens of a canonical SMILES or of its SELFIES, a graph, or atoms in space: of a file that has them, else ETKDG's."""
     max_length: Count = 64
     """Tokens of the longest text, its end among them."""
     max_atoms: Count = 29
-    """Atoms of the largest molecule in space, hydrogens among them."""
+    """Atoms of the largest molecule: in space, hydrogens among them; of a graph, without them."""
+    elements: tuple[str, ...] = ()
+    """Of graphs, in the order of their columns; empty: the nine of ZINC250k."""
     vocabulary: tuple[str, ...] = ()
     """The tokens, `<end>` first; empty: the common ones of SMILES."""
     held_out: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
@@ -44,6 +47,7 @@ class MoleculeDatasetConfig(Config):
 
     def __post_init__(self) -> None:
         check_vocabulary(self.representation, self.vocabulary)
+        check_elements(self.representation, self.elements)
 
 
 C = TypeVar("C", bound=MoleculeDatasetConfig)
@@ -52,7 +56,8 @@ C = TypeVar("C", bound=MoleculeDatasetConfig)
 class MoleculeDataset(Generic[C]):
     """Molecules in memory. Abstract: a data set adds :meth:`read`.
 
-    ``x`` int32 ``(M, L)`` and ``mask``, true up to the end token; or ``x`` float32 ``(M, N, 8)`` and ``mask``. A molecule's
+    ``x`` int32 ``(M, L)`` and ``mask``, true up to the end token; or ``x`` float32, ``(M, N, A + 1 + N)`` of graphs or
+    ``(M, N, 8)`` in space, and ``mask``, true where there is an atom. A molecule's
     split follows from a checksum of its canonical SMILES: the same molecule is in one split only, in any order of any file.
     """
 
@@ -98,6 +103,8 @@ class MoleculeDataset(Generic[C]):
         rows = [row for _, row in self._examples[split]]
         if self.config.representation == "conformer":
             return packed_positions(rows, self.config.max_atoms)
+        if self.config.representation == "graph":
+            return packed_graphs(rows, len(self.config.elements or ZINC), self.config.max_atoms)
         return packed_tokens(rows, self.config.max_length)
 
     @cached_property
@@ -119,6 +126,8 @@ class MoleculeDataset(Generic[C]):
             molecule = self._in_space(molecule)
             packed_positions([molecule], config.max_atoms)  # raises where it does not fit
             return molecule
+        if config.representation == "graph":
+            return encoded_graph(molecule, config.elements or ZINC, config.max_atoms)
         tokens = config.vocabulary or COMMON_TOKENS
         return encoded_text(text_of(molecule, config.representation), config.representation, tokens, config.max_length)
 
