@@ -291,15 +291,19 @@ def test_scores_are_those_of_the_same_trainings_in_numpy(monkeypatch: pytest.Mon
 @pytest.mark.nightly
 @pytest.mark.parametrize("forecasts", [False, True])
 def test_scores_are_those_of_a_thousand_trainings_in_numpy(monkeypatch: pytest.MonkeyPatch, forecasts: bool) -> None:
-    """In float64 to its digits. In float32, as users have them, near to that: three times as far as NumPy's float32 at most.
+    """In float64 to its digits; in float32, as users have them, as near to that as 400 steps leave NumPy's float32.
 
-    400 steps amplify a rounding: an error whose sign it turns moves every parameter by the rate. Ours has one more than NumPy's
-    here, in Adam's correction ``1 - 0.999^t``, of which float32 knows four digits at first.
+    They amplify a rounding: an error whose sign it turns moves every parameter by the rate. Ours has one more than NumPy's, in
+    Adam's correction ``1 - 0.999^t``, of which float32 knows four digits at first: errors of forecasts may be three times as far
+    off. Shares of right answers are a few numbers: they are the same but where a held-out series lies between the two.
     """
-    made = np.concatenate([deviations(monkeypatch, group, 100, forecasts=forecasts) for group in range(len(GROUPS))], axis=1)
-    numpys, ours = made
-    print(forecasts, made.mean(axis=1), made.max(axis=1), (made > 1e-7).sum(axis=1))
-    assert ours.mean() <= 3 * numpys.mean() + 0.25 / len(ours), (made.mean(axis=1), made.max(axis=1))
+    numpys, ours = np.concatenate(
+        [deviations(monkeypatch, group, 100, forecasts=forecasts) for group in range(len(GROUPS))], axis=1
+    )
+    if forecasts:
+        assert ours.mean() <= 3 * numpys.mean()
+    else:  # one of 160 was found: five have a chance of one in three hundred
+        assert (ours > 1e-6).sum() <= 4 + 3 * (numpys > 1e-6).sum()
 
 
 def test_what_no_network_can_use_changes_no_score() -> None:
