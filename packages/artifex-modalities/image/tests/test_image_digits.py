@@ -93,6 +93,6 @@ def test_the_suite_is_of_coloured_digits_as_its_modality_takes_them():
         assert len(stored["x"]) == task.n_samples
         modality = ImageModality(task.modality)
         modality.check(stored)
-        prepared = modality.prepare(stored)
+        prepared = modality.prepare(stored, train=False)
         assert prepared["x"].shape[1:] == modality.shape == (8, 8, 3)
         np.testing.assert_allclose(modality.restore(prepared["x"]), stored["x"], atol=1e-6)

@@ -294,8 +294,8 @@ def test_scores_are_those_of_a_thousand_trainings_in_numpy(monkeypatch: pytest.M
     """In float64 to its digits; in float32, as users have them, as near to that as 400 steps leave NumPy's float32.
 
     They amplify a rounding: an error whose sign it turns moves every parameter by the rate. Ours has one more than NumPy's, in
-    Adam's correction ``1 - 0.999^t``, of which float32 knows four digits at first: errors of forecasts may be three times as far
-    off. Shares of right answers are a few numbers: they are the same but where a held-out series lies between the two.
+    Adam's correction ``1 - 0.999^t``, of which float32 knows four digits at first: errors of forecasts may be three times as
+    far off. Shares of right answers are a few numbers: they are the same but where a held-out series lies between the two.
     """
     numpys, ours = np.concatenate(
         [deviations(monkeypatch, group, 100, forecasts=forecasts) for group in range(len(GROUPS))], axis=1

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, so3_exp
 from artifex.modalities.molecular.arrays import decoded_text, molecule_of_row, molecule_of_text
@@ -134,6 +135,7 @@ class MolecularModality:
         Returns:
             The picture; the text or SDF file where no sample is a molecule.
         """
+        check_any_samples(samples, stem)
         stem, molecules = Path(stem), self.to_host(samples)
         if self.config.representation == "conformer":
             return write_molecules(molecules, stem)

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, so3_exp
 from artifex.modalities.protein.config import ProteinModalityConfig
@@ -157,6 +158,7 @@ class ProteinModality:
 
         Samples that are no structure are left out; where none is, the file says so in a remark.
         """
+        check_any_samples(samples, stem)
         stem = Path(stem)
         path = stem.with_name(f"{stem.name}.pdb")
         proteins = [protein for protein in self.to_host(samples) if protein is not None]

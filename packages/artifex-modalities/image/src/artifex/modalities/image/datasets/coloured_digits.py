@@ -28,8 +28,8 @@ class ColouredDigits:
     """``x``: black digits on grounds of many hues, ``(N, 8, 8, 3)``; ``condition``: white digits on black ``(N, 8, 8, 1)``.
 
     Float32 in [0, 1]. ``label`` and ``condition_label``, int32 ``(N,)``, tell the digit of each. Both kinds have every digit of
-    the split once, in orders that have nothing to do with each other. The splits are those of the digits. Without ``conditions``
-    there are ``x`` and ``label`` alone, the same.
+    the split once, in orders that have nothing to do with each other. The splits are those of the digits. Without
+    ``conditions`` there are ``x`` and ``label`` alone, the same.
 
     >>> made = ColouredDigits(ColouredDigitsConfig()).arrays("test")
     >>> {name: array.shape for name, array in made.items()}
