@@ -358,6 +358,8 @@ def test_a_silent_file_is_told_where_silence_is_cut_off(tmp_path: Path) -> None:
     for wrong in (0.0, -3.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="trim"):
             config.replace(trim=wrong)
+        with pytest.raises(ValueError, match="loudness"):
+            config.replace(loudness=1 - wrong)
 
 
 @pytest.mark.parametrize(

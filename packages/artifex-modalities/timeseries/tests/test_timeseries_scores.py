@@ -284,8 +284,8 @@ def deviations(monkeypatch: pytest.MonkeyPatch, group: int, cases: int, *, forec
 
 @pytest.mark.parametrize("forecasts", [False, True])
 def test_scores_are_those_of_the_same_trainings_in_numpy(monkeypatch: pytest.MonkeyPatch, forecasts: bool) -> None:
-    """One of each kind of sets."""
-    deviations(monkeypatch, 1, len(KINDS), forecasts=forecasts)
+    """One of each kind of sets, of two channels."""
+    deviations(monkeypatch, 6, len(KINDS), forecasts=forecasts)
 
 
 @pytest.mark.nightly
@@ -319,6 +319,15 @@ def test_what_no_network_can_use_changes_no_score() -> None:
         assert score(longer, y, n_seeds=1) == alone
         if useless is nothing:  # one step counts where the scale is taken
             assert score(x, [*y, useless], n_seeds=1) == alone
+
+
+def test_scores_are_the_same_where_float64_is_enabled() -> None:
+    """Data, start and draws are of one precision, whatever JAX's defaults are."""
+    x, y = np.random.default_rng(0).normal(size=(2, 9, 4, 1))
+    for score in (metrics.discriminative, metrics.predictive):
+        alone = score(x, y)
+        with jax.enable_x64(True):
+            assert score(x, y) == alone
 
 
 def test_what_scores_cannot_use_is_told() -> None:

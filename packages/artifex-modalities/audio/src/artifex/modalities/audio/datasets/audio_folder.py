@@ -39,7 +39,7 @@ class AudioFolderConfig(Config):
     """Samples of an example. A longer file makes several, one after the other; what is shorter is padded, and has a mask."""
     channel: Literal["mean", "first"] = "mean"
     """What is taken of several channels."""
-    loudness: Annotated[float, Field(le=0)] | None = None
+    loudness: Annotated[float, Field(le=0, allow_inf_nan=False)] | None = None
     """LUFS that each example of at least 0.4 seconds is brought to; as they are by default."""
     trim: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Decibels below a file's loudest frame, from which on silence at its beginning and end is cut off, as
