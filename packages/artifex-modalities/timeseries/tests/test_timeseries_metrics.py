@@ -6,8 +6,6 @@ import itertools
 import subprocess
 import sys
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from dtaidistance import dtw as oracle, dtw_ndim
@@ -17,7 +15,6 @@ from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.plugins import resolve
 from artifex.core.testing import user_environment
 from artifex.modalities.timeseries import metrics
-from artifex.modalities.timeseries.metrics import scores
 from artifex.modalities.timeseries.metrics.components import decompose
 from artifex.modalities.timeseries.plugin import artifex_metrics
 
@@ -312,137 +309,6 @@ def test_strengths_are_what_they_mean() -> None:
         metrics.dominant_period(noise[:, :3])
 
 
-def sines_twice(n: int) -> tuple[np.ndarray, np.ndarray]:
-    from artifex.modalities.timeseries.datasets import MadeSeries, MadeSeriesConfig
-
-    data = MadeSeries(MadeSeriesConfig(process="sines", n_train=n, n_test=n))
-    return data.arrays("train")["x"], data.arrays("test")["x"]
-
-
-def test_scores_tell_what_can_be_told() -> None:
-    x, y = sines_twice(120)
-    noise = np.random.default_rng(0).normal(size=x.shape)
-    one = metrics.discriminative(noise, y, n_seeds=1)
-    assert one.mean > 0.4
-    assert one.std == 0
-    assert metrics.discriminative(noise, y, n_seeds=1) == one
-    assert metrics.predictive(x, y, n_seeds=1).mean < 0.3 < metrics.predictive(noise, y, n_seeds=1).mean
-    of_one = {e.name: resolve(e.of_a_half) for e in artifex_metrics() if e.of_a_half}
-    assert of_one["discriminative_score"](noise, y) == one.mean
-    assert of_one["predictive_score"](x, y) == metrics.predictive(x, y, n_seeds=1).mean
-    with pytest.raises(InvalidInputError, match="eight series of each kind or more, got 3 and 120"):
-        metrics.discriminative_score(x[:3], y)
-    with pytest.raises(InvalidInputError, match="two steps or more"):
-        metrics.predictive_score(x[:, :1], y)
-
-
-def test_the_networks_of_scores_are_the_formulas_on_a_thousand_series() -> None:
-    """Convolutions and errors in NumPy's float64, pooling over each series' own steps, cross-entropy by scikit-learn."""
-    from sklearn.metrics import log_loss
-
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(2, 13, 1000)
-    x, mask = rng.normal(size=(1000, 12, 2)), np.arange(12) < lengths[:, None]
-    batch = {"x": np.where(mask[..., None], x, 0), "mask": mask.astype(float), "y": rng.integers(0, 2, 1000).astype(float)}
-    given = {name: jnp.asarray(values, jnp.float32) for name, values in batch.items()}
-    for out in (1, 2):
-        params = {name: np.asarray(p, np.float64) for name, p in scores._initial(jax.random.key(out), 2, out).items()}
-        params |= {name: rng.normal(size=p.shape) / 10 for name, p in params.items() if name.endswith("bias")}
-        hidden = batch["x"]
-        for layer in ("first", "second"):
-            early = np.pad(hidden, ((0, 0), (scores.TAPS - 1, 0), (0, 0)))
-            taps = np.lib.stride_tricks.sliding_window_view(early, scores.TAPS, axis=1)
-            hidden = np.maximum(np.einsum("nlck,kch->nlh", taps, params[layer]) + params[f"{layer}_bias"], 0)
-        outputs = hidden @ params["head"] + params["head_bias"]
-        own = {name: jnp.asarray(p, jnp.float32) for name, p in params.items()}
-        if out == 1:
-            logits = np.array([row[:n, 0].mean() for row, n in zip(outputs, lengths, strict=True)])
-            np.testing.assert_allclose(scores._pooled(own, given["x"], given["mask"]), logits, atol=1e-5)
-            assert float(scores._telling(own, given)) == pytest.approx(
-                log_loss(batch["y"], 1 / (1 + np.exp(-logits))), rel=1e-5
-            )
-        else:
-            errors = [np.abs(x[i, t] + outputs[i, t] - x[i, t + 1]).sum() for i, n in enumerate(lengths) for t in range(n - 1)]
-            expected = np.sum(errors) / (2 * np.sum(lengths - 1))
-            assert float(scores._forecast_error(own, given)) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.nightly
-def test_the_networks_of_scores_learn_by_optax_adam(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Step for step with the same draws; a few steps, since two roundings drift apart over many."""
-    optax = pytest.importorskip("optax")
-    monkeypatch.setattr(scores, "STEPS", 11)
-    rng = np.random.default_rng(0)
-    data = scores._arrays(rng.normal(size=(37, 7, 1)), rng.integers(0, 2, 37))
-    start, order = jax.random.split(key := jax.random.key(3))
-    params = scores._initial(start, 1, 1)
-    adam = optax.adam(lambda t: scores.RATE * (1 - t / 11))
-    state = adam.init(params)
-    for draw in jax.random.split(order, 11):
-        rows = jax.random.randint(draw, (37,), 0, 37)
-        slope = jax.grad(scores._telling)(params, {name: values[rows] for name, values in data.items()})
-        change, state = adam.update(slope, state)
-        params = optax.apply_updates(params, change)
-    learnt = scores._train(data, key, loss=scores._telling)
-    for name, values in params.items():
-        np.testing.assert_allclose(learnt[name], values, atol=2e-5, err_msg=name)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("shift", [0.0, 0.3, 0.6, 1.0, 2.0, 20.0])
-@pytest.mark.parametrize("length", [1, 6])
-def test_discriminative_score_is_that_of_the_best_rule(length: int, shift: float) -> None:
-    """Noise against noise that is shifted: the best rule is a threshold of the mean, right in a share Phi(d sqrt(L) / 2).
-
-    3000 series were held out: five standard errors of an accuracy are 0.046, and a network is no better than the best rule.
-    scikit-learn's logistic regression, which is that rule here, learns from and is tested on as many.
-    """
-    from scipy.stats import norm
-    from sklearn.linear_model import LogisticRegression
-
-    rng = np.random.default_rng(round(10 * shift) + length)
-    x, y, more = (rng.normal(size=(6000, length, 1)) for _ in range(3))
-    found = metrics.discriminative(x + shift, y, n_seeds=1).mean
-    assert found == pytest.approx(norm.cdf(shift * np.sqrt(length) / 2) - 0.5, abs=0.046)
-    of = [np.concatenate([side + shift, rng.permutation(other)])[:, :, 0] for side, other in ((x, y), (more, x))]
-    labels = np.repeat([1, 0], 6000)
-    regression = LogisticRegression().fit(of[0], labels).score(of[1], labels) - 0.5
-    assert found == pytest.approx(abs(regression), abs=0.046)
-    if shift == 20.0:
-        assert found == 0.5
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("memory", [-0.7, 0.0, 0.5, 0.9, 1.0])
-def test_predictive_score_is_that_of_the_best_forecast(memory: float) -> None:
-    """Of ``x_t = phi x_{t-1} + e_t`` no forecast errs by less than ``E|e| / sd(x) = sqrt(2 / pi) sqrt(1 - phi^2)``.
-
-    10 000 forecasts of 500 series: five standard errors of the mean are 4 in a hundred; a network that has learnt 400 steps is
-    at most as much worse again. Series that stay what they are (phi = 1, no noise) are forecast to a tenth.
-    """
-    rng = np.random.default_rng(0)
-
-    def process() -> np.ndarray:
-        x = rng.normal(size=(500, 20, 1))
-        for t in range(1, 20):
-            x[:, t] = memory * x[:, t - 1] + np.sqrt(1 - memory**2) * x[:, t]
-        return x
-
-    found = metrics.predictive(process(), process(), n_seeds=1).mean
-    best = np.sqrt(2 / np.pi) * np.sqrt(1 - memory**2)
-    assert 0.96 * best <= found <= 1.08 * best + (0.1 if memory == 1 else 0.0)
-
-
-@pytest.mark.nightly
-def test_scores_of_the_same_process_are_near_their_best_and_differ_by_seed() -> None:
-    x, y = sines_twice(1000)
-    assert metrics.discriminative_score(x, y) < 0.08  # of 500 series that were held out: three standard errors of an accuracy
-    assert metrics.predictive_score(x, y) < 0.15
-    one, other = (metrics.discriminative(x, y, n_seeds=2, seed=seed) for seed in (0, 1))
-    assert one != other
-    assert one.std > 0
-
-
 @pytest.mark.parametrize(
     "metric",
     [
@@ -510,7 +376,7 @@ def test_every_registered_metric_has_a_figure_or_one_clear_error_at_the_edges(ca
     samples, references = edge_cases()[case]
     for entry in artifex_metrics():
         if entry.name.endswith("_score") and case in ("constant", "both constant", "unequal lengths", "ties"):
-            continue  # trained for, in test_scores_tell_what_can_be_told
+            continue  # trained for, in test_timeseries_scores.py
         try:
             figure = resolve(entry.metric)(samples, references)
         except InvalidInputError:

@@ -1,4 +1,4 @@
-"""Checks of the numbers that methods of models are given: how many samples, which temperature."""
+"""Checks of what methods of models and modalities are given: how many samples, which temperature, any samples at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,25 @@ from jax.core import Tracer
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["check_at_least", "check_number"]
+__all__ = ["check_any_samples", "check_at_least", "check_number"]
+
+
+def check_any_samples(samples: Any, stem: Any) -> None:
+    """Raise where there is no sample to write.
+
+    Raises:
+        InvalidInputError: the first axis is empty; the message names the file, ``stem``.
+
+    >>> check_any_samples(jnp.zeros((0, 8)), "samples/step-10")
+    Traceback (most recent call last):
+    artifex.core.errors.InvalidInputError: there are no samples to write to samples/step-10: got shape (0, 8), expected at least
+    one; generate some, with n_samples of 1 or more
+    """
+    if (shape := jnp.shape(samples))[:1] == (0,):
+        raise InvalidInputError(
+            f"there are no samples to write to {stem}: got shape {shape}, expected at least one; generate some, with n_samples "
+            "of 1 or more"
+        )
 
 
 def check_at_least(least: int, **given: Any) -> None:

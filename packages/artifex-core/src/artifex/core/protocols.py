@@ -275,7 +275,11 @@ class ModalityProtocol(Protocol):
         ...
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
-        """Write samples (model space, ``(N, ...)``) for people to look at; returns the file, ``stem`` with the right suffix."""
+        """Write samples (model space, ``(N, ...)``) for people to look at; returns the file, ``stem`` with the right suffix.
+
+        Raises:
+            InvalidInputError: there is no sample (:func:`artifex.core.checks.check_any_samples`); no file is left.
+        """
         ...
 
 

@@ -326,6 +326,7 @@ PROVIDES: dict[str, dict[str, tuple[str, ...]]] = {
             "feature_extractor/inception_probabilities",
             "feature_extractor/perceptual",
         ),
+        "suite": ("coloured-digits",),
     },
     "artifex-modalities-molecular": {
         "metric": (

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Num
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.audio.companding import mu_law_decode, mu_law_encode
 from artifex.modalities.audio.config import AudioModalityConfig, AudioRepresentation
@@ -204,11 +205,10 @@ class AudioModality:
         Raises:
             InvalidInputError: there are no samples, of which no sound is made, or they are of another shape.
         """
+        check_any_samples(samples, stem)
         signals = np.asarray(self.restore(jnp.asarray(samples)))
         pause = np.zeros(round(PAUSE * self.config.sample_rate), np.float32)
         parts = [part for row in signals for part in (row, pause)]
-        if not parts:
-            raise InvalidInputError("there are no samples to write; generate at least one")
         stem = Path(stem)
         return save_wav(stem.with_name(f"{stem.name}.wav"), np.concatenate(parts[:-1]), self.config.sample_rate)
 

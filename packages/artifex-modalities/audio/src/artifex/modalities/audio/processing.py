@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["loudness", "normalize_loudness", "resample", "trim_silence"]
+__all__ = ["loud_stretch", "loudness", "normalize_loudness", "resample", "trim_silence"]
 
 STOP_BAND = 10.0
 """Kaiser's beta: 100 decibels of what cannot be kept are taken away."""
@@ -90,7 +90,7 @@ def trim_silence(
 ) -> Float[np.ndarray, "T'"]:
     """Without the beginning and end whose frames are quieter than the loudest one by more than ``below`` decibels.
 
-    As ``librosa.effects.trim``. Of silence nothing is left.
+    As ``librosa.effects.trim``, but for levels below 1e-5, which are what they are here. Of silence nothing is left.
 
     Raises:
         InvalidInputError: ``below``, ``frame`` or ``hop`` is not positive.
@@ -98,14 +98,25 @@ def trim_silence(
     >>> trim_silence(np.r_[np.zeros(8192), np.ones(4096), np.zeros(8192)]).size
     5632
     """
+    start, stop = loud_stretch(x, below=below, frame=frame, hop=hop)
+    return x[start:stop]
+
+
+def loud_stretch(x: Float[np.ndarray, "T"], *, below: float = 60.0, frame: int = 2048, hop: int = 512) -> tuple[int, int]:
+    """First sample that :func:`trim_silence` keeps, and the one after the last.
+
+    >>> loud_stretch(np.r_[np.zeros(8192), np.ones(4096), np.zeros(8192)])
+    (7680, 13312)
+    """
     if not (below > 0 and frame >= 1 and hop >= 1):
         raise InvalidInputError(f"below, frame and hop have to be positive; got {below}, {frame} and {hop}")
     if not np.any(x):
-        return x[:0]
+        return 0, 0
     padded = np.pad(np.asarray(x, np.float64), frame // 2)
-    level = np.sqrt(np.square(np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]).mean(axis=-1))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
+    level = np.sqrt(np.einsum("fn,fn->f", frames, frames))  # of no array as large as all frames
     kept = np.flatnonzero(level > level.max() * 10 ** (-below / 20))
-    return x[kept[0] * hop : min(len(x), (kept[-1] + 1) * hop)]
+    return int(kept[0]) * hop, min(len(x), (int(kept[-1]) + 1) * hop)
 
 
 def _lufs(power: np.ndarray) -> np.ndarray:

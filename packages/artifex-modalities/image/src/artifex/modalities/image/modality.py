@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.modalities.image import transforms
 from artifex.modalities.image.config import COLOUR_CHANNELS, Channels, ImageAugmentConfig, ImageModalityConfig
@@ -188,13 +189,12 @@ class ImageModality:
         Images with a number of channels that is no colour mode's are drawn as a row of grey images, one for each channel. What
         is not a number is drawn black. Images below 64 pixels are enlarged by a whole factor.
         """
+        check_any_samples(samples, stem)
         samples = np.asarray(samples)
         if self.config is None:
             return self.for_data({"x": samples}).save_samples(samples, stem)
-        if samples.shape[1:] != self.shape or len(samples) == 0:
-            raise InvalidInputError(
-                f"samples of shape (N, {', '.join(map(str, self.shape))}) with N >= 1 are needed, got {samples.shape}"
-            )
+        if samples.shape[1:] != self.shape:
+            raise InvalidInputError(f"samples of shape (N, {', '.join(map(str, self.shape))}) are needed, got {samples.shape}")
         images = np.asarray(self.restore(jnp.asarray(samples)))
         columns = None
         if not self._is_drawn_in_colour:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, hookimpl
+from artifex.core.plugins import ComponentEntry, DatasetEntry, MetricEntry, ModalityEntry, SuiteEntry, hookimpl
 
 ARTIFEX_API = (1, 1)
 
@@ -181,4 +181,16 @@ def artifex_metrics() -> list[MetricEntry]:
             summary="Structural similarity.",
             paper="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
         ),
+    ]
+
+
+@hookimpl
+def artifex_suites() -> list[SuiteEntry]:
+    """The suite ``coloured-digits``."""
+    return [
+        SuiteEntry(
+            name="coloured-digits",
+            file=f"{_HERE}:suites/coloured_digits.yaml",
+            summary="Handwritten digits on coloured ground, 8 x 8.",
+        )
     ]

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, so3_exp
 from artifex.modalities.molecular.arrays import decoded_text, molecule_of_row, molecule_of_text
@@ -198,6 +199,7 @@ class MolecularModality:
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write all samples as ``stem.smi`` (texts, graphs) or ``stem.sdf`` (in space); returns the file."""
+        check_any_samples(samples, stem)
         stem, molecules = Path(stem), self.to_host(samples)
         if self.config.representation == "conformer":
             return write_molecules(molecules, stem)
@@ -205,6 +207,7 @@ class MolecularModality:
 
     def draw_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Draw the first samples that are molecules, ``stem.png``, or that none is; returns the picture."""
+        check_any_samples(samples, stem)
         return draw_molecules(self.to_host(samples), Path(stem)) or draw_none(Path(stem))
 
     def _graphs(self, x: np.ndarray, mask: np.ndarray | None) -> list[Any | None]:

@@ -24,6 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from artifex.core import plugins
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.core.protocols import ChecksData, DrawsSamples, FitsData, HasHostForm, ModalityProtocol, Restores
 from artifex.modalities.multimodal.config import ModalityPartConfig, MultiModalModalityConfig
@@ -276,9 +277,10 @@ class MultiModalModality:
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """A page ``stem.html``, a row for each sample (the first 64), which holds its parts as their modalities save them."""
+        check_any_samples(samples, stem)
         samples, stem = np.asarray(samples), Path(stem)
-        if samples.ndim != 2 or samples.shape[1:] != self.shape or len(samples) == 0:
-            raise InvalidInputError(f"samples (N, {self.shape[0]}) with N >= 1 are needed, got {samples.shape}")
+        if samples.ndim != 2 or samples.shape[1:] != self.shape:
+            raise InvalidInputError(f"samples (N, {self.shape[0]}) are needed, got {samples.shape}")
         with tempfile.TemporaryDirectory() as folder:
             rows = [self._row(sample, Path(folder) / str(i)) for i, sample in enumerate(samples[:MOST_ROWS])]
         title, head = html.escape(stem.name), "".join(f"<th>{html.escape(name)}</th>" for name in self.config.names)

@@ -17,6 +17,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.multimodal.config import LettersConfig, WavesConfig
 
@@ -91,6 +92,7 @@ class Letters:
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """One word a line, in ``stem.txt``."""
+        check_any_samples(samples, stem)
         path = Path(stem).with_name(f"{Path(stem).name}.txt")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(self.to_host(samples)) + "\n", encoding="utf-8")
@@ -133,6 +135,7 @@ class Waves:
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """One after the other in ``stem.wav``, 16 bits, a tenth of a second of silence between two."""
+        check_any_samples(samples, stem)
         path = Path(stem).with_name(f"{Path(stem).name}.wav")
         path.parent.mkdir(parents=True, exist_ok=True)
         waves = np.nan_to_num(np.clip(np.asarray(samples, np.float32), -1, 1))

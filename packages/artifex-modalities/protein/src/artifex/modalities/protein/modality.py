@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, so3_exp
 from artifex.modalities.protein.arrays import has_frame
@@ -233,6 +234,7 @@ class ProteinModality:
         Sequences go to ``stem.fasta``; secondary structure goes to ``stem.txt``, a line each. Samples that are no protein are
         left out; where none is, a PDB or FASTA file says so in a remark.
         """
+        check_any_samples(samples, stem)
         stem, hosts = Path(stem), self.to_host(samples)
         if self.config.representation in ("sequence", "secondary"):
             return write_letters([host if isinstance(host, str) else None for host in hosts], stem, self.config.representation)

@@ -14,6 +14,7 @@ import pandas as pd
 from flax import nnx
 from jaxtyping import Array, Float
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError, RunWarning
 from artifex.modalities.tabular import vectors
 from artifex.modalities.tabular.config import ColumnKind, Level, TableColumnConfig, TabularModalityConfig
@@ -192,6 +193,7 @@ class TabularModality:
 
     def save_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Write samples ``(N, D)`` from model space as ``stem.csv``; returns its path."""
+        check_any_samples(samples, stem)
         stem = Path(stem)
         stem.parent.mkdir(parents=True, exist_ok=True)
         path = stem.with_name(f"{stem.name}.csv")

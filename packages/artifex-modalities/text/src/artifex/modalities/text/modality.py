@@ -17,6 +17,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Int
 
+from artifex.core.checks import check_any_samples
 from artifex.core.config import Config
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.modalities.text.config import TextModalityConfig
@@ -182,6 +183,7 @@ class TextModality:
 
         What is no text is shown as U+FFFD, the replacement character.
         """
+        check_any_samples(samples, stem)
         shown = [_shown(self.tokenizer, row) for row in self._rows(samples, None)]
         text = "".join(f"=== {i + 1} of {len(shown)} ===\n{sample}\n\n" for i, sample in enumerate(shown))
         stem = Path(stem)

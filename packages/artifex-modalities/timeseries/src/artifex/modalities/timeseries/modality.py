@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from artifex.core.checks import check_any_samples
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.modalities.timeseries import transforms
 from artifex.modalities.timeseries.config import ChannelConfig, TimeseriesModalityConfig
@@ -232,6 +233,7 @@ class TimeseriesModality:
         The lines are ``series,step`` and a value for each channel, empty for a gap: what the data set ``series_file`` reads
         with ``series: series``.
         """
+        check_any_samples(samples, stem)
         stem, values = Path(stem), np.asarray(self.restore(jnp.asarray(samples, jnp.float32)))
         names = [channel.channel for channel in self.channels]
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -246,6 +248,7 @@ class TimeseriesModality:
 
     def draw_samples(self, samples: np.ndarray, stem: Path) -> Path:
         """Draw the first 24 samples from model space as curves, ``stem.svg``; returns its path."""
+        check_any_samples(samples, stem)
         stem, values = Path(stem), np.asarray(self.restore(jnp.asarray(samples, jnp.float32)))
         return write_picture(values, [channel.channel for channel in self.channels], stem.with_name(f"{stem.name}.svg"))
 

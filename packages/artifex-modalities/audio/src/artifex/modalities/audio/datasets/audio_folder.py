@@ -18,7 +18,7 @@ from artifex.core.errors import DataError
 from artifex.core.splits import require_split, split_of
 from artifex.modalities.audio.datasets.splits import SPLITS
 from artifex.modalities.audio.files import read_sound, sound_info
-from artifex.modalities.audio.processing import normalize_loudness, resample
+from artifex.modalities.audio.processing import loud_stretch, normalize_loudness, resample
 
 __all__ = ["AudioFolder", "AudioFolderConfig", "AudioFolderSource"]
 
@@ -40,8 +40,12 @@ class AudioFolderConfig(Config):
     """Samples of an example. A longer file makes several, one after the other; what is shorter is padded, and has a mask."""
     channel: Literal["mean", "first"] = "mean"
     """What is taken of several channels."""
-    loudness: Annotated[float, Field(le=0)] | None = None
+    loudness: Annotated[float, Field(le=0, allow_inf_nan=False)] | None = None
     """LUFS that each example of at least 0.4 seconds is brought to; as they are by default."""
+    trim: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Decibels below a file's loudest frame, from which on silence at its beginning and end is cut off, as
+    :func:`artifex.modalities.audio.trim_silence` does, before the file is resampled and made into examples; nothing is cut by
+    default. Each file is then read once more, when a split is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,7 @@ class AudioFolderSource(Sequence):
 
     def _read(self, path: Path, start: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
         config = self.config
-        channels, rate = read_sound(path, start, frames)
-        x = channels.mean(axis=0) if config.channel == "mean" else channels[0]
+        x, rate = _signal(path, start, frames, config)
         x = resample(x, rate, config.sample_rate)[: config.length]
         if config.loudness is not None and len(x) >= 0.4 * config.sample_rate:
             x = normalize_loudness(x, config.sample_rate, config.loudness)
@@ -79,7 +82,8 @@ class AudioFolder:
     """Sounds read file by file, in the order of their names.
 
     Raises, when it is read:
-        DataError: the folder is missing or holds no sound, a file cannot be read, or sounds lie beside folders of sounds.
+        DataError: the folder is missing or holds no sound, a file cannot be read, or is silent and trimmed, or sounds lie
+            beside folders of sounds.
     """
 
     def __init__(self, config: AudioFolderConfig) -> None:
@@ -169,10 +173,23 @@ def _place(name: Path) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def _signal(path: Path, start: int, frames: int, config: AudioFolderConfig) -> tuple[np.ndarray, int]:
+    """Of several channels, what the config takes."""
+    channels, rate = read_sound(path, start, frames)
+    return channels.mean(axis=0) if config.channel == "mean" else channels[0], rate
+
+
 def _parts(path: Path, config: AudioFolderConfig) -> list[tuple[Path, int, int]]:
     """The examples that a file makes."""
     info = sound_info(path)
     if info.frames == 0:
         raise DataError(f"{path} holds no samples; take it away")
+    first, stop = 0, info.frames
+    if config.trim is not None:
+        first, stop = loud_stretch(_signal(path, 0, info.frames, config)[0], below=config.trim)
+        if first == stop:
+            raise DataError(
+                f"{path} is silent from beginning to end, and trim leaves nothing; take it away, or leave out 'trim'"
+            )
     size = math.ceil(config.length * info.samplerate / config.sample_rate)
-    return [(path, start, min(size, info.frames - start)) for start in range(0, info.frames, size)]
+    return [(path, start, min(size, stop - start)) for start in range(first, stop, size)]

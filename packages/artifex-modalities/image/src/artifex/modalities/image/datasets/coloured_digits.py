@@ -18,14 +18,18 @@ __all__ = ["ColouredDigits", "ColouredDigitsConfig"]
 
 @config
 class ColouredDigitsConfig(Config):
-    """The coloured digits have nothing to choose."""
+    """Which of the two kinds."""
+
+    conditions: bool = True
+    """Whether the white digits are there too, as what is translated from; a model of coloured digits alone takes none."""
 
 
 class ColouredDigits:
     """``x``: black digits on grounds of many hues, ``(N, 8, 8, 3)``; ``condition``: white digits on black ``(N, 8, 8, 1)``.
 
     Float32 in [0, 1]. ``label`` and ``condition_label``, int32 ``(N,)``, tell the digit of each. Both kinds have every digit of
-    the split once, in orders that have nothing to do with each other. The splits are those of the digits.
+    the split once, in orders that have nothing to do with each other. The splits are those of the digits. Without
+    ``conditions`` there are ``x`` and ``label`` alone, the same.
 
     >>> made = ColouredDigits(ColouredDigitsConfig()).arrays("test")
     >>> {name: array.shape for name, array in made.items()}
@@ -41,15 +45,12 @@ class ColouredDigits:
         return tuple(BOUNDS)
 
     def arrays(self, split: str) -> dict[str, np.ndarray]:
-        """Both kinds of images of one split, and their labels. Raises :class:`InvalidInputError` for an unknown split."""
+        """The images of one split, and their labels. Raises :class:`InvalidInputError` for an unknown split."""
         digits = Digits(DigitsConfig()).arrays(split)
         random = np.random.RandomState(self.splits.index(split))  # part of the data set, as the digits' own order is
         order = random.permutation(len(digits["x"]))
         hues = random.uniform(size=len(order))
         grounds = np.array([colorsys.hsv_to_rgb(hue, 0.6, 1.0) for hue in hues], np.float32)
-        return {
-            "x": (1 - digits["x"][order]) * grounds[:, None, None],
-            "label": digits["label"][order],
-            "condition": digits["x"],
-            "condition_label": digits["label"],
-        }
+        coloured = {"x": (1 - digits["x"][order]) * grounds[:, None, None], "label": digits["label"][order]}
+        white = {"condition": digits["x"], "condition_label": digits["label"]}
+        return {**coloured, **white} if self.config.conditions else coloured

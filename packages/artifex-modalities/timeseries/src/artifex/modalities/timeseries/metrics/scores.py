@@ -9,6 +9,7 @@ Shapes: ``N`` series, ``L`` steps, ``C`` channels, ``H`` width, ``S`` seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +52,7 @@ class Score:
 def discriminative(samples: Any, references: Any, *, n_seeds: int = 3, seed: int = 0) -> Score:
     """``|accuracy - 1/2|`` of a network that tells samples from real series, on a quarter that it was not trained on.
 
-    0: they cannot be told apart; 1/2: always. The same number of each is used.
+    0: they cannot be told apart; 1/2: always. The same number of each is used; series without a value are left out.
 
     Args:
         samples: series.
@@ -60,9 +61,9 @@ def discriminative(samples: Any, references: Any, *, n_seeds: int = 3, seed: int
         seed: of all of them.
 
     Raises:
-        InvalidInputError: there are fewer than eight of either.
+        InvalidInputError: there are fewer than eight of either, or a value is infinite.
     """
-    x, y = _pair(samples, references)
+    x, y = _pair(samples, references, steps=1)
     n = min(len(x), len(y))
     if n < 8:
         raise InvalidInputError(f"a discriminative score needs eight series of each kind or more, got {len(x)} and {len(y)}")
@@ -82,7 +83,7 @@ def discriminative(samples: Any, references: Any, *, n_seeds: int = 3, seed: int
 def predictive(samples: Any, references: Any, *, n_seeds: int = 3, seed: int = 0) -> Score:
     """Mean absolute error of forecasts of real series one step ahead by a network that learnt from samples.
 
-    In standard deviations of the real series.
+    In standard deviations of the real series. Series of one step are left out.
 
     Args:
         samples: series to learn from; real ones give the figure to compare with.
@@ -91,11 +92,14 @@ def predictive(samples: Any, references: Any, *, n_seeds: int = 3, seed: int = 0
         seed: of all of them.
 
     Raises:
-        InvalidInputError: series have fewer than two steps.
+        InvalidInputError: none of either has two steps, or a value is infinite.
     """
-    x, y = _pair(samples, references)
-    if x.shape[1] < 2 or y.shape[1] < 2:
-        raise InvalidInputError("a predictive score needs series of two steps or more: it forecasts the next one")
+    x, y = _pair(samples, references, steps=2)
+    if not (len(x) and len(y)):
+        raise InvalidInputError(
+            "a predictive score needs series of two steps or more, since it forecasts the next one; that many have "
+            f"{len(x)} samples and {len(y)} references: give at least one of each"
+        )
     train, test = (_arrays(side, np.zeros(len(side))) for side in (x, y))
     keys = jax.random.split(jax.random.key(seed), n_seeds)
     found = [float(_forecast_error(_train(train, key, loss=_forecast_error), test)) for key in keys]
@@ -126,14 +130,22 @@ def predictive_score_of_one(samples: Any, references: Any) -> float:
     return predictive(samples, references, n_seeds=1).mean
 
 
-def _pair(samples: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both standardised by the real series, gaps filled, NaN after the end."""
+def _pair(samples: Any, references: Any, *, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those of as many ``steps``, standardised by the real series, gaps filled, NaN after the end, both of one length."""
     x, y = pair(samples, references)
+    for name, side in (("samples", x), ("references", y)):
+        if (bad := np.isinf(side).any(axis=(1, 2))).any():
+            raise InvalidInputError(f"{name}[{int(np.argmax(bad))}] holds what is infinite; mend it, or leave that series out")
     if (empty := np.isnan(y).all(axis=(0, 1))).any():
         raise InvalidInputError(f"references have no value in channel {int(np.argmax(empty))}; leave it out of both")
-    centre, scale = np.nanmean(y, axis=(0, 1)), np.nanstd(y, axis=(0, 1))
-    scale = np.where(varies(y), scale, 1.0)
-    return (filled(x) - centre) / scale, (filled(y) - centre) / scale
+    centre = np.where(varies(y), np.nanmean(y, axis=(0, 1)), np.nanmax(y, axis=(0, 1)))  # no signal from a mean's rounding
+    scale = np.where(varies(y), np.nanstd(y, axis=(0, 1)), 1.0)
+    longest = max(x.shape[1], y.shape[1])
+    x, y = (
+        np.pad((filled(side) - centre) / scale, ((0, 0), (0, longest - side.shape[1]), (0, 0)), constant_values=np.nan)
+        for side in (x, y)
+    )
+    return x[lengths_of(x) >= steps], y[lengths_of(y) >= steps]
 
 
 def _arrays(x: np.ndarray, y: np.ndarray) -> dict[str, Array]:
@@ -149,12 +161,12 @@ def _initial(key: Array, channels: int, out: int) -> Params:
     """He's initialisation (arXiv:1502.01852)."""
     one, two, three = jax.random.split(key, 3)
     return {
-        "first": jax.random.normal(one, (TAPS, channels, WIDTH)) * np.sqrt(2 / (TAPS * channels)),
-        "first_bias": jnp.zeros(WIDTH),
-        "second": jax.random.normal(two, (TAPS, WIDTH, WIDTH)) * np.sqrt(2 / (TAPS * WIDTH)),
-        "second_bias": jnp.zeros(WIDTH),
-        "head": jax.random.normal(three, (WIDTH, out)) * np.sqrt(1 / WIDTH),
-        "head_bias": jnp.zeros(out),
+        "first": jax.random.normal(one, (TAPS, channels, WIDTH), jnp.float32) * math.sqrt(2 / (TAPS * channels)),
+        "first_bias": jnp.zeros(WIDTH, jnp.float32),
+        "second": jax.random.normal(two, (TAPS, WIDTH, WIDTH), jnp.float32) * math.sqrt(2 / (TAPS * WIDTH)),
+        "second_bias": jnp.zeros(WIDTH, jnp.float32),
+        "head": jax.random.normal(three, (WIDTH, out), jnp.float32) * math.sqrt(1 / WIDTH),
+        "head_bias": jnp.zeros(out, jnp.float32),
     }
 
 
@@ -198,7 +210,7 @@ def _train(data: dict[str, Array], key: Array, *, loss: Callable[[Params, dict[s
     def step(state: tuple[Params, Params, Params], now: tuple[Array, Array]) -> tuple[tuple[Params, Params, Params], None]:
         params, mean, square = state
         t, draw = now
-        rows = jax.random.randint(draw, (min(BATCH, len(data["x"])),), 0, len(data["x"]))
+        rows = jax.random.randint(draw, (min(BATCH, len(data["x"])),), 0, len(data["x"]), jnp.int32)
         slope = jax.grad(loss)(params, {name: values[rows] for name, values in data.items()})
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, slope)
         square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, square, slope)
@@ -210,6 +222,6 @@ def _train(data: dict[str, Array], key: Array, *, loss: Callable[[Params, dict[s
         return (jax.tree.map(moved, params, mean, square), mean, square), None
 
     zeros = jax.tree.map(jnp.zeros_like, params)
-    times = jnp.arange(STEPS, dtype=jnp.float32), jax.random.split(order, STEPS)
+    times = jnp.arange(STEPS, dtype=data["x"].dtype), jax.random.split(order, STEPS)
     (params, _, _), _ = jax.lax.scan(step, (params, zeros, zeros), times)
     return params
