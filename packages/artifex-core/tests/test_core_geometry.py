@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
@@ -18,6 +19,7 @@ from artifex.core.geometry import (
     masked_mean,
     so3_exp,
     so3_log,
+    uniform_rotations,
 )
 
 RNG = np.random.default_rng(0)
@@ -208,3 +210,41 @@ def test_masked_means_see_nothing_that_is_masked():
     assert_allclose(slope, mask / np.maximum(mask.sum(1, keepdims=True), 1), rtol=1e-6)
     assert_allclose(masked_mean(hidden, jnp.asarray(mask)), x[mask].mean(), rtol=1e-5)
     assert masked_mean(hidden, jnp.asarray(mask), axis=(0, 1), keepdims=True).shape == (1, 1)
+
+
+def test_uniform_rotations_have_no_preferred_direction():
+    n = 20_000
+    r = np.asarray(jax.jit(lambda k: uniform_rotations(k, (n,)))(jax.random.key(0)))
+    assert np.abs(r.mean(axis=0)).max() < 4 / np.sqrt(3 * n)
+    assert_allclose(np.square(r).mean(axis=0), np.full((3, 3), 1 / 3), atol=4 * np.sqrt(4 / 45 / n))
+
+
+def dots(jaxpr):
+    """Every product of matrices in a traced function, and in the functions that it calls."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation
+        for inner in jaxprs_in_params(equation.params):
+            yield from dots(inner)
+
+
+FRAME = Frame(jnp.eye(3)[None], jnp.ones((1, 3)))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: FRAME.apply(x),
+        lambda x: FRAME.apply_inverse(x),
+        lambda x: Frame(so3_exp(x[:, 0]), x[:, 0]).compose(FRAME),
+        lambda x: FRAME.compose(Frame(so3_exp(x[:, 0]), x[:, 0])).invert(),
+        lambda x: kabsch(x, x + 1),
+        jax.grad(lambda x: kabsch(x, x**2).apply(x).sum()),
+    ],
+    ids=["apply", "apply_inverse", "so3_exp", "compose and invert", "kabsch", "gradient of kabsch"],
+)
+def test_accelerators_keep_all_digits(function):
+    """Products of float32 lose 13 of 23 bits there unless they are asked not to."""
+    found = list(dots(jax.make_jaxpr(function)(jnp.ones((1, 4, 3))).jaxpr))
+    assert found
+    assert {equation.params["precision"] for equation in found} == {(jax.lax.Precision.HIGHEST,) * 2}

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from artifex.core.geometry import so3_exp, so3_log
-from artifex.geometric.igso3 import igso3_log_density, igso3_score, sample_igso3, uniform_rotations
+from artifex.geometric.igso3 import igso3_log_density, igso3_score, sample_igso3
 
 NEAR_PI = np.pi - np.array([1e-2, 3e-3, 1e-3, 3e-4, 1e-5, 0.0])
 ANGLES = np.array([0.0, 1e-4, 1e-2, 0.1, 0.5, 1.0, 2.0, 3.0, *NEAR_PI], np.float32).astype(np.float64)
@@ -65,13 +65,6 @@ def test_draws_have_the_angles_of_the_density(sigma: float):
     assert abs(cumulative[-1] - 1) < 1e-3  # f is a density
     found = np.searchsorted(np.sort(angles), grid) / n
     assert np.max(np.abs(found - cumulative)) < 1.95 / np.sqrt(n)  # Kolmogorov and Smirnov, 1 in 1000
-
-
-def test_uniform_rotations_have_no_preferred_direction():
-    n = 20_000
-    r = np.asarray(jax.jit(lambda k: uniform_rotations(k, (n,)))(jax.random.key(0)))
-    assert np.abs(r.mean(axis=0)).max() < 4 / np.sqrt(3 * n)
-    assert_allclose(np.square(r).mean(axis=0), np.full((3, 3), 1 / 3), atol=4 * np.sqrt(4 / 45 / n))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

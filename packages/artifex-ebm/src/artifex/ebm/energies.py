@@ -190,13 +190,14 @@ class QuadraticEnergy(nnx.Module):
     def __call__(self, x: Float[Array, "N ..."]) -> Float[Array, "N 1"]:
         flat = jax.lax.collapse(x, 1) if x.ndim > 2 else x
         dtype = jnp.result_type(flat, self.factor[...]) if self.dtype is None else self.dtype
-        z = (flat.astype(dtype) - self.mean[...].astype(dtype)[None]) @ self.factor[...].astype(dtype)
+        centred, factor = flat.astype(dtype) - self.mean[...].astype(dtype)[None], self.factor[...].astype(dtype)
+        z = jnp.matmul(centred, factor, precision=jax.lax.Precision.HIGHEST)  # an exact energy keeps its digits
         return 0.5 * summed(jnp.square(z))[:, None]
 
     @property
     def precision(self) -> Float[Array, "D D"]:
         """``A^T A``, the inverse of the covariance."""
-        return self.factor[...] @ self.factor[...].T
+        return jnp.matmul(self.factor[...], self.factor[...].T, precision=jax.lax.Precision.HIGHEST)
 
 
 @config

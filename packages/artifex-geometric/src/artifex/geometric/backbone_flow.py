@@ -28,12 +28,12 @@ from pydantic import Field
 from artifex.core.compilation import draw_key
 from artifex.core.config import config
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.geometry import Frame, so3_exp, so3_log
+from artifex.core.geometry import Frame, so3_exp, so3_log, so3_product, uniform_rotations
 from artifex.core.objectives import WeightedMean, weighted_mean
 from artifex.core.protocols import Batch
 from artifex.core.value_ranges import ValueRange
 from artifex.geometric.chains import backbone_atoms, backbone_frames
-from artifex.geometric.igso3 import sample_igso3, uniform_rotations
+from artifex.geometric.igso3 import sample_igso3
 from artifex.geometric.invariant_point_attention import InvariantPointAttentionConfig, InvariantPointNetwork
 from artifex.geometric.layers import time_features
 from artifex.geometric.precision import GeometricModelConfig
@@ -146,14 +146,14 @@ class BackboneFlow(SetSampler):
         start = centred_noise(jax.random.fold_in(key, 1), mask, 0, x.dtype)
         first = self._prior(jax.random.fold_in(key, 2), mask).astype(x.dtype)
         points = start + t[:, None, None] * (ends - start)
-        turn = so3_log(jnp.swapaxes(first, -1, -2) @ frames.rotation)
-        rotations = first @ so3_exp(t[:, None, None] * turn)
+        turn = so3_log(so3_product(jnp.swapaxes(first, -1, -2), frames.rotation))
+        rotations = so3_product(first, so3_exp(t[:, None, None] * turn))
         remaining = (1 - t)[:, None, None] * turn  # log(R_t^T R_1): the rest of the geodesic
         if given["residue_type"] is not None:
             shown = ~jax.random.bernoulli(jax.random.fold_in(key, 3), self.config.hidden_types, (x.shape[0], 1))
             given["residue_type"] = jnp.where(shown, given["residue_type"], UNKNOWN)
         moved, turned = self.predicted(Frame(rotations, points), t, mask, **given)
-        predicted = Frame(rotations @ so3_exp(turned), ANGSTROM_PER_NM * (points + moved))
+        predicted = Frame(so3_product(rotations, so3_exp(turned)), ANGSTROM_PER_NM * (points + moved))
         return {
             "x_hat": backbone_atoms(predicted, mask),
             "translation_error": jnp.where(mask[..., None], ends - points - moved, 0),
@@ -246,7 +246,7 @@ class BackboneFlow(SetSampler):
             moved, turned = self.predicted(frames, jnp.full(mask.shape[:1], t, frames.translation.dtype), mask)
             share = jnp.minimum(dt * self.config.rotation_rate, 1.0)
             points = centred(frames.translation + dt / (1 - t) * moved, mask)
-            return Frame(frames.rotation @ so3_exp(share * turned), points), None
+            return Frame(so3_product(frames.rotation, so3_exp(share * turned)), points), None
 
         end, _ = jax.lax.scan(step, frames, jnp.arange(steps))
         return backbone_atoms(Frame(end.rotation, ANGSTROM_PER_NM * end.translation), mask)

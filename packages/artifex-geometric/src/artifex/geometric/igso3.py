@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from artifex.core.geometry import so3_exp
 from artifex.core.geometry.vectors import length
 
-__all__ = ["igso3_log_density", "igso3_score", "sample_igso3", "uniform_rotations"]
+__all__ = ["igso3_log_density", "igso3_score", "sample_igso3"]
 
 WIDE = 1.4
 """Standard deviation from which on the series over ``l`` serves."""
@@ -90,14 +90,6 @@ def sample_igso3(key: Array, sigma: float, shape: tuple[int, ...] = ()) -> Float
     )
     direction = jax.random.normal(axis, (*shape, 3))
     return so3_exp(drawn[..., None] * direction / length(direction, keepdims=True))
-
-
-def uniform_rotations(key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "... 3 3"]:
-    """Rotations all alike probable: of unit quaternions whose components are normal (Shoemake 1992)."""
-    q = jax.random.normal(key, (*shape, 4))
-    w, v = q[..., :1], q[..., 1:]
-    size = length(v, keepdims=True)
-    return so3_exp(2 * jnp.arctan2(size, w) * v / jnp.maximum(size, 1e-12))
 
 
 def _slope(w: Array, sigma: Array) -> Array:

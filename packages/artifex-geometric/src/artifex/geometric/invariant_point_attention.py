@@ -24,6 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from pydantic import Field
 
 from artifex.core.config import config
+from artifex.core.geometry.rotations import HIGHEST
 from artifex.core.nn import MLP
 from artifex.geometric.chains import frenet_rotations, relative_positions
 from artifex.geometric.layers import layer_norm, linear
@@ -113,8 +114,8 @@ class InvariantPointAttention(nnx.Module):
         scalars = jnp.einsum("bhij,bjhs->bihs", weights, self._heads(self.value(h)))
         around = jnp.einsum("bhij,bije->bihe", weights, pairs)
         placed = self._placed(self.value_point(h), rotations, points)
-        gathered = jnp.einsum("bhij,bjhpc->bihpc", weights, placed) - points[:, :, None, None]
-        local = jnp.einsum("blcd,blhpc->blhpd", rotations, gathered)  # R^T
+        gathered = jnp.einsum("bhij,bjhpc->bihpc", weights, placed, precision=HIGHEST) - points[:, :, None, None]
+        local = jnp.einsum("blcd,blhpc->blhpd", rotations, gathered, precision=HIGHEST)  # R^T
         lengths = jnp.sqrt(jnp.sum(jnp.square(local), axis=-1) + 1e-8)
         parts = [scalars, jax.lax.collapse(local, 3), lengths, around]
         return self.out(jnp.concatenate([jax.lax.collapse(part, 2) for part in parts], axis=-1).astype(h.dtype))
@@ -136,7 +137,8 @@ class InvariantPointAttention(nnx.Module):
     def _placed(self, x: Array, rotations: Array, points: Array) -> Array:
         """Points of each head ``(B, L, H, P, 3)``, from the residue's frame to where they are."""
         local = x.reshape(*x.shape[:2], self.heads, x.shape[-1] // (3 * self.heads), 3)
-        return jnp.einsum("blcd,blhpd->blhpc", rotations, local.astype(rotations.dtype)) + points[:, :, None, None]
+        turned = jnp.einsum("blcd,blhpd->blhpc", rotations, local.astype(rotations.dtype), precision=HIGHEST)
+        return turned + points[:, :, None, None]
 
 
 class InvariantPointNetwork(nnx.Module):
@@ -242,4 +244,5 @@ class _Layer(nnx.Module):
     def __call__(self, h: Array, pairs: Array, rotations: Array, x: Array, mask: Array) -> tuple[Array, Array]:
         h = h + self.attention(self.norm(h), pairs, rotations, x / self.unit, mask)
         h = h + self.transition(self.transition_norm(h))
-        return h, x + self.unit * jnp.einsum("blcd,bld->blc", rotations, self.move(h).astype(x.dtype))
+        moved = jnp.einsum("blcd,bld->blc", rotations, self.move(h).astype(x.dtype), precision=HIGHEST)
+        return h, x + self.unit * moved

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from artifex.core.geometry.angles import bond_angle as bond_angle, dihedral as dihedral
     from artifex.core.geometry.frames import Frame as Frame, frame_from_points as frame_from_points
     from artifex.core.geometry.masking import masked_mean as masked_mean
-    from artifex.core.geometry.rotations import so3_exp as so3_exp, so3_log as so3_log
+    from artifex.core.geometry.rotations import (
+        so3_exp as so3_exp,
+        so3_log as so3_log,
+        so3_product as so3_product,
+        uniform_rotations as uniform_rotations,
+    )
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
@@ -25,5 +30,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "masked_mean": "artifex.core.geometry.masking",
         "so3_exp": "artifex.core.geometry.rotations",
         "so3_log": "artifex.core.geometry.rotations",
+        "so3_product": "artifex.core.geometry.rotations",
+        "uniform_rotations": "artifex.core.geometry.rotations",
     },
 )

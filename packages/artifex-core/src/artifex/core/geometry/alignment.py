@@ -6,12 +6,15 @@ Kabsch 1976, "A solution for the best rotation to relate two sets of vectors"; t
 
 from __future__ import annotations
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from artifex.core.geometry.frames import Frame
 from artifex.core.geometry.masking import masked_mean
+from artifex.core.geometry.rotations import HIGHEST, so3_product
 
 __all__ = ["kabsch"]
 
@@ -37,9 +40,9 @@ def kabsch(moving: Float[Array, "... N 3"], fixed: Float[Array, "... N 3"], mask
     moving, fixed = jnp.where(kept, moving, 0), jnp.where(kept, fixed, 0)
     centre, target = (masked_mean(x, kept, -2, keepdims=True) for x in (moving, fixed))
     centred, aimed = jnp.where(kept, moving - centre, 0), jnp.where(kept, fixed - target, 0)
-    covariance = jnp.einsum("...ni,...nj->...ij", aimed, centred, precision=jax.lax.Precision.HIGHEST)
+    covariance = jnp.einsum("...ni,...nj->...ij", aimed, centred, precision=HIGHEST)
     rotation = _nearest_rotation(covariance)
-    return Frame(rotation, (target - jnp.einsum("...ij,...nj->...ni", rotation, centre))[..., 0, :])
+    return Frame(rotation, (target - jnp.einsum("...ij,...nj->...ni", rotation, centre, precision=HIGHEST))[..., 0, :])
 
 
 @jax.custom_jvp
@@ -53,7 +56,7 @@ def _polar(h: Float[Array, "... 3 3"]) -> tuple[Array, Array, Array]:
     u, s, vt = jnp.linalg.svd(h, full_matrices=False)
     sign = jnp.linalg.det(u) * jnp.linalg.det(vt)  # 1 or -1, up to rounding
     signs = jnp.stack([jnp.ones_like(sign), jnp.ones_like(sign), jnp.sign(sign)], axis=-1)
-    return (u * signs[..., None, :]) @ vt, jnp.swapaxes(vt, -1, -2), s * signs
+    return so3_product(u * signs[..., None, :], vt), jnp.swapaxes(vt, -1, -2), s * signs
 
 
 @_nearest_rotation.defjvp
@@ -65,10 +68,10 @@ def _nearest_rotation_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tupl
     """
     (h,), (dh,) = primals, tangents
     r, v, p = _polar(h)
-    right = jnp.swapaxes(r, -1, -2) @ dh
-    right = jnp.swapaxes(v, -1, -2) @ (right - jnp.swapaxes(right, -1, -2)) @ v
+    right = so3_product(jnp.swapaxes(r, -1, -2), dh)
+    right = reduce(so3_product, (jnp.swapaxes(v, -1, -2), right - jnp.swapaxes(right, -1, -2), v))
     sums = p[..., :, None] + p[..., None, :]
     rounding = 8 * jnp.finfo(h.dtype).eps * p[..., :1, None]
     determined = sums > rounding
     w = jnp.where(determined, right, 0) / jnp.where(determined, sums, 1)
-    return r, r @ v @ w @ jnp.swapaxes(v, -1, -2)
+    return r, reduce(so3_product, (r, v, w, jnp.swapaxes(v, -1, -2)))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from artifex.core.geometry.rotations import HIGHEST, so3_product
 from artifex.core.geometry.vectors import direction
 
 __all__ = ["Frame", "frame_from_points"]
@@ -35,20 +36,21 @@ class Frame(NamedTuple):
 
     def apply(self, x: Float[Array, "... N 3"]) -> Float[Array, "... N 3"]:
         """``R x + t`` for ``N`` points of each frame."""
-        return jnp.einsum("...ij,...nj->...ni", self.rotation, x) + self.translation[..., None, :]
+        return jnp.einsum("...ij,...nj->...ni", self.rotation, x, precision=HIGHEST) + self.translation[..., None, :]
 
     def apply_inverse(self, x: Float[Array, "... N 3"]) -> Float[Array, "... N 3"]:
         """``R^T (x - t)``: global coordinates to the frame's own."""
-        return jnp.einsum("...ji,...nj->...ni", self.rotation, x - self.translation[..., None, :])
+        return jnp.einsum("...ji,...nj->...ni", self.rotation, x - self.translation[..., None, :], precision=HIGHEST)
 
     def compose(self, other: Frame) -> Frame:
         """``self`` after ``other``: ``x -> R (R' x + t') + t``."""
-        turned = jnp.einsum("...ij,...j->...i", self.rotation, other.translation)
-        return Frame(self.rotation @ other.rotation, turned + self.translation)
+        turned = jnp.einsum("...ij,...j->...i", self.rotation, other.translation, precision=HIGHEST)
+        return Frame(so3_product(self.rotation, other.rotation), turned + self.translation)
 
     def invert(self) -> Frame:
         """``x -> R^T x - R^T t``."""
-        return Frame(jnp.swapaxes(self.rotation, -1, -2), -jnp.einsum("...ji,...j->...i", self.rotation, self.translation))
+        back = jnp.einsum("...ji,...j->...i", self.rotation, self.translation, precision=HIGHEST)
+        return Frame(jnp.swapaxes(self.rotation, -1, -2), -back)
 
 
 def frame_from_points(behind: Float[Array, "... 3"], origin: Float[Array, "... 3"], ahead: Float[Array, "... 3"]) -> Frame:

@@ -8,12 +8,16 @@ the matrix of the cross product, ``K v = w x v`` (Rodrigues 1840; Murray, Li & S
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from artifex.core.geometry.vectors import length
 
-__all__ = ["so3_exp", "so3_log"]
+__all__ = ["HIGHEST", "so3_exp", "so3_log", "so3_product", "uniform_rotations"]
+
+HIGHEST = jax.lax.Precision.HIGHEST
+"""All digits of float32, where accelerators keep ten bits of a product's factors unless told: of 100 Å, a tenth of one."""
 
 
 def so3_exp(w: Float[Array, "... 3"]) -> Float[Array, "... 3 3"]:
@@ -31,7 +35,12 @@ def so3_exp(w: Float[Array, "... 3"]) -> Float[Array, "... 3 3"]:
     sine = jnp.where(small, 1 - squared / 6 + squared**2 / 120 - squared**3 / 5040, jnp.sin(t) / t)
     cosine = jnp.where(small, 0.5 - squared / 24 + squared**2 / 720 - squared**3 / 40320, half**2 / 2)
     k = _cross_matrix(w)
-    return jnp.eye(3, dtype=w.dtype).reshape((1,) * (k.ndim - 2) + (3, 3)) + sine * k + cosine * (k @ k)
+    return jnp.eye(3, dtype=w.dtype).reshape((1,) * (k.ndim - 2) + (3, 3)) + sine * k + cosine * so3_product(k, k)
+
+
+def so3_product(one: Float[Array, "... 3 3"], other: Float[Array, "... 3 3"]) -> Float[Array, "... 3 3"]:
+    """``one`` after ``other``, with all digits on any device."""
+    return jnp.matmul(one, other, precision=HIGHEST)
 
 
 def so3_log(r: Float[Array, "... 3 3"]) -> Float[Array, "... 3"]:
@@ -83,3 +92,16 @@ def _quaternion(r: Float[Array, "... 3 3"]) -> Float[Array, "... 4"]:
     row = jnp.take_along_axis(table, which[..., None, None], axis=-2)[..., 0, :]
     q = row / jnp.sqrt(jnp.sum(jnp.square(row), axis=-1, keepdims=True))
     return jnp.where(q[..., :1] < 0, -q, q)
+
+
+def uniform_rotations(key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "... 3 3"]:
+    """Rotations all alike probable: of unit quaternions whose components are normal (Shoemake 1992).
+
+    Example:
+        >>> uniform_rotations(jax.random.key(0), (4,)).shape
+        (4, 3, 3)
+    """
+    q = jax.random.normal(key, (*shape, 4))
+    w, v = q[..., :1], q[..., 1:]
+    size = length(v, keepdims=True)
+    return so3_exp(2 * jnp.arctan2(size, w) * v / jnp.maximum(size, 1e-12))

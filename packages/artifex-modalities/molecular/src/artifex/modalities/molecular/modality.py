@@ -18,7 +18,8 @@ from jaxtyping import Array
 
 from artifex.core.checks import check_any_samples
 from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
-from artifex.core.geometry import masked_mean, so3_exp
+from artifex.core.geometry import masked_mean, uniform_rotations
+from artifex.core.geometry.rotations import HIGHEST
 from artifex.modalities.molecular.arrays import decoded_text, molecule_of_row, molecule_of_text
 from artifex.modalities.molecular.config import MolecularModalityConfig
 from artifex.modalities.molecular.datasets.base import MoleculeDatasetConfig
@@ -117,9 +118,8 @@ class MolecularModality:
         x = jnp.where(mask[..., None], x, 0)
         points = x[..., :3] - masked_mean(x[..., :3], mask[..., None], axis=1, keepdims=True)
         if train and self.config.randomize_positions:
-            points = jnp.einsum(
-                "bij,bnj->bni", _random_rotations(_key(self.rngs if rngs is None else rngs), x.shape[0]), points
-            )
+            rotations = uniform_rotations(_key(self.rngs if rngs is None else rngs), x.shape[:1])
+            points = jnp.einsum("bij,bnj->bni", rotations, points, precision=HIGHEST)
         points = jnp.where(mask[..., None], points, 0)
         return {**batch, "x": jnp.concatenate([points, x[..., 3:]], axis=-1), "mask": mask}
 
@@ -232,15 +232,6 @@ class MolecularModality:
         if not jnp.issubdtype(x.dtype, jnp.integer):
             raise InvalidInputError(f"tokens are whole numbers, got {x.dtype}")
         return x
-
-
-def _random_rotations(key: Array, n: int) -> Array:
-    """Uniform on SO(3): unit quaternions from a normal distribution."""
-    q = jax.random.normal(key, (n, 4))
-    q = q / jnp.linalg.norm(q, axis=-1, keepdims=True)
-    q = jnp.where(q[:, :1] < 0, -q, q)
-    sine = jnp.linalg.norm(q[:, 1:], axis=-1, keepdims=True)
-    return so3_exp(q[:, 1:] / jnp.maximum(sine, 1e-12) * 2 * jnp.arctan2(sine, q[:, :1]))
 
 
 def _random_orders(key: Array, mask: Array) -> Array:

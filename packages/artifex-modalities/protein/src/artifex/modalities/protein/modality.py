@@ -18,7 +18,8 @@ from jaxtyping import Array, Bool, Float
 
 from artifex.core.checks import check_any_samples
 from artifex.core.errors import InvalidInputError, InvalidTypeError
-from artifex.core.geometry import masked_mean, so3_exp
+from artifex.core.geometry import masked_mean, uniform_rotations
+from artifex.core.geometry.rotations import HIGHEST
 from artifex.modalities.protein.arrays import has_frame
 from artifex.modalities.protein.config import N_ATOMS, ProteinModalityConfig
 from artifex.modalities.protein.encoding import LEAST, decoded_dihedrals, decoded_frames, encoded_dihedrals, encoded_frames
@@ -113,7 +114,8 @@ class ProteinModality:
             alpha = x[:, :, 0 if self.config.atoms == "alpha" else 1]
             x = x - masked_mean(alpha, mask[..., None], axis=1)[:, None, None]
         if train and self.config.rotate:
-            x = jnp.einsum("bij,blaj->blai", _random_rotations(_key(rngs), x.shape[0]), x)
+            rotations = uniform_rotations(_key(rngs), x.shape[:1])
+            x = jnp.einsum("bij,blaj->blai", rotations, x, precision=HIGHEST)
         return x / self.config.scale
 
     def check(self, arrays: Mapping[str, np.ndarray], *, first_row: int = 0) -> None:
@@ -338,16 +340,6 @@ def _proteins(points: np.ndarray, residues: np.ndarray, usable: np.ndarray, plac
         Protein.from_positions(row[kept], residue_index=place[kept]) if kept.any() and good[kept].all() else None
         for row, kept, good, place in zip(points, residues, usable, places, strict=True)
     ]
-
-
-def _random_rotations(key: Array, n: int) -> Float[Array, "n 3 3"]:
-    """Uniform on SO(3): unit quaternions from a normal distribution."""
-    q = jax.random.normal(key, (n, 4))
-    q = q / jnp.linalg.norm(q, axis=-1, keepdims=True)
-    q = jnp.where(q[:, :1] < 0, -q, q)
-    sine = jnp.linalg.norm(q[:, 1:], axis=-1, keepdims=True)
-    angle = 2 * jnp.arctan2(sine, q[:, :1])
-    return so3_exp(q[:, 1:] / jnp.maximum(sine, 1e-12) * angle)
 
 
 def _key(rngs: nnx.Rngs | None) -> Array:
