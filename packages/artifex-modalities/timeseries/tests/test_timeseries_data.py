@@ -62,6 +62,36 @@ def test_long_files_hold_many_series_of_unequal_length(tmp_path) -> None:
     assert (train["mask"] == ~np.isnan(train["x"][..., 0])).all()
 
 
+def test_examples_of_all_splits_are_alike_whichever_holds_the_longest_series(tmp_path) -> None:
+    """A run compares them, and a mask that only some had would be another batch."""
+    rng = np.random.default_rng(0)
+    for case in range(50):
+        lengths = rng.integers(1, 9, 12)
+        text = "id,value\n" + "".join(f"s{i},{i}\n" * n for i, n in enumerate(lengths))
+        data = SeriesFile(
+            SeriesFileConfig(file=written(tmp_path, text), series="id", test_fraction=0.3, validation_fraction=0.2, split_seed=case)
+        )
+        arrays = [data.arrays(split) for split in data.splits]
+        assert {a["x"].shape[1:] for a in arrays} == {(lengths.max(), 1)}
+        assert {tuple(a) for a in arrays} == {("x", "mask")}
+        assert sorted(np.concatenate([a["mask"].sum(axis=1) for a in arrays])) == sorted(lengths)
+
+
+def test_windows_that_end_in_gaps_are_whole(tmp_path) -> None:
+    text = "v\n" + "".join(f"{t if t % 3 else '?'}\n" for t in range(60))
+    arrays = SeriesFile(SeriesFileConfig(file=written(tmp_path, text), window=4)).arrays("train")
+    assert np.isnan(arrays["x"][:, -1]).any()
+    assert "mask" not in arrays
+
+
+def test_a_column_of_words_is_named_as_the_message_says(tmp_path) -> None:
+    path = written(tmp_path, "id,kind,v\na,x,1\na,x,2\nb,y,3\nb,y,4\nc,y,5\n")
+    with pytest.raises(DataError, match="column 'id' holds 'a', which is no number; mend it, name the channels in 'use' if"):
+        SeriesFile(SeriesFileConfig(file=path)).arrays("train")
+    data = SeriesFile(SeriesFileConfig(file=path, series="id", use=["v"], test_fraction=0.3, validation_fraction=0))
+    assert sum(len(data.arrays(split)["x"]) for split in data.splits) == 3
+
+
 def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     path = written(tmp_path, TS, "made.ts")
     data = SeriesFile(SeriesFileConfig(file=path, test_file=path, validation_fraction=0))

@@ -124,7 +124,7 @@ def _lufs(power: np.ndarray) -> np.ndarray:
 
 
 def _k_weighting(sample_rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Without the beginning and end that are quieter than the loudest frame by more than ``below`` decibels."""
+    """Coefficients of the two filters of BS.1770, a shelf and a high-pass, at any rate: numerator and denominator of each."""
     k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)
     middle = high**0.4996667741545416

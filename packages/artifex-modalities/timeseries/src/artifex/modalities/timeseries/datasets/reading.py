@@ -34,7 +34,7 @@ class Read:
     """Class of each series, where there are any."""
 
 
-def number(text: str, where: str, decimal: str = ".") -> float:
+def number(text: str, where: str, decimal: str = ".", *, is_column: bool = True) -> float:
     """A value, or NaN for a gap. Raises :class:`DataError` for what is neither."""
     text = text.strip()
     if text.lower() in GAPS:
@@ -47,6 +47,8 @@ def number(text: str, where: str, decimal: str = ".") -> float:
             fix = "set decimal to ',' if that is what it is"
         elif re.match(r"\d+[-./]\d+[-./]\d+", text):
             fix = "if these are the times, name the column in 'step'"
+        elif is_column:
+            fix = "mend it, name the channels in 'use' if it is none ('series' is the column that says whose a line is)"
         raise DataError(f"{where} holds {text!r}, which is no number; {fix}, or leave it empty for a gap") from None
     if not abs(value) <= GREATEST:
         fix = "mend it" if not np.isfinite(value) else "32-bit numbers end at 3.4e38: rescale the column"
@@ -290,5 +292,5 @@ def _channels(parts: list[list[str]], where: str) -> np.ndarray:
     """Channels side by side; one that ends earlier has gaps at its end."""
     made = np.full((max(map(len, parts)), len(parts)), np.nan)
     for i, values in enumerate(parts):
-        made[: len(values), i] = [number(value, f"{where}, channel {i}") for value in values]
+        made[: len(values), i] = [number(value, f"{where}, channel {i}", is_column=False) for value in values]
     return made
