@@ -295,10 +295,20 @@ def test_rows_unlike_any_training_row_are_refused_or_left_out() -> None:
     frames = {"train": pd.DataFrame({"a": ["x", "y"]}), "test": pd.DataFrame({"a": ["x", "z", None]})}
     with pytest.raises(DataError, match=r"split 'test': column 'a' is empty in row 3"):
         FrameTable(frames).arrays("test")
-    with pytest.warns(RunWarning, match="2 of 3 rows of split 'test' are unlike any training row; they are left out"):
+    with pytest.warns(RunWarning, match="2 of 3 rows of split 'test' are unlike any training row; they are left out, 2 .* column 'a'"):
         assert FrameTable(frames, unseen="drop").arrays("test")["x"].tolist() == [[0.0]]
     with pytest.raises(DataError, match="need the split 'train'"):
         FrameTable({"test": frames["test"]})
+
+
+def test_a_column_that_names_every_row_is_to_be_left_out_and_can_be(tmp_path) -> None:
+    """Rows left out instead would be all of them; of which column that comes is said."""
+    file = written(tmp_path, "id,a,b\n" + "".join(f"p-{i},{i},{'xy'[i % 2]}\n" for i in range(40)))
+    with pytest.raises(DataError, match=r"column 'id' holds 'p-\d+' .* so do 8 of 8 rows; leave the column out \(in 'use'"):
+        TableFile(TableFileConfig(file=file)).arrays("test")
+    with pytest.warns(RunWarning, match="8 of 8 rows of split 'test' .* left out, 8 of them for column 'id'"):
+        TableFile(TableFileConfig(file=file, unseen="drop")).table("test")
+    assert len(TableFile(TableFileConfig(file=file, use=["a", "b"])).arrays("test")["x"]) == 8
 
 
 @pytest.mark.parametrize(("name", "shape"), [("wine", (124, 14)), ("breast_cancer", (398, 31))])
