@@ -7,7 +7,7 @@ import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.protocols import ArrayDataset, NamesClasses
-from artifex.modalities.timeseries import windows
+from artifex.modalities.timeseries import TimeseriesModality, TimeseriesModalityConfig, windows
 from artifex.modalities.timeseries.datasets import SeriesFile, SeriesFileConfig
 
 WIDE = "time,load,wind\n" + "".join(f"2024-01-{t + 1:02},{t},{10 * t}\n" for t in range(30))
@@ -82,6 +82,13 @@ def test_windows_that_end_in_gaps_are_whole(tmp_path) -> None:
     arrays = SeriesFile(SeriesFileConfig(file=written(tmp_path, text), window=4)).arrays("train")
     assert np.isnan(arrays["x"][:, -1]).any()
     assert "mask" not in arrays
+    at_ends = "v\n" + "".join(f"{t if t % 4 < 3 else '?'}\n" for t in range(80))  # of every window: gaps that training series have
+    data = SeriesFile(SeriesFileConfig(file=written(tmp_path, at_ends), window=4, stride=4))
+    modality = TimeseriesModality(TimeseriesModalityConfig(length=4, missing="mask")).fitted(data, "train")
+    modality.check(arrays := data.arrays("train"))
+    x = modality.prepare(arrays, train=False)["x"]
+    assert (np.asarray(x)[:, :, 1] == [-1, -1, -1, 1]).all()
+    np.testing.assert_allclose(modality.restore(x), arrays["x"], atol=1e-5)
 
 
 def test_a_column_of_words_is_named_as_the_message_says(tmp_path) -> None:

@@ -110,13 +110,13 @@ def loud_stretch(x: Float[np.ndarray, "T"], *, below: float = 60.0, frame: int =
     """
     if not (below > 0 and frame >= 1 and hop >= 1):
         raise InvalidInputError(f"below, frame and hop have to be positive; got {below}, {frame} and {hop}")
-    if not np.any(x):
+    if not len(x):
         return 0, 0
     padded = np.pad(np.asarray(x, np.float64), frame // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
     level = np.sqrt(np.einsum("fn,fn->f", frames, frames))  # of no array as large as all frames
     kept = np.flatnonzero(level > level.max() * 10 ** (-below / 20))
-    return int(kept[0]) * hop, min(len(x), (int(kept[-1]) + 1) * hop)
+    return (int(kept[0]) * hop, min(len(x), (int(kept[-1]) + 1) * hop)) if len(kept) else (0, 0)
 
 
 def _lufs(power: np.ndarray) -> np.ndarray:
