@@ -99,6 +99,21 @@ def test_a_column_of_words_is_named_as_the_message_says(tmp_path) -> None:
     assert sum(len(data.arrays(split)["x"]) for split in data.splits) == 3
 
 
+def test_what_is_no_channel_may_have_any_name(tmp_path) -> None:
+    path = written(tmp_path, ",a,a,b\n" + "".join(f"{i},x,y,{i if i else '#N/A'}\n" for i in range(9)))
+    fields = {"use": ["b"], "window": 2, "test_fraction": 0, "validation_fraction": 0}
+    x = SeriesFile(SeriesFileConfig(file=path, **fields)).arrays("train")["x"]
+    np.testing.assert_array_equal(x[:, 1, 0], range(1, 9))
+
+
+def test_ts_files_are_in_the_encoding_that_the_message_says(tmp_path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_text(TS, encoding="utf-16")
+    with pytest.raises(DataError, match="looks like UTF-16; set encoding to 'utf-16'"):
+        SeriesFile(SeriesFileConfig(file=path)).splits  # noqa: B018
+    assert len(SeriesFile(SeriesFileConfig(file=path, encoding="utf-16", validation_fraction=0)).arrays("train")["x"]) == 2
+
+
 def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     path = written(tmp_path, TS, "made.ts")
     data = SeriesFile(SeriesFileConfig(file=path, test_file=path, validation_fraction=0))
@@ -116,7 +131,8 @@ def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     ("name", "text", "fields", "message"),
     [
         ("a.csv", "", {}, "needs a first line of names"),
-        ("a.csv", "a,a\n1,2\n", {}, "needs a first line of names, a different one for each column"),
+        ("a.csv", "a,a\n1,2\n", {}, "has two columns called 'a'; rename one, or say in 'use' which others are channels"),
+        ("a.csv", ",a\n1,2\n", {}, "column 1 has no name, as where an index was written; name it, or say in 'use'"),
         ("a.csv", "a,b\n", {}, "holds no values below its names"),
         ("a.csv", "a,b\n1,2\n3\n", {}, r"a\.csv, line 3 has 1 values for 2 columns; is ',' what stands between them\?"),
         ("a.csv", "a,b\n1,2\n3,x\n", {}, r"a\.csv, line 3, column 'b' holds 'x', which is no number"),

@@ -17,7 +17,7 @@ from artifex.core.errors import DataError, RunWarning
 
 __all__ = ["Read", "read_csv", "read_ts"]
 
-GAPS = frozenset(["", "?", "na", "n/a", "nan", "null", "none"])
+GAPS = frozenset(["", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"])
 """What stands for a gap."""
 GREATEST = float(np.finfo(np.float32).max)
 
@@ -135,8 +135,16 @@ def _head(
         if name not in head:
             raise DataError(f"{path} has no column {name!r}; it has {', '.join(head) or 'none'}")
     channels = tuple(use) or tuple(name for name in head if name not in apart)
-    if not channels or len(set(head)) != len(head) or "" in channels:
+    wanted = [*apart, *channels]
+    if not channels or not any(head):
         raise DataError(f"{path} needs a first line of names, a different one for each column; it is {separator.join(head)!r}")
+    if "" in wanted:
+        raise DataError(
+            f"{path}: column {head.index('') + 1} has no name, as where an index was written; name it, or say in 'use' which "
+            "columns are channels"
+        )
+    if twice := [name for name in wanted if head.count(name) > 1]:
+        raise DataError(f"{path} has two columns called {twice[0]!r}; rename one, or say in 'use' which others are channels")
     return head, channels
 
 
@@ -229,7 +237,7 @@ def _check_values(read: Read, path: Path, names: Sequence[str]) -> None:
             )
 
 
-def read_ts(path: Path) -> Read:
+def read_ts(path: Path, encoding: str = "utf-8") -> Read:
     """Series of a ``.ts`` file, as the UEA and UCR archives have them: channels apart by ``:``, values by ``,``.
 
     A. Bagnall et al. 2018, "The UEA multivariate time series classification archive" (arXiv:1811.00075), appendix. Numbers that
@@ -239,7 +247,7 @@ def read_ts(path: Path) -> Read:
         DataError: the message names file and line.
     """
     head, in_data, series, labels, lines = _TsHead(), False, [], [], []
-    for line, text in _lines(path, "utf-8"):
+    for line, text in _lines(path, encoding):
         where, text = f"{path}, line {line}", text.strip()
         if not text or text.startswith(("#", "%")):
             continue

@@ -51,7 +51,7 @@ class SeriesFileConfig(Config):
     step_format: str = ""
     """How times are written, as ``strptime`` has it: ``%d.%m.%Y``. Left out, they are numbers, or dates as 2024-12-31."""
     encoding: str = "utf-8"
-    """What a CSV file is in, by Python's name: ``latin-1``, ``cp1252``, ``utf-16``."""
+    """What the file is in, by Python's name: ``latin-1``, ``cp1252``, ``utf-16``."""
     decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
     """What stands before the decimal places in a CSV file."""
     use: tuple[str, ...] = ()
@@ -146,10 +146,10 @@ class SeriesFile:
             raise DataError(f"there is no file {path}; set 'file' to a .csv or a .ts file")
         if path.suffix.lower() == ".ts":
             plain = SeriesFileConfig(file=config.file)
-            of_csv = ("series", "step", "step_format", "use", "separator", "decimal", "encoding")
+            of_csv = ("series", "step", "step_format", "use", "separator", "decimal")
             if given := [name for name in of_csv if getattr(config, name) != getattr(plain, name)]:
                 raise DataError(f"{given[0]} is of CSV files, and {path} is a .ts file, which says by itself; leave it out")
-            return read_ts(path)
+            return read_ts(path, config.encoding)
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise DataError(f"{path} is no file of series that can be read; it has to end in .csv or .ts")
         return read_csv(
