@@ -69,7 +69,9 @@ def test_examples_of_all_splits_are_alike_whichever_holds_the_longest_series(tmp
         lengths = rng.integers(1, 9, 12)
         text = "id,value\n" + "".join(f"s{i},{i}\n" * n for i, n in enumerate(lengths))
         data = SeriesFile(
-            SeriesFileConfig(file=written(tmp_path, text), series="id", test_fraction=0.3, validation_fraction=0.2, split_seed=case)
+            SeriesFileConfig(
+                file=written(tmp_path, text), series="id", test_fraction=0.3, validation_fraction=0.2, split_seed=case
+            )
         )
         arrays = [data.arrays(split) for split in data.splits]
         assert {a["x"].shape[1:] for a in arrays} == {(lengths.max(), 1)}
@@ -82,7 +84,9 @@ def test_windows_that_end_in_gaps_are_whole(tmp_path) -> None:
     arrays = SeriesFile(SeriesFileConfig(file=written(tmp_path, text), window=4)).arrays("train")
     assert np.isnan(arrays["x"][:, -1]).any()
     assert "mask" not in arrays
-    at_ends = "v\n" + "".join(f"{t if t % 4 < 3 else '?'}\n" for t in range(80))  # of every window: gaps that training series have
+    at_ends = "v\n" + "".join(
+        f"{t if t % 4 < 3 else '?'}\n" for t in range(80)
+    )  # of every window: gaps that training series have
     data = SeriesFile(SeriesFileConfig(file=written(tmp_path, at_ends), window=4, stride=4))
     modality = TimeseriesModality(TimeseriesModalityConfig(length=4, missing="mask")).fitted(data, "train")
     modality.check(arrays := data.arrays("train"))
@@ -100,7 +104,7 @@ def test_a_column_of_words_is_named_as_the_message_says(tmp_path) -> None:
 
 
 def test_what_is_no_channel_may_have_any_name(tmp_path) -> None:
-    path = written(tmp_path, ",a,a,b\n" + "".join(f"{i},x,y,{i if i else '#N/A'}\n" for i in range(9)))
+    path = written(tmp_path, ",a,a,b\n" + "".join(f"{i},x,y,{i or '#N/A'}\n" for i in range(9)))
     fields = {"use": ["b"], "window": 2, "test_fraction": 0, "validation_fraction": 0}
     x = SeriesFile(SeriesFileConfig(file=path, **fields)).arrays("train")["x"]
     np.testing.assert_array_equal(x[:, 1, 0], range(1, 9))
@@ -132,6 +136,12 @@ def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     [
         ("a.csv", "", {}, "needs a first line of names"),
         ("a.csv", "a,a\n1,2\n", {}, "has two columns called 'a'; rename one, or say in 'use' which others are channels"),
+        (
+            "a.csv",
+            "sep=;\na;b\n1;2\n",
+            {"separator": ";"},
+            "begins with 'sep=', which Excel reads as no row; take that line away",
+        ),
         ("a.csv", ",a\n1,2\n", {}, "column 1 has no name, as where an index was written; name it, or say in 'use'"),
         ("a.csv", "a,b\n", {}, "holds no values below its names"),
         ("a.csv", "a,b\n1,2\n3\n", {}, r"a\.csv, line 3 has 1 values for 2 columns; is ',' what stands between them\?"),

@@ -317,7 +317,7 @@ def _positions(values: pd.Series, column: TableColumnConfig, here: str) -> np.nd
         array = _as_numbers(values, here).to_numpy()
         if (bad := ~np.isfinite(array.astype(np.float64))).any():
             at = int(np.argmax(bad))
-            raise DataError(f"{here} holds {values.iloc[at]!r} in row {values.index[at]}, which is no finite number; mend it")
+            raise DataError(f"{here} holds {values.iloc[at]} in row {values.index[at]}, which is no finite number; mend it")
     span = float(column.high - column.low) or 1.0
     if array.dtype.kind in "iu" and isinstance(column.low, int):  # exact, however great the numbers are
         return np.array([value - column.low for value in array.tolist()], np.float64) / span
@@ -332,7 +332,7 @@ def _codes(values: pd.Series, column: TableColumnConfig, here: str) -> np.ndarra
         at, unseen = codes.index(-1), codes.count(-1)
         fix = "mend it, leave such rows out (unseen: drop), or have one among those to train on"
         if 2 * unseen > len(codes) and column.n_levels > 8:  # names or numbers of rows: no training row will have the next one
-            fix = f"so do {unseen} of {len(codes)} rows; leave the column out (in 'use', name the others)"
+            fix = f"so do {unseen} of {len(codes)} rows; mend the column, or leave it out (in 'use', name the others)"
         raise DataError(
             f"{here} holds {plain[at]!r} in row {values.index[at]}, which no training row has; its levels are "
             f"{', '.join(map(repr, column.levels[:8]))}{' ...' if column.n_levels > 8 else ''}: {fix}"

@@ -268,7 +268,7 @@ class TimeseriesModality:
 def _learnt(
     x: np.ndarray, names: Sequence[str], config: TimeseriesModalityConfig, inside: np.ndarray
 ) -> tuple[ChannelConfig, ...]:
-    """Centre and scale of each channel of training series ``(N, L, C)``, gaps and what is not ``inside`` ``(N, L)`` left out."""
+    """Centre and scale of each channel of training series ``(N, L, C)``, without gaps and what is not ``inside``."""
     values = x[:, :1] if config.difference else x
     changes = np.diff(filled(x), axis=1) if config.difference else None
     made = []

@@ -129,6 +129,11 @@ def _head(
         head = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    if head and head[0].casefold().startswith("sep="):
+        raise DataError(
+            f"{path} begins with {head[0]!r}, which Excel reads as no row; take that line away, and set separator to what it "
+            "says"
+        )
     if len(head) == 1 and (better := [other for other in ";\t|," if other in head[0] and other != separator]):
         raise DataError(f"{path} has a single column, {head[0]!r}; set separator to {better[0]!r} if that is what stands there")
     for name in (*apart, *use):
