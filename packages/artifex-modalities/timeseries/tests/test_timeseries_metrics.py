@@ -337,6 +337,17 @@ def test_what_lies_after_the_end_of_a_series_makes_no_difference(metric: str) ->
     np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+def test_steps_at_which_one_series_alone_has_a_value_have_no_density() -> None:
+    """Those behind all references but one, of unequal lengths: its value would be a bin of 1e-5, of a density of 1e5."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(9, 8, 1)), rng.normal(size=(9, 5, 1))
+    longer = [rng.normal(size=(8, 1)), *y]
+    longer[0][:5] = y[0]
+    cut = metrics.marginal_distribution_difference(x[:, :5], [longer[0][:5], *y])
+    assert metrics.marginal_distribution_difference(x, longer) == pytest.approx(cut, rel=1e-12)
+    assert np.isnan(metrics.marginal_distribution_difference(x, longer[:1]))
+
+
 def test_constants_and_gaps_have_figures_or_none() -> None:
     x = np.random.default_rng(0).normal(size=(10, 12, 2))
     flat = np.ones_like(x)

@@ -112,7 +112,7 @@ class SeriesFile:
         x = np.full((len(part.series), self._longest, len(self.channels)), np.nan, np.float32)
         for row, one in zip(x, part.series, strict=True):
             row[: len(one)] = one
-        made = {"x": x}
+        made: dict[str, np.ndarray] = {"x": x}
         if self._differ:
             made["mask"] = np.arange(x.shape[1]) < lengths_of(x)[:, None]
         if part.labels is not None:

@@ -168,7 +168,7 @@ def marginal_distribution_difference(samples: Any, references: Any, *, bins: int
     """``mean_{t,c,b} |d_tcb - g_tcb|`` of the densities of values at each step, in the bins of the references' histograms.
 
     TSGBench's MDD (Ang et al. 2023, arXiv:2309.03755, section 4.2). In units of a density: of one over the data's own. Steps at
-    which no series of either has a value are left out, those after the longest too.
+    which fewer than two references have a value, or no sample, are left out; NaN where all are.
 
     Args:
         samples: series.
@@ -180,7 +180,7 @@ def marginal_distribution_difference(samples: Any, references: Any, *, bins: int
     for t in range(min(x.shape[1], y.shape[1])):
         for c in range(y.shape[2]):
             real, made = (side[:, t, c][~np.isnan(side[:, t, c])] for side in (y, x))
-            if not (len(real) and len(made)):
+            if len(real) < 2 or not len(made):  # one value has no density
                 continue
             if real.max() == real.min():  # beside which 1e-5 may be nothing
                 real, made = real - real[0], made - real[0]
