@@ -82,7 +82,7 @@ class TableDataset(ABC):
 
     def _known(self, frame: pd.DataFrame, split: str) -> np.ndarray:
         """Which rows hold only levels and gaps that training rows have; how many do not is told."""
-        by_column = {column.column: _known(frame[column.column], column) for column in self.columns}
+        by_column = {column.column: _known(pd.Series(frame[column.column]), column) for column in self.columns}
         known = np.all(list(by_column.values()), axis=0)
         if not known.all():
             message = f"{self.name}: {int(np.sum(~known))} of {len(frame)} rows of split {split!r} are unlike any training row"
