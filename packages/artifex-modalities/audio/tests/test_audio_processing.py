@@ -68,7 +68,11 @@ def test_silence_is_trimmed_as_librosa_does() -> None:
     faint = 1e-5 * np.sin(np.arange(9000) ** 1.5)
     quiet = np.r_[faint, np.tile(LIBROSA["signal"], 2), faint]
     np.testing.assert_array_equal(trim_silence(quiet), quiet[start:stop])
-    assert trim_silence(np.zeros(5000)).size == 0
+    assert trim_silence(np.zeros(5000)).size == trim_silence(np.zeros(0)).size == 0
+    click = np.zeros(5000)
+    click[400] = 1.0
+    assert trim_silence(click, frame=64, hop=256).size == 0  # between two frames, as by librosa's rule
+    assert trim_silence(1e-200 * click).size == 0  # of which no square is left
 
 
 @pytest.mark.reference

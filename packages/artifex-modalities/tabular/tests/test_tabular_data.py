@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -295,10 +296,43 @@ def test_rows_unlike_any_training_row_are_refused_or_left_out() -> None:
     frames = {"train": pd.DataFrame({"a": ["x", "y"]}), "test": pd.DataFrame({"a": ["x", "z", None]})}
     with pytest.raises(DataError, match=r"split 'test': column 'a' is empty in row 3"):
         FrameTable(frames).arrays("test")
-    with pytest.warns(RunWarning, match="2 of 3 rows of split 'test' are unlike any training row; they are left out"):
+    with pytest.warns(
+        RunWarning, match="2 of 3 rows of split 'test' are unlike any training row; they are left out, 2 .* column 'a'"
+    ):
         assert FrameTable(frames, unseen="drop").arrays("test")["x"].tolist() == [[0.0]]
     with pytest.raises(DataError, match="need the split 'train'"):
         FrameTable({"test": frames["test"]})
+
+
+@pytest.mark.parametrize("sign", ["'", " ", "\u00a0"])
+def test_groups_of_digits_before_a_decimal_point_are_read_as_the_message_says(tmp_path, sign: str) -> None:
+    file = written(tmp_path, "a;b\n" + "".join(f"{i}{sign}047.5;{i}\n" for i in range(1, 9)))
+    fields = {"separator": ";", "test_fraction": 0, "validation_fraction": 0}
+    message = re.escape(f"{f'1{sign}047.5'!r} in row 1: set thousands to {sign!r}")
+    with pytest.raises(DataError, match=message):
+        TableFile(TableFileConfig(file=file, **fields)).columns  # noqa: B018
+    assert TableFile(TableFileConfig(file=file, thousands=sign, **fields)).table("train")["a"].iloc[0] == 1047.5
+
+
+def test_excels_line_of_a_separator_is_told(tmp_path) -> None:
+    file = written(tmp_path, "sep=;\na;b\n" + "1;2\n" * 20)
+    for separator in (",", ";"):
+        with pytest.raises(
+            DataError, match=r"begins with 'sep=.*', which Excel reads as no row; take that line away, and set sep"
+        ):
+            TableFile(TableFileConfig(file=file, separator=separator)).splits  # noqa: B018
+    file.write_text(file.read_text().split("\n", 1)[1])
+    assert TableFile(TableFileConfig(file=file, separator=";")).splits == ("train", "test", "validation")
+
+
+def test_a_column_that_names_every_row_is_to_be_left_out_and_can_be(tmp_path) -> None:
+    """Rows left out instead would be all of them; of which column that comes is said."""
+    file = written(tmp_path, "id,a,b\n" + "".join(f"p-{i},{i},{'xy'[i % 2]}\n" for i in range(40)))
+    with pytest.raises(DataError, match=r"column 'id' holds 'p-\d+' .* so do 8 of 8 rows; mend the column, or leave it out"):
+        TableFile(TableFileConfig(file=file)).arrays("test")
+    with pytest.warns(RunWarning, match="8 of 8 rows of split 'test' .* left out, 8 of them for column 'id'"):
+        TableFile(TableFileConfig(file=file, unseen="drop")).table("test")
+    assert len(TableFile(TableFileConfig(file=file, use=["a", "b"])).arrays("test")["x"]) == 8
 
 
 @pytest.mark.parametrize(("name", "shape"), [("wine", (124, 14)), ("breast_cancer", (398, 31))])

@@ -163,6 +163,9 @@ def test_other_wrong_input_is_told() -> None:
         infer_columns(table, {"b": "date"})
     with pytest.raises(DataError, match=r"holds 'z', which its order \['x', 'y'\] leaves out"):
         infer_columns(table, {"a": "ordinal"}, {"a": ["x", "y"]})
+    numbers = pd.DataFrame({"a": [1.0, 2.0]})
+    with pytest.raises(DataError, match="column 'a' holds inf in row 2, which is no finite number"):
+        encode(numbers.replace(2.0, np.inf), infer_columns(numbers))
     with pytest.raises(DataError, match="test: column 'a' holds 'w' in row 2, which no training row has"):
         encode(pd.DataFrame({"a": ["x", "w"], "b": [1.0, 1.0]}), columns, where="test")
     with pytest.raises(DataError, match="column 'b' is empty in row 1, as it is in no training row"):

@@ -118,6 +118,18 @@ def test_numbered_texts_are_no_splits(tmp_path: Path) -> None:
     assert sum(len(made.texts(split)) for split in made.splits) == 3
 
 
+def test_folders_of_splits_bear_the_year_of_their_data(tmp_path: Path) -> None:
+    for name in ("Train2017", "val2017", "test-2018"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    made = TextFiles(TextFilesConfig(path=tmp_path, layout="documents", length=16))
+    assert {split: made.texts(split) for split in made.splits} == {
+        "train": ["Train2017"],
+        "test": ["test-2018"],
+        "validation": ["val2017"],
+    }
+
+
 def test_long_documents_go_on_in_the_next_row(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "abcdefg"}\n\n{"text": "h"}\n')
     made = JsonLines(JsonLinesConfig(path=tmp_path, layout="documents", length=4))

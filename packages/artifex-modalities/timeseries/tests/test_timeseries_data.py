@@ -7,7 +7,7 @@ import pytest
 
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.protocols import ArrayDataset, NamesClasses
-from artifex.modalities.timeseries import windows
+from artifex.modalities.timeseries import TimeseriesModality, TimeseriesModalityConfig, windows
 from artifex.modalities.timeseries.datasets import SeriesFile, SeriesFileConfig
 
 WIDE = "time,load,wind\n" + "".join(f"2024-01-{t + 1:02},{t},{10 * t}\n" for t in range(30))
@@ -62,6 +62,62 @@ def test_long_files_hold_many_series_of_unequal_length(tmp_path) -> None:
     assert (train["mask"] == ~np.isnan(train["x"][..., 0])).all()
 
 
+def test_examples_of_all_splits_are_alike_whichever_holds_the_longest_series(tmp_path) -> None:
+    """A run compares them, and a mask that only some had would be another batch."""
+    rng = np.random.default_rng(0)
+    for case in range(50):
+        lengths = rng.integers(1, 9, 12)
+        text = "id,value\n" + "".join(f"s{i},{i}\n" * n for i, n in enumerate(lengths))
+        data = SeriesFile(
+            SeriesFileConfig(
+                file=written(tmp_path, text), series="id", test_fraction=0.3, validation_fraction=0.2, split_seed=case
+            )
+        )
+        arrays = [data.arrays(split) for split in data.splits]
+        assert {a["x"].shape[1:] for a in arrays} == {(lengths.max(), 1)}
+        assert {tuple(a) for a in arrays} == {("x", "mask")}
+        assert sorted(np.concatenate([a["mask"].sum(axis=1) for a in arrays])) == sorted(lengths)
+
+
+def test_windows_that_end_in_gaps_are_whole(tmp_path) -> None:
+    text = "v\n" + "".join(f"{t if t % 3 else '?'}\n" for t in range(60))
+    arrays = SeriesFile(SeriesFileConfig(file=written(tmp_path, text), window=4)).arrays("train")
+    assert np.isnan(arrays["x"][:, -1]).any()
+    assert "mask" not in arrays
+    at_ends = "v\n" + "".join(
+        f"{t if t % 4 < 3 else '?'}\n" for t in range(80)
+    )  # of every window: gaps that training series have
+    data = SeriesFile(SeriesFileConfig(file=written(tmp_path, at_ends), window=4, stride=4))
+    modality = TimeseriesModality(TimeseriesModalityConfig(length=4, missing="mask")).fitted(data, "train")
+    modality.check(arrays := data.arrays("train"))
+    x = modality.prepare(arrays, train=False)["x"]
+    assert (np.asarray(x)[:, :, 1] == [-1, -1, -1, 1]).all()
+    np.testing.assert_allclose(modality.restore(x), arrays["x"], atol=1e-5)
+
+
+def test_a_column_of_words_is_named_as_the_message_says(tmp_path) -> None:
+    path = written(tmp_path, "id,kind,v\na,x,1\na,x,2\nb,y,3\nb,y,4\nc,y,5\n")
+    with pytest.raises(DataError, match="column 'id' holds 'a', which is no number; mend it, name the channels in 'use' if"):
+        SeriesFile(SeriesFileConfig(file=path)).arrays("train")
+    data = SeriesFile(SeriesFileConfig(file=path, series="id", use=["v"], test_fraction=0.3, validation_fraction=0))
+    assert sum(len(data.arrays(split)["x"]) for split in data.splits) == 3
+
+
+def test_what_is_no_channel_may_have_any_name(tmp_path) -> None:
+    path = written(tmp_path, ",a,a,b\n" + "".join(f"{i},x,y,{i or '#N/A'}\n" for i in range(9)))
+    fields = {"use": ["b"], "window": 2, "test_fraction": 0, "validation_fraction": 0}
+    x = SeriesFile(SeriesFileConfig(file=path, **fields)).arrays("train")["x"]
+    np.testing.assert_array_equal(x[:, 1, 0], range(1, 9))
+
+
+def test_ts_files_are_in_the_encoding_that_the_message_says(tmp_path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_text(TS, encoding="utf-16")
+    with pytest.raises(DataError, match="looks like UTF-16; set encoding to 'utf-16'"):
+        SeriesFile(SeriesFileConfig(file=path)).splits  # noqa: B018
+    assert len(SeriesFile(SeriesFileConfig(file=path, encoding="utf-16", validation_fraction=0)).arrays("train")["x"]) == 2
+
+
 def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     path = written(tmp_path, TS, "made.ts")
     data = SeriesFile(SeriesFileConfig(file=path, test_file=path, validation_fraction=0))
@@ -79,7 +135,14 @@ def test_ts_files_have_classes_and_gaps(tmp_path) -> None:
     ("name", "text", "fields", "message"),
     [
         ("a.csv", "", {}, "needs a first line of names"),
-        ("a.csv", "a,a\n1,2\n", {}, "needs a first line of names, a different one for each column"),
+        ("a.csv", "a,a\n1,2\n", {}, "has two columns called 'a'; rename one, or say in 'use' which others are channels"),
+        (
+            "a.csv",
+            "sep=;\na;b\n1;2\n",
+            {"separator": ";"},
+            "begins with 'sep=', which Excel reads as no row; take that line away",
+        ),
+        ("a.csv", ",a\n1,2\n", {}, "column 1 has no name, as where an index was written; name it, or say in 'use'"),
         ("a.csv", "a,b\n", {}, "holds no values below its names"),
         ("a.csv", "a,b\n1,2\n3\n", {}, r"a\.csv, line 3 has 1 values for 2 columns; is ',' what stands between them\?"),
         ("a.csv", "a,b\n1,2\n3,x\n", {}, r"a\.csv, line 3, column 'b' holds 'x', which is no number"),

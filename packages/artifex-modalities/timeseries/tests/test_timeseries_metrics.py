@@ -131,6 +131,8 @@ def test_what_is_constant_varies_nowhere(value: float) -> None:
     assert np.isnan(metrics.autocorrelation(flat, 3)).all()
     assert metrics.power_spectrum(flat).sum() == 0
     assert np.isnan(metrics.strengths(flat, 3)).all()
+    assert np.isnan(metrics.power_spectrum_distance(flat, flat))
+    assert metrics.power_spectrum_distance(flat, x) == metrics.power_spectrum_distance(x, flat) == 1
     assert metrics.marginal_distribution_difference(flat, flat) == 0
     assert np.isfinite(metrics.marginal_distribution_difference(x, flat))
     assert metrics.predictive(x + value, flat, n_seeds=1).mean < 10  # in the data's own unit, and not in that of rounding
@@ -223,8 +225,11 @@ def test_the_distance_of_spectra_is_hellingers_of_scipys(cases: int) -> None:
             shares.append(np.where(varies[:, None], power / whole, 0).sum(axis=0) / np.maximum(varies.sum(axis=0), 1))
         both = [np.any(share > 0, axis=0) for share in shares]
         hellinger = np.sqrt(np.sum((np.sqrt(shares[0]) - np.sqrt(shares[1])) ** 2, axis=0) / 2)
-        hellinger = np.where(both[0] & both[1], hellinger, 1).mean()  # 1 from a channel that has no spectrum
+        hellinger = np.where(both[0] & both[1], hellinger, 1).mean()  # 1 from a channel that has no spectrum in one of them
         assert metrics.power_spectrum_distance(shorter, sides[1]) == pytest.approx(hellinger, abs=1e-7)
+        still = [np.concatenate([side, np.full((*side.shape[:2], 1), 0.1)], axis=2) for side in (shorter, sides[1])]
+        if (both[0] | both[1]).all():  # one that has none in both is left out
+            assert metrics.power_spectrum_distance(*still) == pytest.approx(hellinger, abs=1e-7)
         if channels == 1:  # a constant series has no spectrum, and is left out of the mean
             assert metrics.power_spectrum_distance([*shorter, np.full((n, 1), 0.1)], sides[1]) == pytest.approx(
                 hellinger, abs=1e-7
@@ -313,6 +318,7 @@ def test_strengths_are_what_they_mean() -> None:
     "metric",
     [
         "autocorrelation_difference",
+        "marginal_distribution_difference",
         "power_spectrum_distance",
         "trend_preservation",
         "seasonality_preservation",
@@ -329,6 +335,17 @@ def test_what_lies_after_the_end_of_a_series_makes_no_difference(metric: str) ->
     references = rng.normal(size=(4, 20, 2))
     one, other = (getattr(metrics, metric)(side, references, **given) for side in (series, padded))
     np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_steps_at_which_one_series_alone_has_a_value_have_no_density() -> None:
+    """Those behind all references but one, of unequal lengths: its value would be a bin of 1e-5, of a density of 1e5."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(9, 8, 1)), rng.normal(size=(9, 5, 1))
+    longer = [rng.normal(size=(8, 1)), *y]
+    longer[0][:5] = y[0]
+    cut = metrics.marginal_distribution_difference(x[:, :5], [longer[0][:5], *y])
+    assert metrics.marginal_distribution_difference(x, longer) == pytest.approx(cut, rel=1e-12)
+    assert np.isnan(metrics.marginal_distribution_difference(x, longer[:1]))
 
 
 def test_constants_and_gaps_have_figures_or_none() -> None:
@@ -417,8 +434,6 @@ def test_wrong_input_is_told() -> None:
         metrics.dtw(x, holes)
     with pytest.raises(InvalidInputError, match="samples have 2 channels and references 1"):
         metrics.power_spectrum_distance(x, x[..., :1])
-    with pytest.raises(InvalidInputError, match="samples have 5 steps and references 4"):
-        metrics.marginal_distribution_difference(x, x[:, :4])
     with pytest.raises(InvalidInputError, match="max_lag is from 1 to the 5 steps"):
         metrics.autocorrelation(x, 6)
     with pytest.raises(InvalidInputError, match="samples needs at least one series"):

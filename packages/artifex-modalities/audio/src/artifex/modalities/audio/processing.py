@@ -110,13 +110,13 @@ def loud_stretch(x: Float[np.ndarray, "T"], *, below: float = 60.0, frame: int =
     """
     if not (below > 0 and frame >= 1 and hop >= 1):
         raise InvalidInputError(f"below, frame and hop have to be positive; got {below}, {frame} and {hop}")
-    if not np.any(x):
+    if not len(x):
         return 0, 0
     padded = np.pad(np.asarray(x, np.float64), frame // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
     level = np.sqrt(np.einsum("fn,fn->f", frames, frames))  # of no array as large as all frames
     kept = np.flatnonzero(level > level.max() * 10 ** (-below / 20))
-    return int(kept[0]) * hop, min(len(x), (int(kept[-1]) + 1) * hop)
+    return (int(kept[0]) * hop, min(len(x), (int(kept[-1]) + 1) * hop)) if len(kept) else (0, 0)
 
 
 def _lufs(power: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def _lufs(power: np.ndarray) -> np.ndarray:
 
 
 def _k_weighting(sample_rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Without the beginning and end that are quieter than the loudest frame by more than ``below`` decibels."""
+    """Coefficients of the two filters of BS.1770, a shelf and a high-pass, at any rate: numerator and denominator of each."""
     k, q = math.tan(math.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)
     middle = high**0.4996667741545416

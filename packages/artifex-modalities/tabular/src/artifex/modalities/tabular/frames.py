@@ -317,7 +317,7 @@ def _positions(values: pd.Series, column: TableColumnConfig, here: str) -> np.nd
         array = _as_numbers(values, here).to_numpy()
         if (bad := ~np.isfinite(array.astype(np.float64))).any():
             at = int(np.argmax(bad))
-            raise DataError(f"{here} holds {values.iloc[at]!r} in row {values.index[at]}, which is no finite number; mend it")
+            raise DataError(f"{here} holds {values.iloc[at]} in row {values.index[at]}, which is no finite number; mend it")
     span = float(column.high - column.low) or 1.0
     if array.dtype.kind in "iu" and isinstance(column.low, int):  # exact, however great the numbers are
         return np.array([value - column.low for value in array.tolist()], np.float64) / span
@@ -329,11 +329,13 @@ def _codes(values: pd.Series, column: TableColumnConfig, here: str) -> np.ndarra
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     codes = [numbers.get((type(value), value), -1) if isinstance(value, (bool, int, float, str)) else -1 for value in plain]
     if -1 in codes:
-        at = codes.index(-1)
+        at, unseen = codes.index(-1), codes.count(-1)
+        fix = "mend it, leave such rows out (unseen: drop), or have one among those to train on"
+        if 2 * unseen > len(codes) and column.n_levels > 8:  # names or numbers of rows: no training row will have the next one
+            fix = f"so do {unseen} of {len(codes)} rows; mend the column, or leave it out (in 'use', name the others)"
         raise DataError(
             f"{here} holds {plain[at]!r} in row {values.index[at]}, which no training row has; its levels are "
-            f"{', '.join(map(repr, column.levels[:8]))}{' ...' if column.n_levels > 8 else ''}: mend it, leave such rows out "
-            "(unseen: drop), or have one among those to train on"
+            f"{', '.join(map(repr, column.levels[:8]))}{' ...' if column.n_levels > 8 else ''}: {fix}"
         )
     return np.asarray(codes, np.float64)
 

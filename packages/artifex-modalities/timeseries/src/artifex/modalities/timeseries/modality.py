@@ -73,7 +73,8 @@ class TimeseriesModality:
         if len(names) != x.shape[2]:
             raise InvalidInputError(f"{len(names)} names for {x.shape[2]} channels; give one for each")
         config = config or TimeseriesModalityConfig(length=x.shape[1])
-        return cls(config.replace(channels=_learnt(x, names, config)))
+        inside = np.arange(x.shape[1]) < lengths_of(x)[:, None]
+        return cls(config.replace(channels=_learnt(x, names, config, inside)))
 
     def fitted(self, dataset: Any, split: str) -> TimeseriesModality:
         """A modality that has learnt from one split of a data set of series, which has ``channels`` and ``arrays(split)``.
@@ -95,8 +96,9 @@ class TimeseriesModality:
             return self
         arrays = dataset.arrays(split)
         x = np.asarray(arrays["x"], np.float64)
-        x = np.where(arrays["mask"][..., None], x, np.nan) if "mask" in arrays else x
-        return TimeseriesModality(self.config.replace(channels=_learnt(x, names, self.config)))
+        inside = np.asarray(arrays["mask"], bool) if "mask" in arrays else np.ones(x.shape[:2], bool)
+        x = np.where(inside[..., None], x, np.nan)
+        return TimeseriesModality(self.config.replace(channels=_learnt(x, names, self.config, inside)))
 
     @property
     def channels(self) -> tuple[ChannelConfig, ...]:
@@ -231,7 +233,7 @@ class TimeseriesModality:
         """Write samples from model space as ``stem.csv``, a line for each step; returns its path.
 
         The lines are ``series,step`` and a value for each channel, empty for a gap: what the data set ``series_file`` reads
-        with ``series: series``.
+        with ``series: series`` and ``step: step``.
         """
         check_any_samples(samples, stem)
         stem, values = Path(stem), np.asarray(self.restore(jnp.asarray(samples, jnp.float32)))
@@ -263,9 +265,10 @@ class TimeseriesModality:
             )
 
 
-def _learnt(x: np.ndarray, names: Sequence[str], config: TimeseriesModalityConfig) -> tuple[ChannelConfig, ...]:
-    """Centre and scale of each channel of training series ``(N, L, C)``, gaps and padding left out."""
-    inside = np.arange(x.shape[1]) < lengths_of(x)[:, None]
+def _learnt(
+    x: np.ndarray, names: Sequence[str], config: TimeseriesModalityConfig, inside: np.ndarray
+) -> tuple[ChannelConfig, ...]:
+    """Centre and scale of each channel of training series ``(N, L, C)``, without gaps and what is not ``inside``."""
     values = x[:, :1] if config.difference else x
     changes = np.diff(filled(x), axis=1) if config.difference else None
     made = []

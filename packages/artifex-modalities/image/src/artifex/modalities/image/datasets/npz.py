@@ -114,6 +114,7 @@ class Npz:
         labels = self._read(stored, key)
         if labels.shape not in ((n,), (n, 1)):
             raise DataError(
-                f"{self.config.file}: {key!r} should hold {n} whole numbers, one an image, but has the shape {labels.shape}"
+                f"{self.config.file}: {key!r} should hold {n} whole numbers, one an image, but has the shape {labels.shape}; "
+                f"write {key!r} anew, or leave it out"
             )
         return as_labels(labels.reshape(n), f"{self.config.file}: {key!r}", f"write {key!r} anew, or leave it out")

@@ -23,6 +23,7 @@ __all__ = ["as_dates", "looks_like_dates", "read_csv", "refuse_numbers_and_dates
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([.' \u00a0]\d{3})+),\d+|[+-]?\d{1,3}([.' \u00a0]\d{3})+")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+GROUPED = re.compile(r"[+-]?\d{1,3}([' \u00a0]\d{3})+\.\d+")
 WITH_UNIT = re.compile(r"[+-]?[$\u20ac\u00a3\u00a5]\s?\d[\d.,]*|[+-]?\d[\d.,]*\s?[%$\u20ac\u00a3\u00a5]")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
 LEADING_ZERO = re.compile(r"[+-]?0\d+")
@@ -68,10 +69,7 @@ def read_csv(
     try:
         head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **shared)
         names = [name.strip() for name in head.iloc[0]]
-        if len(names) == 1 and (better := [other for other in ";\t|," if other in names[0] and other != separator]):
-            raise DataError(
-                f"{path} has a single column, {names[0]!r}; set separator to {better[0]!r} if that is what stands there"
-            )
+        _check_separator(names, separator, path)
         markers = list(missing_markers)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are cut
@@ -105,6 +103,19 @@ def read_csv(
         if name in texts or _are_codes(_plain(written[name], decimal, thousands), frame[name], kinds.get(name))
     ]
     return frame.assign(**{name: written[name] for name in kept})
+
+
+def _check_separator(names: Sequence[str], separator: str, path: Path) -> None:
+    """Raise where the first line is none of names, or of a single one that holds another separator."""
+    if names[0].casefold().startswith("sep="):
+        raise DataError(
+            f"{path} begins with {names[0]!r}, which Excel reads as no row; take that line away, and set separator to what it "
+            "says"
+        )
+    if len(names) == 1 and (better := [other for other in ";\t|," if other in names[0] and other != separator]):
+        raise DataError(
+            f"{path} has a single column, {names[0]!r}; set separator to {better[0]!r} if that is what stands there"
+        )
 
 
 def _may_be_codes(values: pd.Series, kind: str | None, is_text: bool) -> bool:
@@ -200,6 +211,9 @@ def refuse_numbers_and_dates_as_text(frame: pd.DataFrame, path: Path, said: Coll
             raise DataError(f"{here} numbers with commas, {example}: set {either}, {otherwise}")
         if odd.str.fullmatch(THOUSANDS).all():
             raise DataError(f"{here} numbers with commas, {example}: set thousands to ',', {otherwise}")
+        if odd.str.fullmatch(GROUPED).all():
+            sign = odd.str.extract(r"\d([' \u00a0])\d")[0].iloc[0]
+            raise DataError(f"{here} numbers in groups of three digits, {example}: set thousands to {sign!r}, {otherwise}")
         if odd.str.fullmatch(WITH_UNIT).all():
             raise DataError(f"{here} numbers with a sign for their unit, {example}: take the sign away, {otherwise}")
         if there.str.fullmatch(OTHER_DATE).all():

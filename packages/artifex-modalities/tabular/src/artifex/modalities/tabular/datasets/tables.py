@@ -82,20 +82,23 @@ class TableDataset(ABC):
 
     def _known(self, frame: pd.DataFrame, split: str) -> np.ndarray:
         """Which rows hold only levels and gaps that training rows have; how many do not is told."""
-        known = np.ones(len(frame), bool)
-        for column in self.columns:
-            values = frame[column.column]
-            if not column.missing:
-                known &= values.notna().to_numpy()
-            if column.levels:
-                levels = {(type(level), level) for level in column.levels}
-                known &= (
-                    np.array([(type(value), value) in levels for value in values.tolist()], bool) | values.isna().to_numpy()
-                )
+        by_column = {column.column: _known(pd.Series(frame[column.column]), column) for column in self.columns}
+        known = np.all(list(by_column.values()), axis=0)
         if not known.all():
             message = f"{self.name}: {int(np.sum(~known))} of {len(frame)} rows of split {split!r} are unlike any training row"
-            warnings.warn(f"{message}; they are left out", RunWarning, stacklevel=4)
+            worst = min(by_column, key=lambda name: by_column[name].sum())
+            message += f"; they are left out, {int(np.sum(~by_column[worst]))} of them for column {worst!r}"
+            warnings.warn(message, RunWarning, stacklevel=4)
         return known
+
+
+def _known(values: pd.Series, column: TableColumnConfig) -> np.ndarray:
+    """Where a column holds levels that training rows have, and gaps where they have some."""
+    known = np.ones(len(values), bool) if column.missing else values.notna().to_numpy()
+    if not column.levels:
+        return known
+    levels = {(type(level), level) for level in column.levels}
+    return known & (np.array([(type(value), value) in levels for value in values.tolist()], bool) | values.isna().to_numpy())
 
 
 class FrameTable(TableDataset):

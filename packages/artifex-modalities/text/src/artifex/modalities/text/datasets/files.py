@@ -24,7 +24,7 @@ def split_files(path: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
         raise DataError(f"there is neither a file nor a folder {path}; set 'path' to one")
     named: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
-        split = split_of(child.name if child.is_dir() else child.stem)
+        split = split_of(child.name, numbered=True) if child.is_dir() else split_of(child.stem)
         if split is None or not _below(child, suffixes):
             continue
         if split in named:

@@ -17,7 +17,7 @@ from artifex.core.errors import DataError, RunWarning
 
 __all__ = ["Read", "read_csv", "read_ts"]
 
-GAPS = frozenset(["", "?", "na", "n/a", "nan", "null", "none"])
+GAPS = frozenset(["", "?", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"])
 """What stands for a gap."""
 GREATEST = float(np.finfo(np.float32).max)
 
@@ -34,7 +34,7 @@ class Read:
     """Class of each series, where there are any."""
 
 
-def number(text: str, where: str, decimal: str = ".") -> float:
+def number(text: str, where: str, decimal: str = ".", *, is_column: bool = True) -> float:
     """A value, or NaN for a gap. Raises :class:`DataError` for what is neither."""
     text = text.strip()
     if text.lower() in GAPS:
@@ -47,6 +47,8 @@ def number(text: str, where: str, decimal: str = ".") -> float:
             fix = "set decimal to ',' if that is what it is"
         elif re.match(r"\d+[-./]\d+[-./]\d+", text):
             fix = "if these are the times, name the column in 'step'"
+        elif is_column:
+            fix = "mend it, name the channels in 'use' if it is none ('series' is the column that says whose a line is)"
         raise DataError(f"{where} holds {text!r}, which is no number; {fix}, or leave it empty for a gap") from None
     if not abs(value) <= GREATEST:
         fix = "mend it" if not np.isfinite(value) else "32-bit numbers end at 3.4e38: rescale the column"
@@ -127,14 +129,27 @@ def _head(
         head = [name.strip() for name in next(reader, [])]
     except csv.Error as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    if head and head[0].casefold().startswith("sep="):
+        raise DataError(
+            f"{path} begins with {head[0]!r}, which Excel reads as no row; take that line away, and set separator to what it "
+            "says"
+        )
     if len(head) == 1 and (better := [other for other in ";\t|," if other in head[0] and other != separator]):
         raise DataError(f"{path} has a single column, {head[0]!r}; set separator to {better[0]!r} if that is what stands there")
     for name in (*apart, *use):
         if name not in head:
             raise DataError(f"{path} has no column {name!r}; it has {', '.join(head) or 'none'}")
     channels = tuple(use) or tuple(name for name in head if name not in apart)
-    if not channels or len(set(head)) != len(head) or "" in channels:
+    wanted = [*apart, *channels]
+    if not channels or not any(head):
         raise DataError(f"{path} needs a first line of names, a different one for each column; it is {separator.join(head)!r}")
+    if "" in wanted:
+        raise DataError(
+            f"{path}: column {head.index('') + 1} has no name, as where an index was written; name it, or say in 'use' which "
+            "columns are channels"
+        )
+    if twice := [name for name in wanted if head.count(name) > 1]:
+        raise DataError(f"{path} has two columns called {twice[0]!r}; rename one, or say in 'use' which others are channels")
     return head, channels
 
 
@@ -227,7 +242,7 @@ def _check_values(read: Read, path: Path, names: Sequence[str]) -> None:
             )
 
 
-def read_ts(path: Path) -> Read:
+def read_ts(path: Path, encoding: str = "utf-8") -> Read:
     """Series of a ``.ts`` file, as the UEA and UCR archives have them: channels apart by ``:``, values by ``,``.
 
     A. Bagnall et al. 2018, "The UEA multivariate time series classification archive" (arXiv:1811.00075), appendix. Numbers that
@@ -237,7 +252,7 @@ def read_ts(path: Path) -> Read:
         DataError: the message names file and line.
     """
     head, in_data, series, labels, lines = _TsHead(), False, [], [], []
-    for line, text in _lines(path, "utf-8"):
+    for line, text in _lines(path, encoding):
         where, text = f"{path}, line {line}", text.strip()
         if not text or text.startswith(("#", "%")):
             continue
@@ -290,5 +305,5 @@ def _channels(parts: list[list[str]], where: str) -> np.ndarray:
     """Channels side by side; one that ends earlier has gaps at its end."""
     made = np.full((max(map(len, parts)), len(parts)), np.nan)
     for i, values in enumerate(parts):
-        made[: len(values), i] = [number(value, f"{where}, channel {i}") for value in values]
+        made[: len(values), i] = [number(value, f"{where}, channel {i}", is_column=False) for value in values]
     return made

@@ -15,7 +15,7 @@ from artifex.core.config import Config, config
 from artifex.core.errors import DataError
 from artifex.core.splits import ordered, require_split
 from artifex.modalities.timeseries.datasets.reading import Read, read_csv, read_ts
-from artifex.modalities.timeseries.series import lengths_of, padded, windows
+from artifex.modalities.timeseries.series import lengths_of, windows
 
 __all__ = ["SeriesFile", "SeriesFileConfig"]
 
@@ -51,7 +51,7 @@ class SeriesFileConfig(Config):
     step_format: str = ""
     """How times are written, as ``strptime`` has it: ``%d.%m.%Y``. Left out, they are numbers, or dates as 2024-12-31."""
     encoding: str = "utf-8"
-    """What a CSV file is in, by Python's name: ``latin-1``, ``cp1252``, ``utf-16``."""
+    """What the file is in, by Python's name: ``latin-1``, ``cp1252``, ``utf-16``."""
     decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
     """What stands before the decimal places in a CSV file."""
     use: tuple[str, ...] = ()
@@ -75,6 +75,8 @@ class SeriesFileConfig(Config):
 
 class SeriesFile:
     """Series of the user's own: ``x`` float32 ``(N, L, C)``, NaN for gaps; ``mask`` ``(N, L)`` where lengths differ; ``label``.
+
+    ``L`` is that of the longest series of all splits.
 
     Where windows are cut, the splits are stretches of time, the training split's first, and no window lies in two of them: what
     is evaluated on comes after all that was learnt from.
@@ -107,16 +109,32 @@ class SeriesFile:
         """
         require_split(split, self.splits, str(self.config.file))
         part = self._parts[split]
-        x = padded(part.series, dtype=np.float64)
-        made: dict[str, np.ndarray] = {"x": x.astype(np.float32)}
-        lengths = lengths_of(x)
-        if (lengths < x.shape[1]).any():
-            made["mask"] = np.arange(x.shape[1]) < lengths[:, None]
+        x = np.full((len(part.series), self._longest, len(self.channels)), np.nan, np.float32)
+        for row, one in zip(x, part.series, strict=True):
+            row[: len(one)] = one
+        made: dict[str, np.ndarray] = {"x": x}
+        if self._differ:
+            made["mask"] = np.arange(x.shape[1]) < lengths_of(x)[:, None]
         if part.labels is not None:
             if unknown := set(part.labels) - set(self.classes):
                 raise DataError(f"split {split!r} has the class {min(unknown)!r}, which {self.config.file} lacks")
             made["label"] = np.array([self.classes.index(label) for label in part.labels], np.int32)
         return made
+
+    @property
+    def _all(self) -> list[np.ndarray]:
+        """The series of all splits, which are to be alike."""
+        return [one for part in self._parts.values() for one in part.series]
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._all))
+
+    @cached_property
+    def _differ(self) -> bool:
+        """Whether a series ends before the longest one. Windows are whole, also where they end in gaps."""
+        whole = self.config.window is not None
+        return not whole and any(len(one) < self._longest or np.isnan(one[-1]).all() for one in self._all)
 
     @cached_property
     def _read(self) -> Read:
@@ -128,10 +146,10 @@ class SeriesFile:
             raise DataError(f"there is no file {path}; set 'file' to a .csv or a .ts file")
         if path.suffix.lower() == ".ts":
             plain = SeriesFileConfig(file=config.file)
-            of_csv = ("series", "step", "step_format", "use", "separator", "decimal", "encoding")
+            of_csv = ("series", "step", "step_format", "use", "separator", "decimal")
             if given := [name for name in of_csv if getattr(config, name) != getattr(plain, name)]:
                 raise DataError(f"{given[0]} is of CSV files, and {path} is a .ts file, which says by itself; leave it out")
-            return read_ts(path)
+            return read_ts(path, config.encoding)
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise DataError(f"{path} is no file of series that can be read; it has to end in .csv or .ts")
         return read_csv(

@@ -151,36 +151,36 @@ def power_spectrum(series: Any, n: int | None = None) -> np.ndarray:
 def power_spectrum_distance(samples: Any, references: Any) -> float:
     """Hellinger's distance between the mean shares of power, ``sqrt(1 - sum_f sqrt(p_f q_f))``, mean of the channels.
 
+    1 from a channel that is constant in one of them alone; one that is constant in both is left out, NaN where all are.
+
     >>> round(power_spectrum_distance(np.array([[1.0, -1.0, 1.0, -1.0]]), np.array([[1.0, 1.0, -1.0, -1.0]])), 4)
     1.0
     """
     x, y = pair(samples, references)
     n = int(max(lengths_of(x).max(), lengths_of(y).max()))
     p, q = power_spectrum(x, n), power_spectrum(y, n)
-    return float(np.mean(np.sqrt(np.maximum(1 - np.sum(np.sqrt(p * q), axis=0), 0.0))))
+    there = (p > 0).any(axis=0) | (q > 0).any(axis=0)
+    distances = np.sqrt(np.maximum(1 - np.sum(np.sqrt(p * q), axis=0), 0.0))[there]
+    return float(distances.mean()) if len(distances) else float("nan")
 
 
 def marginal_distribution_difference(samples: Any, references: Any, *, bins: int = BINS) -> float:
     """``mean_{t,c,b} |d_tcb - g_tcb|`` of the densities of values at each step, in the bins of the references' histograms.
 
-    TSGBench's MDD (Ang et al. 2023, arXiv:2309.03755, section 4.2). In units of a density: of one over the data's own.
+    TSGBench's MDD (Ang et al. 2023, arXiv:2309.03755, section 4.2). In units of a density: of one over the data's own. Steps at
+    which fewer than two references have a value, or no sample, are left out; NaN where all are.
 
     Args:
         samples: series.
-        references: real ones, at least as long.
+        references: real ones.
         bins: number of bins between the least and the greatest value at a step.
-
-    Raises:
-        InvalidInputError: the series have different lengths.
     """
     x, y = pair(samples, references)
-    if x.shape[1] != y.shape[1]:
-        raise InvalidInputError(f"samples have {x.shape[1]} steps and references {y.shape[1]}; give both the same")
     found = []
-    for t in range(y.shape[1]):
+    for t in range(min(x.shape[1], y.shape[1])):
         for c in range(y.shape[2]):
             real, made = (side[:, t, c][~np.isnan(side[:, t, c])] for side in (y, x))
-            if not (len(real) and len(made)):
+            if len(real) < 2 or not len(made):  # one value has no density
                 continue
             if real.max() == real.min():  # beside which 1e-5 may be nothing
                 real, made = real - real[0], made - real[0]
