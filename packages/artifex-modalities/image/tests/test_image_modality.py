@@ -202,6 +202,7 @@ def test_channels_that_are_no_colours() -> None:
         ({}, np.zeros((16, 16), np.uint8), r"got \(16, 16\)"),
         ({}, np.zeros((2, 16, 16, 2), np.uint8), "1 or 3 or 4"),
         ({"channels": 5}, np.zeros((2, 16, 16, 3), np.uint8), "set channels=3"),
+        ({"channels": "rgb"}, np.zeros((2, 3, 16, 16), np.uint8), r"put the channels last, as x.transpose\(0, 2, 3, 1\) does"),
         ({}, np.zeros((2, 0, 16, 1), np.uint8), r"got \(2, 0, 16, 1\)"),
     ],
 )

@@ -229,10 +229,12 @@ class ImageModality:
         wanted = set(COLOUR_CHANNELS.values()) if isinstance(channels, str) else {channels}
         if len(shape) != 4 or shape[-1] not in wanted or 0 in shape[1:]:
             counts = " or ".join(map(str, sorted(wanted)))
+            fix = "" if isinstance(channels, str) else f"set channels={shape[-1]} if that is their number of channels"
+            if len(x.shape) == 4 and x.shape[1] in wanted:
+                fix = "put the channels last, as x.transpose(0, 2, 3, 1) does"
             raise InvalidInputError(
                 f"images for channels={channels!r} have the shape (batch, height, width, {counts}), or (batch, height, width) "
-                f"if grey; got {x.shape}"
-                + ("" if isinstance(channels, str) else f": set channels={shape[-1]} if that is their number of channels")
+                f"if grey; got {x.shape}" + (f": {fix}" if fix else "")
             )
 
     def _augmented(self, x: Array, augment: ImageAugmentConfig, rngs: nnx.Rngs | None) -> Array:
