@@ -150,7 +150,9 @@ def test_what_fasta_files_hold_besides(tmp_path: Path):
     assert [(p.chain_names[0], p.sequence) for p in read_sequences(path)] == [("one first", "MKVXX"), ("two", "AC")]
     for text, match in (
         ("MKV\n", r"line 1 is 'MKV'; a FASTA file has a line that begins with >"),
-        (">a\nMK-V\n", r"line 2 is 'MK-V'; a FASTA file has letters of amino acids alone"),
+        (">a\nMK-V\n", r"line 2 is 'MK-V'; a FASTA file has letters of amino acids alone; take the gaps .* out of it"),
+        (">a\nMK..V\n", r"line 2 is 'MK\.\.V'; a FASTA file has letters of amino acids alone; take the gaps .* out of it"),
+        (">a\nMK*\nV\n", r"line 3 is 'V'; a FASTA file has nothing behind the star that ends a sequence"),
         (">a\nMK*V\n", r"line 2 is 'MK\*V'"),
         (">a\n\n", "holds no sequence"),
         ("", "holds no sequence"),
