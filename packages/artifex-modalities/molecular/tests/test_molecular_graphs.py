@@ -443,3 +443,13 @@ def test_every_metric_but_stability_is_of_graphs_too():
 
 def test_packed_graphs_of_none_have_the_shape():
     assert packed_graphs([], 9, 5)["x"].shape == (0, 5, 15)
+
+
+def test_drawing_samples_says_nothing_of_radicals(tmp_path: Path, capfd):
+    """RDKit draws up to three unpaired electrons, and writes of more on the error stream."""
+    modality = MolecularModality(MolecularModalityConfig(representation="graph", max_atoms=2, elements=("C", "Na")))
+    x = np.zeros((1, *modality.shape))
+    x[0, 0, 1:3] = 1, 5
+    assert Chem.MolFromSmiles(*modality.texts(x)).GetAtomWithIdx(0).GetNumRadicalElectrons() > 3
+    assert modality.draw_samples(x, tmp_path / "made").is_file()
+    assert capfd.readouterr().err == ""

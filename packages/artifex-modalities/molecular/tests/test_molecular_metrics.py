@@ -243,8 +243,10 @@ def test_stability_of_molecules_in_space():
     broken[1, :3] += 3.0  # a hydrogen flies off
     samples = [*molecules, molecule_of_row(broken), None]
     atoms, whole = metrics.stable_atoms, metrics.stable_molecules
-    assert_allclose(atoms.finalize(atoms.statistics({"samples": samples}).sum(axis=0)), (5 + 3 + 3) / 13)
+    assert_allclose(atoms.finalize(atoms.statistics({"samples": samples}).sum(axis=0)), 3 / 4 * (5 + 3 + 3) / 13)
     assert_allclose(whole.finalize(whole.statistics({"samples": samples}).sum(axis=0)), 2 / 4)
+    for metric in (atoms, whole, metrics.validity):
+        assert metric.finalize(metric.statistics({"samples": [None, None]}).sum(axis=0)) == 0
 
 
 SAMPLES = [m if i % 5 else None for i, m in enumerate(COMMON[-72:])]
@@ -257,7 +259,7 @@ def test_figures_depend_neither_on_batches_nor_on_devices_or_order(name: str):
     check_invariance(entry, {key: EXAMPLES[key] for key in entry.needs})
     metric = resolve(entry.metric)
     if isinstance(metric, StreamedMetric):
-        assert np.isnan(metric.finalize(np.zeros(2)))
+        assert np.isnan(metric.finalize(metric.statistics({key: [] for key in entry.needs}).sum(axis=0)))
 
 
 def test_the_chemnet_distance_says_what_it_needs(monkeypatch: pytest.MonkeyPatch):

@@ -129,8 +129,8 @@ def test_stability_is_that_of_a_plain_loop_over_pairs_in_1000_random_clouds():
         assert_array_equal(bond_orders(x, elements), orders)
         stable = orders.sum(axis=1) == [FOUR[ELEMENTS[k]] for k in elements]
         samples.append(molecule_from_positions(x, elements))
-        atoms.append((stable.sum(), n))
-        whole.append((stable.all(), 1))
+        atoms.append((stable.sum(), n, 1, 1))
+        whole.append((stable.all(), 1, 1, 1))
     assert_array_equal(metrics.stable_atoms.statistics({"samples": samples}), atoms)
     assert_array_equal(metrics.stable_molecules.statistics({"samples": samples}), whole)
     assert 0 < np.mean([row[0] for row in whole]) < 0.5

@@ -15,7 +15,7 @@ from PIL import Image
 
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
 from artifex.core.protocols import ArrayDataset, NamesClasses
-from artifex.modalities.multimodal import Letters, LettersConfig
+from artifex.modalities.multimodal import Letters, LettersConfig, MultiModalModality, MultiModalModalityConfig
 from artifex.modalities.multimodal.datasets import (
     DigitWords,
     DigitWordsConfig,
@@ -112,6 +112,30 @@ def test_words_of_unequal_length_have_a_mask(folder: Path) -> None:
     arrays = paired(folder).arrays("train")
     assert arrays["word"].shape == (4, 5)
     assert_array_equal(arrays["word.mask"].sum(axis=1), [4, 5, 4, 4])
+
+
+@pytest.mark.parametrize("length", [4, 5])
+def test_words_of_files_are_bytes_and_no_codes_of_letters(folder: Path, length: int) -> None:
+    """Of the length of the codes or not; the modality that the message names takes them."""
+    stored = paired(folder).arrays("train")
+
+    def of(modality: dict[str, Any], **fields: Any) -> MultiModalModality:
+        parts = [{"part": "image", "stored": "x", "modality": {"kind": "image", "height": 4, "width": 5, "channels": "rgb"}}]
+        parts += [{"part": "word", "modality": modality, **fields}]
+        return MultiModalModality(MultiModalModalityConfig.from_dict({"parts": parts}))
+
+    letters = of({"kind": "letters", "length": length})
+    advice = rf"the words of files are bytes: give this part the modality {{kind: text, length: {length}}} and categories: 256"
+    with pytest.raises(InvalidInputError, match=advice):
+        letters.check(stored)
+    if length != stored["word"].shape[1]:
+        with pytest.raises(InvalidInputError, match=advice):
+            letters.prepare(stored, train=False)
+    text = of({"kind": "text", "length": length}, categories=256)
+    text.check(stored)
+    batch = text.prepare(stored, train=False)
+    words = [example.get("word") for example in text.to_host(np.asarray(batch["x"]), np.asarray(batch["mask"]))]
+    assert words == ["zero"[:length], None, "zwei"[:length], "neun"[:length]]
 
 
 def test_folders_of_splits_may_be_spelled_as_they_come_or_be_left_out(folder: Path) -> None:

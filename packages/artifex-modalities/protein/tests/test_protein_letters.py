@@ -150,7 +150,9 @@ def test_what_fasta_files_hold_besides(tmp_path: Path):
     assert [(p.chain_names[0], p.sequence) for p in read_sequences(path)] == [("one first", "MKVXX"), ("two", "AC")]
     for text, match in (
         ("MKV\n", r"line 1 is 'MKV'; a FASTA file has a line that begins with >"),
-        (">a\nMK-V\n", r"line 2 is 'MK-V'; a FASTA file has letters of amino acids alone"),
+        (">a\nMK-V\n", r"line 2 is 'MK-V'; a FASTA file has letters of amino acids alone; take the gaps .* out of it"),
+        (">a\nMK..V\n", r"line 2 is 'MK\.\.V'; a FASTA file has letters of amino acids alone; take the gaps .* out of it"),
+        (">a\nMK*\nV\n", r"line 3 is 'V'; a FASTA file has nothing behind the star that ends a sequence"),
         (">a\nMK*V\n", r"line 2 is 'MK\*V'"),
         (">a\n\n", "holds no sequence"),
         ("", "holds no sequence"),
@@ -392,3 +394,18 @@ def test_compositions_at_the_edges(name: str):
     whole = check_invariance(entry, {"samples": [None, *samples[1:]], "references": references})
     assert_allclose(whole, difference([None, *samples[1:]], references, 1 if name == "composition" else 2), atol=1e-12)
     assert decoded_letters(np.array([0, 1]), "sequence") is None
+
+
+def test_letters_of_another_language_are_refused():
+    """The numbers of secondary structure are amino acids, too."""
+    data = ProteinDataset(ProteinDatasetConfig(representation="secondary"), data_dir="nowhere")
+    made = ProteinFolds(ProteinFoldsConfig(representation="secondary", n_train=2, n_held_out=1))
+    for dataset in (data, made):
+        with pytest.raises(
+            DataError, match="data set has representation='secondary', the modality 'sequence'; give both the same"
+        ):
+            modality("sequence").fitted(dataset, "train")
+        assert modality("secondary").fitted(dataset, "train") == modality("secondary")
+    with pytest.raises(DataError, match="has representation='sequence', the modality 'secondary'"):
+        modality("secondary").fitted(ProteinDataset(ProteinDatasetConfig(representation="sequence"), data_dir="x"), "train")
+    assert modality("sequence").fitted({"x": None}, "train") == modality("sequence")

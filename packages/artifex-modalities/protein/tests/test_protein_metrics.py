@@ -352,24 +352,62 @@ def test_a_sample_that_is_no_structure_is_the_worst_there_is(name: str):
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in PAIRS])
-def test_a_pair_without_a_common_atom_is_left_out(name: str):
-    """The first has nitrogens alone, and its reference the rest of the backbone."""
+def test_a_pair_without_a_common_atom(name: str):
+    """The first has nitrogens alone, and its reference all else: shares of the reference are 0, other figures are left out."""
     metric, (whole, other) = resolve(REGISTERED[name].metric), folds(2)
     nitrogens = np.arange(37) == 0
     sample, reference = (
         Protein.from_positions(whole.positions, atom_mask=whole.atom_mask & m) for m in (nitrogens, ~nitrogens)
     )
     rows = metric.statistics({"samples": [sample, other], "references": [reference, other]})
-    assert_array_equal(rows[:, 1], [0, 1])
-    assert_array_equal(rows[0], 0)
+    assert_array_equal(rows[:, 1], [name in ("protein_tm_score", "protein_gdt_ts", "protein_lddt"), 1])
+    assert_array_equal(rows[0, 0], 0)
+    empty = Protein.from_positions(whole.positions, atom_mask=np.zeros_like(whole.atom_mask))
+    assert_array_equal(metric.statistics({"samples": [whole], "references": [empty]}), [[0, 0]])
 
 
-def test_a_tm_score_is_normalised_by_the_reference_whatever_the_sample_lacks():
+@pytest.mark.parametrize("name", ["tm_score", "gdt_ts"])
+def test_scores_are_normalised_by_the_reference_whatever_the_sample_lacks(name: str):
     (whole,) = folds(1)
     n, kept = len(whole), len(whole) // 2
     half = Protein.from_positions(whole.positions, atom_mask=whole.atom_mask & (np.arange(n) < kept)[:, None])
-    rows = metrics.tm_score.statistics({"samples": [half, whole], "references": [whole, half]})
+    rows = getattr(metrics, name).statistics({"samples": [half, whole], "references": [whole, half]})
     assert_allclose(rows, [[kept / n, 1], [1, 1]])
+
+
+@pytest.mark.parametrize("cases", [20, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_distances_to_atoms_that_a_sample_lacks_are_not_kept(cases: int):
+    """Mariani et al. 2013, methods; a plain loop over the reference's pairs of atoms."""
+    rng = np.random.default_rng(8)
+    for whole in folds(cases, seed=8):
+        reference = whole.select(range(8))
+        there = reference.atom_mask & (rng.random(reference.atom_mask.shape) < 0.7)
+        sample = Protein.from_positions(
+            reference.positions + 0.7 * rng.standard_normal(reference.positions.shape), atom_mask=there
+        )
+        kept = []
+        atoms = [(r, a) for r, a in np.argwhere(reference.atom_mask)]
+        for i, (r, a) in enumerate(atoms):
+            for q, b in atoms[:i]:
+                true = np.linalg.norm(reference.positions[r, a] - reference.positions[q, b])
+                if r == q or true > 15:
+                    continue
+                off = abs(np.linalg.norm(sample.positions[r, a] - sample.positions[q, b]) - true)
+                kept.append(np.mean([off <= c for c in (0.5, 1, 2, 4)]) if there[r, a] and there[q, b] else 0)
+        rows = metrics.lddt.statistics({"samples": [sample], "references": [reference]})
+        assert_allclose(rows, [[np.mean(kept), 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sound_bonds", "sound_angles", "coarse_ramachandran"])
+def test_half_of_the_samples_no_structures_halves_a_share(name: str):
+    metric, proteins = getattr(metrics, name), folds(8)
+
+    def share(samples: list[Protein | None]) -> float:
+        return float(metric.finalize(metric.statistics({"samples": samples}).sum(axis=0)))
+
+    assert_allclose(share([*proteins, *[None] * 8]), share(list(proteins)) / 2)
+    assert share([None] * 3) == 0
+    assert np.isnan(share([]))
 
 
 def test_ideal_chains_are_sound():

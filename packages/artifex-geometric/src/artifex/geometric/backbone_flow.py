@@ -216,7 +216,10 @@ class BackboneFlow(SetSampler):
             told = jnp.where(((types >= UNKNOWN) & (types < number))[..., None], told, jnp.nan)
             features = jnp.concatenate([features, told], axis=-1)
         elif residue_type is not None:
-            raise InvalidInputError("the batch has a residue_type, but n_residue_types is 0; set it to the number of types")
+            raise InvalidInputError(
+                "the batch has a residue_type, but n_residue_types is 0; set it to the number of types (21: twenty amino acids "
+                "and the unknown one), or leave residue_type out of the data"
+            )
         features = jnp.where(mask[..., None], features, 0)
         moved, turned = self.network(points, features, mask, rotations, residue_index=residue_index, chain=chain)
         return centred(moved, mask), turned.astype(points.dtype)

@@ -236,9 +236,11 @@ class Material:
         return min(n, entry.max_examples or n)
 
     def samples_of(self, entry: MetricEntry) -> int:
-        """Samples that a metric is given."""
-        few = self._as_many and entry.compares == "sets"
-        return min(self.n_samples, self.n_references) if few else self.n_samples
+        """Samples that a metric is given: where nobody has said how many, no more than there are in a set they are held against."""
+        if not self._as_many or entry.compares != "sets":
+            return self.n_samples
+        others = [len(self._sets[need]) for need in entry.needs if need in self._sets]
+        return min(self.n_samples, self.n_references if REFERENCES in entry.needs else min(others, default=self.n_samples))
 
     @_one_thread
     def batch(self, entry: MetricEntry, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:

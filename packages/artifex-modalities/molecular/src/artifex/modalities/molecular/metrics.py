@@ -34,27 +34,34 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MoleculeMean:
-    """A sum over a sum, of all samples together; follows ``StreamedMetric``."""
+    """A sum over a sum, of all samples together; follows ``StreamedMetric``.
+
+    Of ``M`` samples, ``N`` of them molecules: ``N / M sum_i a_i / sum_i b_i``. One that is none has nothing to count, and
+    weighs as much as a mean molecule of which nothing is counted.
+    """
 
     counts: Callable[[Any], tuple[float, float]]
-    """What one molecule adds to either."""
-    missing: tuple[float, float]
-    """The same of a sample that is none."""
+    """What one molecule adds to either, ``a`` and ``b``."""
+    has_worst: bool
+    """A sample that is none counts as the worst; otherwise it is left out."""
 
-    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
-        """What is counted, and among how many.
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 4"]:
+        """What is counted, among how many, whether this is a molecule, and 1; zeros where it is left out.
 
         Raises:
             InvalidTypeError: a sample is neither a molecule of RDKit nor ``None``.
         """
-        counts = [self.missing if m is None else self.counts(checked(m)) for m in batch["samples"]]
-        return np.array(counts, float).reshape(-1, 2)
+        missing = (0.0, 0.0, 0.0, float(self.has_worst))
+        rows = [missing if m is None else (*self.counts(checked(m)), 1.0, 1.0) for m in batch["samples"]]
+        return np.array(rows, float).reshape(-1, 4)
 
-    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
-        """NaN where there is nothing to count."""
+    def finalize(self, total: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "..."]:
+        """NaN where there is nothing to count, but 0 where no sample is a molecule."""
         total = np.asarray(total, np.float64)
+        none = (total[..., 2] == 0) & (total[..., 3] > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return total[..., 0] / total[..., 1]
+            found = total[..., 0] / total[..., 1] * (total[..., 2] / total[..., 3])
+        return np.where(none, 0.0, found)
 
 
 def _elements(molecule: Any) -> np.ndarray | None:
@@ -91,11 +98,11 @@ def _stable_molecule(molecule: Any) -> tuple[float, float]:
     return float(_stable(molecule).all()), 1.0
 
 
-validity = MoleculeMean(_is_valid, (0.0, 1.0))
-qed = MoleculeMean(_of_valid(properties.qed), (0.0, 0.0))
-synthetic_accessibility = MoleculeMean(_of_valid(properties.synthetic_accessibility), (0.0, 0.0))
-stable_atoms = MoleculeMean(_stable_atoms, (0.0, 0.0))
-stable_molecules = MoleculeMean(_stable_molecule, (0.0, 1.0))
+validity = MoleculeMean(_is_valid, has_worst=True)
+qed = MoleculeMean(_of_valid(properties.qed), has_worst=False)
+synthetic_accessibility = MoleculeMean(_of_valid(properties.synthetic_accessibility), has_worst=False)
+stable_atoms = MoleculeMean(_stable_atoms, has_worst=True)
+stable_molecules = MoleculeMean(_stable_molecule, has_worst=True)
 
 
 def uniqueness(samples: Sequence[Any]) -> float:

@@ -60,14 +60,16 @@ def draw_none(stem: Path) -> Path:
 
 
 def _drawn(molecules: Sequence[Any], stem: Path, legend: str = "") -> Path:
+    from rdkit import rdBase
     from rdkit.Chem.Draw import rdMolDraw2D
 
     path = stem.with_name(f"{stem.name}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = min(COLUMNS, len(molecules))
     drawing = rdMolDraw2D.MolDraw2DCairo(columns * TILE, -(-len(molecules) // columns) * TILE, TILE, TILE)
-    prepared = [rdMolDraw2D.PrepareMolForDrawing(molecule) for molecule in molecules]
-    drawing.DrawMolecules(prepared, legends=[legend] * len(prepared))
-    drawing.FinishDrawing()
+    with rdBase.BlockLogs():  # of radicals, say, of which it draws only so many
+        prepared = [rdMolDraw2D.PrepareMolForDrawing(molecule) for molecule in molecules]
+        drawing.DrawMolecules(prepared, legends=[legend] * len(prepared))
+        drawing.FinishDrawing()
     path.write_bytes(drawing.GetDrawingText())
     return path

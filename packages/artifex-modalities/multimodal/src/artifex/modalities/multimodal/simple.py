@@ -43,6 +43,14 @@ class Letters:
         """``(T, A)``."""
         return self.config.length, 1 + len(self.config.alphabet)
 
+    @property
+    def _of_files(self) -> str:
+        """What to do with the words of files."""
+        return (
+            f"the words of files are bytes: give this part the modality {{kind: text, length: {self.config.length}}} and "
+            "categories: 256"
+        )
+
     def codes(self, words: Sequence[str]) -> UInt8[np.ndarray, "B T"]:
         """Stored form of words.
 
@@ -66,7 +74,7 @@ class Letters:
         x = jnp.asarray(batch["x"])
         if x.ndim != 2 or x.shape[1] != self.config.length or not jnp.issubdtype(x.dtype, jnp.integer):
             raise InvalidInputError(
-                f"codes of letters (batch, {self.config.length}) are needed, got {x.dtype} of shape {x.shape}"
+                f"codes of letters (batch, {self.config.length}) are needed, got {x.dtype} of shape {x.shape}; {self._of_files}"
             )
         return {**batch, "x": jax.nn.one_hot(x, self.shape[1])}
 
@@ -77,7 +85,7 @@ class Letters:
             row, place = wrong[0]
             raise InvalidInputError(
                 f"x[{first_row + row}] holds the code {x[row, place]} at place {place}; letters have 1 to {self.shape[1] - 1}, "
-                "an empty place 0"
+                f"an empty place 0; {self._of_files}"
             )
 
     def restore(self, x: Float[Array, "B T A"]) -> Float[Array, "B T A"]:

@@ -46,15 +46,28 @@ def read_sequences(path: str | Path) -> list[Protein]:
         if line.startswith(">"):
             records.append((line[1:].strip(), []))
         elif line and not line.startswith(";"):
-            letters = "".join(line.split()).removesuffix("*")
-            if not records or not (letters.isascii() and (letters.isalpha() or not letters)):
-                wanted = "letters of amino acids alone" if records else "a line that begins with > before the first sequence"
+            letters = "".join(line.split())
+            if wanted := _wanted(letters, records[-1][1] if records else None):
                 raise DataError(f"{path} cannot be read: line {number} is {line[:40]!r}; a FASTA file has {wanted}")
             records[-1][1].append(letters)
-    found = [_protein(name, "".join(parts).upper(), path) for name, parts in records if any(parts)]
+    sequences = [(name, "".join(parts).removesuffix("*").upper()) for name, parts in records]
+    found = [_protein(name, sequence, path) for name, sequence in sequences if sequence]
     if not found:
         raise DataError(f"{path} holds no sequence; a FASTA file has lines that begin with >, and letters below each")
     return found
+
+
+def _wanted(letters: str, before: list[str] | None) -> str:
+    """What should stand here instead; nothing where the line is in order. A star ends a sequence."""
+    if before is None:
+        return "a line that begins with > before the first sequence"
+    if before and before[-1].endswith("*"):
+        return "nothing behind the star that ends a sequence; leave out either"
+    letters = letters.removesuffix("*")
+    if letters.isascii() and (letters.isalpha() or not letters):
+        return ""
+    gaps = "; take the gaps of an alignment, - and ., out of it" if set(letters) & set("-.") else ""
+    return f"letters of amino acids alone{gaps}"
 
 
 def _lines(path: Path) -> list[str]:

@@ -74,20 +74,27 @@ class PairMetric:
 
 @dataclass(frozen=True)
 class ShareMetric:
-    """Of all samples together, a sum over a sum; follows ``StreamedMetric``."""
+    """Of all samples together, a sum over a sum; follows ``StreamedMetric``.
+
+    Of ``M`` samples, ``N`` of them structures: ``N / M sum_i a_i / sum_i b_i``. One that is no structure has nothing to count,
+    and weighs as much as a mean structure of which nothing is sound.
+    """
 
     counts: Callable[[Protein], tuple[float, float]]
-    """What is counted of one sample, and among how many."""
-    missing: tuple[float, float]
-    """The same of a sample that is no structure."""
+    """What is counted of one sample, ``a``, and among how many, ``b``."""
+    has_worst: bool
+    """A sample that is no structure counts as the worst; otherwise it is left out."""
 
-    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 2"]:
-        """What is counted, and among how many."""
-        return np.array([self.missing if p is None else self.counts(p) for p in batch["samples"]], float).reshape(-1, 2)
+    def statistics(self, batch: Mapping[str, Any]) -> Float[np.ndarray, "B 4"]:
+        """What is counted, among how many, whether this is a structure, and 1; zeros where it is left out."""
+        missing = (0.0, 0.0, 0.0, float(self.has_worst))
+        return np.array([missing if p is None else (*self.counts(p), 1.0, 1.0) for p in batch["samples"]], float).reshape(-1, 4)
 
-    def finalize(self, total: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "..."]:
-        """NaN where there is nothing to count."""
-        return _ratio(total)
+    def finalize(self, total: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "..."]:
+        """NaN where there is nothing to count, but 0 where no sample is a structure."""
+        total = np.asarray(total, np.float64)
+        none = (total[..., 2] == 0) & (total[..., 3] > 0)
+        return np.where(none, 0.0, _ratio(total[..., :2]) * _ratio(total[..., 2:]))
 
 
 def _ratio(total: Any) -> Any:
@@ -112,21 +119,31 @@ def _check_alike(sample: Protein, reference: Protein) -> None:
 
 
 def _lddt(sample: Protein, reference: Protein) -> float:
-    """Of the atoms that both have; NaN where there is none."""
+    """Of the reference's atoms: distances to one that the sample lacks are not kept. NaN where the reference has none."""
     _check_alike(sample, reference)
-    rows, columns = np.nonzero(sample.atom_mask & reference.atom_mask)
+    rows, columns = np.nonzero(reference.atom_mask)
     if not len(rows):
         return float("nan")
-    return similarity.lddt(sample.positions[rows, columns], reference.positions[rows, columns], residues=rows)
+    x, y = (protein.positions[rows, columns] for protein in (sample, reference))
+    return similarity.lddt(x, y, residues=rows, there=sample.atom_mask[rows, columns])
 
 
-def _tm_score(sample: Protein, reference: Protein) -> float:
-    """Normalised by the alpha carbons of the reference, so that what the sample lacks counts as far away."""
-    x, y = _alpha(sample, reference)
-    return similarity.tm_score(x, y, length=int(reference.has("CA").sum())) if len(x) else float("nan")
+def _share_of_reference(figure: Callable[[Any, Any, int], float]) -> Callable[[Protein, Protein], float]:
+    """Of the reference's alpha carbons, so that what the sample lacks counts as far away. NaN where the reference has none."""
+
+    def of_pair(sample: Protein, reference: Protein) -> float:
+        x, y = _alpha(sample, reference)
+        length = int(reference.has("CA").sum())
+        if not length:
+            return float("nan")
+        return figure(x, y, length) if len(x) else 0.0
+
+    return of_pair
 
 
 def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein], float]:
+    """Of the alpha carbons that both have."""
+
     def of_pair(sample: Protein, reference: Protein) -> float:
         x, y = _alpha(sample, reference)
         return figure(x, y) if len(x) else float("nan")
@@ -135,8 +152,8 @@ def _of_alpha(figure: Callable[[Any, Any], float]) -> Callable[[Protein, Protein
 
 
 rmsd = PairMetric(_of_alpha(similarity.rmsd), float("nan"))
-tm_score = PairMetric(_tm_score, 0.0)
-gdt_ts = PairMetric(_of_alpha(similarity.gdt_ts), 0.0)
+tm_score = PairMetric(_share_of_reference(lambda x, y, length: similarity.tm_score(x, y, length=length)), 0.0)
+gdt_ts = PairMetric(_share_of_reference(lambda x, y, length: similarity.gdt_ts(x, y) * len(x) / length), 0.0)
 lddt = PairMetric(_lddt, 0.0)
 chirality_agreement = PairMetric(_of_alpha(similarity.chirality_agreement), 0.0)
 
@@ -177,12 +194,12 @@ def _energy(energy: Callable[..., Any]) -> Callable[[Protein], tuple[float, floa
     return total
 
 
-sound_bonds = ShareMetric(_sound("bonds"), (0.0, 1.0))
-sound_angles = ShareMetric(_sound("angles"), (0.0, 1.0))
-coarse_ramachandran = ShareMetric(_ramachandran, (0.0, 1.0))
-clash_score = ShareMetric(_clashes, (0.0, 0.0))
-bond_energy = ShareMetric(_energy(energies.bond_energy), (0.0, 0.0))
-angle_energy = ShareMetric(_energy(energies.angle_energy), (0.0, 0.0))
-lennard_jones_energy = ShareMetric(_energy(energies.lennard_jones_energy), (0.0, 0.0))
+sound_bonds = ShareMetric(_sound("bonds"), has_worst=True)
+sound_angles = ShareMetric(_sound("angles"), has_worst=True)
+coarse_ramachandran = ShareMetric(_ramachandran, has_worst=True)
+clash_score = ShareMetric(_clashes, has_worst=False)
+bond_energy = ShareMetric(_energy(energies.bond_energy), has_worst=False)
+angle_energy = ShareMetric(_energy(energies.angle_energy), has_worst=False)
+lennard_jones_energy = ShareMetric(_energy(energies.lennard_jones_energy), has_worst=False)
 composition_difference = CompositionDifference(1)
 dipeptide_difference = CompositionDifference(2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +17,18 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from artifex.core.checks import check_any_samples
-from artifex.core.errors import InvalidInputError, InvalidTypeError
+from artifex.core.errors import DataError, InvalidInputError, InvalidTypeError
 from artifex.core.geometry import masked_mean, uniform_rotations
 from artifex.core.geometry.rotations import HIGHEST
 from artifex.modalities.protein.arrays import has_frame
 from artifex.modalities.protein.config import N_ATOMS, ProteinModalityConfig
+from artifex.modalities.protein.datasets.folds import ProteinFoldsConfig
+from artifex.modalities.protein.datasets.protein_dataset import ProteinDatasetConfig
 from artifex.modalities.protein.encoding import LEAST, decoded_dihedrals, decoded_frames, encoded_dihedrals, encoded_frames
 from artifex.modalities.protein.ideal import linked_residues
 from artifex.modalities.protein.internal import backbone_from_dihedrals, backbone_from_frames
 from artifex.modalities.protein.protein import Protein
-from artifex.modalities.protein.tokens import decoded_letters
+from artifex.modalities.protein.tokens import TOKENS, decoded_letters
 from artifex.modalities.protein.writing import write_letters, write_proteins
 
 __all__ = ["ProteinModality"]
@@ -41,8 +43,9 @@ SHORTEST, LONGEST = 2.0, 6.0
 class ProteinModality:
     """Proteins as arrays, padded along the chain: structures, or sequences of letters.
 
-    Follows :class:`artifex.core.protocols.ModalityProtocol`, :class:`~artifex.core.protocols.ChecksData`,
-    :class:`~artifex.core.protocols.Restores` and :class:`~artifex.core.protocols.HasHostForm`.
+    Follows :class:`artifex.core.protocols.ModalityProtocol`, :class:`~artifex.core.protocols.FitsData`,
+    :class:`~artifex.core.protocols.ChecksData`, :class:`~artifex.core.protocols.Restores` and
+    :class:`~artifex.core.protocols.HasHostForm`.
 
     Args:
         config: the form of the structures; backbones of up to 256 residues by default.
@@ -74,6 +77,19 @@ class ProteinModality:
     def shape(self) -> tuple[int, ...]:
         """Of one prepared example: ``(L, 3)``, ``(L, 4, 3)``, ``(L, 37, 3)``, ``(L, 9)``, ``(L, 6)`` or ``(L,)``."""
         return self.config.shape
+
+    def fitted(self, dataset: Any, split: str) -> Self:
+        """This modality, which learns nothing, but has to have the letters of the data: numbers do not tell of what they are.
+
+        Raises:
+            DataError: of ``sequence`` and ``secondary``, the data set has the one and the modality the other.
+        """
+        del split
+        config, own = getattr(dataset, "config", None), self.config.representation
+        theirs = config.representation if isinstance(config, ProteinDatasetConfig | ProteinFoldsConfig) else own
+        if theirs != own and theirs in TOKENS and own in TOKENS:
+            raise DataError(f"the data set has representation={theirs!r}, the modality {own!r}; give both the same")
+        return self
 
     def prepare(self, batch: Mapping[str, Any], *, rngs: nnx.Rngs | None = None, train: bool) -> dict[str, Array]:
         """Stored proteins to model input; jitted with the step.

@@ -6,7 +6,7 @@ Shapes: ``N`` pairs of points: alpha carbons, or atoms.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from artifex.core.errors import InvalidInputError
 from artifex.modalities.protein.superposition import search_superpositions, superimpose
@@ -103,6 +103,7 @@ def lddt(
     references: Points,
     *,
     residues: Int[np.ndarray, "N"] | None = None,
+    there: Bool[np.ndarray, "N"] | None = None,
     radius: float = 15.0,
 ) -> float:
     """The local distance difference test, 0 to 1: the share of the reference's distances that the sample keeps.
@@ -116,6 +117,7 @@ def lddt(
         samples: atoms.
         references: the same atoms in the same order.
         residues: number of each atom's residue; each is one of its own by default.
+        there: which atoms the sample has, all by default. A distance to one that it lacks is not kept.
         radius: in Å.
 
     Returns:
@@ -130,6 +132,8 @@ def lddt(
     counted = (true <= radius) & (residues[:, None] != residues[None])
     if not counted.any():
         return float("nan")
+    if there is not None:
+        own = np.where(np.asarray(there)[:, None] & np.asarray(there)[None], own, np.inf)
     off = np.abs(own - true)[counted]
     return float(np.mean([np.mean(off <= cutoff) for cutoff in LDDT_CUTOFFS]))
 
