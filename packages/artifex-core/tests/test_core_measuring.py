@@ -305,6 +305,18 @@ def test_few_references_do_not_mean_few_samples(n, drawn, compared):
     assert measure(sets, asked).value == 7000 + n
 
 
+def copies(samples, training):
+    return 1000.0 * len(samples) + len(training)
+
+
+def test_a_metric_that_needs_no_references_is_given_samples_whatever_their_number():
+    """Novelty with one held-out molecule was that of one sample."""
+    held_against_training = entry("copies", needs=("samples", "training"), compares="sets")
+    for n, given in ((80, 80), (250, 100)):
+        material = Material(Normal(), X[:1], key=evaluation_key(0), training=X[:n])
+        assert measure(held_against_training, material).value == 1000 * given + n
+
+
 def test_arrays_of_unlike_lengths_are_refused():
     with pytest.raises(DataError, match="300 of them in 'x'; 'label' has 7"):
         Material(None, {"x": X, "label": np.arange(7)}, key=evaluation_key(0))

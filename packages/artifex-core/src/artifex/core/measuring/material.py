@@ -236,7 +236,7 @@ class Material:
         return min(n, entry.max_examples or n)
 
     def samples_of(self, entry: MetricEntry) -> int:
-        """Samples that a metric is given: where nobody has said how many, no more than there are in a set they are held against."""
+        """Samples that a metric is given: if nobody says how many, no more than there are in a set they are held against."""
         if not self._as_many or entry.compares != "sets":
             return self.n_samples
         others = [len(self._sets[need]) for need in entry.needs if need in self._sets]
