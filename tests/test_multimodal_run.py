@@ -119,7 +119,7 @@ def test_data_sets_that_do_not_stand_side_by_side(dataset: dict[str, Any]) -> No
     data = side_by_side({"parts": [first, fewer]})
     with pytest.raises(DataError, match="the rows of 'test' are 32 in 'x', 31 in 'series'"):
         data.arrays("test")
-    with pytest.raises(InvalidInputError, match="there is no split 'validation'; the splits of all data sets are train, test"):
+    with pytest.raises(InvalidInputError, match="data sets has no split 'validation'; its splits are train, test"):
         data.arrays("validation")
     for parts, message in (([table], "one of them is stored as x"), ([first, first], "several data sets are stored as x")):
         with pytest.raises(ValueError, match=message):

@@ -88,7 +88,7 @@ class SideBySide:
             InvalidInputError: there is no such split.
             DataError: they do not have as many rows each.
         """
-        require_split(split, self.splits, "one of these data sets")
+        require_split(split, self.splits, "the whole of these data sets")
         found = {key: part.arrays(split) for key, part in self._parts.items()}
         rows = {key: len(arrays["x"]) for key, arrays in found.items()}
         if len(set(rows.values())) != 1:
