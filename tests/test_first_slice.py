@@ -187,8 +187,11 @@ def test_every_preset_is_a_run_that_could_start(artifex, preset, tmp_path):
     assert config.name == preset
     needs = getattr(config.data.dataset, "folder", None) or getattr(config.data.dataset, "data_dir", None)
     shown = artifex("train", preset, "--dry-run")
+    first_stage = getattr(config.model, "pretrained", None)
     if needs is not None and not Path(needs).exists():
         assert str(needs) in shown.err  # data that do not ship: the message says which
+    elif first_stage is not None:
+        assert f"{first_stage}; train one first" in shown.err
     else:
         assert shown.code == 0, shown.err
         assert re.search(r"^first batch, \S+: -?[0-9.e+-]+$", shown.out, re.MULTILINE)  # several losses have names of their own

@@ -30,8 +30,8 @@ def test_a_transformer_writes_text(tmp_path: Path) -> None:
     artifex("train", "transformer-text", "--output", "run", *(part for s in settings for part in ("--set", s)), folder=tmp_path)
     artifex("sample", "run", "-n", "2", "--seed", "1", folder=tmp_path)
     text = (tmp_path / "run" / "samples" / "seed_1.txt").read_text(encoding="utf-8")
-    assert text.startswith("=== 1 of 2 ===\n")
-    assert len(text) > 150
+    one, other = text.removeprefix("=== 1 of 2 ===\n").split("\n\n=== 2 of 2 ===\n")
+    assert len(one + other) >= 24  # a text has 96 bytes, four a character at most, unless its end is drawn: 1 of 257 tokens
 
 
 @pytest.mark.nightly
