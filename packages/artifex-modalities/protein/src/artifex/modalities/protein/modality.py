@@ -250,7 +250,7 @@ class ProteinModality:
         """Write samples ``(N, *shape)`` from model space as the models of one PDB file ``stem.pdb``, which viewers open.
 
         Sequences go to ``stem.fasta``; secondary structure goes to ``stem.txt``, a line each. Samples that are no protein are
-        left out; where none is, a PDB or FASTA file says so in a remark.
+        left out, and are empty lines of the latter; where none is, a PDB or FASTA file says so in a remark.
         """
         check_any_samples(samples, stem)
         stem, hosts = Path(stem), self.to_host(samples)
