@@ -117,6 +117,8 @@ def test_words_of_unequal_length_have_a_mask(folder: Path) -> None:
 @pytest.mark.parametrize("length", [4, 5])
 def test_words_of_files_are_bytes_and_no_codes_of_letters(folder: Path, length: int) -> None:
     """Of the length of the codes or not; the modality that the message names takes them."""
+    for kind in ("image", "text"):
+        pytest.importorskip(f"artifex.modalities.{kind}")
     stored = paired(folder).arrays("train")
 
     def of(modality: dict[str, Any], **fields: Any) -> MultiModalModality:
