@@ -4,12 +4,15 @@ import math
 
 import numpy as np
 import pytest
+import yaml
 
+from artifex.core import plugins
 from artifex.core.densities.dataset import DensitySamples, DensitySamplesConfig
-from artifex.core.errors import DataError, InvalidInputError, UnknownNameError
+from artifex.core.errors import DataError, InvalidInputError, RunError, UnknownNameError
 from artifex.evaluation import BenchmarkSuite, ComparisonResult, SuiteConfig
 from artifex.evaluation.results import EvaluationResult, MetricResult, Signature
 from artifex.evaluation.suites import read_suite
+from artifex.evaluation.suites.running import _which
 
 TASK = {"name": "rings", "dataset": {"kind": "density", "density": "rings", "n_train": 200, "n_test": 200}}
 
@@ -133,3 +136,35 @@ def test_a_file_that_is_no_text_is_no_suite(tmp_path):
 def test_an_error_names_the_model_and_the_task(suite, shifted):
     with pytest.raises(UnknownNameError, match=r"far on rings: .*'divergences'"):
         suite.compare_models({"far": shifted(1.0)}, metrics=["divergences"])
+
+
+MOONS = {"name": "moons", "dataset": {"kind": "density", "density": "two_moons"}}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "trained_on", "found"),
+    [
+        ([TASK, MOONS], {"kind": "density", "density": "two_moons"}, "moons"),
+        ([TASK, MOONS], {"kind": "density", "density": "rings", "n_train": 7}, "rings"),
+        ([TASK, MOONS], {"kind": "density", "density": "checkerboard"}, "none of the suite's data sets; .*of rings, moons"),
+        ([TASK, {**TASK, "name": "again"}, MOONS], TASK["dataset"], "the data set of several tasks; .*of rings, again$"),
+    ],
+)
+def test_the_task_of_a_run_is_that_of_its_data_set(stranger, tmp_path, tasks, trained_on, found):
+    config = SuiteConfig.from_dict({"name": "mine", "tasks": tasks})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": {"dataset": trained_on}}))
+    if " " not in found:
+        assert _which(config, str(tmp_path))[0] == found
+        return
+    with pytest.raises(InvalidInputError, match=found):
+        _which(config, str(tmp_path))
+
+
+def test_a_preset_is_no_run(monkeypatch, stranger, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(type(plugins.registry()), "names", lambda self, kind: ("rings-flow",) if kind == "preset" else ())
+    config = SuiteConfig.from_dict({"name": "mine", "tasks": [TASK, MOONS]})
+    with pytest.raises(RunError, match="rings-flow is a preset: train it, and give the run's folder"):
+        _which(config, "rings-flow")
+    with pytest.raises(RunError, match=r"other is neither a run's folder nor a model's: it has no config\.yaml$"):
+        _which(config, "other")

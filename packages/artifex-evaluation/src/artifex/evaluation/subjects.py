@@ -24,7 +24,7 @@ from artifex.core.protocols import ArrayDataset, KnowsDensity, SourceDataset
 from artifex.core.storage import load_model
 from artifex.core.yamlio import load_yaml
 
-__all__ = ["Dataset", "Subject", "built", "evaluating", "read_dataset", "read_subject"]
+__all__ = ["Dataset", "Subject", "built", "evaluating", "read_dataset", "read_subject", "require_folder"]
 
 CONFIG_FILE, WEIGHTS, MODEL, CLASSES = "config.yaml", "weights.safetensors", "model", "classes.json"
 
@@ -74,8 +74,7 @@ def read_subject(folder: str | Path, *, data: str | None = None, split: str | No
         DataError: there are no held-out data.
     """
     folder = Path(folder)
-    if not (folder / CONFIG_FILE).is_file():
-        raise RunError(f"{folder} is neither a run's folder nor a model's: it has no {CONFIG_FILE}")
+    require_folder(folder)
     is_model = (folder / WEIGHTS).is_file()
     fields: dict[str, Any] = {} if is_model else _mapping(folder / CONFIG_FILE)
     if data is None and is_model:
@@ -95,6 +94,14 @@ def read_subject(folder: str | Path, *, data: str | None = None, split: str | No
         classes=_classes(folder / CLASSES),
         step=step,
     )
+
+
+def require_folder(folder: Path) -> None:
+    """Raise :class:`RunError` unless there is a run's folder or a model's; where it is a preset's name, say what to do."""
+    if not (folder / CONFIG_FILE).is_file():
+        is_preset = str(folder) in plugins.registry().names("preset")
+        fix = f"; {folder} is a preset: train it, and give the run's folder" if is_preset else ""
+        raise RunError(f"{folder} is neither a run's folder nor a model's: it has no {CONFIG_FILE}{fix}")
 
 
 def _model_of_run(folder: Path) -> tuple[Any, int | None]:

@@ -11,7 +11,7 @@ from artifex.core.errors import InvalidInputError
 from artifex.core.storage import load_model
 from artifex.core.yamlio import load_yaml
 from artifex.evaluation.results import EvaluationResult
-from artifex.evaluation.subjects import CONFIG_FILE, WEIGHTS, evaluating, read_subject
+from artifex.evaluation.subjects import CONFIG_FILE, WEIGHTS, evaluating, read_subject, require_folder
 from artifex.evaluation.suites.benchmark import TRAINING_DATA, BenchmarkSuite
 from artifex.evaluation.suites.suite import SuiteConfig, TaskConfig
 
@@ -53,6 +53,7 @@ def _which(suite: SuiteConfig, given: str) -> tuple[str, Path]:
     if equals:
         return suite.task(task).name, Path(folder)
     folder = Path(given)
+    require_folder(folder)
     if len(suite.tasks) == 1:
         return suite.tasks[0].name, folder
     file = folder / CONFIG_FILE
@@ -60,12 +61,16 @@ def _which(suite: SuiteConfig, given: str) -> tuple[str, Path]:
     described = fields.get("data", {}).get("dataset", {}) if isinstance(fields, dict) else {}
     names = [t.name for t in suite.tasks if _same(t, described)]
     if len(names) != 1:
-        tasks = ", ".join(t.name for t in suite.tasks)
-        raise InvalidInputError(f"{given} was trained on none of the suite's data sets; say which: TASK={given}, of {tasks}")
+        tasks = ", ".join(names or (t.name for t in suite.tasks))
+        found = "the data set of several tasks" if names else "none of the suite's data sets"
+        raise InvalidInputError(f"{given} was trained on {found}; say which: TASK={given}, of {tasks}")
     return names[0], folder
 
 
 def _same(task: TaskConfig, described: dict[str, Any]) -> bool:
-    kind = plugins.registry().kind_of("dataset", type(task.dataset))
-    ours = {"kind": kind, **task.dataset.to_dict()}
-    return all(described.get(k) == v for k, v in ours.items() if k not in COUNTS and (k == "kind" or k in described))
+    """Whether this is the task's data set; what a run's file leaves out has its default."""
+    if described.get("kind") != plugins.registry().kind_of("dataset", type(task.dataset)):
+        return False
+    ours, given = task.dataset.to_dict(), {name: value for name, value in described.items() if name != "kind"}
+    theirs = type(task.dataset).from_dict(given).to_dict()
+    return all(theirs[name] == value for name, value in ours.items() if name not in COUNTS)
