@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from artifex.core.errors import InvalidInputError
 
-__all__ = ["SPELLINGS", "ordered", "require_split", "split_of"]
+__all__ = ["SPELLINGS", "SPLITS", "ordered", "require_split", "split_of"]
 
+SPLITS = ("train", "test", "validation")
+"""What the splits of our data sets are called, in this order."""
 SPELLINGS = {
     "train": ("train", "training", "trn"),
     "validation": ("validation", "validate", "validating", "valid", "val", "dev", "development"),

@@ -16,11 +16,10 @@ import numpy as np
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 
 __all__ = ["SklearnTable", "SklearnTableConfig"]
 
-SPLITS = ("train", "test", "validation")
 SHARES = (0.7, 0.85)
 """Where testing ends and validation begins, as shares of the permuted rows: 70 % train, 15 % test, 15 % validation."""
 

@@ -26,7 +26,7 @@ from artifex.core.densities.density import Density
 from artifex.core.densities.gaussians import EightGaussians, GridOfGaussians
 from artifex.core.densities.radial import Pinwheel, Rings
 from artifex.core.densities.warped import Banana, Checkerboard, Funnel
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 
 __all__ = ["DENSITIES", "DensitySamples", "DensitySamplesConfig"]
 
@@ -44,7 +44,6 @@ DENSITIES: dict[str, Callable[[], Density]] = {
 }
 """Every density by name."""
 
-SPLITS = ("train", "test", "validation")
 Count = Annotated[int, Field(gt=0)]
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 from artifex.geometric.datasets.buckets import bucket_of
 
 __all__ = ["RESIDUES", "Backbones", "BackbonesConfig"]
@@ -31,7 +31,6 @@ LETTERS = "ARNDCQEGHILKMFPSTWYV"
 ATOMS = {"backbone": ("N", "CA", "C", "O"), "alpha": ("CA",)}
 """Atoms that a residue has to have."""
 SUFFIXES = tuple(kind + zipped for kind in (".pdb", ".ent", ".cif", ".mmcif") for zipped in ("", ".gz"))
-SPLITS = ("train", "test", "validation")
 LONGEST_BOND = {"backbone": 2.0, "alpha": 4.5}
 """Å from C to the next residue's N, 1.33 where they are bound; or between alpha carbons, 2.9 or 3.8."""
 MMCIF = re.compile(rb"(?:\s|#[^\n]*\n)*data_", re.IGNORECASE)

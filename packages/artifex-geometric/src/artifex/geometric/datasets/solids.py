@@ -12,13 +12,12 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 from artifex.geometric.datasets.buckets import bucket_of
 
 __all__ = ["SOLIDS", "SolidPoints", "SolidPointsConfig", "SolidVoxels", "SolidVoxelsConfig"]
 
 SOLIDS = ("box", "ellipsoid", "cylinder", "cone", "torus")
-SPLITS = ("train", "test", "validation")
 CANDIDATES = 4
 """Points drawn at a time for each that is wanted; about half of them are kept."""
 Count = Annotated[int, Field(ge=1)]

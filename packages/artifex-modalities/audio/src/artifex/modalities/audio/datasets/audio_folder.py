@@ -15,8 +15,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError
-from artifex.core.splits import require_split, split_of
-from artifex.modalities.audio.datasets.splits import SPLITS
+from artifex.core.splits import SPLITS, require_split, split_of
 from artifex.modalities.audio.files import read_sound, sound_info
 from artifex.modalities.audio.processing import loud_stretch, normalize_loudness, resample
 

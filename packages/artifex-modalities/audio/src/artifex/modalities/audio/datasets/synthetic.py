@@ -15,8 +15,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.splits import require_split
-from artifex.modalities.audio.datasets.splits import SPLITS
+from artifex.core.splits import SPLITS, require_split
 
 __all__ = ["SyntheticAudio", "SyntheticAudioConfig", "chirp", "noise", "note"]
 

@@ -11,8 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.splits import require_split
-from artifex.modalities.audio.datasets.splits import SPLITS
+from artifex.core.splits import SPLITS, require_split
 
 __all__ = ["Tones", "TonesConfig"]
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import InvalidInputError
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 from artifex.modalities.molecular.arrays import encoded_text, packed_graphs, packed_positions, packed_tokens, text_of
 from artifex.modalities.molecular.config import Representation, check_elements, check_vocabulary
 from artifex.modalities.molecular.conformers import conformer
@@ -22,7 +22,6 @@ from artifex.modalities.molecular.valid import without_hydrogens
 
 __all__ = ["MoleculeDataset", "MoleculeDatasetConfig"]
 
-SPLITS = ("train", "test", "validation")
 Count = Annotated[int, Field(ge=1)]
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from artifex.core.config import Config, config
 from artifex.core.errors import DataError, InvalidInputError, RunWarning
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 from artifex.modalities.protein.arrays import complete, has_frame, packed
 from artifex.modalities.protein.config import AtomSet, Representation, check_atoms
 from artifex.modalities.protein.fasta import FASTA, is_fasta, read_sequences
@@ -23,7 +23,6 @@ from artifex.modalities.protein.tokens import letters_of, packed_tokens
 
 __all__ = ["ProteinDataset", "ProteinDatasetConfig", "Skipped"]
 
-SPLITS = ("train", "test", "validation")
 Count = Annotated[int, Field(ge=1)]
 
 

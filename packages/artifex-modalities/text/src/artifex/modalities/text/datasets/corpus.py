@@ -17,9 +17,8 @@ from artifex.modalities.text import layout
 from artifex.modalities.text.tokenizers.base import LearnsFromText, make_tokenizer
 from artifex.modalities.text.tokenizers.single_bytes import BytesTokenizerConfig
 
-__all__ = ["SPLITS", "TextDataset", "TextDatasetConfig", "split_texts"]
+__all__ = ["TextDataset", "TextDatasetConfig", "split_texts"]
 
-SPLITS = ("train", "test", "validation")
 SHARE = 0.05
 """Of the texts, for validation and for testing each, where nobody has split them."""
 

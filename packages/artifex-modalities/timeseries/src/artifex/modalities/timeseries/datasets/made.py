@@ -8,11 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from artifex.core.config import Config, config
-from artifex.core.splits import require_split
+from artifex.core.splits import SPLITS, require_split
 
 __all__ = ["MadeSeries", "MadeSeriesConfig", "arma", "regimes", "sines"]
 
-SPLITS = ("train", "test", "validation")
 Count = Annotated[int, Field(ge=1)]
 
 
